@@ -30,7 +30,7 @@ chaos: python git
 
 # Plant small bugs in the code that decides about money and authority, and list those that no test
 # notices: in the lines changed since the newest tag, else in the last 20 commits; since another
-# commit: make mutants ARGS="--base HEAD~5"; in some files: ARGS="billing/codes.py"; drawn from all
+# commit: make mutants ARGS="--base HEAD~5"; in some files: ARGS="billing/credits/codes.py"; drawn from all
 # of them: ARGS="--sample 500"; for so long: ARGS="--minutes 10"
 mutants: python git
 	@$(INSTALL) --dev

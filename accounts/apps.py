@@ -8,7 +8,8 @@ class AccountsConfig(AppConfig):
 
 
 class SessionsConfig(UserSessionsConfig):  # type: ignore[misc]
-    """allauth's rows of sessions, which `accounts.sessions` writes by itself: allauth's own signals
+    """allauth's rows of sessions, which `accounts.sessions.sessions` writes by itself: allauth's
+    own signals
     would write the keys that open them."""
 
     def ready(self) -> None:

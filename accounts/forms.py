@@ -13,10 +13,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts import access, sign_up, throttle
-from accounts.actors import Actor
-from accounts.keys import GRACE_HOURS, GRACE_HOURS_MAX
-from accounts.member_access import visible_members
+from accounts.access import access
+from accounts.access.actors import Actor
+from accounts.keys.keys import GRACE_HOURS, GRACE_HOURS_MAX
+from accounts.limits.rules import ENDPOINTS, LIMIT_MAX, LISTED_MAX, LimitInvalid, check_limits
+from accounts.members.access import visible_members
 from accounts.models import (
     CustomRole,
     KeyKind,
@@ -27,15 +28,16 @@ from accounts.models import (
     Team,
     User,
 )
-from accounts.names import NAME_MAX
-from accounts.organisations import REASON_MAX
-from accounts.rules.content_retention import CLIENT_ADDRESS_DAYS_MAX
-from accounts.rules.labels import split_labels
-from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LISTED_MAX, LimitInvalid, check_limits
-from accounts.rules.throttle import limits_of_letters
+from accounts.organisations.content_retention import CLIENT_ADDRESS_DAYS_MAX
+from accounts.organisations.labels import split_labels
+from accounts.organisations.names import NAME_MAX
+from accounts.organisations.organisations import REASON_MAX
+from accounts.sign_in import try_counts
+from accounts.sign_in.throttle import limits_of_letters
+from accounts.sign_up import sign_up
 from lib import clock
 from lib.ids import id_text
-from lib.whole_numbers import WholeNumberField
+from lib.numbers.whole_numbers import WholeNumberField
 
 _PATTERNS_MAX = 100
 _PATTERN_LENGTH = 200
@@ -374,7 +376,7 @@ class ResetPasswordForm(_Ours, allauth.ResetPasswordForm):  # type: ignore[misc]
     """Asking for a link that sets a new password."""
 
     def save(self, request: HttpRequest, **kwargs: Any) -> Any:
-        throttle.count(limits_of_letters(self.cleaned_data["email"]))
+        try_counts.count(limits_of_letters(self.cleaned_data["email"]))
         return super().save(request, **kwargs)
 
 

@@ -8,13 +8,13 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.rules.content_retention import (
+from accounts.organisations.content_retention import (
     CLIENT_ADDRESS_DAYS_MAX,
     RETENTION_HOURS,
     RETENTION_HOURS_MAX,
 )
+from lib.database.sealed_field import SealedField
 from lib.ids import new_id
-from lib.sealed_field import SealedField
 
 
 class UserManager(BaseUserManager["User"]):
@@ -410,7 +410,8 @@ class FormerSecret(models.Model):
 
 
 class SecretUse(models.Model):
-    """When, from where and with what a secret of a key was last used (`accounts/last_uses.py`). No
+    """When, from where and with what a secret of a key was last used
+    (`accounts/keys/last_uses.py`). No
     address: it was used on a page."""
 
     digest = models.BinaryField(max_length=32, primary_key=True)
@@ -566,7 +567,7 @@ class OwnConnection(models.Model):
 
 class AuditEvent(models.Model):
     """Who changed what, written in the transaction of the change. Append-only by trigger, and
-    sealed in a chain (billing/seals.py).
+    sealed in a chain (billing/seals/seals.py).
 
     `session` is a digest by which the events of one session are told apart from those of others.
     `detail` may have `before` and `after`, each by the names of what changed.
@@ -600,7 +601,7 @@ class AuditEvent(models.Model):
 
 
 class Erasure(models.Model):
-    """The erasing of a person (playground/erasure.py): `step` is the next thing to do.
+    """The erasing of a person (playground/erasure/erasure.py): `step` is the next thing to do.
 
     `pseudonym` stands for the person in what stays. What has to be searched for is kept until
     `done_at` and then emptied: `addresses`, `names`, other `texts` of the person, the

@@ -3,28 +3,25 @@ from allauth.mfa.base import views as mfa
 from allauth.mfa.recovery_codes import views as recovery_codes
 from django.urls import path, re_path
 
-from accounts import (
-    audit_views,
-    invitation_views,
-    key_revoke_views,
-    member_views,
-    operator_views,
-    role_views,
-    second_factor_views,
-    service_account_views,
-    session_views,
-    set_up_views,
-    settings_views,
-    sign_in_views,
-    sign_up_views,
-    single_sign_on_views,
-    table_views,
-    team_views,
-    view_as_views,
-)
-from accounts.account_pages import account_page, dangerous_page
-from accounts.guards import public, signed_in_view
-from accounts.sign_in_views import ResetPasswordView, SignInView, SignUpView, slowed
+from accounts.access.account_guard import account_page, dangerous_page
+from accounts.access.guards import public, signed_in_view
+from accounts.audit import views as audit_views
+from accounts.keys import service_account_views
+from accounts.keys import views as key_revoke_views
+from accounts.members import invitation_views
+from accounts.members import views as member_views
+from accounts.organisations import operator_views, team_views
+from accounts.organisations import views as settings_views
+from accounts.preferences import table_views
+from accounts.roles import views as role_views
+from accounts.second_factor import views as second_factor_views
+from accounts.sessions import view_as_views
+from accounts.sessions import views as session_views
+from accounts.sign_in import views as sign_in_views
+from accounts.sign_in.views import ResetPasswordView, SignInView, SignUpView, slowed
+from accounts.sign_up import first_run_views
+from accounts.sign_up import views as sign_up_views
+from accounts.single_sign_on import views as single_sign_on_views
 
 _CONFIRM = [
     path(
@@ -145,8 +142,8 @@ urlpatterns = [
         name="account_email_verification_sent",
     ),
     path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
-    path("setup", set_up_views.set_up_first, name="set_up_first"),
-    path("setup/<str:text>", set_up_views.set_up_page, name="set_up"),
+    path("setup", first_run_views.set_up_first, name="set_up_first"),
+    path("setup/<str:text>", first_run_views.set_up_page, name="set_up"),
     path("link/<str:text>", sign_in_views.sign_in_link, name="sign_in_link"),
     path("login/sso", public(single_sign_on_views.find), name="single_sign_on_find"),
     path(

@@ -6,10 +6,10 @@ from typing import Final
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
-from accounts.access import one_of, require
-from accounts.actors import Actor, organisation_of
+from accounts.access.access import one_of, require
+from accounts.access.actors import Actor, organisation_of
 from accounts.models import Organisation
-from accounts.rules.roles import Action
+from accounts.roles.rules import Action
 from billing.models import (
     CodeBatch,
     Credit,

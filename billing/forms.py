@@ -7,13 +7,13 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
-from billing.codes import CODES_MAX
-from billing.rules.charge_rule import DRAIN_SECONDS, DRAIN_SECONDS_MAX, ChargeRule, stored_rule
-from billing.rules.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd, parse_usd
-from billing.words import CHARGE_RULES, CREDIT_KINDS
+from billing.credits.codes import CODES_MAX
+from billing.currency.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd, parse_usd
+from billing.limits.charge_rule import DRAIN_SECONDS, DRAIN_SECONDS_MAX, ChargeRule, stored_rule
+from billing.wallets.words import CHARGE_RULES, CREDIT_KINDS
 from lib import clock
 from lib.ids import id_text, new_id
-from lib.whole_numbers import WholeNumberField
+from lib.numbers.whole_numbers import WholeNumberField
 
 _PLAIN = {"autocomplete": "off"}
 

@@ -20,8 +20,8 @@ from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
-from accounts.actors import Actor
-from accounts.sealing import open_sealed, pepper, seal
+from accounts.access.actors import Actor
+from accounts.secrets.sealing import open_sealed, pepper, seal
 from billing.models import IdempotentAnswer
 from lib import clock
 

@@ -2,22 +2,17 @@
 
 from celery import shared_task
 
-from accounts.kek_ring import seal_key
-from billing import (
-    automatic_topups,
-    budget_alerts,
-    codes,
-    debts,
-    idempotency,
-    invoice_payments,
-    low_balance,
-    promo,
-    raises,
-    seal_cuts,
-    seals,
-    statement,
-    subscriptions,
-)
+from accounts.secrets.key_ring import seal_key
+from billing import idempotency
+from billing.credits import codes, promo
+from billing.invoices import payments as invoice_payments
+from billing.ledger import debts, statement
+from billing.limits import budget_alerts, budget_increases
+from billing.seals import cuts as seal_cuts
+from billing.seals import seals
+from billing.subscriptions import subscriptions
+from billing.topups import automatic as automatic_topups
+from billing.wallets import low_balance
 
 _BATCH = 500
 
@@ -66,7 +61,7 @@ def watch_balances() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def watch_budgets() -> None:
-    raises.end_raises()
+    budget_increases.end_raises()
     budget_alerts.tell_budgets()
 
 

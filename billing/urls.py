@@ -1,20 +1,17 @@
 from django.urls import path
 
-from billing import (
-    charge_rule_views,
-    exchange_rate_views,
-    invoice_views,
-    operator_views,
-    payment_event_views,
-    receipt_views,
-    subscription_views,
-    views,
-)
+from billing.credits import views as operator_views
+from billing.currency import views as exchange_rate_views
+from billing.invoices import views as invoice_views
+from billing.limits import charge_rule_views
+from billing.subscriptions import views as subscription_views
+from billing.topups import event_views, receipt_views
+from billing.wallets import views
 
 urlpatterns = [
     path(
         "processors/<str:processor>/events",
-        payment_event_views.processor_event,
+        event_views.processor_event,
         name="processor_event",
     ),
     path("o/<slug:o>/billing", views.billing, name="billing"),

@@ -3,6 +3,6 @@
 import os
 
 if os.environ.get("LOG_FORMAT") == "json":
-    from config.early_log import write_json_from_the_start
+    from config.server.early_log import write_json_from_the_start
 
     write_json_from_the_start()

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
-from lib.tenancy import confine_connection
+from lib.database.tenancy import confine_connection
 
 
 class ConfigConfig(AppConfig):

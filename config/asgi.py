@@ -11,23 +11,23 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
-from accounts import sealing
-from config.allocator import keep_freed_memory
-from config.database_watch import DatabaseWatch
-from config.health import Health
-from config.log_handler import close_log, log_uncaught
-from config.protocol import leave_open_while_stopping, open_files
-from config.request_limits import RequestLimits
-from config.sweeping import sweep_for_ever
-from config.version import VERSION
-from gateway.rules.load_shedding import WAIT_S_MAX
+from accounts.secrets import sealing
+from config.jobs.sweeping import sweep_for_ever
+from config.server.allocator import keep_freed_memory
+from config.server.database_watch import DatabaseWatch
+from config.server.log_handler import close_log, log_uncaught
+from config.server.protocol import leave_open_while_stopping, open_files
+from config.server.request_limits import RequestLimits
+from config.system.health import Health
+from config.system.version import VERSION
 from lib import env
-from lib.asgi import STOPPING, Receive, Scope, Send
-from lib.code_migrations import code_migrations
+from lib.database.code_migrations import code_migrations
+from lib.process.asgi import STOPPING, Receive, Scope, Send
 from lib.vault import WrongSecret
 from relay.asgi import Relay
 from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, RelayConfig
 from relay.endpoints import claimed
+from relay.front.load_shedding import WAIT_S_MAX
 
 _GARBAGE_THRESHOLD = 20_000
 
@@ -55,7 +55,7 @@ def _relay() -> Relay:
     if not (settings.TRACES or settings.METRICS):
         return Relay(config)
     # Loaded only where traces or metrics are on.
-    from relay.tracing import TracedRelay
+    from relay.tracing.tracing import TracedRelay
 
     return TracedRelay(
         config,
@@ -118,7 +118,7 @@ async def _live(receive: Receive, send: Send) -> None:
 
 async def _converse(scope: Scope, receive: Receive, send: Send) -> None:
     # Models can be imported only now that Django stands.
-    from playground import realtime_socket
+    from playground.media import realtime_socket
 
     if realtime_socket.shows_ticket(scope):
         await realtime_socket.serve(relay.in_process, scope, receive, send)
@@ -128,6 +128,6 @@ async def _converse(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _finish_runs() -> None:
     # Models can be imported only now that Django stands.
-    from playground import runs
+    from playground.runs import runs
 
     await runs.finish()

@@ -17,13 +17,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Django's checks import every page to look at its address: 60 MB that no task has a use for.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
-from accounts.origin import ORIGIN, Origin
-from config.beat_in_worker import offer_beat
-from config.job_times import beat_schedule
-from config.log_handler import log_uncaught
-from lib.code_migrations import pending_migrations
+from accounts.audit.origin import ORIGIN, Origin
+from config.jobs.beat_in_worker import offer_beat
+from config.jobs.schedule import beat_schedule
+from config.server.log_handler import log_uncaught
+from lib.database.code_migrations import pending_migrations
 from lib.env import ConfigurationError
-from lib.log_context import REQUEST_ID
+from lib.process.log_context import REQUEST_ID
 from lib.vault import VaultError
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _EMBEDDED = "pgmq://embedded"
 
 # kombu's defaults poll each queue in turn for ten seconds and give up a message only after half an
 # hour; these let an idle worker answer within half a second. Our own queue is not polled by these
-# (config/embedded_queue.py).
+# (config/jobs/embedded_queue.py).
 _PGMQ: dict[str, Any] = {
     "init_extension": False,
     "wait_time_seconds": 0,
@@ -70,8 +70,8 @@ class RecordedTask(Task):  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Models can be imported only now that Django stands.
-        from config.job_runs import recorded
-        from config.sweeping import count_dropped_lines
+        from config.jobs.runs import recorded
+        from config.jobs.sweeping import count_dropped_lines
 
         token = ORIGIN.set(lambda: Origin(client=self.name))
         logged = REQUEST_ID.set(self.request.id)
@@ -87,7 +87,7 @@ class RecordedTask(Task):  # type: ignore[misc]
 app = Celery("weir", task_cls=RecordedTask)
 app.conf.update(
     broker_url=_broker_url,
-    broker_transport="config.embedded_queue:Transport" if _broker_url == _EMBEDDED else None,
+    broker_transport="config.jobs.embedded_queue:Transport" if _broker_url == _EMBEDDED else None,
     broker_transport_options=_transport_options(_broker_url),
     broker_connection_retry_on_startup=True,
     task_ignore_result=True,
@@ -102,7 +102,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     beat_schedule=beat_schedule(),
     # The schedule is idempotent per slot, so that beat needs no memory between starts.
-    beat_scheduler="config.beat_scheduler:WorkScheduler",
+    beat_scheduler="config.jobs.beat_scheduler:WorkScheduler",
 )
 app.autodiscover_tasks()
 offer_beat(app)
@@ -129,7 +129,7 @@ def _wait_for_tables(**_: Any) -> None:
 
 def _check_secrets(**_: Any) -> None:
     # Models can be imported only now that Django stands.
-    from config.secret_check import check_secrets
+    from config.system.secret_check import check_secrets
 
     try:
         check_secrets()

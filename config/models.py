@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class JobRun(models.Model):
-    """The last run of one background job of `job_times.py`, and its last good one.
+    """The last run of one background job of `config/jobs/schedule.py`, and its last good one.
 
     `expected_at` is since when somebody has looked for its runs without a pause: before that
     nobody could miss one. `error` is the class of what ended the last run, without its words, which

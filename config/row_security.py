@@ -22,7 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from psycopg.errors import InsufficientPrivilege
 
-from lib.tenancy import ROLE, SETTING
+from lib.database.tenancy import ROLE, SETTING
 
 # No organisation is no row: what is compared with null is never true.
 TENANT: Final = f"(SELECT nullif(current_setting('{SETTING}', true), '')::uuid)"

@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 
-from accounts.rules import link_life, passwords, session_life
-from config.log_lines import JsonLine, TextLine, name_request, shorten_refusal
-from config.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
-from lib import env, trust
+from accounts.sessions import rules as session_life
+from accounts.sign_in import link_lifetimes, passwords
+from config.server.log_lines import JsonLine, TextLine, name_request, shorten_refusal
+from config.server.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
+from lib import env
+from lib.network import trust
 from lib.vault import split_keks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -55,7 +57,8 @@ DATABASES = {
         # One that was not needed for a minute is given back: a backend has some 5 MB of its own.
         "OPTIONS": {
             **_database,
-            # Only what asks for it is prepared (lib/prepared.py); without this, psycopg refuses to.
+            # Only what asks for it is prepared (lib/database/prepared.py); without this, psycopg
+            # refuses to.
             "prepare_threshold": 5,
             "pool": {"min_size": 0, "max_size": 8, "timeout": 5, "max_idle": 60},
         },
@@ -91,21 +94,21 @@ INSTALLED_APPS = [
     "config",
 ]
 MIDDLEWARE = [
-    "config.middleware.request_id",
+    "config.server.middleware.request_id",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",
-    "config.middleware.Sessions",
+    "config.server.middleware.Sessions",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "accounts.sessions.SessionBounds",
+    "accounts.sessions.sessions.SessionBounds",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "config.middleware.tenancy",
+    "config.server.middleware.tenancy",
 ]
 ROOT_URLCONF = "config.urls"
 APPEND_SLASH = False
@@ -120,7 +123,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.i18n",
-                "config.context_processors.shell",
+                "config.shell.context_processors.shell",
             ],
         },
     }
@@ -133,7 +136,7 @@ AUTHENTICATION_BACKENDS = [
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
 # Django's own, a few at a time.
-PASSWORD_HASHERS = ["accounts.hashing.PasswordHasher"]
+PASSWORD_HASHERS = ["accounts.sign_in.password_hashing.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -143,7 +146,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "root"
-ACCOUNT_ADAPTER = "accounts.signin.AccountAdapter"
+ACCOUNT_ADAPTER = "accounts.sign_in.sign_in.AccountAdapter"
 ACCOUNT_FORMS = {
     "login": "accounts.forms.LoginForm",
     "signup": "accounts.forms.SignupForm",
@@ -168,22 +171,22 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# Counted by accounts/throttle.py; allauth would lock, read and write for each of them.
+# Counted by accounts/sign_in/try_counts.py; allauth would lock, read and write for each of them.
 ACCOUNT_RATE_LIMITS = dict.fromkeys(
     ["login", "login_failed", "signup", "change_password", "reset_password",
      "reset_password_from_key", "reauthenticate"]
 )  # fmt: skip
-MFA_ADAPTER = "accounts.second_factor.MFAAdapter"
+MFA_ADAPTER = "accounts.second_factor.second_factor.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_FORMS = {
-    "authenticate": "accounts.second_factor_forms.AuthenticateForm",
-    "reauthenticate": "accounts.second_factor_forms.ReauthenticateForm",
-    "activate_totp": "accounts.second_factor_forms.ActivateTOTPForm",
-    "add_webauthn": "accounts.second_factor_forms.AddPasskeyForm",
-    "edit_webauthn": "accounts.second_factor_forms.RenamePasskeyForm",
-    "authenticate_webauthn": "accounts.second_factor_forms.AuthenticatePasskeyForm",
-    "login_webauthn": "accounts.second_factor_forms.LoginPasskeyForm",
-    "reauthenticate_webauthn": "accounts.second_factor_forms.ReauthenticatePasskeyForm",
+    "authenticate": "accounts.second_factor.forms.AuthenticateForm",
+    "reauthenticate": "accounts.second_factor.forms.ReauthenticateForm",
+    "activate_totp": "accounts.second_factor.forms.ActivateTOTPForm",
+    "add_webauthn": "accounts.second_factor.forms.AddPasskeyForm",
+    "edit_webauthn": "accounts.second_factor.forms.RenamePasskeyForm",
+    "authenticate_webauthn": "accounts.second_factor.forms.AuthenticatePasskeyForm",
+    "login_webauthn": "accounts.second_factor.forms.LoginPasskeyForm",
+    "reauthenticate_webauthn": "accounts.second_factor.forms.ReauthenticatePasskeyForm",
 }
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RATE_LIMITS = {"webauthn_login": None}
@@ -194,11 +197,12 @@ MFA_TOTP_TOLERANCE = 1
 MFA_TOTP_ISSUER = "Weir"
 # A stranger's address must not be kept from its owner; where no letters are sent none is verified.
 MFA_ALLOW_UNVERIFIED_EMAIL = ACCOUNT_EMAIL_VERIFICATION != "mandatory"
-# accounts/reauthentication.py asks instead, of the sign-in as well, and keeps no form meanwhile.
+# accounts/sign_in/reauthentication.py asks instead, of the sign-in as well, and keeps no form
+# meanwhile.
 MFA_REAUTHENTICATION_REQUIRED = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = int(session_life.RECENT_SIGN_IN.total_seconds())
-SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.SingleSignOnAdapter"
-# The provider says whether it has verified an address (accounts/rules/single_sign_on.py).
+SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.single_sign_on.SingleSignOnAdapter"
+# The provider says whether it has verified an address (accounts/single_sign_on/rules.py).
 SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
 # A link leads to the provider: the policy lets no form lead to elsewhere.
 SOCIALACCOUNT_LOGIN_ON_GET = True
@@ -208,7 +212,7 @@ SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").spli
 # Whether management keys may change single sign-on and confirm its domains. It is here and not on a
 # page: a key that leaks would let its finder sign in as the members of an organisation.
 SSO_CHANGES_BY_KEY = env.flag("SSO_CHANGES_BY_KEY", False)
-PASSWORD_RESET_TIMEOUT = int(link_life.PASSWORD_RESET.total_seconds())
+PASSWORD_RESET_TIMEOUT = int(link_lifetimes.PASSWORD_RESET.total_seconds())
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"weir@{_public.hostname}")
 # allauth's, so that every process sees the same.
 CACHES = {
@@ -225,7 +229,9 @@ EMAIL_USE_SSL = EMAIL_PORT == 465
 EMAIL_USE_TLS = EMAIL_PORT == 587
 EMAIL_TIMEOUT = 10
 EMAIL_BACKEND = (
-    "config.email_backends.ServerBackend" if EMAIL_HOST else "config.email_backends.NoServerBackend"
+    "config.server.email_backends.ServerBackend"
+    if EMAIL_HOST
+    else "config.server.email_backends.NoServerBackend"
 )
 # Authorities that every outgoing connection trusts beside the public ones. OpenSSL reads the
 # variable by itself, and would take an empty one, as compose passes it, for a file.
@@ -288,17 +294,17 @@ METRICS = _is_sent("OTEL_METRICS_EXPORTER")
 # The channels whose provider is sent the context of a trace, by name; * is all of them.
 TRACE_CHANNELS = [name for name in env.text("TRACE_CHANNELS", "").split(",") if name]
 
-# Larger bodies are refused (config/request_limits.py); what is let in touches no disk.
+# Larger bodies are refused (config/server/request_limits.py); what is let in touches no disk.
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES_MAX
 # A page of a channel's models sends a few fields for each of up to 2,000 models.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_BYTES_MAX
 
-SESSION_ENGINE = "accounts.session_store"
+SESSION_ENGINE = "accounts.sessions.store"
 SESSION_COOKIE_AGE = int(session_life.ABSOLUTE.total_seconds())
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "config.views.csrf_failed"
+CSRF_FAILURE_VIEW = "config.shell.views.csrf_failed"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 # Two installations on one host must not share cookies: browsers do not tell ports apart.
 _suffix = "" if HTTPS else f"_{_public.port or 80}"
@@ -356,7 +362,7 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {
-            "class": "config.log_handler.LogHandler",
+            "class": "config.server.log_handler.LogHandler",
             "formatter": LOG_FORMAT,
             "filters": ["refusals", "requests"],
         }

@@ -1,17 +1,13 @@
 from django.urls import URLPattern, URLResolver, include, path
 
-from config import (
-    api_reference_views,
-    erasure_views,
-    home_views,
-    metrics_views,
-    override_views,
-    route_preview_views,
-    set_up_views,
-    start_views,
-    views,
-)
-from config.api import api
+from config.api import reference_views
+from config.api.api import api
+from config.erasure import views as erasure_views
+from config.home import set_up_views, start_views
+from config.home import views as home_views
+from config.previews import override_views, route_preview_views
+from config.shell import views
+from config.system import metrics_views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),
@@ -52,11 +48,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/people/<str:id>/erasure", erasure_views.person_erasure, name="person_erasure"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),
-    path("api/v1/docs", api_reference_views.api_reference, name="api_reference"),
-    path("api/v1/docs/<slug:section>", api_reference_views.api_section, name="api_section"),
+    path("api/v1/docs", reference_views.api_reference, name="api_reference"),
+    path("api/v1/docs/<slug:section>", reference_views.api_section, name="api_section"),
     path("api/v1/", api.urls),
 ]
 
-handler403 = "config.views.denied"
-handler404 = "config.views.missing"
-handler500 = "config.views.failed"
+handler403 = "config.shell.views.denied"
+handler404 = "config.shell.views.missing"
+handler500 = "config.shell.views.failed"

@@ -18,14 +18,14 @@ from django.conf import settings
 from django.core.management import call_command
 
 # The log is JSON from here on.
-from config.early_log import JsonStream
+from config.server.early_log import JsonStream
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 
 
 def compare_secrets() -> None:
     # Models can be imported only now that Django stands.
-    from config.secret_check import check_secrets
+    from config.system.secret_check import check_secrets
 
     try:
         check_secrets()

@@ -14,9 +14,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from dialects import api_errors
-from dialects.body import NO_QUIRKS, Body, Quirks
-from dialects.chat import (
+from dialects.chat.chat import (
     ChatAnswer,
     ChatRequest,
     Dialect,
@@ -26,14 +24,16 @@ from dialects.chat import (
     ReasoningSettings,
     Upstream,
 )
-from dialects.errors import ErrorKind, retry_after_s
-from dialects.events import Event, Step
-from dialects.media import MediaKind
+from dialects.chat.events import Event, Step
+from dialects.chat.steps import OtherSteps
+from dialects.chat.whole_answer import WholeAnswer
+from dialects.errors import api_errors
+from dialects.errors.errors import ErrorKind, retry_after_s
+from dialects.errors.upstream_errors import UpstreamFault
+from dialects.json.body import NO_QUIRKS, Body, Quirks
+from dialects.media.media import MediaKind
 from dialects.operation import NO_NEEDS, Needs, Operation, chat_operation
-from dialects.steps import OtherSteps
-from dialects.upstream_errors import UpstreamFault
-from dialects.usage import Quantities
-from dialects.whole_answer import WholeAnswer
+from dialects.usage.usage import Quantities
 
 EVENT_STREAM: Final = "text/event-stream"
 JSON: Final = "application/json"

@@ -6,12 +6,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from dialects.anthropic.codec import MessagesCodec
-from dialects.chat import Dialect
+from dialects.chat.chat import Dialect
 from dialects.codec import Codec
 from dialects.completions.codec import CompletionsCodec
-from dialects.edits import EditsCodec
+from dialects.endpoints.edits import EditsCodec
 from dialects.gemini.codec import GenerateContentCodec
-from dialects.media_codec import ImagesCodec, MediaCodec
+from dialects.media.media_codec import ImagesCodec, MediaCodec
 from dialects.openai.codec import ChatCompletionsCodec
 from dialects.responses.codec import CompactCodec, ResponsesCodec
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dialects.chat import Dialect, Effort
+from dialects.chat.chat import Dialect, Effort
 
 Operation = Literal[
     "chat_completions",

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from dialects.errors import KINDS, ErrorKind
-from dialects.passed_answer import PassedAnswer
-from dialects.usage import Quantities, UsageMembers, present, read_members
+from dialects.errors.errors import KINDS, ErrorKind
+from dialects.streams.passed_answer import PassedAnswer
+from dialects.usage.usage import Quantities, UsageMembers, present, read_members
 
 # PCM of 24 kHz, and the companded 8 kHz of telephones.
 _PCM_BYTES_MS: Final = 48

@@ -13,51 +13,42 @@ from unittest.mock import patch
 
 from django.db import connection, transaction
 
-from accounts import (
-    custom_roles,
-    invitations,
-    members,
-    organisations,
-    projects,
-    service_accounts,
-    single_sign_on,
-    teams,
-)
-from accounts.actors import SYSTEM, Actor, actor_of_member
-from accounts.invitations import Offer
-from accounts.keys import mint_key
+from accounts.access.actors import SYSTEM, Actor, actor_of_member
+from accounts.keys import service_accounts
+from accounts.keys.keys import mint_key
+from accounts.members import invitations, members
+from accounts.members.invitations import Offer
 from accounts.models import AuditEvent, Invitation, Key, KeyKind, Organisation, Role, Team, User
-from billing import (
-    codes,
-    credits,
-    invoice_pdf,
-    invoices,
-    plans,
-    promo,
-    proposals,
-    raises,
-    subscription_plans,
-    subscriptions,
-    topups,
-    wallets,
-)
-from billing.billing_details import set_buyer, set_seller, zone_of
+from accounts.organisations import organisations, projects, teams
+from accounts.roles import custom_roles
+from accounts.single_sign_on import single_sign_on
+from billing.credits import codes, credits, promo
+from billing.invoices import invoices
+from billing.invoices import pdf as invoice_pdf
+from billing.invoices.billing_details import set_buyer, set_seller, zone_of
+from billing.invoices.rules import month_span
+from billing.limits import budget_increases
 from billing.models import BudgetScope, Invoice, PriceVersion
-from billing.rules.conditions import PriceKey
-from billing.rules.included_units import UnitTerm
-from billing.rules.invoice import month_span
-from billing.rules.subscription import Terms
-from gateway import announcements, previews
+from billing.prices import plans, proposals
+from billing.prices.conditions import PriceKey
+from billing.subscriptions import plans as subscription_plans
+from billing.subscriptions import subscriptions
+from billing.subscriptions.included_units import UnitTerm
+from billing.subscriptions.rules import Terms
+from billing.topups import topups
+from billing.wallets import wallets
 from gateway.models import Channel
+from gateway.prices import previews
+from gateway.status import announcements
 from lib import clock
 from lib.ids import id_text
-from notify import endpoints
-from playground import prompts
-from playground.rules.settings import Settings
+from notify.webhooks import endpoints
+from playground.panel.settings import Settings
+from playground.prompts import prompts
 from tests.usage.rows import happen, refuse
-from usage import budgeting
-from usage.invoice_lines import gather
-from usage.partitions import ensure_partitions
+from usage.limits import budget_simulation
+from usage.months.invoice_lines import gather
+from usage.months.partitions import ensure_partitions
 
 DAYS: Final = 30
 USD: Final = 10**9
@@ -136,7 +127,7 @@ def make() -> str:
     wallets.add_opening_credit(ours, 150 * USD)
     # What happened lies in months that an installation of today has no partitions for.
     with patch(
-        "usage.partitions.clock.now", return_value=clock.now() - dt.timedelta(days=DAYS + 1)
+        "usage.months.partitions.clock.now", return_value=clock.now() - dt.timedelta(days=DAYS + 1)
     ):
         ensure_partitions()
     _use(keys)
@@ -301,7 +292,7 @@ def _moments(dice: random.Random) -> Iterator[tuple[dt.datetime, _Source]]:
 def _add_money(actor: Actor, ours: Organisation, keys: dict[str, Key]) -> dict[str, str]:
     ids = {team.slug: str(team.id) for team in ours.teams.all()}
     budgets = [
-        budgeting.create_budget(SYSTEM, ours, scope=scope, subject=subject,
+        budget_simulation.create_budget(SYSTEM, ours, scope=scope, subject=subject,
                                 amount_nano=amount * USD, period="month")
         for scope, subject, amount in (
             (BudgetScope.TEAM, ids["customer-care"], 34),
@@ -312,7 +303,7 @@ def _add_money(actor: Actor, ours: Organisation, keys: dict[str, Key]) -> dict[s
     ]  # fmt: skip
     noor = User.objects.get(email__startswith="noor")
     membership = noor.memberships.get(organisation=ours)
-    more = raises.ask_for_more(
+    more = budget_increases.ask_for_more(
         actor_of_member(noor, ours, membership),
         budgets[0],
         amount_nano=40 * USD,

@@ -6,8 +6,8 @@ python -m docs.price_members
 from collections.abc import Mapping
 from pathlib import Path
 
-from dialects import request_members
-from dialects.usage_members import TABLES, Member
+from dialects.json import request_members
+from dialects.usage.usage_members import TABLES, Member
 
 PATH = Path(__file__).with_name("price-members.md")
 _TITLES = {
@@ -20,8 +20,8 @@ _TITLES = {
 }
 _HEAD = """# What changes a price
 
-Generated from `dialects/usage_members.py` and `dialects/request_members.py`; a test compares both
-with the types of the vendors' clients. How prices are set: [prices.md](prices.md).
+Generated from `dialects/usage/usage_members.py` and `dialects/json/request_members.py`; a test
+compares both with the types of the vendors' clients. How prices are set: [prices.md](prices.md).
 
 - **meter**: counted, on the named meters
 - **condition**: decides by which terms the rest is priced

@@ -364,7 +364,9 @@ def make_company(running: Running) -> dict[str, str]:
     code = "from docs.company import make; print(make())"
     output = running.manage("shell", "--no-imports", "-c", code)
     # The first pictures are of usage, and are not to depend on when the worker gets to it.
-    running.manage("shell", "--no-imports", "-c", "from usage.rollups import rebuild; rebuild()")
+    running.manage(
+        "shell", "--no-imports", "-c", "from usage.rollups.rollups import rebuild; rebuild()"
+    )
     facts: dict[str, str] = json.loads(output.splitlines()[-1])
     return facts
 

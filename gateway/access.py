@@ -3,11 +3,10 @@
 from django.db.models import QuerySet
 from django.http import Http404
 
-from accounts.access import one_of, require
-from accounts.actors import Actor
+from accounts.access.access import one_of, require
+from accounts.access.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
-from gateway.announcements import current_announcements
-from gateway.model_proposals import open_proposals
+from gateway.catalogue.model_proposals import open_proposals
 from gateway.models import (
     Announcement,
     CatalogueIgnoreRule,
@@ -22,7 +21,8 @@ from gateway.models import (
     PricePreview,
     ShadowAnswer,
 )
-from gateway.public_models import PublicModel, public_model, public_models
+from gateway.public_models.public_models import PublicModel, public_model, public_models
+from gateway.status.announcements import current_announcements
 from lib.ids import parse_number
 
 

@@ -2,17 +2,15 @@
 
 from celery import shared_task
 
-from gateway import (
-    channel_tests,
-    media_tasks,
-    model_changes,
-    previews,
-    shadow_answers,
-    traffic,
-    upstream_prices,
-)
+from gateway.catalogue import model_changes
+from gateway.channel_tests import scheduled_tests
 from gateway.expired_content import drop_expired
-from gateway.unsettled_attempts import sweep
+from gateway.health import traffic
+from gateway.media_tasks import media_tasks
+from gateway.prices import previews
+from gateway.reconciliation.unsettled_attempts import sweep
+from gateway.routing import shadow_answers
+from gateway.upstream_prices import upstream_prices
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -43,12 +41,12 @@ def drop_old_traffic() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def test_channels() -> int:
-    return channel_tests.work_off_schedule()
+    return scheduled_tests.work_off_schedule()
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def go_on_with_channel_tests() -> int:
-    return channel_tests.work_off_runs()
+    return scheduled_tests.work_off_runs()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -1,32 +1,26 @@
 from django.urls import path
 
-from gateway import (
-    bill_views,
-    catalogue_views,
-    channel_edit_views,
-    channel_new_views,
-    channel_test_views,
-    channel_views,
-    health_views,
-    model_change_views,
-    model_console_views,
-    model_rule_views,
-    model_views,
-    own_price_views,
-    plan_views,
-    price_views,
-    settings_views,
-    shadow_views,
-    status_views,
-    task_callback_views,
-    upstream_price_views,
-    usage_mark_views,
-)
+from gateway.catalogue import model_change_views
+from gateway.catalogue import views as catalogue_views
+from gateway.channel_tests import views as channel_test_views
+from gateway.channels import edit_views, new_views
+from gateway.channels import views as channel_views
+from gateway.health import views as health_views
+from gateway.media_tasks import callback_views
+from gateway.prices import own_price_views, plan_views, price_views
+from gateway.public_models import console_views
+from gateway.public_models import views as model_views
+from gateway.reconciliation import bill_views
+from gateway.routing import model_rule_views, shadow_views
+from gateway.settings import views as settings_views
+from gateway.status import usage_mark_views
+from gateway.status import views as status_views
+from gateway.upstream_prices import views as upstream_price_views
 
 urlpatterns = [
     path(
         "callbacks/videos/<str:task>/<str:token>",
-        task_callback_views.task_callback,
+        callback_views.task_callback,
         name="task_callback",
     ),
     path("admin/reconcile", bill_views.bill_list, name="bills"),
@@ -43,25 +37,23 @@ urlpatterns = [
     path("admin/_f/channels", health_views.channel_states, name="channel_states"),
     path("admin/_f/channels/<str:id>", health_views.channel_health, name="channel_health"),
     path("admin/channels", channel_views.channel_list, name="channels"),
-    path("admin/channels/new", channel_new_views.channel_new, name="channel_new"),
+    path("admin/channels/new", new_views.channel_new, name="channel_new"),
     path(
         "admin/channels/new/models",
-        channel_new_views.channel_new_models,
+        new_views.channel_new_models,
         name="channel_new_models",
     ),
-    path("admin/channels/new/test", channel_new_views.channel_new_test, name="channel_new_test"),
+    path("admin/channels/new/test", new_views.channel_new_test, name="channel_new_test"),
     path("admin/channels/tests", channel_test_views.test_all, name="channel_test_all"),
     path("admin/channels/tests/<str:id>", channel_test_views.test_run, name="channel_test_run"),
     path("admin/channels/<str:id>", channel_views.channel, name="channel"),
     path("admin/channels/<str:id>/test", channel_views.channel_test, name="channel_test"),
     path("admin/channels/<str:id>/switch", channel_views.channel_switch, name="channel_switch"),
-    path("admin/channels/<str:id>/edit", channel_edit_views.channel_edit, name="channel_edit"),
-    path(
-        "admin/channels/<str:id>/models", channel_edit_views.channel_models, name="channel_models"
-    ),
+    path("admin/channels/<str:id>/edit", edit_views.channel_edit, name="channel_edit"),
+    path("admin/channels/<str:id>/models", edit_views.channel_models, name="channel_models"),
     path(
         "admin/channels/<str:id>/models/fetch",
-        channel_edit_views.channel_models_fetch,
+        edit_views.channel_models_fetch,
         name="channel_models_fetch",
     ),
     path(
@@ -94,21 +86,17 @@ urlpatterns = [
         upstream_price_views.channel_prices_unfollow,
         name="channel_prices_unfollow",
     ),
-    path(
-        "admin/channels/<str:id>/enable", channel_edit_views.channel_enable, name="channel_enable"
-    ),
-    path("admin/channels/<str:id>/copy", channel_edit_views.channel_copy, name="channel_copy"),
+    path("admin/channels/<str:id>/enable", edit_views.channel_enable, name="channel_enable"),
+    path("admin/channels/<str:id>/copy", edit_views.channel_copy, name="channel_copy"),
     path(
         "admin/channels/<str:id>/archive",
-        channel_edit_views.channel_archive,
+        edit_views.channel_archive,
         name="channel_archive",
     ),
-    path(
-        "admin/channels/<str:id>/keys", channel_edit_views.channel_key_add, name="channel_key_add"
-    ),
+    path("admin/channels/<str:id>/keys", edit_views.channel_key_add, name="channel_key_add"),
     path(
         "admin/channels/<str:id>/keys/<str:key>",
-        channel_edit_views.channel_key_change,
+        edit_views.channel_key_change,
         name="channel_key_change",
     ),
     path("admin/prices", price_views.prices, name="prices"),
@@ -138,14 +126,14 @@ urlpatterns = [
         own_price_views.organisation_prices_csv,
         name="organisation_prices_csv",
     ),
-    path("admin/models", model_console_views.model_list, name="models_admin"),
-    path("admin/models/named/<path:name>", model_console_views.model_admin, name="model_admin"),
+    path("admin/models", console_views.model_list, name="models_admin"),
+    path("admin/models/named/<path:name>", console_views.model_admin, name="model_admin"),
     path(
         "admin/models/save/<path:name>",
-        model_console_views.model_admin_save,
+        console_views.model_admin_save,
         name="model_admin_save",
     ),
-    path("admin/models/probe/<path:name>", model_console_views.model_probe, name="model_probe"),
+    path("admin/models/probe/<path:name>", console_views.model_probe, name="model_probe"),
     path("admin/models/catalogue", catalogue_views.catalogue, name="catalogue"),
     path(
         "admin/models/catalogue/update", catalogue_views.catalogue_update, name="catalogue_update"

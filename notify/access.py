@@ -2,8 +2,8 @@
 
 from django.db.models import QuerySet
 
-from accounts.access import one_of, require
-from accounts.actors import Actor
+from accounts.access.access import one_of, require
+from accounts.access.actors import Actor
 from notify.models import Delivery, WebhookEndpoint
 
 

@@ -5,8 +5,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy
 
+from lib.database.sealed_field import SealedField
 from lib.ids import new_id
-from lib.sealed_field import SealedField
 
 
 class Service(models.TextChoices):
@@ -27,8 +27,9 @@ class WebhookEndpoint(models.Model):
     until `before_until`, so that a receiver can change over. One that a management
     key made gets events as long as that key works.
 
-    Of a chat, `sealed` holds its whole address with the secret that signs (`notify/endpoints.py`),
-    as whoever has the address can write; `url` is then only where it begins.
+    Of a chat, `sealed` holds its whole address with the secret that signs
+    (`notify/webhooks/endpoints.py`), as whoever has the address can write; `url` is then only where
+    it begins.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -62,8 +63,8 @@ class DeliveryState(models.TextChoices):
 
 class Delivery(models.Model):
     """One fact to one receiver: an endpoint, a person by e-mail, or the address that a task was
-    ordered with. That is in `hook`, with what signs it and what is sent (notify/deliveries.py:
-    HookCall), and null behind its end.
+    ordered with. That is in `hook`, with what signs it and what is sent
+    (notify/deliveries/deliveries.py: HookCall), and null behind its end.
 
     `tries` is its log, [{"at", "status", "error", "ms"}]. While somebody works on it, `due_at` lies
     ahead: a delivery whose worker died becomes due again by itself.

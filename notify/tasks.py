@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from notify import deliveries, sending
+from notify.deliveries import deliveries, sending
 
 _BATCH = 200
 

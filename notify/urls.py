@@ -1,6 +1,6 @@
 from django.urls import path
 
-from notify import operator_views, views
+from notify.webhooks import operator_views, views
 
 urlpatterns = [
     path("admin/alerts", operator_views.operator_alerts, name="operator_alerts"),

@@ -20,7 +20,7 @@ def put(
     `people` are ids of members whom it concerns, whatever their role is.
 
     `kind` is a noun and a past verb (`topup.paid`); the kinds that are told stand in
-    `notify/kinds.py`.
+    `notify/deliveries/kinds.py`.
     """
     if not connection.in_atomic_block:
         raise RuntimeError(f"{kind} is told outside of the transaction that makes it true")

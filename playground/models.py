@@ -523,7 +523,7 @@ class PayerRule(models.TextChoices):
 class OrganisationPreference(models.Model):
     """What an organisation's people begin with: `default_model`, "" for none, names the model of
     new chats until a person has used or chosen another one. `payer_rules` has the PayerRule of
-    roles, by `playground/payer_rules.py`."""
+    roles, by `playground/payers/payer_rules.py`."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"

@@ -4,15 +4,11 @@ that nobody needs any more, people who are erased."""
 from celery import shared_task
 
 from lib import clock
-from playground import (
-    attachments,
-    conversations,
-    erasure_steps,
-    events,
-    media,
-    runs,
-    temporary_chats,
-)
+from playground.attachments import attachments
+from playground.chats import conversations, temporary_chats
+from playground.erasure import steps as erasure_steps
+from playground.media import media
+from playground.runs import events, runs
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -1,26 +1,19 @@
 from django.urls import path, re_path
 
-from playground import (
-    chat_views,
-    compare_views,
-    departure_views,
-    draft_views,
-    embedding_views,
-    file_views,
-    history_views,
-    media_views,
-    model_picker,
-    panel_views,
-    preference_views,
-    prompt_views,
-    realtime_views,
-    session_api_views,
-    share_views,
-    tool_import_views,
-    tree_views,
-    views,
-    vote_views,
-)
+from playground.attachments import views as file_views
+from playground.chats import chat_views, history_views, share_views, tree_views
+from playground.compare import views as compare_views
+from playground.compare import vote_views
+from playground.embeddings import views as embedding_views
+from playground.erasure import departure_views
+from playground.media import realtime_views
+from playground.media import views as media_views
+from playground.models_offered import model_picker
+from playground.panel import tool_import_views
+from playground.panel import views as panel_views
+from playground.preferences import views as preference_views
+from playground.prompts import views as prompt_views
+from playground.turns import draft_views, session_api_views, views
 
 _ROOT = "o/<slug:o>/playground"
 

@@ -8,24 +8,20 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.actors import Actor
-from accounts.guards import open_page
-from dialects.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
-from gateway.examples import (
-    code_context,
-    example_models,
-    snippet_language,
-)
-from gateway.installation import installation_settings
-from gateway.rules.snippets import Language, SnippetRequest
-from gateway.shown_models import models_for
-from reference.all_guides import GUIDES
-from reference.all_pages import GROUPS, PAGES
-from reference.errors import ERRORS
-from reference.faq import FAQ
-from reference.headers import ANSWERED, SENT
-from reference.page import ReferencePage
-from reference.schemas import SCHEMAS
+from accounts.access.actors import Actor
+from accounts.access.guards import open_page
+from dialects.errors.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
+from gateway.code_examples.examples import code_context, example_models, snippet_language
+from gateway.code_examples.snippets import Language, SnippetRequest
+from gateway.public_models.shown_models import models_for
+from gateway.settings.installation import installation_settings
+from reference.answers.errors import ERRORS
+from reference.answers.headers import ANSWERED, SENT
+from reference.answers.schemas import SCHEMAS
+from reference.guides.all_guides import GUIDES
+from reference.guides.faq import FAQ
+from reference.operations.all_pages import GROUPS, PAGES
+from reference.operations.page import ReferencePage
 from relay.endpoints import listed_rows
 
 

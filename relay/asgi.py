@@ -11,57 +11,52 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from accounts.last_uses import LAST_USES
-from dialects import jimeng
+from accounts.keys.last_uses import LAST_USES
 from dialects.codec import Target
-from dialects.errors import RequestFault
-from dialects.forms import FormFile, object_of
-from gateway.rules.content_links import is_signed
-from lib.asgi import HEED, Receive, Scope, Send
+from dialects.errors.errors import RequestFault
+from dialects.json.forms import FormFile, object_of
+from dialects.media import jimeng
+from gateway.media_tasks.content_links import is_signed
 from lib.ids import id_text, new_id
-from lib.log_context import REQUEST_ID
-from relay import (
-    look_ups,
+from lib.process.asgi import HEED, Receive, Scope, Send
+from lib.process.log_context import REQUEST_ID
+from relay.answers import look_ups
+from relay.answers.idempotency import IdempotentRequest
+from relay.answers.state_store import StateStore
+from relay.attempts.run import Run
+from relay.config import RelayConfig
+from relay.credentials.keys import Credentials, Principal, read_credentials
+from relay.endpoints import Endpoint, find_endpoint, read_invocation
+from relay.front.cors import PREFLIGHT
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import answer_to, too_busy
+from relay.front.http_sink import HttpSink
+from relay.front.in_process import InProcessRelay
+from relay.front.request_body import BodyFields, ClientGone, read_body, read_body_fields, too_large
+from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.ledger.writer import LedgerWriter
+from relay.lifespan import Lifespan
+from relay.media.answers import (
     midjourney_answers,
     midjourney_picture,
     task_answers,
     task_content,
     task_events,
 )
-from relay.auth import Credentials, Principal, read_credentials
-from relay.config import RelayConfig
-from relay.cors import PREFLIGHT
-from relay.database import DatabaseAway, DatabaseRefused
-from relay.downstream import ErrorAnswer
-from relay.endpoints import Endpoint, find_endpoint, read_invocation
-from relay.error_answers import answer_to, too_busy
-from relay.form_body import FORM_BYTES_MAX, read_form
-from relay.http_sink import HttpSink
-from relay.idempotency import IdempotentRequest
-from relay.in_process import InProcessRelay
-from relay.ledger_writer import LedgerWriter
-from relay.lifespan import Lifespan
-from relay.media_operation import MediaOperation
-from relay.realtime_attempt import RealtimeAttempt
-from relay.realtime_operation import session_invocation
-from relay.realtime_sink import STOPPING_EXTENSION, RealtimeSink
-from relay.request_body import BodyFields, ClientGone, read_body, read_body_fields, too_large
-from relay.request_context import (
-    Invocation,
-    RequestContext,
-    RequestOptions,
-    context_of_task,
-)
-from relay.run import Run
-from relay.several_prompts import Prompts
-from relay.snapshot import Snapshot
-from relay.sourced_operation import SourcedOperation, about_its_source
-from relay.state_store import StateStore
-from relay.uploads import Form
-from relay.upstream import Upstreams
-from relay.video_operations import Remix
-from usage.rules.client_apps import client_app
-from usage.sql import ADDRESS_LENGTH
+from relay.media.media_operation import MediaOperation
+from relay.media.realtime.attempt import RealtimeAttempt
+from relay.media.realtime.operation import session_invocation
+from relay.media.realtime.sink import STOPPING_EXTENSION, RealtimeSink
+from relay.media.sourced_operation import SourcedOperation, about_its_source
+from relay.media.video_operations import Remix
+from relay.requests.client_apps import client_app
+from relay.requests.context import Invocation, RequestContext, RequestOptions, context_of_task
+from relay.requests.form_body import FORM_BYTES_MAX, read_form
+from relay.requests.several_prompts import Prompts
+from relay.requests.uploads import Form
+from relay.routing.snapshot import Snapshot
+from relay.upstream.upstream import Upstreams
+from usage.records.sql import ADDRESS_LENGTH
 
 log = logging.getLogger(__name__)
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from billing.rules.charge_rule import DRAIN_SECONDS
-from gateway.rules.load_shedding import WAIT_S_MAX
+from billing.limits.charge_rule import DRAIN_SECONDS
+from relay.front.load_shedding import WAIT_S_MAX
 
 MIB = 1024 * 1024
 # Of a client's request, where one is read at all.
 BODY_BYTES_MAX: Final = 72 * MIB
 # Of the files that a request names by address, all together; any file is bounded by
-# `dialects.media.FILE_BYTES_MAX`, a picture has a bound of its own.
+# `dialects.media.media.FILE_BYTES_MAX`, a picture has a bound of its own.
 FETCH_S: Final = 30.0
 PICTURE_BYTES_MAX: Final = 20 * MIB
 # How long an upstream has, after the last of an answer's text, to tell the usage of a request that

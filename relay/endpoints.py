@@ -16,28 +16,16 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 from urllib.parse import parse_qsl
 
-from dialects import jimeng, veo
-from dialects.chat import Dialect
+from dialects.chat.chat import Dialect
 from dialects.codec import Target
 from dialects.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
+from dialects.errors.task_errors import Family
 from dialects.gemini.model_name import read_target
-from dialects.midjourney import Submitted
-from dialects.suno import MODEL_OF
-from dialects.task_errors import Family
-from relay import models_list
-from relay.config import BODY_BYTES_MAX as _BODY
-from relay.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
-from relay.kling_operations import (
-    IMAGE_TO_VIDEO,
-    JIMENG_VIDEOS,
-    PREDICT_LONG_RUNNING,
-    TEXT_TO_VIDEO,
-)
-from relay.media_operation import MediaOperation
-from relay.request_context import Invocation
-from relay.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
-from relay.task_operations import submit_picture, submit_song
-from relay.unary import (
+from dialects.media import jimeng, veo
+from dialects.media.midjourney import Submitted
+from dialects.media.suno import MODEL_OF
+from relay.answers import models_list
+from relay.answers.unary import (
     BATCH_EMBED_CONTENTS,
     EMBED_CONTENT,
     EMBEDDINGS,
@@ -46,7 +34,19 @@ from relay.unary import (
     RERANK_JINA,
     UnaryOperation,
 )
-from relay.video_operations import VIDEO_GENERATIONS, VIDEOS
+from relay.config import BODY_BYTES_MAX as _BODY
+from relay.media.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
+from relay.media.kling_operations import (
+    IMAGE_TO_VIDEO,
+    JIMENG_VIDEOS,
+    PREDICT_LONG_RUNNING,
+    TEXT_TO_VIDEO,
+)
+from relay.media.media_operation import MediaOperation
+from relay.media.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
+from relay.media.task_operations import submit_picture, submit_song
+from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
+from relay.requests.context import Invocation
 
 Handler = Literal[
     "chat",

@@ -12,37 +12,37 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
-from accounts.last_uses import LAST_USES, write_last_uses
+from accounts.keys.last_uses import LAST_USES, write_last_uses
 from lib.ids import new_id
 from lib.vault import Vault
-from relay import admission
-from relay.auth import Authenticator, Principal
-from relay.channel_health import Health
+from relay.answers.idempotency import IdempotentRequests
+from relay.answers.large_events import LargeEvents
+from relay.answers.state_store import StateStore
+from relay.attempts import admission
+from relay.attempts.shadow_traffic import ShadowTraffic
 from relay.config import RelayConfig
-from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
-from relay.health_sharing import QUIET_TICKS, TICK_S, HealthSharing
-from relay.health_sharing import read as read_reports
-from relay.health_sharing import statement as report_statement
-from relay.hold_placing import NOTHING_TAKEN, Taken
-from relay.idempotency import IdempotentRequests
-from relay.journal import Journal
-from relay.large_events import LargeEvents
-from relay.ledger_writer import LedgerWriter
-from relay.load import Load, count_refused
-from relay.operator_alerts import DamagedRecords, damaged_statement, statement
-from relay.readiness import Readiness
-from relay.refresher import Refresher
-from relay.request_context import Parts
-from relay.revocation import Running
-from relay.shadow_traffic import ShadowTraffic
-from relay.snapshot import Snapshot
-from relay.spend_caps import apply_spend_caps
-from relay.spool import Spool
-from relay.state_store import StateStore
-from relay.tokenizer import read_vocabulary
-from relay.turns import Turns
-from relay.upstream import Upstreams
-from usage.sql import key_charges
+from relay.counting.tokenizer import read_vocabulary
+from relay.credentials.keys import Authenticator, Principal
+from relay.credentials.revocation import Running
+from relay.front.load import Load, count_refused
+from relay.front.readiness import Readiness
+from relay.front.turns import Turns
+from relay.health.channel_health import Health
+from relay.health.health_sharing import QUIET_TICKS, TICK_S, HealthSharing
+from relay.health.health_sharing import read as read_reports
+from relay.health.health_sharing import statement as report_statement
+from relay.health.operator_alerts import DamagedRecords, damaged_statement, statement
+from relay.holds.place_hold import NOTHING_TAKEN, Taken
+from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
+from relay.ledger.journal import Journal
+from relay.ledger.spool import Spool
+from relay.ledger.writer import LedgerWriter
+from relay.limits.spend_caps import apply_spend_caps
+from relay.requests.context import Parts
+from relay.routing.refresher import Refresher
+from relay.routing.snapshot import Snapshot
+from relay.upstream.upstream import Upstreams
+from usage.records.sql import key_charges
 
 log = logging.getLogger(__name__)
 

@@ -49,7 +49,7 @@ def load_queues(dsn: str) -> None:
 
 def compare_secrets() -> None:
     # Models can be imported only now that Django stands.
-    from config.secret_check import check_secrets
+    from config.system.secret_check import check_secrets
 
     try:
         check_secrets()

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from lib.line_writer import WAITING_BYTES_MAX, LineWriter
+from lib.process.line_writer import WAITING_BYTES_MAX, LineWriter
 from stack.processes import CannotStart, leashed
 
 LINE_BYTES_MAX = 16_384
@@ -38,7 +38,7 @@ COLOURS = (36, 32, 33, 35, 34)
 class Child:
     """One kept process. `stop` asks it to end in good order; `orphan` ends it when we are gone.
 
-    While nobody reads our output, one with its `own_log` (lib/line_writer.py) is not
+    While nobody reads our output, one with its `own_log` (lib/process/line_writer.py) is not
     read either: it drops lines, and counts them in /metrics. The lines of all others are read and
     dropped here: a database that waits until its log is read would serve nobody.
 

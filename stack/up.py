@@ -212,7 +212,12 @@ class Installation:
         command = python(
             *("-m", "uvicorn", "config.asgi:application"),
             *("--host", place.host, "--port", str(place.port)),
-            *("--loop", "config.event_loop:EventLoop", "--http", "config.protocol:Protocol"),
+            *(
+                "--loop",
+                "config.server.event_loop:EventLoop",
+                "--http",
+                "config.server.protocol:Protocol",
+            ),
             "--no-access-log",
             *("--no-server-header", "--log-level", "warning"),
             # No proxy stands before it: whoever asks would choose an address of their own.

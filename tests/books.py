@@ -4,8 +4,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from billing.rules.posting import Entry, Posting
-from usage.invariants import Cursor, broken_invariants
+from billing.ledger.posting import Entry, Posting
+from usage.books.invariants import Cursor, broken_invariants
 
 
 def assert_books_balance(cursor: Cursor | None = None) -> None:

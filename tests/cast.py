@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from django.test import Client
 
-from accounts import actors, keys, members, organisations
-from accounts.actors import SYSTEM, Actor
+from accounts.access import actors
+from accounts.access.actors import SYSTEM, Actor
+from accounts.keys import keys
+from accounts.members import members
 from accounts.models import Key, KeyKind, Organisation, Role, Team, User
+from accounts.organisations import organisations
 from lib import clock
 
 PASSWORD = "correct horse battery"
@@ -71,7 +74,7 @@ def actor(user: User, organisation: Organisation | None = None) -> Actor:
 def make_key(
     team: Team, name: str = "ci", *, user: User | None = None, **over: Any
 ) -> tuple[Key, str]:
-    """A key of that team and its text; `over` is as for `accounts.keys.mint_key`."""
+    """A key of that team and its text; `over` is as for `accounts.keys.keys.mint_key`."""
     return keys.mint_key(SYSTEM, team, name, user=user, **{"kind": KeyKind.RELAY, **over})
 
 

@@ -18,7 +18,7 @@ from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 from pytest_django.plugin import DjangoDbBlocker
 
-from lib import tenancy
+from lib.database import tenancy
 from tests import cast, databases
 from tests.chromium import running_chromium
 from tests.stage import scene, stage
@@ -80,7 +80,7 @@ def _refuse_far(host: str) -> None:
 def bare_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Error pages without the navigation, which costs more than the rest of a refusal: for who is
     refused hundreds of times, and looks at the status alone."""
-    from config import views
+    from config.shell import views
 
     monkeypatch.setattr(views, "guards", SimpleNamespace(visitor=lambda request: None))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
-from relay.database import DatabaseRefused, PipelinedConnection, Row, Statement
+from relay.ledger.database import DatabaseRefused, PipelinedConnection, Row, Statement
 
 # A failure that another try may cure, as a deadlock is.
 _FAILS: Statement = (

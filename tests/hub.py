@@ -30,12 +30,12 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from accounts.rules import key_format
-from billing.rules.money import parse_usd
-from billing.rules.posting import opening_credit
-from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
-from billing.sql.budget_windows import count_guards
-from billing.sql.postings import NewEntry, insert_posting
+from accounts.keys import key_format
+from billing.currency.money import parse_usd
+from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
+from billing.ledger.posting import opening_credit
+from billing.ledger.sql import NewEntry, insert_posting
+from billing.limits.budget_windows import count_guards
 from lib.ids import id_text, new_id, parse_id
 from lib.vault import Vault
 from tests.books import assert_books_balance
@@ -48,7 +48,7 @@ from tests.ports import free_port
 ROOT = Path(__file__).parents[1]
 START_LIMIT_S = 30.0
 # That of web processes.
-EVENT_LOOP = "config.event_loop:EventLoop"
+EVENT_LOOP = "config.server.event_loop:EventLoop"
 # Where nothing is asked of a hub's own timing.
 SOON = "tests.soon"
 _LISTENS = "running on http://127.0.0.1:"
@@ -143,7 +143,7 @@ class Hub:
         """Start uvicorn and wait for nothing."""
         served = f"{self.application}:application"
         arguments = [served, "--no-access-log", "--port", str(self.port)]
-        arguments += ["--loop", self.loop, "--http", "config.protocol:Protocol"]
+        arguments += ["--loop", self.loop, "--http", "config.server.protocol:Protocol"]
         environment = {
             **os.environ,
             "DATABASE_URL": self.dsn,
@@ -433,7 +433,7 @@ class Hub:
         self.bump()
 
     def bump(self) -> None:
-        """Count a change and notify, as `accounts.epoch.bump_epoch` does."""
+        """Count a change and notify, as `accounts.audit.epoch.bump_epoch` does."""
         with self.connection.transaction():
             self.connection.execute(
                 "INSERT INTO accounts_epoch (id, n) VALUES (1, 1) "

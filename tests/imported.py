@@ -12,7 +12,7 @@ django.setup()
 
 from django.urls import get_resolver  # noqa: E402
 
-from relay.tokenizer import read_vocabulary  # noqa: E402
+from relay.counting.tokenizer import read_vocabulary  # noqa: E402
 
 assert get_resolver().url_patterns
 read_vocabulary()

@@ -7,17 +7,19 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts.actors import Actor
-from accounts.kek_ring import seal_key
+from accounts.access.actors import Actor
 from accounts.models import Key, Organisation, User
-from billing import seals
-from billing.billing_details import set_seller
+from accounts.secrets.key_ring import seal_key
+from billing.invoices.billing_details import set_seller
+from billing.invoices.rules import month_after
 from billing.models import Invoice, Posting
-from billing.rules.invoice import month_after
+from billing.seals import seals
 from lib import clock
 from tests.usage.rows import happen, id_at
-from usage import books_check, books_walk, month_close
+from usage.books import check as books_check
+from usage.books import walk as books_walk
 from usage.models import BooksCheck, UsageRecord
+from usage.months import close as month_close
 
 KINDS = ("hold", "settle", "correct", "consume", "refund", "loss")
 # Postings that have their time from here, which may be of the last hour, too.
@@ -65,7 +67,7 @@ def complete_books() -> None:
     books_walk.begin(books_walk.NEW, clock.now())
     BooksCheck.objects.update_or_create(id=1, defaults={"rest_until": clock.now()})
     # What was posted behind a seal breaks it.
-    with patch("usage.books_seals.look_at_day"):
+    with patch("usage.books.seals.look_at_day"):
         assert books_check.check_books() == {}
 
 

@@ -16,10 +16,10 @@ from xdist.scheduler import LoadFileScheduling
 # Longest first; what is not named comes afterwards, in the order of its names.
 LONG: Final = (
     "tests/browser",
-    "tests/relay/test_fault_table.py",
-    "tests/relay/test_over_tls.py",
-    "tests/playground/test_live.py",
-    "tests/playground/test_desk.py",
+    "tests/relay/attempts/test_fault_table.py",
+    "tests/relay/upstream/test_over_tls.py",
+    "tests/playground/runs/test_live.py",
+    "tests/playground/chats/test_desk.py",
     "tests/stack/test_up.py",
     "tests/deploy/test_compose.py",
     "tests/playground",

@@ -2,17 +2,14 @@
 
 from celery import shared_task
 
-from usage import (
-    books_check,
-    books_whole,
-    clickhouse_sink,
-    client_addresses,
-    exports,
-    month_close,
-    partitions,
-    rollups,
-    scheduled_reports,
-)
+from usage.books import check as books_check
+from usage.books import full_walk
+from usage.exports import exports
+from usage.months import close as month_close
+from usage.months import partitions
+from usage.requests import client_addresses
+from usage.rollups import clickhouse_sink, rollups
+from usage.saved_views import scheduled_reports
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -37,7 +34,7 @@ def check_books() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def check_whole_books() -> None:
-    books_whole.check_whole()
+    full_walk.check_whole()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -1,33 +1,20 @@
 from django.urls import path
 
-from usage import (
-    budget_views,
-    change_views,
-    explore_views,
-    export_views,
-    finding_views,
-    hold_views,
-    key_bulk_views,
-    key_page,
-    key_views,
-    limit_views,
-    live_views,
-    log_views,
-    margin_views,
-    member_views,
-    month_close_views,
-    note_views,
-    organisation_views,
-    raise_views,
-    report_views,
-    request_views,
-    review_views,
-    saved_view_views,
-    statement_views,
-    team_views,
-    time_views,
-    views,
-)
+from usage.books import finding_views
+from usage.breakdowns import change_views, explore_views, time_views
+from usage.exports import views as export_views
+from usage.keys import bulk_views, key_page
+from usage.keys import views as key_views
+from usage.limits import budget_increase_views, budget_views, limit_views
+from usage.margin import views as margin_views
+from usage.months import close_views
+from usage.organisations import member_views, organisation_views, team_views
+from usage.reports import note_views, views
+from usage.requests import hold_views, live_views, log_views, request_views
+from usage.reviews import views as review_views
+from usage.saved_views import report_views
+from usage.saved_views import views as saved_view_views
+from usage.statements import views as statement_views
 
 urlpatterns = [
     path("admin/margin", margin_views.margin_page, name="margin"),
@@ -49,7 +36,7 @@ urlpatterns = [
     path("o/<slug:o>/teams/<slug:team>", team_views.team_page, name="team"),
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
     path("o/<slug:o>/keys/new", key_views.key_create, name="key_create"),
-    path("o/<slug:o>/keys/bulk", key_bulk_views.key_bulk, name="keys_bulk"),
+    path("o/<slug:o>/keys/bulk", bulk_views.key_bulk, name="keys_bulk"),
     path("o/<slug:o>/keys/<str:id>", key_page.key_page, name="key"),
     path("o/<slug:o>/keys/<str:id>/edit", key_views.key_edit, name="key_edit"),
     path("o/<slug:o>/keys/<str:id>/rotate", key_views.key_rotate, name="key_rotate"),
@@ -71,16 +58,24 @@ urlpatterns = [
     path("o/<slug:o>/budgets", budget_views.budget_list, name="budgets"),
     path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
     path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
-    path("o/<slug:o>/budgets/requests", raise_views.raise_list, name="raises"),
-    path("o/<slug:o>/budgets/requests/<str:id>", raise_views.raise_show, name="raise"),
+    path("o/<slug:o>/budgets/requests", budget_increase_views.raise_list, name="raises"),
+    path("o/<slug:o>/budgets/requests/<str:id>", budget_increase_views.raise_show, name="raise"),
     path(
         "o/<slug:o>/budgets/requests/<str:id>/approve",
-        raise_views.raise_approve,
+        budget_increase_views.raise_approve,
         name="raise_approve",
     ),
-    path("o/<slug:o>/budgets/requests/<str:id>/deny", raise_views.raise_deny, name="raise_deny"),
-    path("o/<slug:o>/budgets/requests/<str:id>/end", raise_views.raise_end, name="raise_end"),
-    path("b/<str:id>", raise_views.budget_link, name="budget_link"),
+    path(
+        "o/<slug:o>/budgets/requests/<str:id>/deny",
+        budget_increase_views.raise_deny,
+        name="raise_deny",
+    ),
+    path(
+        "o/<slug:o>/budgets/requests/<str:id>/end",
+        budget_increase_views.raise_end,
+        name="raise_end",
+    ),
+    path("b/<str:id>", budget_increase_views.budget_link, name="budget_link"),
     path("o/<slug:o>/budgets/<str:id>", budget_views.budget_change, name="budget"),
     path("o/<slug:o>/budgets/<str:id>/remove", budget_views.budget_remove, name="budget_remove"),
     path("o/<slug:o>/budgets/<str:id>/restore", budget_views.budget_restore, name="budget_restore"),
@@ -122,27 +117,27 @@ urlpatterns = [
         request_views.request_recompute,
         name="request_recompute",
     ),
-    path("admin/invoices", month_close_views.document_list, name="documents"),
-    path("admin/invoices/seller", month_close_views.seller_details, name="seller"),
-    path("admin/invoices/taxes", month_close_views.tax_rate_add, name="tax_rate_add"),
-    path("admin/invoices/<str:id>", month_close_views.document, name="document"),
+    path("admin/invoices", close_views.document_list, name="documents"),
+    path("admin/invoices/seller", close_views.seller_details, name="seller"),
+    path("admin/invoices/taxes", close_views.tax_rate_add, name="tax_rate_add"),
+    path("admin/invoices/<str:id>", close_views.document, name="document"),
     path(
         "admin/invoices/<str:id>/propose",
-        month_close_views.document_propose,
+        close_views.document_propose,
         name="document_propose",
     ),
-    path("admin/invoices/<str:id>/close", month_close_views.document_close, name="document_close"),
+    path("admin/invoices/<str:id>/close", close_views.document_close, name="document_close"),
     path(
         "admin/invoices/<str:id>/withdraw",
-        month_close_views.document_withdraw,
+        close_views.document_withdraw,
         name="document_withdraw",
     ),
     path(
         "admin/invoices/<str:id>/payment",
-        month_close_views.document_payment,
+        close_views.document_payment,
         name="document_payment",
     ),
-    path("admin/invoices/<str:id>/note", month_close_views.document_note, name="document_note"),
+    path("admin/invoices/<str:id>/note", close_views.document_note, name="document_note"),
     path("admin/findings", finding_views.finding_list, name="findings"),
     path("admin/findings/<str:id>", finding_views.finding_page, name="finding"),
     path(

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import lib.ids
-from lib.schema import CreateModels
+from lib.database.schema import CreateModels
 
 # What `manage.py createcachetable` would make; here so that a migrated database is complete.
 _CACHE = """

@@ -1,4 +1,5 @@
-"""The keys of sessions become digests, so that nobody is signed out (accounts/session_store.py)."""
+"""The keys of sessions become digests, so that nobody is signed out
+(accounts/sessions/store.py)."""
 
 from django.db import migrations
 

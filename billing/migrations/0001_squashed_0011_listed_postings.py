@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import lib.ids
-from lib.schema import CreateModels
+from lib.database.schema import CreateModels
 
 _WRITTEN_ONCE = """
     CREATE FUNCTION weir_written_once() RETURNS trigger LANGUAGE plpgsql AS $$

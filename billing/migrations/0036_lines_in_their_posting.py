@@ -9,7 +9,7 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 from django.db import migrations, models
 
-from lib.tenancy import ROLE
+from lib.database.tenancy import ROLE
 
 _ARRAYS = """
     ALTER TABLE billing_posting

@@ -6,7 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from billing.rules.budget import ALERT_PERCENTS
+from billing.limits.budget_rules import ALERT_PERCENTS
 from lib.ids import new_id
 
 

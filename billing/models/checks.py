@@ -5,8 +5,8 @@ from django.db.models.functions import Now
 
 
 class BooksWalk(models.Model):
-    """How far one check of stored rows has come. `usage/books_walk.py` and `usage/books_whole.py`
-    name the walks.
+    """How far one check of stored rows has come. `usage/books/walk.py` and
+    `usage/books/full_walk.py` name the walks.
 
     A walk over spans of time has checked everything before `to_at`; other walks store in `after`
     the last row that they have read. `began_at` and `ended_at` are of the last time that it went

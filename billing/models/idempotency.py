@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
-from lib.sealed_field import SealedField
+from lib.database.sealed_field import SealedField
 
 
 class IdempotentAnswer(models.Model):

@@ -81,7 +81,7 @@ class Invoice(models.Model):
 
 
 class InvoiceLine(models.Model):
-    """One line of a document: `billing/rules/invoice.py` says what each kind is."""
+    """One line of a document: `billing/invoices/rules.py` says what each kind is."""
 
     id = models.BigAutoField(primary_key=True)
     invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines", db_index=False)

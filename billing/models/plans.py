@@ -41,7 +41,7 @@ class OrganisationPlan(models.Model):
 
 class OrganisationChargeRule(models.Model):
     """What an organisation is charged for abandoned and failed requests, as
-    `billing.rules.charge_rule.stored_rule` has it; without a row, what holds for the model."""
+    `billing.limits.charge_rule.stored_rule` has it; without a row, what holds for the model."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
-from billing.rules.funding import Pool
+from billing.ledger.funding import Pool
 from lib.ids import new_id
 
 

@@ -9,9 +9,9 @@ from django import template
 from django.utils.formats import date_format
 from django.utils.translation import get_language, gettext, to_locale
 
-from billing.exchange_rates import display_rate, rate_text
-from billing.rules.exchange import ExchangeRate, converted
-from billing.rules.money import (
+from billing.currency.conversion import ExchangeRate, converted
+from billing.currency.exchange_rates import display_rate, rate_text
+from billing.currency.money import (
     display_card,
     display_places,
     display_price,
@@ -20,9 +20,9 @@ from billing.rules.money import (
     display_total,
     format_usd,
 )
-from billing.words import money_symbol
+from billing.wallets.words import money_symbol
 from lib import clock
-from lib.formatting import MISSING, grouped
+from lib.numbers.formatting import MISSING, grouped
 
 register = template.Library()
 register.simple_tag(money_symbol)

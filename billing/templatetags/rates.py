@@ -1,14 +1,14 @@
-"""Template filters for rates and meters; their words are those of `billing.rate_words`."""
+"""Template filters for rates and meters; their words are those of `billing.prices.words`."""
 
 from collections.abc import Iterable
 
 from django import template
 
 from billing.models import SubscriptionPlan
-from billing.rate_words import PER_MILLION, meter_name, multiplier_words
-from billing.subscription_plans import multipliers_of_plan
+from billing.prices.words import PER_MILLION, meter_name, multiplier_words
+from billing.subscriptions.plans import multipliers_of_plan
 from billing.templatetags.money import money_price
-from lib.formatting import MISSING
+from lib.numbers.formatting import MISSING
 
 register = template.Library()
 

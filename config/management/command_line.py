@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
-from accounts.origin import ORIGIN, Origin
+from accounts.audit.origin import ORIGIN, Origin
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 

@@ -25,7 +25,7 @@ from django.utils.translation import gettext, ngettext
 
 from billing.templatetags.money import money_exact, money_price, money_row, money_total
 from config.templatetags.ui import ago, duration, icon
-from lib.formatting import MISSING, grouped
+from lib.numbers.formatting import MISSING, grouped
 from lib.tables.pages import TablePage
 from lib.tables.sources import Count
 from lib.tables.table import Badge, Column, State

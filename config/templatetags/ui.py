@@ -12,9 +12,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, pgettext
 
-from lib import clock, formatting
-from lib.relative_time import relative_patterns, relative_text
-from usage import words
+from lib import clock
+from lib.numbers import formatting
+from lib.numbers.relative_time import relative_patterns, relative_text
+from usage.requests import words
 
 register = template.Library()
 

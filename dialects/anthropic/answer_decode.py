@@ -8,11 +8,11 @@ from dialects.anthropic.answer_events import BlockReader
 from dialects.anthropic.errors import read_object
 from dialects.anthropic.stream_decode import counted, read_start
 from dialects.anthropic.wire import read_message
-from dialects.chat import ChatAnswer
-from dialects.events import Broken, Event
-from dialects.fold import AnswerFault
-from dialects.raw_json import given
-from dialects.whole_answer import WholeAnswer, failed, parse_whole
+from dialects.chat.chat import ChatAnswer
+from dialects.chat.events import Broken, Event
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
+from dialects.json.raw_json import given
 
 
 def read(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> WholeAnswer:

@@ -6,7 +6,7 @@ import msgspec
 
 from dialects.anthropic.finish_reasons import write_reason
 from dialects.anthropic.usage import encode as write_usage
-from dialects.chat import (
+from dialects.chat.chat import (
     Base64,
     ChatAnswer,
     ChatRequest,
@@ -21,10 +21,10 @@ from dialects.chat import (
     ToolCall,
     Url,
 )
-from dialects.events import Source
-from dialects.lone_surrogates import readable
-from dialects.turns import derive_id, mark_seal
-from dialects.usage import Counts
+from dialects.chat.events import Source
+from dialects.chat.turns import derive_id, mark_seal
+from dialects.json.lone_surrogates import readable
+from dialects.usage.usage import Counts
 
 MESSAGE_ID_PREFIX = "msg_"
 CALL_ID_PREFIX = "toolu_"

@@ -12,10 +12,10 @@ server_tool_use, *_tool_result, ...
 
 from typing import Any
 
-from dialects import events as neutral
 from dialects.anthropic.finish_reasons import FINISH_REASONS
 from dialects.anthropic.wire import Block, Delta
-from dialects.raw_json import ABSENT, as_text, given, size, value_of
+from dialects.chat import events as neutral
+from dialects.json.raw_json import ABSENT, as_text, given, size, value_of
 
 _EMPTY_OBJECT = "{}"
 

@@ -16,14 +16,14 @@ from dialects.anthropic import (
     usage,
 )
 from dialects.anthropic.request_read import ChatFacts
-from dialects.body import Quirks
-from dialects.chat import ChatRequest, Flag, JsonObject, Upstream
+from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
+from dialects.chat.searches import most_searches, search_tools
+from dialects.chat.steps import OtherSteps, other_steps
+from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, Target
-from dialects.errors import ErrorKind
-from dialects.searches import most_searches, search_tools
-from dialects.steps import OtherSteps, other_steps
-from dialects.usage import Quantities
-from dialects.whole_answer import WholeAnswer
+from dialects.errors.errors import ErrorKind
+from dialects.json.body import Quirks
+from dialects.usage.usage import Quantities
 
 
 class MessagesCodec(Codec[ChatFacts]):

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.body import NO_QUIRKS, Body, Quirks
-from dialects.raw_json import members_of
+from dialects.json.body import NO_QUIRKS, Body, Quirks
+from dialects.json.raw_json import members_of
 
 _MARKS: Final = ("openai:", "gemini:")
 _THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dialects.anthropic.answer_events import read_source
-from dialects.chat import (
+from dialects.chat.chat import (
     Base64,
     CacheMark,
     File,
@@ -26,10 +26,10 @@ from dialects.chat import (
     ToolResult,
     Url,
 )
-from dialects.events import Seal, Source
-from dialects.media import read_base64
-from dialects.members import Members
-from dialects.turns import read_seal
+from dialects.chat.events import Seal, Source
+from dialects.chat.turns import read_seal
+from dialects.json.members import Members
+from dialects.media.media import read_base64
 
 _ROLES: tuple[Role, ...] = ("user", "assistant", "system")
 _OWN = frozenset({"container_upload", "compaction", "tool_reference"})

@@ -16,7 +16,7 @@ from dialects.anthropic.answer_encode import (
     write_reasoning,
     write_source,
 )
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     CacheMark,
@@ -36,8 +36,8 @@ from dialects.chat import (
     ToolResult,
     Url,
 )
-from dialects.errors import RequestFault
-from dialects.turns import MergedMessage, call_names, derive_id, merge_messages, split_system
+from dialects.chat.turns import MergedMessage, call_names, derive_id, merge_messages, split_system
+from dialects.errors.errors import RequestFault
 
 _PDF: Final = "application/pdf"
 _TEXT_TYPES: Final = frozenset(

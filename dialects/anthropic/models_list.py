@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
 
 
 class ListedModel(NamedTuple):

@@ -7,9 +7,8 @@ Members that only the provider itself understands (`container`, `mcp_servers`, .
 from typing import Literal, get_args
 
 from dialects.anthropic.message_decode import read_cache, read_messages, read_system
-from dialects.body import read_body
-from dialects.bounds import OUTPUT_CAP_MAX
-from dialects.chat import (
+from dialects.chat.bounds import OUTPUT_CAP_MAX
+from dialects.chat.chat import (
     ChatRequest,
     Effort,
     FunctionTool,
@@ -20,9 +19,10 @@ from dialects.chat import (
     ToolChoice,
     WebSearch,
 )
-from dialects.media import check_sizes
-from dialects.members import Members, read_members
-from dialects.shared_members import INTEGER_MAX, check_names, read_place
+from dialects.json.body import read_body
+from dialects.json.members import Members, read_members
+from dialects.json.shared_members import INTEGER_MAX, check_names, read_place
+from dialects.media.media import check_sizes
 
 BUDGET_MIN = 1_024
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)

@@ -14,7 +14,7 @@ from dialects.anthropic.message_encode import (
     write_conversation,
 )
 from dialects.anthropic.schema import fit_schema
-from dialects.chat import (
+from dialects.chat.chat import (
     ChatRequest,
     Effort,
     Encoded,
@@ -28,9 +28,9 @@ from dialects.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.client_names import client_name, dropped_names, lost_of_search, omit_tool
-from dialects.errors import RequestFault
-from dialects.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
+from dialects.chat.client_names import client_name, dropped_names, lost_of_search, omit_tool
+from dialects.chat.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
+from dialects.errors.errors import RequestFault
 
 # What a model's answer may have when neither the client nor the catalogue says.
 OUTPUT_CAP_UNKNOWN = 8_192

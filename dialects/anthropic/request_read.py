@@ -12,11 +12,10 @@ from typing import ClassVar
 import msgspec
 
 from dialects.anthropic.foreign_thoughts import is_foreign
-from dialects.body import NO_QUIRKS, Body, Quirks, read_body
-from dialects.bounds import OUTPUT_CAP_MAX, SHARE, check_bounds
-from dialects.errors import RequestFault
-from dialects.media import MediaKind
-from dialects.members import (
+from dialects.chat.bounds import OUTPUT_CAP_MAX, SHARE, check_bounds
+from dialects.errors.errors import RequestFault
+from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
+from dialects.json.members import (
     Members,
     edit_body,
     read_array,
@@ -25,7 +24,8 @@ from dialects.members import (
     small_members,
     storable_user,
 )
-from dialects.raw_json import present, starts
+from dialects.json.raw_json import present, starts
+from dialects.media.media import MediaKind
 
 
 @dataclass(frozen=True, slots=True)

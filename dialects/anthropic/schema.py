@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import JsonObject
+from dialects.chat.chat import JsonObject
 
 _DEFINITIONS: Final = ("$defs", "definitions")
 _ALTERNATIVES: Final = ("anyOf", "oneOf", "allOf")

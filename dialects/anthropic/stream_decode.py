@@ -20,16 +20,11 @@ from dialects.anthropic.answer_events import BlockReader
 from dialects.anthropic.errors import read_object
 from dialects.anthropic.usage import merge, quantities
 from dialects.anthropic.wire import Message, StreamEvent, read_event
-from dialects.events import (
-    Event,
-    Start,
-    Step,
-    Usage,
-)
-from dialects.raw_json import ABSENT, ReadFault, given, value_of
-from dialects.sse import FRAME_BYTES_MAX, Frame
-from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
-from dialects.usage import Counts
+from dialects.chat.events import Event, Start, Step, Usage
+from dialects.json.raw_json import ABSENT, ReadFault, given, value_of
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame
+from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
+from dialects.usage.usage import Counts
 
 # The service tiers that an answer names, in openai's words.
 _TIERS = {"standard": "default", "priority": "priority"}

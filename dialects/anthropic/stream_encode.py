@@ -13,7 +13,6 @@ from collections import deque
 
 import msgspec
 
-from dialects import events as neutral
 from dialects.anthropic.answer_encode import (
     MESSAGE_ID_PREFIX,
     write_call_id,
@@ -23,10 +22,11 @@ from dialects.anthropic.answer_encode import (
 from dialects.anthropic.errors import frame as error_frame
 from dialects.anthropic.finish_reasons import write_reason
 from dialects.anthropic.usage import encode as write_usage
-from dialects.chat import Base64, ChatRequest, JsonObject, Url
-from dialects.errors import ErrorKind
-from dialects.turns import derive_id, mark_seal
-from dialects.usage import Counts
+from dialects.chat import events as neutral
+from dialects.chat.chat import Base64, ChatRequest, JsonObject, Url
+from dialects.chat.turns import derive_id, mark_seal
+from dialects.errors.errors import ErrorKind
+from dialects.usage.usage import Counts
 
 _encode = msgspec.json.Encoder().encode
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'

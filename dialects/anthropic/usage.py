@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.usage import (
+from dialects.usage.usage import (
     Counts,
     Meters,
     Quantities,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.raw_json import ABSENT, ReadFault, parser, top_members
+from dialects.json.raw_json import ABSENT, ReadFault, parser, top_members
 
 
 class Block(msgspec.Struct, gc=False):

@@ -1,10 +1,10 @@
 """Reading a whole text completion, which goes to its client byte for byte."""
 
+from dialects.chat.events import Event
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed
 from dialects.completions.wire import ChoiceReader, read_choices, usage_of
-from dialects.events import Event
-from dialects.fold import AnswerFault
-from dialects.unary import broken, open_answer
-from dialects.whole_answer import WholeAnswer, failed
+from dialects.endpoints.unary import broken, open_answer
 
 
 def read(raw: bytes) -> WholeAnswer:

@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 
-from dialects.chat import ChatAnswer, Choice, Refusal, Text
+from dialects.chat.chat import ChatAnswer, Choice, Refusal, Text
+from dialects.chat.turns import derive_id
 from dialects.completions.finish_reasons import write_reason
 from dialects.completions.request_decode import CompletionPlan
 from dialects.openai.usage import encode as write_usage
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 ID_PREFIX: Final = "cmpl-"
 

@@ -5,8 +5,8 @@ They go on as they came to a provider that has them, else every prompt is a chat
 
 from typing import Any, Final
 
-from dialects.body import Quirks
-from dialects.chat import ChatAnswer, ChatRequest, JsonObject
+from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject
+from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Decoder, Encoder, Target
 from dialects.completions import (
     answer_decode,
@@ -18,10 +18,10 @@ from dialects.completions import (
 )
 from dialects.completions.request_decode import CompletionPlan
 from dialects.completions.request_read import CompletionFacts
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
+from dialects.json.body import Quirks
 from dialects.openai.codec import OpenAICodec
 from dialects.operation import Operation
-from dialects.whole_answer import WholeAnswer
 
 _LENGTH: Final = (
     b'data: {"id":"","object":"text_completion","created":0,"model":"",'

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dialects.bounds import CHOICES_MAX
-from dialects.chat import ChatRequest, Message, Text
+from dialects.chat.bounds import CHOICES_MAX
+from dialects.chat.chat import ChatRequest, Message, Text
 from dialects.completions.request_read import BEST_OF_MAX, STOPS_MAX, read
-from dialects.members import Members, read_members
-from dialects.shared_members import read_sampling
+from dialects.json.members import Members, read_members
+from dialects.json.shared_members import read_sampling
 
 LOGPROBS_MAX: Final = 5
 _KNOWN: Final = frozenset(

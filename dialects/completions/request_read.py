@@ -13,8 +13,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from dialects.body import Body, read_body
-from dialects.bounds import (
+from dialects.chat.bounds import (
     CHOICES_MAX,
     LOGIT_BIAS,
     OUTPUT_CAP_MAX,
@@ -24,8 +23,9 @@ from dialects.bounds import (
     Bound,
     check_bounds,
 )
-from dialects.errors import RequestFault
-from dialects.members import (
+from dialects.errors.errors import RequestFault
+from dialects.json.body import Body, read_body
+from dialects.json.members import (
     due_value,
     edit_body,
     read_integers,

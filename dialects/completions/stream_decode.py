@@ -8,17 +8,12 @@ bytes stand beside its events, without what a client may not see: a usage chunk 
 for, and keys and account ids inside an error.
 """
 
+from dialects.chat.events import Broken, Event, Step, Usage
+from dialects.chat.fold import AnswerFault
 from dialects.completions.wire import ChoiceReader, read_choices, usage_of
-from dialects.events import (
-    Broken,
-    Event,
-    Step,
-    Usage,
-)
-from dialects.fold import AnswerFault
-from dialects.sse import FRAME_BYTES_MAX, Frame
-from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
-from dialects.unary import RawMembers, open_answer
+from dialects.endpoints.unary import RawMembers, open_answer
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame
+from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
 DONE_FRAME = b"data: [DONE]\n\n"
 

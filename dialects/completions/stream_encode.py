@@ -4,16 +4,16 @@ from typing import Any
 
 import msgspec
 
+from dialects.chat.events import Event, Finish, RefusalDelta, Start, TextDelta, Usage
+from dialects.chat.turns import derive_id
 from dialects.completions.answer_encode import ID_PREFIX, add_counts
 from dialects.completions.finish_reasons import write_reason
 from dialects.completions.request_decode import CompletionPlan
-from dialects.errors import ErrorKind
-from dialects.events import Event, Finish, RefusalDelta, Start, TextDelta, Usage
+from dialects.errors.errors import ErrorKind
 from dialects.openai.errors import frame as error_frame
 from dialects.openai.stream_decode import DONE_FRAME
 from dialects.openai.usage import encode as write_usage
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 
 class Encoder:

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
+from dialects.chat.events import Event, Finish, TextDelta
 from dialects.completions.finish_reasons import FINISH_REASONS
-from dialects.events import Event, Finish, TextDelta
-from dialects.raw_json import dicts
-from dialects.stream import ChoiceProgress
-from dialects.unary import RawMembers, given
+from dialects.endpoints.unary import RawMembers, given
+from dialects.json.raw_json import dicts
+from dialects.streams.stream import ChoiceProgress
 
 _INDEX_MAX = 1_000_000
 

@@ -6,11 +6,11 @@ reasons and the size of its text. A JSON array of pieces is read as the answer t
 
 import msgspec
 
-from dialects.chat import ChatAnswer
-from dialects.events import Broken, UpstreamError
+from dialects.chat.chat import ChatAnswer
+from dialects.chat.events import Broken, UpstreamError
+from dialects.chat.whole_answer import WholeAnswer, failed
 from dialects.gemini.stream_decode import Decoder
-from dialects.stream import is_utf8
-from dialects.whole_answer import WholeAnswer, failed
+from dialects.streams.stream import is_utf8
 
 
 def read(raw: bytes, *, translate: bool = False, request_id: str = "") -> WholeAnswer:

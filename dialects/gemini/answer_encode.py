@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatAnswer,
@@ -20,14 +20,14 @@ from dialects.chat import (
     ToolCall,
     Url,
 )
-from dialects.events import Seal, TokenLogprob
+from dialects.chat.events import Seal, TokenLogprob
+from dialects.chat.turns import derive_id
 from dialects.gemini.finish_reasons import write_reason
 from dialects.gemini.grounding import write_grounding
 from dialects.gemini.part_forms import write_address, write_call, write_data
 from dialects.gemini.seals import write_signature
 from dialects.gemini.usage import encode as write_usage
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 # What the sound of an answer is when its upstream does not say.
 SOUND_UNSAID = "audio/wav"

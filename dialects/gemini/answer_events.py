@@ -14,14 +14,14 @@ anything to show, else the upstream has failed.
 
 import msgspec
 
-from dialects import events as neutral
-from dialects.errors import clean_upstream, message_of
+from dialects.chat import events as neutral
+from dialects.chat.turns import derive_id
+from dialects.errors.errors import clean_upstream, message_of
 from dialects.gemini.finish_reasons import FINISH_REASONS
 from dialects.gemini.grounding import count_searches, read_queries, read_sources
 from dialects.gemini.seals import read_signature
 from dialects.gemini.wire import Answer, Candidate, FunctionCall, Part
-from dialects.raw_json import ABSENT, as_text, dicts, given, members_of, size
-from dialects.turns import derive_id
+from dialects.json.raw_json import ABSENT, as_text, dicts, given, members_of, size
 
 
 class _Choice:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.body import Quirks
-from dialects.chat import ChatRequest, Flag, JsonObject, Upstream
+from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
+from dialects.chat.searches import SEARCHES_ASSUMED
+from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target
-from dialects.errors import KINDS, ErrorKind, retry_after_s
+from dialects.errors.errors import KINDS, ErrorKind, retry_after_s
 from dialects.gemini import (
     answer_decode,
     answer_encode,
@@ -21,9 +22,8 @@ from dialects.gemini import (
 )
 from dialects.gemini.request_read import ChatFacts
 from dialects.gemini.thinking import suffix_thinking
-from dialects.searches import SEARCHES_ASSUMED
-from dialects.usage import Quantities
-from dialects.whole_answer import WholeAnswer
+from dialects.json.body import Quirks
+from dialects.usage.usage import Quantities
 
 
 class GenerateContentCodec(Codec[ChatFacts]):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     File,
@@ -26,13 +26,13 @@ from dialects.chat import (
     Url,
     Video,
 )
-from dialects.events import Seal
+from dialects.chat.events import Seal
+from dialects.chat.turns import derive_id
 from dialects.gemini.names import camel, repeated
 from dialects.gemini.part_forms import object_of
 from dialects.gemini.seals import UNSEALED, read_signature
-from dialects.media import read_base64, read_url
-from dialects.members import Members
-from dialects.turns import derive_id
+from dialects.json.members import Members
+from dialects.media.media import read_base64, read_url
 
 _ROLES: Final = ("user", "model", "function")
 # What a part is; the others only go with it.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatRequest,
@@ -24,12 +24,12 @@ from dialects.chat import (
     Url,
     Video,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal
+from dialects.chat.events import Seal
+from dialects.chat.turns import MergedMessage, call_names, merge_messages, split_system
+from dialects.errors.errors import RequestFault
 from dialects.gemini.answer_encode import write_seal, write_thought
 from dialects.gemini.part_forms import object_of, write_address, write_call, write_data
 from dialects.gemini.seals import UNSEALED
-from dialects.turns import MergedMessage, call_names, merge_messages, split_system
 
 # Where Google itself keeps or finds what a client names.
 _OWN_HOSTS = frozenset({"generativelanguage.googleapis.com", "youtu.be"})

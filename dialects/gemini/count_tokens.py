@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dialects.body import Body, read_body
-from dialects.chat import ChatRequest, Encoded, Upstream
-from dialects.errors import RequestFault
+from dialects.chat.chat import ChatRequest, Encoded, Upstream
+from dialects.errors.errors import RequestFault
 from dialects.gemini.names import camel, spelling
 from dialects.gemini.request_decode import decode_members
 from dialects.gemini.request_encode import encode as encode_request
 from dialects.gemini.request_read import read
-from dialects.media import MediaKind
-from dialects.members import check_model, read_members
-from dialects.usage import COUNT_MAX
+from dialects.json.body import Body, read_body
+from dialects.json.members import check_model, read_members
+from dialects.media.media import MediaKind
+from dialects.usage.usage import COUNT_MAX
 
 _INNER = "generateContentRequest"
 

@@ -14,11 +14,11 @@ from typing import Final
 
 import msgspec
 
-from dialects.body import Body, read_body
-from dialects.chat import JsonObject
-from dialects.errors import RequestFault
+from dialects.chat.chat import JsonObject
+from dialects.errors.errors import RequestFault
 from dialects.gemini.names import camel, repeated
-from dialects.members import Members, check_model, read_members
+from dialects.json.body import Body, read_body
+from dialects.json.members import Members, check_model, read_members
 
 INPUTS_MAX: Final = 2_048
 DIMENSIONS_MAX: Final = 1_000_000

@@ -11,21 +11,15 @@ from typing import Any
 
 import msgspec
 
-from dialects.errors import (
-    GEMINI_STATUSES,
-    KINDS,
-    ErrorKind,
-    clean_upstream,
-    retry_after_s,
-)
-from dialects.raw_json import as_text, dicts
-from dialects.upstream_errors import (
+from dialects.errors.errors import GEMINI_STATUSES, KINDS, ErrorKind, clean_upstream, retry_after_s
+from dialects.errors.upstream_errors import (
     UpstreamFault,
     describe,
     error_members,
     milliseconds,
     retry_after_ms,
 )
+from dialects.json.raw_json import as_text, dicts
 
 ARRAY_OPEN = b"["
 ARRAY_NEXT = b",\r\n"

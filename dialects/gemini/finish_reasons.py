@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dialects.events import FinishReason
+from dialects.chat.events import FinishReason
 
 FINISH_REASONS: Final[dict[str, FinishReason]] = {
     "STOP": "stop",

@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from dialects.body import NO_QUIRKS, Body, Quirks
-from dialects.chat import Flag
+from dialects.chat.chat import Flag
 from dialects.gemini.seals import UNSEALED, read_signature
-from dialects.raw_json import members_of, value_of
+from dialects.json.body import NO_QUIRKS, Body, Quirks
+from dialects.json.raw_json import members_of, value_of
 
 WANTS_SEALS: Final[Flag] = "thought_seal_needed"
 _CALLS: Final = ("functionCall", "function_call")

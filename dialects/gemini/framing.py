@@ -12,7 +12,7 @@ times however the stream is fed: inside a long string, where the search stopped 
 import re
 from typing import Final
 
-from dialects.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
 
 CLOSED: Final = "]"
 """What the frame of the closing bracket has in the place of an event's name."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from dialects.chat import Effort, ReasoningSettings
-from dialects.reasoning import DYNAMIC
+from dialects.chat.chat import Effort, ReasoningSettings
+from dialects.chat.reasoning import DYNAMIC
 
 Action = Literal[
     "generateContent",

@@ -7,9 +7,9 @@ schema) is never touched.
 import re
 from typing import Any
 
-from dialects.body import Body
-from dialects.errors import RequestFault
-from dialects.members import Members
+from dialects.errors.errors import RequestFault
+from dialects.json.body import Body
+from dialects.json.members import Members
 
 _SNAKE = re.compile(r"(?<=.)_([a-z0-9])")
 _CAPITAL = re.compile(r"[A-Z]")

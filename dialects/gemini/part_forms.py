@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from dialects.chat import JsonObject
-from dialects.lone_surrogates import readable
+from dialects.chat.chat import JsonObject
+from dialects.json.lone_surrogates import readable
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 

@@ -6,9 +6,8 @@ its path (`generationConfig.imageConfig`), for an upstream of this dialect.
 
 from typing import Final, Literal
 
-from dialects.body import read_body
-from dialects.bounds import CHOICES_MAX, OUTPUT_CAP_MAX
-from dialects.chat import (
+from dialects.chat.bounds import CHOICES_MAX, OUTPUT_CAP_MAX
+from dialects.chat.chat import (
     AnyJson,
     AudioOutput,
     ChatRequest,
@@ -25,9 +24,10 @@ from dialects.gemini.contents_decode import ContentsReader
 from dialects.gemini.names import camel, repeated
 from dialects.gemini.schema import read_schema
 from dialects.gemini.thinking import read_thinking
-from dialects.media import check_sizes
-from dialects.members import Members, read_members
-from dialects.shared_members import INTEGER_MAX, read_stops
+from dialects.json.body import read_body
+from dialects.json.members import Members, read_members
+from dialects.json.shared_members import INTEGER_MAX, read_stops
+from dialects.media.media import check_sizes
 
 STOPS_MAX: Final = 5
 TOP_K_MAX: Final = 1_000_000

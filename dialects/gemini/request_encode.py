@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AudioOutput,
     ChatRequest,
     Encoded,
@@ -21,19 +21,13 @@ from dialects.chat import (
     Url,
     WebSearch,
 )
-from dialects.client_names import (
-    client_name,
-    dropped_names,
-    given,
-    lost_of_search,
-    omit_tool,
-)
-from dialects.errors import RequestFault
+from dialects.chat.client_names import client_name, dropped_names, given, lost_of_search, omit_tool
+from dialects.chat.turns import urls
+from dialects.errors.errors import RequestFault
 from dialects.gemini.contents_encode import reads_address, write_contents
 from dialects.gemini.request_decode import STOPS_MAX, only_here
 from dialects.gemini.schema import cut_schema
 from dialects.gemini.thinking import write_thinking
-from dialects.turns import urls
 
 # Gemini 2 refuses the two together; Gemini 3 wants an answer that no other dialect can carry.
 _NO_SEARCH: Final = "tools: this model does not search the web beside functions of the client"

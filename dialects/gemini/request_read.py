@@ -12,8 +12,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from dialects.body import NO_QUIRKS, Body, Quirks, read_body
-from dialects.bounds import (
+from dialects.chat.bounds import (
     CHOICES_MAX,
     LOGPROBS,
     OUTPUT_CAP_MAX,
@@ -23,14 +22,15 @@ from dialects.bounds import (
     Bound,
     check_members,
 )
-from dialects.chat import JsonObject
-from dialects.errors import RequestFault
+from dialects.chat.chat import JsonObject
+from dialects.errors.errors import RequestFault
 from dialects.gemini.names import camel, spelling
 from dialects.gemini.request_decode import STOPS_MAX
 from dialects.gemini.seals import read_signature
-from dialects.media import MediaKind
-from dialects.members import OWN_FIELDS, Members, check_model, read_array, read_max_cost
-from dialects.raw_json import starts, value_of
+from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
+from dialects.json.members import OWN_FIELDS, Members, check_model, read_array, read_max_cost
+from dialects.json.raw_json import starts, value_of
+from dialects.media.media import MediaKind
 
 _CONFIG: Final = "generationConfig"
 _CAP: Final = "maxOutputTokens"

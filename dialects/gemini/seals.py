@@ -9,8 +9,8 @@ from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
 from typing import Final
 
-from dialects.events import Seal, SealOwner
-from dialects.turns import read_seal
+from dialects.chat.events import Seal, SealOwner
+from dialects.chat.turns import read_seal
 
 # What Google documents for calls of a history that its model did not make.
 UNSEALED: Final = "skip_thought_signature_validator"

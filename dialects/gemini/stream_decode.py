@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from dialects import events as neutral
-from dialects.errors import ErrorKind
+from dialects.chat import events as neutral
+from dialects.errors.errors import ErrorKind
 from dialects.gemini.answer_events import CandidateReader
 from dialects.gemini.errors import (
     ARRAY_CLOSE,
@@ -30,11 +30,11 @@ from dialects.gemini.framing import CLOSED, Framing
 from dialects.gemini.stream_encode import write_cut
 from dialects.gemini.usage import quantities, with_searches
 from dialects.gemini.wire import Answer, read_answer
-from dialects.json_repair import repair_frame
-from dialects.raw_json import ReadFault, given
-from dialects.sse import FRAME_BYTES_MAX, Frame, read_frame
-from dialects.stream import FrameDecoder, is_utf8, mask_frame
-from dialects.usage import Counts
+from dialects.json.json_repair import repair_frame
+from dialects.json.raw_json import ReadFault, given
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame, read_frame
+from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame
+from dialects.usage.usage import Counts
 
 
 class Decoder(FrameDecoder):

@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from dialects import events as neutral
-from dialects.chat import ChatRequest, JsonObject
-from dialects.errors import ErrorKind
+from dialects.chat import events as neutral
+from dialects.chat.chat import ChatRequest, JsonObject
+from dialects.errors.errors import ErrorKind
 from dialects.gemini.answer_encode import (
     SOUND_UNSAID,
     shows_thoughts,
@@ -35,7 +35,7 @@ from dialects.gemini.finish_reasons import write_reason
 from dialects.gemini.grounding import write_grounding
 from dialects.gemini.part_forms import write_address, write_call, write_data
 from dialects.gemini.usage import encode as write_usage
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 
 class _Choice:

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from dialects.chat import ChatRequest, Effort, ReasoningSettings, Upstream
-from dialects.members import Members
-from dialects.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
+from dialects.chat.chat import ChatRequest, Effort, ReasoningSettings, Upstream
+from dialects.chat.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
+from dialects.json.members import Members
 
 BUDGET_MAX: Final = 1_000_000_000
 _LEVELS: Final[dict[str, Effort]] = {

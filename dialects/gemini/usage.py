@@ -15,8 +15,8 @@ against text first, then audio, then image.
 
 from typing import Any
 
-from dialects.price_conditions import TIER, TRAFFIC
-from dialects.usage import Counts, Meters, Quantities, UsageMembers, present, read_members
+from dialects.usage.price_conditions import TIER, TRAFFIC
+from dialects.usage.usage import Counts, Meters, Quantities, UsageMembers, present, read_members
 
 _SEARCHES = "webSearchCount"
 _MODALITIES = frozenset(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.raw_json import ABSENT, dicts, parser, top_members, value_of
+from dialects.json.raw_json import ABSENT, dicts, parser, top_members, value_of
 
 
 class FunctionCall(msgspec.Struct, gc=False):

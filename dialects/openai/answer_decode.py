@@ -6,15 +6,15 @@ reasons and the size of its text. For clients of other dialects it is decoded.
 
 from operator import attrgetter
 
-from dialects.chat import ChatAnswer
-from dialects.events import Broken, Event, Usage
-from dialects.fold import AnswerFault
+from dialects.chat.chat import ChatAnswer
+from dialects.chat.events import Broken, Event, Usage
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
+from dialects.json.raw_json import given
 from dialects.openai.answer_events import Translation
 from dialects.openai.errors import read_object
 from dialects.openai.finish_reasons import OVERLOADED_REASONS
 from dialects.openai.wire import ChoiceReader, error_of, read_answer
-from dialects.raw_json import given
-from dialects.whole_answer import WholeAnswer, failed, parse_whole
 
 _reason_of = attrgetter("finish_reason")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatAnswer,
@@ -17,14 +17,14 @@ from dialects.chat import (
     Text,
     Url,
 )
-from dialects.custom_tools import freeform_names, read_input
-from dialects.events import TokenLogprob
-from dialects.media import data_url
+from dialects.chat.custom_tools import freeform_names, read_input
+from dialects.chat.events import TokenLogprob
+from dialects.chat.turns import derive_id
+from dialects.media.media import data_url
 from dialects.openai.finish_reasons import write_reason
 from dialects.openai.message_encode import reasoning_text, write_calls, write_citation
 from dialects.openai.usage import encode as write_usage
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 ID_PREFIX = "chatcmpl-"
 

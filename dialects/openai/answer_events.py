@@ -16,16 +16,16 @@ from typing import Any
 
 import msgspec
 
-from dialects import events as neutral
-from dialects.chat import Base64
-from dialects.errors import RequestFault
-from dialects.media import read_url
-from dialects.members import Members
+from dialects.chat import events as neutral
+from dialects.chat.chat import Base64
+from dialects.chat.turns import derive_id
+from dialects.errors.errors import RequestFault
+from dialects.json.members import Members
+from dialects.json.raw_json import as_text, byte_values, dicts, number, object_of
+from dialects.media.media import read_url
 from dialects.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
 from dialects.openai.usage import quantities
-from dialects.raw_json import as_text, byte_values, dicts, number, object_of
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 _INTEGER_MAX = 2**53
 

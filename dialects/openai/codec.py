@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from dialects.body import Quirks
-from dialects.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
+from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
+from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, F, Target
-from dialects.errors import ErrorKind
-from dialects.media import audio_type
+from dialects.errors.errors import ErrorKind
+from dialects.json.body import Quirks
+from dialects.json.raw_json import value_of
+from dialects.media.media import audio_type
 from dialects.openai import (
     answer_decode,
     answer_encode,
@@ -23,9 +25,7 @@ from dialects.openai import (
 )
 from dialects.openai.request_read import ChatFacts
 from dialects.operation import Needs
-from dialects.raw_json import value_of
-from dialects.usage import Quantities
-from dialects.whole_answer import WholeAnswer
+from dialects.usage.usage import Quantities
 
 _LENGTH: Final = (
     b'data: {"id":"","object":"chat.completion.chunk","created":0,"model":"",'

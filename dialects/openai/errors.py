@@ -6,9 +6,9 @@ Reading never lets a provider's page, key or account id through: see `clean_upst
 from functools import partial
 from typing import Final
 
-from dialects import api_errors
-from dialects.api_errors import render as render
-from dialects.errors import ErrorKind
+from dialects.errors import api_errors
+from dialects.errors.api_errors import render as render
+from dialects.errors.errors import ErrorKind
 
 _WORDS: Final = api_errors.Words(request=frozenset({"invalid_request_error"}))
 read = partial(api_errors.read, _WORDS)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dialects.events import FinishReason
+from dialects.chat.events import FinishReason
 
 # Words outside the dialect's own list are those of DeepSeek and GLM (their API references, 2026).
 FINISH_REASONS: Final[dict[str, FinishReason]] = {

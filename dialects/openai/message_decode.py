@@ -10,7 +10,7 @@ Seals of reasoning travel on tool calls, for that is what clients send back:
 from collections.abc import Callable
 from typing import Any
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     CacheMark,
     File,
@@ -26,12 +26,12 @@ from dialects.chat import (
     ToolResult,
     Video,
 )
-from dialects.custom_tools import write_arguments
-from dialects.events import Seal, SealOwner, Source
-from dialects.media import audio_type, read_base64, read_url, type_of_name
-from dialects.members import Members
-from dialects.raw_json import as_text
-from dialects.turns import derive_id
+from dialects.chat.custom_tools import write_arguments
+from dialects.chat.events import Seal, SealOwner, Source
+from dialects.chat.turns import derive_id
+from dialects.json.members import Members
+from dialects.json.raw_json import as_text
+from dialects.media.media import audio_type, read_base64, read_url, type_of_name
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _SEALERS: tuple[SealOwner, ...] = ("anthropic", "openai")

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import structs
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatRequest,
@@ -25,10 +25,10 @@ from dialects.chat import (
     Url,
     Video,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal, Source
-from dialects.media import audio_format, data_url, file_name
-from dialects.turns import answered_at_once, split_system
+from dialects.chat.events import Seal, Source
+from dialects.chat.turns import answered_at_once, split_system
+from dialects.errors.errors import RequestFault
+from dialects.media.media import audio_format, data_url, file_name
 
 
 def write_messages(

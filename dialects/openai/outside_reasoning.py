@@ -4,11 +4,11 @@ The one case in which the answer of an upstream of the same dialect is edited: o
 `completion_tokens` is written anew, and no other byte.
 """
 
-from dialects.body import read_body
-from dialects.errors import RequestFault
-from dialects.events import Step, Usage
+from dialects.chat.events import Step, Usage
+from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
 from dialects.openai.usage import completion_with_reasoning
-from dialects.stream import StepDecoder
+from dialects.streams.stream import StepDecoder
 
 
 class InsideDecoder:

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.body import Body, Quirks
-from dialects.chat import Effort, Flag
-from dialects.errors import RequestFault
-from dialects.reasoning import EFFORTS, nearest
+from dialects.chat.chat import Effort, Flag
+from dialects.chat.reasoning import EFFORTS, nearest
+from dialects.errors.errors import RequestFault
+from dialects.json.body import Body, Quirks
 
 CAP_NAMES: Final = ("max_completion_tokens", "max_tokens")
 JSON_SENTENCE: Final = "Answer with one JSON object only, without any other text."

@@ -7,9 +7,8 @@ All of OpenAI's own parameters and those of the providers that speak its dialect
 
 from typing import Any, get_args
 
-from dialects.body import read_body
-from dialects.bounds import CHOICES_MAX, OUTPUT_CAP_MAX, TOOLS_MAX
-from dialects.chat import (
+from dialects.chat.bounds import CHOICES_MAX, OUTPUT_CAP_MAX, TOOLS_MAX
+from dialects.chat.chat import (
     AnyJson,
     AudioOutput,
     ChatRequest,
@@ -23,12 +22,11 @@ from dialects.chat import (
     ToolChoice,
     WebSearch,
 )
-from dialects.custom_tools import declare
-from dialects.errors import RequestFault
-from dialects.media import check_sizes
-from dialects.members import Members, read_members
-from dialects.openai.message_decode import read_messages
-from dialects.shared_members import (
+from dialects.chat.custom_tools import declare
+from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
+from dialects.json.members import Members, read_members
+from dialects.json.shared_members import (
     INTEGER_MAX,
     check_names,
     read_json_schema,
@@ -36,6 +34,8 @@ from dialects.shared_members import (
     read_sampling,
     read_settings,
 )
+from dialects.media.media import check_sizes
+from dialects.openai.message_decode import read_messages
 
 STOPS_MAX = 4
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.chat import (
+from dialects.chat.chat import (
     ChatRequest,
     Encoded,
     File,
@@ -22,18 +22,12 @@ from dialects.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.client_names import (
-    client_name,
-    dropped_names,
-    given,
-    lost_of_search,
-    omit_tool,
-)
-from dialects.errors import RequestFault
+from dialects.chat.client_names import client_name, dropped_names, given, lost_of_search, omit_tool
+from dialects.chat.reasoning import budget_of, effort_of, nearest, thinks
+from dialects.chat.turns import urls
+from dialects.errors.errors import RequestFault
 from dialects.openai.message_encode import write_messages
 from dialects.openai.quirks import CAP_NAMES, JSON_SENTENCE, NOT_PARAMETERS, PENALTIES, SAMPLING
-from dialects.reasoning import budget_of, effort_of, nearest, thinks
-from dialects.turns import urls
 
 _OWN_FORMS: frozenset[SearchForm] = frozenset(
     {"web_search_options", "search_parameters", "enable_search", "glm", "kimi"}

@@ -11,8 +11,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from dialects.body import NO_QUIRKS, Body, Quirks, read_body
-from dialects.bounds import (
+from dialects.chat.bounds import (
     CHOICES_MAX,
     LOGIT_BIAS,
     LOGPROBS,
@@ -23,10 +22,10 @@ from dialects.bounds import (
     Bound,
     check_bounds,
 )
-from dialects.chat import Effort
-from dialects.errors import RequestFault
-from dialects.media import MediaKind
-from dialects.members import (
+from dialects.chat.chat import Effort
+from dialects.errors.errors import RequestFault
+from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
+from dialects.json.members import (
     Members,
     check_integers,
     edit_body,
@@ -36,8 +35,9 @@ from dialects.members import (
     read_user,
     small_members,
 )
+from dialects.json.raw_json import present, starts, value_of
+from dialects.media.media import MediaKind
 from dialects.openai.request_decode import STOPS_MAX
-from dialects.raw_json import present, starts, value_of
 
 _CAP_NAMES = ("max_completion_tokens", "max_tokens")
 _RANGES = dict.fromkeys(_CAP_NAMES, (0, OUTPUT_CAP_MAX)) | {"n": (1, CHOICES_MAX)}

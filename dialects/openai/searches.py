@@ -6,9 +6,9 @@ channel may stand for another gateway, behind which any of them answers.
 
 from typing import Final
 
+from dialects.chat.searches import SEARCHES_ASSUMED, most_searches
+from dialects.json.raw_json import members_of
 from dialects.openai.request_read import ChatFacts
-from dialects.raw_json import members_of
-from dialects.searches import SEARCHES_ASSUMED, most_searches
 
 # How many sources xAI's live search uses where nothing is said (docs.x.ai, 2025-10).
 LIVE_SOURCES_ASSUMED: Final = 20

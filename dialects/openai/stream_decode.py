@@ -11,11 +11,8 @@ account ids inside an error.
 After COMPLETE a cut is no fault. After ENDED, FAILED and BROKEN nothing more is read.
 """
 
-from dialects.events import (
-    Event,
-    Step,
-    Usage,
-)
+from dialects.chat.events import Event, Step, Usage
+from dialects.json.raw_json import ABSENT, ReadFault, given
 from dialects.openai.answer_events import Translation
 from dialects.openai.errors import read_object
 from dialects.openai.finish_reasons import OVERLOADED_REASONS
@@ -25,9 +22,8 @@ from dialects.openai.wire import (
     error_of,
     read_answer,
 )
-from dialects.raw_json import ABSENT, ReadFault, given
-from dialects.sse import FRAME_BYTES_MAX, Frame
-from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame
+from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
 DONE_FRAME = b"data: [DONE]\n\n"
 

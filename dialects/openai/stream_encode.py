@@ -12,17 +12,17 @@ from typing import Any
 
 import msgspec
 
-from dialects import events as neutral
-from dialects.chat import Base64, ChatRequest, Url
-from dialects.custom_tools import InputReader, freeform_names
-from dialects.errors import ErrorKind
+from dialects.chat import events as neutral
+from dialects.chat.chat import Base64, ChatRequest, Url
+from dialects.chat.custom_tools import InputReader, freeform_names
+from dialects.chat.turns import derive_id
+from dialects.errors.errors import ErrorKind
 from dialects.openai.answer_encode import ID_PREFIX, write_image, write_logprobs
 from dialects.openai.errors import frame
 from dialects.openai.finish_reasons import write_reason
 from dialects.openai.message_encode import SealWriter, write_citation
 from dialects.openai.usage import encode as write_usage
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 _DONE = b"data: [DONE]\n\n"
 

@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from dialects.events import Step
-from dialects.raw_json import as_text, dicts, object_of
-from dialects.sse import Frame, FrameSplitter
-from dialects.stream import StepDecoder, write_data
+from dialects.chat.events import Step
+from dialects.json.raw_json import as_text, dicts, object_of
+from dialects.streams.sse import Frame, FrameSplitter
+from dialects.streams.stream import StepDecoder, write_data
 
 _OPEN: Final = "<think>"
 _CLOSE: Final = "</think>"

@@ -15,7 +15,7 @@ then image. A zero that was sent is a zero, not a missing value (F28).
 
 from typing import Any, Final
 
-from dialects.usage import Counts, Quantities, UsageMembers, read_members
+from dialects.usage.usage import Counts, Quantities, UsageMembers, read_members
 
 # Members that hardly any provider sends.
 _OF_WRITING: Final = ("cache_write_tokens", "cache_creation_input_tokens")

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from dialects import events as neutral
+from dialects.chat import events as neutral
+from dialects.json.raw_json import ABSENT, given, parser, size, top_members, value_of
 from dialects.openai.finish_reasons import FINISH_REASONS
-from dialects.raw_json import ABSENT, given, parser, size, top_members, value_of
-from dialects.stream import ChoiceProgress
+from dialects.streams.stream import ChoiceProgress
 
 
 class Function(msgspec.Struct, gc=False):

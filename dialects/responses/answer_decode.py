@@ -4,14 +4,14 @@ The answer goes to a client of the same dialect byte for byte; it is read for it
 reason and the size of its text. For clients of other dialects it is decoded.
 """
 
-from dialects.chat import ChatAnswer
-from dialects.events import Broken
-from dialects.fold import AnswerFault
-from dialects.raw_json import given
+from dialects.chat.chat import ChatAnswer
+from dialects.chat.events import Broken
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
+from dialects.json.raw_json import given
 from dialects.responses.answer_events import AnswerReader
 from dialects.responses.errors import read_object
 from dialects.responses.wire import items_of, read_response
-from dialects.whole_answer import WholeAnswer, failed, parse_whole
 
 
 def read(raw: bytes, *, translate: bool = False) -> WholeAnswer:

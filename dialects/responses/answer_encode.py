@@ -2,9 +2,9 @@
 
 import msgspec
 
-from dialects.chat import ChatAnswer, ChatRequest
-from dialects.events import Usage
-from dialects.fold import unfold
+from dialects.chat.chat import ChatAnswer, ChatRequest
+from dialects.chat.events import Usage
+from dialects.chat.fold import unfold
 from dialects.responses.stream_encode import Encoder
 
 

@@ -14,14 +14,14 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects import events as neutral
-from dialects.raw_json import ABSENT, byte_values, dicts, given, members_of, number, size
+from dialects.chat import events as neutral
+from dialects.chat.turns import derive_id
+from dialects.json.raw_json import ABSENT, byte_values, dicts, given, members_of, number, size
 from dialects.responses.finish_reasons import read_reason
 from dialects.responses.items_decode import image_type, read_annotation, read_mark
 from dialects.responses.usage import quantities
 from dialects.responses.wire import Response, StreamEvent, items_of, text_of
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 _BETWEEN_SUMMARIES: Final = "\n\n"
 _SUMMARY: Final = "response.reasoning_summary_text.delta"

@@ -23,10 +23,10 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import ClientTool, FunctionTool, JsonObject, OwnTool, Tool, WebSearch
-from dialects.custom_tools import declare
-from dialects.members import Members
-from dialects.shared_members import read_place
+from dialects.chat.chat import ClientTool, FunctionTool, JsonObject, OwnTool, Tool, WebSearch
+from dialects.chat.custom_tools import declare
+from dialects.json.members import Members
+from dialects.json.shared_members import read_place
 
 _NAME_CHARACTERS_MAX: Final = 64
 _DIGEST_BYTES: Final = 4

@@ -5,12 +5,14 @@ from typing import Any
 
 import msgspec
 
-from dialects.body import Quirks
-from dialects.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
+from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
+from dialects.chat.searches import most_searches, search_tools
+from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, Target
-from dialects.errors import ErrorKind, RequestFault
+from dialects.errors.errors import ErrorKind, RequestFault
+from dialects.json.body import Quirks
+from dialects.json.raw_json import members_of, value_of
 from dialects.operation import Operation
-from dialects.raw_json import members_of, value_of
 from dialects.responses import (
     answer_decode,
     answer_encode,
@@ -24,9 +26,7 @@ from dialects.responses import (
     usage,
 )
 from dialects.responses.request_read import ChatFacts
-from dialects.searches import most_searches, search_tools
-from dialects.usage import Quantities
-from dialects.whole_answer import WholeAnswer
+from dialects.usage.usage import Quantities
 
 
 class ResponsesCodec(Codec[ChatFacts]):

@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from dialects import api_errors
-from dialects.api_errors import name_request
-from dialects.api_errors import render as render
-from dialects.errors import KINDS, ErrorKind
+from dialects.errors import api_errors
+from dialects.errors.api_errors import name_request
+from dialects.errors.api_errors import render as render
+from dialects.errors.errors import KINDS, ErrorKind
 
 _WORDS: Final = api_errors.Words(
     filtered=frozenset({"bio_policy", "image_content_policy_violation"}),

@@ -1,7 +1,7 @@
 """Why an answer of the responses dialect ended: its status and its reason, read and written."""
 
-from dialects.chat import JsonObject
-from dialects.events import FinishReason
+from dialects.chat.chat import JsonObject
+from dialects.chat.events import FinishReason
 from dialects.responses.wire import Response
 
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 import msgspec
 
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
 from dialects.responses import request_read
-from dialects.usage import COUNT_MAX
+from dialects.usage.usage import COUNT_MAX
 
 
 class _Count(msgspec.Struct):

@@ -10,7 +10,7 @@ other dialects want; its parts keep the order of the items.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     File,
@@ -27,11 +27,12 @@ from dialects.chat import (
     ToolCall,
     ToolResult,
 )
-from dialects.custom_tools import write_arguments
-from dialects.events import Seal, Source
-from dialects.media import audio_type, read_base64, read_url
-from dialects.members import Members
-from dialects.raw_json import dicts
+from dialects.chat.custom_tools import write_arguments
+from dialects.chat.events import Seal, Source
+from dialects.chat.turns import mark_seal, read_seal
+from dialects.json.members import Members
+from dialects.json.raw_json import dicts
+from dialects.media.media import audio_type, read_base64, read_url
 from dialects.responses.client_tools import (
     CLIENT_CALLS,
     flat_name,
@@ -39,7 +40,6 @@ from dialects.responses.client_tools import (
     read_output,
 )
 from dialects.responses.request_read import read_file_source
-from dialects.turns import mark_seal, read_seal
 
 _ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "system", "developer")
 _REDACTED: Final = "redacted:"

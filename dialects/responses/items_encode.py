@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatRequest,
@@ -24,10 +24,10 @@ from dialects.chat import (
     Url,
     Video,
 )
-from dialects.errors import RequestFault
-from dialects.events import Source, TokenLogprob
-from dialects.media import audio_format, data_url, file_name
-from dialects.turns import derive_id, split_system
+from dialects.chat.events import Source, TokenLogprob
+from dialects.chat.turns import derive_id, split_system
+from dialects.errors.errors import RequestFault
+from dialects.media.media import audio_format, data_url, file_name
 
 _PLAIN_TEXT: Final = "text/plain"
 

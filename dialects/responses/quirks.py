@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.body import Body, Quirks
-from dialects.chat import Effort, Flag
-from dialects.raw_json import members_of, value_of
-from dialects.reasoning import EFFORTS, nearest
+from dialects.chat.chat import Effort, Flag
+from dialects.chat.reasoning import EFFORTS, nearest
+from dialects.json.body import Body, Quirks
+from dialects.json.raw_json import members_of, value_of
 
 _FLAGS: Final[frozenset[Flag]] = frozenset(
     {"no_sampling", "no_parallel_tools", "no_reasoning_effort"}

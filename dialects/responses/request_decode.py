@@ -7,9 +7,8 @@ refused. What is not known is kept in `extra`.
 
 from typing import Any, Final, get_args
 
-from dialects.body import read_body
-from dialects.bounds import OUTPUT_CAP_MAX, TOOLS_MAX
-from dialects.chat import (
+from dialects.chat.bounds import OUTPUT_CAP_MAX, TOOLS_MAX
+from dialects.chat.chat import (
     AnyJson,
     ChatRequest,
     Effort,
@@ -20,13 +19,14 @@ from dialects.chat import (
     Tool,
     ToolChoice,
 )
-from dialects.errors import RequestFault
-from dialects.media import check_sizes
-from dialects.members import Members, read_members
+from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
+from dialects.json.members import Members, read_members
+from dialects.json.shared_members import check_names, read_json_schema, read_settings
+from dialects.media.media import check_sizes
 from dialects.responses.client_tools import read_called, read_tools
 from dialects.responses.items_decode import read_items
 from dialects.responses.request_read import OUTPUT_CAP_MIN
-from dialects.shared_members import check_names, read_json_schema, read_settings
 
 TOOL_CALLS_MAX: Final = 1_000_000
 LOGPROBS_WORD: Final = "message.output_text.logprobs"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     ChatRequest,
     Encoded,
@@ -25,15 +25,9 @@ from dialects.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.client_names import (
-    client_name,
-    dropped_names,
-    given,
-    lost_of_search,
-    omit_tool,
-)
-from dialects.errors import RequestFault
-from dialects.reasoning import effort_of, nearest, thinks
+from dialects.chat.client_names import client_name, dropped_names, given, lost_of_search, omit_tool
+from dialects.chat.reasoning import effort_of, nearest, thinks
+from dialects.errors.errors import RequestFault
 from dialects.responses.items_encode import write_conversation
 from dialects.responses.request_decode import LOGPROBS_WORD
 from dialects.responses.request_read import OUTPUT_CAP_MIN

@@ -12,13 +12,20 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from dialects.body import NO_QUIRKS, Body, Quirks, read_body
-from dialects.bounds import LOGPROBS, OUTPUT_CAP_MAX, SHARE, TEMPERATURE, check_bounds
-from dialects.chat import Base64, Url
-from dialects.errors import RequestFault
-from dialects.media import MediaKind, check_size, read_url
-from dialects.members import Members, edit_body, read_max_cost, read_model, read_user, small_members
-from dialects.raw_json import present, starts
+from dialects.chat.bounds import LOGPROBS, OUTPUT_CAP_MAX, SHARE, TEMPERATURE, check_bounds
+from dialects.chat.chat import Base64, Url
+from dialects.errors.errors import RequestFault
+from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
+from dialects.json.members import (
+    Members,
+    edit_body,
+    read_max_cost,
+    read_model,
+    read_user,
+    small_members,
+)
+from dialects.json.raw_json import present, starts
+from dialects.media.media import MediaKind, check_size, read_url
 
 OUTPUT_CAP_MIN: Final = 16
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from dialects.chat import (
+from dialects.chat.chat import (
     ChatRequest,
     FunctionTool,
     JsonObject,
@@ -12,10 +12,10 @@ from dialects.chat import (
     Tool,
     ToolChoice,
 )
-from dialects.custom_tools import freeform_names
+from dialects.chat.custom_tools import freeform_names
+from dialects.chat.turns import derive_id
 from dialects.responses.client_tools import CLIENT_CALLS, client_tools
 from dialects.responses.request_encode import write_choice, write_form, write_tool
-from dialects.turns import derive_id
 
 ID_PREFIX: Final = "resp_"
 

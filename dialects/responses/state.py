@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from dialects.body import Body
-from dialects.chat import JsonObject
-from dialects.lone_surrogates import readable
-from dialects.raw_json import members_of, value_of
+from dialects.chat.chat import JsonObject
+from dialects.json.body import Body
+from dialects.json.lone_surrogates import readable
+from dialects.json.raw_json import members_of, value_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode

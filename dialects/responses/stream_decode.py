@@ -15,15 +15,15 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.api_errors import name_request
-from dialects.errors import ErrorKind
-from dialects.events import End, Step
-from dialects.raw_json import ABSENT, ReadFault, given, members_of
+from dialects.chat.events import End, Step
+from dialects.errors.api_errors import name_request
+from dialects.errors.errors import ErrorKind
+from dialects.json.raw_json import ABSENT, ReadFault, given, members_of
 from dialects.responses import errors
 from dialects.responses.answer_events import AnswerReader
 from dialects.responses.wire import Response, StreamEvent, read_event, read_response
-from dialects.sse import FRAME_BYTES_MAX, Frame
-from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame
+from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
 _BEGINNINGS: Final = frozenset({"response.created", "response.in_progress", "response.queued"})
 _ENDINGS: Final = frozenset({"response.completed", "response.incomplete"})

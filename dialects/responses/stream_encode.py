@@ -18,13 +18,14 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects import events as neutral
-from dialects.api_errors import name_request
-from dialects.chat import ChatRequest, ClientTool, JsonObject
-from dialects.custom_tools import InputReader, freeform_names
-from dialects.errors import ErrorKind
-from dialects.fold import join_base64
-from dialects.media import audio_format
+from dialects.chat import events as neutral
+from dialects.chat.chat import ChatRequest, ClientTool, JsonObject
+from dialects.chat.custom_tools import InputReader, freeform_names
+from dialects.chat.fold import join_base64
+from dialects.chat.turns import derive_id
+from dialects.errors.api_errors import name_request
+from dialects.errors.errors import ErrorKind
+from dialects.media.media import audio_format
 from dialects.responses.client_tools import CLIENT_CALLS, client_tools, write_item
 from dialects.responses.errors import failed_code, frame
 from dialects.responses.finish_reasons import status_of
@@ -36,8 +37,7 @@ from dialects.responses.items_encode import (
 )
 from dialects.responses.response_object import ID_PREFIX, open_response
 from dialects.responses.usage import encode as write_usage
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 _encode = msgspec.json.encode
 _TEXT: Final = "output_text"

@@ -12,7 +12,7 @@ first, then audio, then image. A zero that was sent is a zero, not a missing val
 
 from typing import Any
 
-from dialects.usage import Counts, Quantities, UsageMembers, present, read_members
+from dialects.usage.usage import Counts, Quantities, UsageMembers, present, read_members
 
 
 def quantities(raw: bytes | None, *, searches: int = 0) -> Quantities:

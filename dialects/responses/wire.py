@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.raw_json import ABSENT, given, members_of, parser, top_members
+from dialects.json.raw_json import ABSENT, given, members_of, parser, top_members
 
 _INTEGER_MAX = 2**53
 _T = TypeVar("_T", "StreamEvent", "Response")

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 db_default=models.Value({}, output_field=models.JSONField()),
                 default=dict,
-                help_text="Which requests it is for: gateway/rules/channel_conditions.py.",
+                help_text="Which requests it is for: gateway/overrides/condition_rules.py.",
             ),
         ),
         migrations.AddField(

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 db_default=models.Value({}, output_field=models.JSONField()),
                 default=dict,
-                help_text="What it changes of requests (gateway/rules/request_overrides.py).",
+                help_text="What it changes of requests (gateway/overrides/rules.py).",
             ),
         ),
     ]

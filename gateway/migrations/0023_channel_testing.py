@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 db_default=models.Value({}, output_field=models.JSONField()),
                 default=dict,
-                help_text="gateway/rules/channel_testing.py: CheckRule.",
+                help_text="gateway/channel_tests/rules.py: CheckRule.",
             ),
         ),
         migrations.CreateModel(

@@ -2,15 +2,15 @@
 
 from django.db import models
 
-from lib.sealed_field import SealedField
+from lib.database.sealed_field import SealedField
 
 
 class KeptState(models.Model):
     """What a later request may go on from: a stored response, or the seals of a tool call.
 
-    `id` is derived from its kind, team and name (relay/state_store.py), which stand nowhere;
-    `sealed` opens for this row only. `user_id` is whose request it was. Nothing is kept for more
-    than 24 hours.
+    `id` is derived from its kind, team and name (relay/answers/state_store.py), which stand
+    nowhere; `sealed` opens for this row only. `user_id` is whose request it was. Nothing is kept
+    for more than 24 hours.
     """
 
     pk = models.CompositePrimaryKey("organisation_id", "id")

@@ -8,8 +8,9 @@ from lib.ids import new_id
 
 
 class ModelEntry(models.Model):
-    """What operators state of one public model (gateway/rules/model_entries.py). `probe` is what
-    its last probe found (gateway/probes.py)."""
+    """What operators state of one public model (gateway/public_models/entry_rules.py). `probe` is
+    what
+    its last probe found (gateway/public_models/probes.py)."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200, unique=True)
@@ -53,8 +54,8 @@ class FactState(models.TextChoices):
 class ModelProposal(models.Model):
     """One fact of a model of which a list of models or a probe says otherwise than what holds.
 
-    `field` is one of `gateway/rules/model_facts.py`; `before` holds, `after` is proposed, None =
-    not stated. `source` is the list, as prices of it have it, or the probe.
+    `field` is one of `gateway/catalogue/model_facts.py`; `before` holds, `after` is proposed, None
+    = not stated. `source` is the list, as prices of it have it, or the probe.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -100,7 +101,7 @@ class CatalogueIgnoreRule(models.Model):
 
 class CatalogueUpdate(models.Model):
     """One list of models that was compared with what holds; `result` is what it came to
-    (gateway/catalogue_updates.py)."""
+    (gateway/catalogue/updates.py)."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     source = models.CharField(max_length=60)

@@ -3,9 +3,9 @@
 from django.db import models
 from django.db.models.functions import Now
 
-from gateway.rules.channel_bounds import RETRIES
+from gateway.channels.bounds import RETRIES
+from lib.database.sealed_field import SealedField
 from lib.ids import new_id
-from lib.sealed_field import SealedField
 
 
 class OnLeave(models.TextChoices):
@@ -45,7 +45,7 @@ class Channel(models.Model):
     conditions = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="Which requests it is for: gateway/rules/channel_conditions.py.",
+        help_text="Which requests it is for: gateway/overrides/condition_rules.py.",
     )
     zero_retention = models.BooleanField(
         default=False, db_default=False, help_text="Its provider keeps no data of requests."
@@ -56,7 +56,7 @@ class Channel(models.Model):
     overrides = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="What it changes of requests (gateway/rules/request_overrides.py).",
+        help_text="What it changes of requests (gateway/overrides/rules.py).",
     )
     proxy_url = models.CharField(max_length=500, blank=True, default="", db_default="")
     proxy_login = SealedField(null=True)
@@ -67,7 +67,7 @@ class Channel(models.Model):
     testing = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="gateway/rules/channel_testing.py: CheckRule.",
+        help_text="gateway/channel_tests/rules.py: CheckRule.",
     )
     next_test_at = models.DateTimeField(null=True, help_text="Null: now, if it is tested at all.")
     check_models_every_h = models.PositiveSmallIntegerField(
@@ -120,7 +120,7 @@ class ChannelKey(models.Model):
 
 class ModelListing(models.Model):
     """What the provider of a channel listed the last time, and what of it is known
-    (gateway/rules/model_changes.py); names, each once.
+    (gateway/catalogue/model_change_rules.py); names, each once.
 
     `told` are the signs of the changes that somebody was told of. `fault` is why the last reading
     came to nothing, "" where it did not.
@@ -142,7 +142,8 @@ class ModelListing(models.Model):
 
 
 class UpstreamPriceList(models.Model):
-    """The prices that a channel's provider publishes, read each day (gateway/upstream_prices.py).
+    """The prices that a channel's provider publishes, read each day
+    (gateway/upstream_prices/upstream_prices.py).
 
     `group` is that of our key there, "" where there are none. With `markup_ppm` sale prices are
     proposed as well: the cost times it. `result` is what the last list came to, `fault` and
@@ -221,7 +222,8 @@ class ChannelTestRun(models.Model):
 
 
 class ChannelReport(models.Model):
-    """What one web process has found out about the channels, as of then (relay/health_sharing.py).
+    """What one web process has found out about the channels, as of then
+    (relay/health/health_sharing.py).
 
     `channels` has those that are not just well, by their ids; `epoch` is the catalogue's that it
     was found with.

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
-from lib.sealed_field import SealedField
+from lib.database.sealed_field import SealedField
 
 
 class TaskState(models.TextChoices):
@@ -21,7 +21,7 @@ class MediaTask(models.Model):
     it. `request` and `result` are content: JSON, null where it may not be kept, or no more.
     `form` says how its provider is asked (gateway/providers/task_forms.py), `channel_key_id` by
     which of the channel's keys, null where it has none. `state` moves by
-    gateway/rules/task_life.py; `provider_state` is its provider's own word, where clients read
+    gateway/media_tasks/rules.py; `provider_state` is its provider's own word, where clients read
     that. `seconds` and `size` are 0 and "" of what has none, `remixed_from` is the task that it was
     made of.
 

@@ -8,18 +8,19 @@ from lib.ids import new_id
 
 
 class ModelRule(models.Model):
-    """What operators rule for a model or a pattern of names (gateway/rules/model_rules.py)."""
+    """What operators rule for a model or a pattern of names
+    (gateway/routing/model_rule_bounds.py)."""
 
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200, unique=True)
     fallbacks = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     causes = ArrayField(models.CharField(max_length=16), default=list, blank=True)
     pick = models.CharField(max_length=12, default="weight", db_default="weight")
-    # As `billing.rules.charge_rule.stored_rule` has it.
+    # As `billing.limits.charge_rule.stored_rule` has it.
     charge_rule = models.JSONField(
         default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
     )
-    # As `gateway.rules.shadow.stored_shadow` has it.
+    # As `gateway.routing.shadow_rules.stored_shadow` has it.
     shadow = models.JSONField(
         default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
     )
@@ -35,8 +36,9 @@ class ShadowAnswer(models.Model):
     """A request that went to a shadow too, and how the two answers compare; neither is kept.
 
     `main_…` is what the client got. `fault` is a row of the fault table, "" where the shadow
-    answered; `likeness` in percent and `same_structure` (gateway/rules/shadow.py) are null where
-    one of them failed, the latter also where one is no JSON. `cost_nano` is the installation's.
+    answered; `likeness` in percent and `same_structure` (gateway/routing/shadow_rules.py) are null
+    where one of them failed, the latter also where one is no JSON. `cost_nano` is the
+    installation's.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

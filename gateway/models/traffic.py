@@ -48,9 +48,9 @@ class TrafficBucket(models.Model):
 
     `attempts` and `failed` are the channel's, `requests` and `failed_requests` the model's: of a
     request with several attempts only the last one ends it. `first_tokens` are how many answers
-    began within each bound of `gateway/traffic.py`; `output_tokens` were written in `writing_ms`.
-    `answers` took `first_token_ms` until their first content and `answer_ms` in all; of their
-    `input_tokens`, `cached_tokens` came from a cache.
+    began within each bound of `gateway/health/traffic.py`; `output_tokens` were written in
+    `writing_ms`. `answers` took `first_token_ms` until their first content and `answer_ms` in all;
+    of their `input_tokens`, `cached_tokens` came from a cache.
     """
 
     pk = models.CompositePrimaryKey("bucket_at", "channel_id", "model")

@@ -1,7 +1,7 @@
 """Jimeng at Volcengine: videos. Its key is an access key and a secret key (`access|secret`), with
 which every request is signed; proxies take one key."""
 
-from dialects.jimeng import RESULT, SUBMIT, VERSION
+from dialects.media.jimeng import RESULT, SUBMIT, VERSION
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.signing import VolcengineSigner
 

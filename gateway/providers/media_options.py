@@ -112,7 +112,8 @@ _IMAGES: Final[Mapping[str, ImageOptions]] = {
         styles=("vivid", "natural"), count_max=1, edits=False, masks=False, by_url=True,
     ),
     "dall-e-2": ImageOptions(sizes=("256x256", "512x512", "1024x1024"), by_url=True),
-    # They take pictures beside their words, and no mask (dialects/media_by_gemini.py, images.py).
+    # They take pictures beside their words, and no mask (dialects/media/media_by_gemini.py,
+    # images.py).
     "gemini": _GEMINI,
     "nano-banana": _GEMINI,
     "doubao-seedream": _SEEDREAM,
@@ -136,7 +137,7 @@ _SPEECH: Final[Mapping[str, SpeechOptions]] = {
         instructed=False,
     ),
     "gpt-4o-mini-tts": SpeechOptions(_VOICES),
-    # What is written here from its samples: dialects/media_by_gemini.py.
+    # What is written here from its samples: dialects/media/media_by_gemini.py.
     "gemini": SpeechOptions(_GEMINI_VOICES, formats=("wav",), paced=False),
 }
 _HEARD: Final[Mapping[str, HeardOptions]] = {

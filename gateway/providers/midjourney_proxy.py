@@ -11,10 +11,10 @@ about a task must be asked of the server, by the key, that has it.
 
 from typing import Final
 
-from dialects import midjourney
+from dialects.media import midjourney
+from gateway.media_tasks.rules import PollRule, charged_call
 from gateway.providers.provider import Auth, Provider, Spoken
 from gateway.providers.task_form import TaskForm
-from gateway.rules.task_life import PollRule, charged_call
 
 PROVIDER: Final = Provider(
     name="midjourney_proxy",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
-from dialects.chat import Dialect
+from dialects.chat.chat import Dialect
 
 _FIRST: Final[Mapping[Dialect, Mapping[str, str]]] = {
     "anthropic": {"limit": "1000"},

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
-from dialects.chat import Dialect, Effort, Flag, SearchForm
+from dialects.chat.chat import Dialect, Effort, Flag, SearchForm
 from gateway.providers.provider import Provider, Quirk
 
 Modality = Literal["text", "image", "audio", "file", "video"]

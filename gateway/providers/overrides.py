@@ -21,7 +21,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
-from dialects.chat import Flag
+from dialects.chat.chat import Flag
 from gateway.providers.models import UNKNOWN, Capabilities, Modality, Trait
 
 Capability = Literal["tools", "schema", "vision", "audio", "files", "reasoning", "think_tags"]

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from dialects.chat import Dialect, Flag
-from dialects.media import MediaKind
+from dialects.chat.chat import Dialect, Flag
+from dialects.media.media import MediaKind
 from dialects.operation import Operation
 from gateway.providers.signing import MakeSigner, Signer
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from dialects.chat import Effort, ReasoningSettings
+from dialects.chat.chat import Effort, ReasoningSettings
 from dialects.gemini.model_name import settings_of, split_name
 from gateway.providers.models import UNKNOWN, find_row, is_listed
 

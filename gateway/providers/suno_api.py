@@ -10,10 +10,10 @@ from a clip of the same account only.
 
 from typing import Final
 
-from dialects import suno
+from dialects.media import suno
+from gateway.media_tasks.rules import PollRule, charged_call
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.task_form import TaskForm
-from gateway.rules.task_life import PollRule, charged_call
 
 PROVIDER: Final = Provider(
     name="suno_api",

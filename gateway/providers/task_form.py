@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dialects.chat import Dialect
+from dialects.chat.chat import Dialect
+from dialects.media.shown_task import ShownTask
+from dialects.media.videos import VideoStatus
 from dialects.operation import Operation
-from dialects.shown_task import ShownTask
-from dialects.videos import VideoStatus
+from gateway.media_tasks.rules import PollRule
 from gateway.providers.provider import write_segment
-from gateway.rules.task_life import PollRule
 
 Charged = Callable[[Mapping[str, int], str, int, int | None], dict[str, int]]
 """The meters of a task that has succeeded: by the rates of its price, the size and the length (ms)

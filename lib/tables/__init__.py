@@ -33,18 +33,19 @@ How to make a list page
        @operator_page("codes.read")
        @require_safe
        def code_list(request, actor):
-           state = read_table(CODES, request, actor)      # accounts.table_preferences
+           state = read_table(CODES, request, actor)      # accounts.preferences.table_preferences
            rows = access_codes(actor)
            if state.value("state"):
                rows = rows.filter(state=state.value("state"))
-           templates = ("billing/codes.html", "billing/_codes.html")
+           templates = ("billing/credits/codes.html", "billing/credits/_codes.html")
            return answer_table(request, state, QuerySource(rows), templates, {})
 
    `QuerySource(rows)` pages in the database, `ListSource(rows)` in memory, where any column sorts.
    `make` (a last argument) turns the rows of one page into what the columns read, for what costs a
    query each. A list without end is `big`: a column of it is sorted only by an index.
 
-3. The page includes its part in its content (`{% include "billing/_codes.html" %}`); the part is
+3. The page includes its part in its content (`{% include "billing/credits/_codes.html" %}`); the
+part is
    the tag, with what only this list has:
 
        {% load i18n tables %}

@@ -19,7 +19,7 @@ import msgspec
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from lib.csv_file import CSV_TYPE, csv_lines, csv_text, harmless
+from lib.files.csv_file import CSV_TYPE, csv_lines, csv_text, harmless
 from lib.tables.table import Badge, Column, Kind, Label
 
 Values = Sequence[Any]

@@ -9,7 +9,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext
 
 from lib import clock
-from lib.csv_file import stream
+from lib.files.csv_file import stream
 from lib.htmx import is_htmx, page_address, render_part
 from lib.tables.exports import FORMATS, Batches, values_of
 from lib.tables.filter_bar import FilterBar, bar_of

@@ -53,7 +53,7 @@ function read(table) {
   };
 }
 
-// As lib/formatting.py shortens numbers: from which size on, by what, and the word for it.
+// As lib/numbers/formatting.py shortens numbers: from which size on, by what, and the word for it.
 const SHORT = document.documentElement.lang.startsWith("zh")
   ? [[1e12, 1e12, " 万亿"], [1e8, 1e8, " 亿"], [1e4, 1e4, " 万"]]
   : [[1e9, 1e9, " B"], [1e6, 1e6, " M"], [1e4, 1e3, " K"]];

@@ -2,7 +2,7 @@
 // else by htmx. A frame takes only as much as leaves the page time for its reader: neither
 // changes that arrive together nor a change with the painting of the one before are one long task.
 const CHANGE = /<hx-partial\s+hx-target="([^"]+)"\s+hx-swap="(\w+)"\s*>([^]*?)<\/hx-partial>/g;
-const FRAME_CHARACTERS = 4000; // of HTML; see playground/rules/growing.py
+const FRAME_CHARACTERS = 4000; // of HTML; see playground/rendering/growing.py
 // Formulas take several times as long to lay out as text of their length.
 const FORMULA_WEIGHT = 3;
 const weightOf = (html) => html.length * (html.includes("<math") ? FORMULA_WEIGHT : 1);

@@ -19,7 +19,7 @@ from tests.beside import Beside, manage
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub
-from usage.rollups import roll_up
+from usage.rollups.rollups import roll_up
 
 SECRET = "sk-brought-from-another-hub"
 MODEL = "team-default"

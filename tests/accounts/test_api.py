@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts import keys
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Role
 from lib import clock
 from lib.ids import id_text, new_id

@@ -12,19 +12,24 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from django.test import Client
 
-from accounts import (
-    members,
-    second_factor,
-    signin,
-    single_sign_on,
-)
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.members import members
 from accounts.models import OwnConnection, Role, SingleSignOn, User
-from accounts.sign_on_connections import confirmed_domains, provider_id
-from accounts.sign_up import may_found, save_sign_up
+from accounts.second_factor import second_factor
+from accounts.sign_in import sign_in
+from accounts.sign_up.sign_up import may_found, save_sign_up
+from accounts.single_sign_on import single_sign_on
+from accounts.single_sign_on.connections import confirmed_domains, provider_id
 from tests.accounts.factors import with_app
 from tests.accounts.identity_provider import CLIENT, SECRET, IdentityProvider
-from tests.accounts.test_single_sign_on import ADA, FIELDS, come_back, is_in, path, walk
+from tests.accounts.single_sign_on.test_single_sign_on import (
+    ADA,
+    FIELDS,
+    come_back,
+    is_in,
+    path,
+    walk,
+)
 from tests.cast import Cast, actor, person, signed_in
 
 
@@ -343,7 +348,7 @@ def _reset_factors(user: User) -> None:
 @pytest.mark.parametrize("change", [_change_password, _switch_off_and_on, _reset_factors])
 def test_a_sign_in_link_ends_with(people: Cast, change: Callable[[User], None]) -> None:
     """Who had somebody's link is not let in by it once they have put their account in order."""
-    link = signin.make_sign_in_link(people.bob)
+    link = sign_in.make_sign_in_link(people.bob)
     assert Client().get(link).status_code == 200
     change(people.bob)
     assert Client().get(link).status_code == 410

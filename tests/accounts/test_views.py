@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts import keys, signin
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys
 from accounts.models import AuditEvent, Key, KeyKind, Role
+from accounts.sign_in import sign_in
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.cast import PASSWORD, Cast, make_key, member, signed_in
@@ -246,7 +247,7 @@ def test_names_are_text_and_not_markup(people: Cast) -> None:
 
 
 def test_a_link_signs_in_once_and_looking_uses_nothing_up(people: Cast) -> None:
-    path = signin.make_sign_in_link(people.bob)
+    path = sign_in.make_sign_in_link(people.bob)
     browser = Client()
     for _ in range(2):
         looked = browser.get(path)
@@ -263,7 +264,7 @@ def test_a_link_signs_in_once_and_looking_uses_nothing_up(people: Cast) -> None:
 
 
 def test_a_link_needs_the_csrf_text(people: Cast) -> None:
-    path = signin.make_sign_in_link(people.bob)
+    path = sign_in.make_sign_in_link(people.bob)
     assert Client(enforce_csrf_checks=True).post(path).status_code == 403
     assert Client().get(path).status_code == 200
 
@@ -271,7 +272,7 @@ def test_a_link_needs_the_csrf_text(people: Cast) -> None:
 def test_the_session_rotates(people: Cast) -> None:
     browser = signed_in(people.charlie)
     before = browser.session.session_key
-    browser.post(signin.make_sign_in_link(people.bob))
+    browser.post(sign_in.make_sign_in_link(people.bob))
     assert browser.session.session_key != before
     assert browser.get(KEYS).status_code == 200
 
@@ -280,7 +281,7 @@ def test_a_link_brings_the_persons_language(people: Cast) -> None:
     people.bob.language, people.bob.theme = "zh-hans", "dark"
     people.bob.save()
     browser = Client()
-    response = browser.post(signin.make_sign_in_link(people.bob))
+    response = browser.post(sign_in.make_sign_in_link(people.bob))
     assert response.cookies["language"].value == "zh-hans"
     assert response.cookies["theme"].value == "dark"
 

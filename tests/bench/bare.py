@@ -5,9 +5,9 @@ durable accounting costs the web process; the product has no such switch.
 """
 
 from relay import lifespan
-from relay.admission import AdmissionRequest, Verdict
-from relay.ledger_writer import LedgerWriter
-from relay.settlement import Settled
+from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.attempts.settlement import Settled
+from relay.ledger.writer import LedgerWriter
 
 
 class NoLedgerWriter(LedgerWriter):

@@ -9,12 +9,12 @@ from uuid import UUID
 from accounts.models import Key
 from billing.models import PriceVersion
 from lib.ids import new_id
-from relay.admission import AdmissionRequest
-from relay.database import PipelinedConnection
-from relay.ledger_writer import LedgerWriter
-from relay.settlement import Resolved
+from relay.attempts.admission import AdmissionRequest
+from relay.attempts.settlement import Resolved
+from relay.ledger.database import PipelinedConnection
+from relay.ledger.writer import LedgerWriter
 from tests.bench.cost import seconds_of
-from usage.sql import AttemptOpened, Ending
+from usage.records.sql import AttemptOpened, Ending
 
 AT_ONCE: Final = 32
 _METERS: Final = '{"in_text": 1200, "out_text": 340, "in_cache_read": 1024}'

@@ -191,14 +191,14 @@ def measure() -> Found:
 
 def _books(here: Installation) -> tuple[dict[str, float], dict[str, Cost]]:
     """What a request costs the books; and what each job costs after a thousand of them."""
-    from accounts.kek_ring import seal_key
     from accounts.models import Key
-    from billing.seals import seal_all
+    from accounts.secrets.key_ring import seal_key
+    from billing.seals.seals import seal_all
     from lib import clock
     from tests.bench.books import Books
-    from usage.books_check import check_books
+    from usage.books.check import check_books
     from usage.models import BooksCheck
-    from usage.rollups import roll_up
+    from usage.rollups.rollups import roll_up
 
     written: list[dict[str, float]] = []
     books = Books(os.environ["DATABASE_URL"], Key.objects.get(name="service-1"))
@@ -266,8 +266,8 @@ def _files() -> dict[str, Filed]:
 def export(form: str) -> Filed:
     """An export of the organisation's latest million requests, or of all."""
     here = Installation()
-    from accounts.actors import actor_of_member, memberships
-    from usage import exports
+    from accounts.access.actors import actor_of_member, memberships
+    from usage.exports import exports
 
     membership = memberships().get(user=here.owner, organisation__slug="demo-1")
     actor = actor_of_member(here.owner, membership.organisation, membership)
@@ -312,7 +312,7 @@ def _burst(here: Installation) -> Cost:
     """What the roll-up of many costs: they have no books, and no other figure comes after it."""
     from django.db import connection
 
-    from usage.rollups import roll_up
+    from usage.rollups.rollups import roll_up
 
     with connection.cursor() as cursor:
         cursor.execute(_NEW_RECORDS, [_BURST])
@@ -329,7 +329,7 @@ def _drop_month() -> float:
     """Milliseconds until a whole month of holds, attempts and records is gone."""
     from django.db import connection, transaction
 
-    from usage.partitions import PARTITIONED
+    from usage.months.partitions import PARTITIONED
 
     with connection.cursor() as cursor:
         cursor.execute(_MONTH)

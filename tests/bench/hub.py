@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 CREDIT_USD = "100000.00"
 # The production file's own command (docker-compose.yml), on an address of this machine.
 _OPTIONS = (
-    "--host=127.0.0.1", "--loop=config.event_loop:EventLoop", "--http=config.protocol:Protocol",
+    "--host=127.0.0.1", "--loop=config.server.event_loop:EventLoop",
+    "--http=config.server.protocol:Protocol",
     "--lifespan=on", "--no-server-header", "--no-access-log", "--log-level=warning",
     "--timeout-keep-alive=75", "--timeout-graceful-shutdown=5", "--proxy-headers",
     "--forwarded-allow-ips=127.0.0.1",

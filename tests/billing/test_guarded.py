@@ -10,14 +10,14 @@ import pytest
 from django.db import transaction
 
 from accounts.models import Key, Membership, Organisation, Role, Team, User
-from billing.ledger import execute
+from billing.holds.resolve_holds import HoldResolved, resolve_holds
+from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
+from billing.ledger.ledger import execute
+from billing.limits.budget_rules import FOREVER, UNBOUNDED_NANO
+from billing.limits.budget_windows import WindowOpened, open_windows
+from billing.limits.enforcement import HoldRequest, place_holds
 from billing.models import Account, Budget, BudgetWindow, Hold, RateSecond
-from billing.rules.budget import FOREVER, UNBOUNDED_NANO
-from billing.sql.accounts import WALLET_KINDS, lock_accounts, open_accounts
-from billing.sql.budget_windows import WindowOpened, open_windows
-from billing.sql.place_holds import HoldRequest, place_holds
-from billing.sql.resolve_holds import HoldResolved, resolve_holds
-from billing.wallets import add_opening_credit, balance
+from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from lib.ids import new_id
 

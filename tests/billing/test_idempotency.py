@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from accounts.actors import Actor
+from accounts.access.actors import Actor
 from billing.idempotency import (
     KEPT,
     Answer,
@@ -17,10 +17,10 @@ from billing.idempotency import (
     drop_old_answers,
     once,
 )
-from billing.ledger import post
+from billing.ledger.ledger import post
+from billing.ledger.posting import opening_credit
 from billing.models import IdempotentAnswer
-from billing.rules.posting import opening_credit
-from billing.wallets import balance
+from billing.wallets.wallets import balance
 from lib import clock
 from tests import cast
 

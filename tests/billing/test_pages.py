@@ -10,11 +10,12 @@ from django.conf import LazySettings
 from django.test import Client
 
 from accounts.models import Organisation, Role
-from billing import codes, credits, promo, statement
+from billing.credits import codes, credits, promo
 from billing.forms import TopUpForm
+from billing.ledger import statement
 from billing.models import Credit, Hold, TopUp, WalletSetting
-from billing.views import LEDGER
-from billing.wallets import add_opening_credit, balance
+from billing.wallets.views import LEDGER
+from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from lib.ids import id_text
 from tests import cast

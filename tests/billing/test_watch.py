@@ -5,16 +5,19 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from accounts.actors import Actor
+from accounts.access.actors import Actor
 from accounts.models import AuditEvent
-from billing import automatic_topups, low_balance, promo, topups
-from billing.ledger import lock_wallet, post
+from billing.credits import promo
+from billing.ledger.funding import dispute
+from billing.ledger.ledger import lock_wallet, post
+from billing.ledger.posting import Entry, Posting
 from billing.models import TopUp, WalletSetting
-from billing.rules.funding import dispute
-from billing.rules.payment import AUTOMATIC_A_DAY
-from billing.rules.posting import Entry, Posting
-from billing.topups import TopUpRefused
-from billing.wallets import add_opening_credit, balance
+from billing.topups import automatic as automatic_topups
+from billing.topups import topups
+from billing.topups.rules import AUTOMATIC_A_DAY
+from billing.topups.topups import TopUpRefused
+from billing.wallets import low_balance
+from billing.wallets.wallets import add_opening_credit, balance
 from lib.ids import new_id
 from outbox.models import Fact
 from tests import cast

@@ -14,13 +14,13 @@ import pytest
 import pytest_asyncio
 
 from lib.ids import new_id
-from relay.admission import AdmissionRequest
-from relay.database import PipelinedConnection, Row, Statement
-from relay.ledger_writer import LedgerWriter
-from relay.settlement import Resolved
+from relay.attempts.admission import AdmissionRequest
+from relay.attempts.settlement import Resolved
+from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.ledger.writer import LedgerWriter
 from tests.databases import own_database
 from tests.hub import Hub, Tenant
-from usage.sql import AttemptOpened, Ending, Refusal
+from usage.records.sql import AttemptOpened, Ending, Refusal
 
 _KEPT = (
     "billing_posting", "billing_hold", "usage_attempt", "usage_usagerecord"

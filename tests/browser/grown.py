@@ -8,12 +8,14 @@ import datetime as dt
 from dataclasses import dataclass
 from uuid import UUID
 
-from accounts import members, organisations
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.members import members
 from accounts.models import Key, Organisation
-from accounts.signin import make_sign_in_link
-from billing import codes, wallets
+from accounts.organisations import organisations
+from accounts.sign_in.sign_in import make_sign_in_link
+from billing.credits import codes
 from billing.models import PriceVersion
+from billing.wallets import wallets
 from lib import clock
 from lib.ids import id_text
 from tests import cast

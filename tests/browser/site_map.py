@@ -6,48 +6,42 @@ from zoneinfo import ZoneInfo
 
 from django.urls import get_resolver, resolve
 
-from accounts import (
-    custom_roles,
-    invitations,
-    members,
-    organisations,
-    projects,
-    service_accounts,
-    teams,
-)
-from accounts.actors import SYSTEM, Actor
-from accounts.invitations import Offer
+from accounts.access.actors import SYSTEM, Actor
+from accounts.keys import service_accounts
+from accounts.members import invitations, members
+from accounts.members.invitations import Offer
 from accounts.models import Organisation, Role, User
-from accounts.signin import make_sign_in_link
-from billing import (
-    codes,
-    credits,
-    plans,
-    proposals,
-    raises,
-    subscription_plans,
-    subscriptions,
-    topups,
-)
+from accounts.organisations import organisations, projects, teams
+from accounts.roles import custom_roles
+from accounts.sign_in.sign_in import make_sign_in_link
+from billing.credits import codes, credits
+from billing.limits import budget_increases
 from billing.models import BudgetScope, PriceVersion
-from billing.rules.conditions import PriceKey
-from billing.rules.subscription import Terms
-from gateway import previews
-from gateway.aliases import save_alias
-from gateway.announcements import publish_announcement
-from gateway.model_rules import save_rule
+from billing.prices import plans, proposals
+from billing.prices.conditions import PriceKey
+from billing.subscriptions import plans as subscription_plans
+from billing.subscriptions import subscriptions
+from billing.subscriptions.rules import Terms
+from billing.topups import topups
 from gateway.models import Channel, ChannelTestRun, ModelListing
+from gateway.prices import previews
+from gateway.routing.aliases import save_alias
+from gateway.routing.model_rules import save_rule
+from gateway.status.announcements import publish_announcement
 from lib import clock
 from lib.ids import id_text, new_id
-from notify import endpoints
-from playground import prompts, sharing
+from notify.webhooks import endpoints
+from playground.chats import sharing
 from playground.models import Conversation
-from playground.rules.settings import Settings
+from playground.panel.settings import Settings
+from playground.prompts import prompts
 from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
 from tests.invoicing import empty_invoice
-from usage import budgeting, exports, saved_views, scheduled_reports
+from usage.exports import exports
+from usage.limits import budget_simulation
 from usage.models import Finding, ProviderBill
+from usage.saved_views import saved_views, scheduled_reports
 
 # Addresses that are no page of their own, and why.
 NO_PAGE = {
@@ -166,7 +160,7 @@ def furnish() -> dict[str, str]:
     credit = credits.ask_credit(actor, organisation, 5000 * 10**9, reason="A page to look at")
     batch = codes.create_batch(actor, "Looked at", 10**9, 1)
     codes.download_codes(actor, batch)
-    budget = budgeting.create_budget(
+    budget = budget_simulation.create_budget(
         SYSTEM,
         organisation,
         scope=BudgetScope.PROJECT,
@@ -174,7 +168,7 @@ def furnish() -> dict[str, str]:
         amount_nano=10**12,
         period="month",
     )
-    more = raises.ask_for_more(
+    more = budget_increases.ask_for_more(
         actor,
         budget,
         amount_nano=10**9,

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, StorageState, expect
 
-from lib.relative_time import relative_text
+from lib.numbers.relative_time import relative_text
 from tests.browser.conftest import Visit
 from tests.browser.installation import MODEL, Installation
 from tests.browser.visitor import Visitor

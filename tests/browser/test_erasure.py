@@ -23,9 +23,11 @@ ADDRESS = f"{WORD}@brimble.example"
 
 def assemble() -> dict[str, str]:
     """Beside the hub: an owner, somebody to be erased, an operator; a link to sign in for each."""
-    from accounts import members, organisations, signin
-    from accounts.actors import SYSTEM
+    from accounts.access.actors import SYSTEM
+    from accounts.members import members
     from accounts.models import Role
+    from accounts.organisations import organisations
+    from accounts.sign_in import sign_in
 
     alice = members.add_person("alice@example.org", actor=SYSTEM)
     dora = members.add_person("dora@example.org", operator=True, actor=SYSTEM)
@@ -35,7 +37,7 @@ def assemble() -> dict[str, str]:
     bob = members.add_person("bob@example.org", actor=SYSTEM)
     members.set_member(acme, bob.email, Role.DEVELOPER, actor=SYSTEM)
     people = {"alice": alice, "dora": dora, "zed": zed}
-    return {name: signin.make_sign_in_link(user) for name, user in people.items()}
+    return {name: sign_in.make_sign_in_link(user) for name, user in people.items()}
 
 
 def confirm(address: str) -> None:
@@ -44,7 +46,7 @@ def confirm(address: str) -> None:
     from django.contrib.sessions.models import Session
 
     from accounts.models import User
-    from accounts.session_store import SessionStore
+    from accounts.sessions.store import SessionStore
     from lib import clock
 
     user = User.objects.get(email=address)
@@ -62,7 +64,7 @@ def confirm(address: str) -> None:
 
 def work() -> int:
     """Beside the hub: what the worker does."""
-    from playground.erasure_steps import erase_people
+    from playground.erasure.steps import erase_people
 
     return erase_people()
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from playwright.sync_api import Page, expect
 
-from accounts.actors import SYSTEM
-from billing import codes
+from accounts.access.actors import SYSTEM
+from billing.credits import codes
 from tests.browser.installation import MODEL, Installation
 from tests.browser.test_main_job import works
 from tests.browser.visitor import Visitor

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from accounts import members, signin
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.members import members
 from accounts.models import Organisation, Role, SignInLink
+from accounts.sign_in import sign_in as signin
 from lib import clock
 from tests.accounts.factors import App
 from tests.browser.conftest import Visit

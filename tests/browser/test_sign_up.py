@@ -12,7 +12,7 @@ from allauth.mfa.models import Authenticator
 from playwright.sync_api import Browser, Page, StorageState, expect
 
 from accounts.models import User
-from accounts.set_up import make_set_up_link
+from accounts.sign_up.first_run import make_set_up_link
 from tests.beside import Beside
 from tests.browser.visitor import Visitor, act_on, findings, too_wide
 from tests.databases import own_database

@@ -13,9 +13,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from accounts import members, organisations, signin, single_sign_on, teams
-from accounts.actors import SYSTEM
-from accounts.sign_on_connections import provider_id
+from accounts.access.actors import SYSTEM
+from accounts.members import members
+from accounts.organisations import organisations, teams
+from accounts.sign_in import sign_in
+from accounts.single_sign_on import single_sign_on
+from accounts.single_sign_on.connections import provider_id
 from tests.beside import Beside
 from tests.browser.identity_provider import CLIENT, SECRET, RealProvider, real_provider
 from tests.browser.visitor import findings, too_wide
@@ -36,7 +39,7 @@ def set_up(issuer: str) -> tuple[str, str]:
         domains=["acme.example"], group_claim="groups", default_role="", required=False,
         group_rules=[{"group": "ml", "role": "developer", "teams": ["research"]}],
     )  # fmt: skip
-    return provider_id(row), signin.make_sign_in_link(alice)
+    return provider_id(row), sign_in.make_sign_in_link(alice)
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.parts import Database, Installation, installation
 from tests.fakes.videos import FakeVideos
 from tests.hub import Hub, Tenant
-from tests.relay.test_videos import PER_MS, video_model
+from tests.relay.media.test_videos import PER_MS, video_model
 
 pytestmark = pytest.mark.slow
 

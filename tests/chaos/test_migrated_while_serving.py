@@ -29,27 +29,27 @@ _SETTLED_S = 120.0
 # What the older tree is asked, and the newer one: each by its own code.
 _CREDIT = """
 from accounts.models import Organisation
-from billing.wallets import add_opening_credit
+from billing.wallets.wallets import add_opening_credit
 for organisation in Organisation.objects.all():
     add_opening_credit(organisation, int(argument))"""
 _SWEEP = """
-from gateway.unsettled_attempts import sweep
+from gateway.reconciliation.unsettled_attempts import sweep
 sweep()"""
 _SEAL = """
-from accounts.kek_ring import seal_key
-from billing.seals import seal_all
+from accounts.secrets.key_ring import seal_key
+from billing.seals.seals import seal_all
 seal_all(seal_key())"""
 _BROKEN = """
 from django.db import connection
-from usage.invariants import broken_invariants
+from usage.books.invariants import broken_invariants
 with connection.cursor() as cursor:
     print(broken_invariants(cursor))"""
 _VERIFY = """
-from accounts.kek_ring import seal_key
+from accounts.secrets.key_ring import seal_key
 from django.db import connection
-from billing.seals import broken_seals
-from usage.charge_check import wrong_charges
-from usage.books_walk import broken_in_all
+from billing.seals.seals import broken_seals
+from usage.books.charge_check import wrong_charges
+from usage.books.walk import broken_in_all
 with connection.cursor() as cursor:
     print(broken_in_all().broken, broken_seals(cursor, seal_key()), list(wrong_charges()))"""
 
@@ -86,7 +86,13 @@ class OlderHub(Hub):
 
     def spawn(self) -> None:
         command = ["-m", "uvicorn", "config.asgi:application", "--port", str(self.port)]
-        command += ["--loop", "uvloop", "--http", "config.protocol:Protocol", "--no-access-log"]
+        command += [
+            "--loop",
+            "uvloop",
+            "--http",
+            "config.server.protocol:Protocol",
+            "--no-access-log",
+        ]
         environment = {
             **self.tree.environment,
             "DRAIN_ACCEPT_SECONDS": "0",

@@ -27,10 +27,10 @@ class Bug(NamedTuple):
 
 BUGS: Final = {
     "check, then add": Bug(
-        "billing/codes.py",
+        "billing/credits/codes.py",
         "Code.objects.filter(id=code.id, uses__lt=batch.max_uses)",
         "Code.objects.filter(id=code.id if code.uses < batch.max_uses else None)",
-        "tests/billing/test_codes.py::test_one_code_many_users_at_once_is_one_credit",
+        "tests/billing/credits/test_codes.py::test_one_code_many_users_at_once_is_one_credit",
     ),
     "the sum of cumulative usage": Bug(
         "dialects/anthropic/usage.py",
@@ -40,59 +40,59 @@ BUGS: Final = {
         "tests/dialects/anthropic/test_usage.py::test_members_are_taken_as_told_last",
     ),
     "another try behind the first content": Bug(
-        "relay/attempt.py",
+        "relay/attempts/attempt.py",
         "        if self._stream is not None and self._stream.committed:\n"
         "            return await self._stream.break_off(failure)\n",
         "",
-        "tests/relay/test_fault_table.py::test_behind_the_first_content",
+        "tests/relay/attempts/test_fault_table.py::test_behind_the_first_content",
     ),
     "limits of a key unchecked in one credential carrier": Bug(
         "relay/asgi.py",
         "if principal.networks or principal.endpoints:",
         "if (principal.networks or principal.endpoints) and not query:",
-        "tests/relay/test_carriers.py::test_limits_hold_at_every_row_in_every_carrier",
+        "tests/relay/requests/test_carriers.py::test_limits_hold_at_every_row_in_every_carrier",
     ),
     "a key that is known stays good": Bug(
-        "relay/auth.py",
+        "relay/credentials/keys.py",
         "return not principal.disabled and (principal.expires_at is None",
         "return not principal.disabled or (principal.expires_at is None",
-        "tests/relay/test_revocation.py::test_a_key_that_ended_is_refused_even_where_it_was_known",
+        "tests/relay/credentials/test_revocation.py::test_a_key_that_ended_is_refused_even_where_it_was_known",
     ),
     "an idempotency key without its body": Bug(
-        "relay/idempotency.py",
+        "relay/answers/idempotency.py",
         'words.encode(errors="surrogatepass") + b"\\0" + raw',
         'words.encode(errors="surrogatepass")',
-        "tests/relay/test_idempotency.py::test_another_body_is_refused",
+        "tests/relay/answers/test_idempotency.py::test_another_body_is_refused",
     ),
     "a forgotten filter": Bug(
-        "accounts/access.py",
+        "accounts/access/access.py",
         "Key.objects.filter(organisation=actor.organisation)\n        .exclude",
         "Key.objects.exclude",
-        "tests/accounts/test_access.py::test_a_key_is_reached_from_its_organisation_only",
+        "tests/accounts/access/test_access.py::test_a_key_is_reached_from_its_organisation_only",
     ),
     "an inside address in another notation": Bug(
-        "lib/egress.py",
+        "lib/network/egress.py",
         'ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))\n        if isinstance',
         'ip = ipaddress.ip_address(address.partition("%")[0])\n        if isinstance',
-        "tests/lib/test_egress.py::test_an_address_that_is_not_public_is_denied",
+        "tests/lib/network/test_egress.py::test_an_address_that_is_not_public_is_denied",
     ),
     "a charge that is cut off, not rounded": Bug(
-        "billing/rules/pricing.py",
+        "billing/prices/pricing.py",
         "round_half_even(numerator, denominator)",
         "numerator // denominator",
-        "tests/billing/rules/test_pricing.py::test_billing_case",
+        "tests/billing/prices/test_pricing.py::test_billing_case",
     ),
     "a payment that anybody reports": Bug(
-        "billing/processors/stripe.py",
+        "billing/topups/processors/stripe.py",
         "stripe.WebhookSignature.verify_header(text, signature, secret, _TOLERANCE_S)",
         "_check_stamp(signature)",
-        "tests/billing/test_topups.py::test_forgeries_credit_nothing",
+        "tests/billing/topups/test_topups.py::test_forgeries_credit_nothing",
     ),
     "links of an answer that run": Bug(
-        "playground/rules/markdown.py",
+        "playground/rendering/markdown.py",
         "nh3.clean(renderer.render(tokens, _markdown().options, env), **_WALL)",
         "renderer.render(tokens, _markdown().options, env)",
-        "tests/playground/rules/test_hostile.py",
+        "tests/playground/rendering/test_hostile.py",
     ),
 }
 

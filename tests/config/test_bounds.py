@@ -17,31 +17,36 @@ from typing import Any, Final, NamedTuple, cast
 
 import pytest
 
-from accounts import invitations, keys, sign_up
-from accounts.actors import SYSTEM
-from accounts.invitations import Offer
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys
+from accounts.limits.rules import check_limits
+from accounts.members import invitations
+from accounts.members.invitations import Offer
+from accounts.members.pseudonym import Traces, without_person
 from accounts.models import Role
-from accounts.rules.data_policy import is_region
-from accounts.rules.domains import is_domain
-from accounts.rules.labels import is_label
-from accounts.rules.limits import check_limits
-from accounts.rules.pseudonym import Traces, without_person
-from billing import budgets, codes, idempotency, raises, topups
+from accounts.organisations.data_policy import is_region
+from accounts.organisations.labels import is_label
+from accounts.sign_up import sign_up
+from accounts.sign_up.email_domains import is_domain
+from billing import idempotency
+from billing.credits import code_format, codes
+from billing.currency.conversion import read_rate
+from billing.currency.money import NANO_PER_USD, format_scaled, parse_multiplier, parse_usd
 from billing.idempotency import Answer
+from billing.limits import budget_increases, budgets, charge_rule
 from billing.models import Budget
-from billing.rules import catalogue, charge_rule, code_format, price_list
-from billing.rules.exchange import read_rate
-from billing.rules.money import NANO_PER_USD, format_scaled, parse_multiplier, parse_usd
-from billing.rules.pace import pace_of
-from billing.rules.pricing import CostLines, PriceVersion, price, total_of
-from gateway.rules.breaker import Breaker, BreakerRule
-from gateway.rules.hold_bound import input_tokens_min
+from billing.prices import catalogue, price_list
+from billing.prices.pricing import CostLines, PriceVersion, price, total_of
+from billing.topups import topups
+from billing.wallets.pace import pace_of
+from gateway.health.breaker import Breaker, BreakerRule
 from lib import clock
-from relay import admission
-from relay.admission import AdmissionRequest, Verdict
+from relay.attempts import admission
+from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.holds.rules import input_tokens_min
 from tests.cast import Cast, actor, make_key
 from tests.mutants.targets import target_files
-from usage import budgeting
+from usage.limits import budget_simulation
 
 ROOT: Final = Path(__file__).parents[2]
 # A token is a nano.
@@ -111,13 +116,13 @@ def is_far(days: int) -> bool:
 
 
 def limit_budget(people: Cast, amount_nano: int) -> Budget:
-    return budgeting.create_budget(
+    return budget_simulation.create_budget(
         SYSTEM, people.acme, scope="organisation", subject="", amount_nano=amount_nano, period="day"
     )
 
 
 def ask_for_more(people: Cast, amount_nano: int) -> None:
-    raises.ask_for_more(
+    budget_increases.ask_for_more(
         actor(people.alice, people.acme), limit_budget(people, 1), amount_nano=amount_nano,
         until=clock.now() + dt.timedelta(days=1), reason="a launch",
     )  # fmt: skip
@@ -149,101 +154,109 @@ def replaces_name(length: int) -> bool:
 
 
 BOUNDS: Final[dict[str, Bound]] = {
-    "accounts/invitations.py:_check_days:INVITATION_DAYS_MAX": Bound(
+    "accounts/members/invitations.py:_check_days:INVITATION_DAYS_MAX": Bound(
         lambda people, n: invite(people, days=n), 1, 30
     ),
-    "accounts/invitations.py:_addresses:ADDRESSES_MAX": Bound(
+    "accounts/members/invitations.py:_addresses:ADDRESSES_MAX": Bound(
         lambda people, n: invite(people, addresses=n), None, 50
     ),
-    "accounts/keys.py:rotate_key:GRACE_HOURS_MAX": Bound(rotate, 0, 168),
-    "accounts/rules/data_policy.py:is_region:REGION_MAX": Bound(
+    "accounts/keys/keys.py:rotate_key:GRACE_HOURS_MAX": Bound(rotate, 0, 168),
+    "accounts/organisations/data_policy.py:is_region:REGION_MAX": Bound(
         lambda _, n: is_region("e" * n), 1, 40
     ),
-    "accounts/rules/domains.py:is_domain:_LENGTH_MAX": Bound(
+    "accounts/sign_up/email_domains.py:is_domain:_LENGTH_MAX": Bound(
         lambda _, n: is_domain(("d" * 50 + ".") * 4 + "e" * (n - 204)), None, 253
     ),
-    "accounts/rules/labels.py:is_label:LABEL_LENGTH": Bound(lambda _, n: is_label("l" * n), 1, 100),
-    "accounts/rules/limits.py:check_limits:LIMIT_MAX": Bound(
+    "accounts/organisations/labels.py:is_label:LABEL_LENGTH": Bound(
+        lambda _, n: is_label("l" * n), 1, 100
+    ),
+    "accounts/limits/rules.py:check_limits:LIMIT_MAX": Bound(
         lambda _, n: check_limits({"rpm": n}), 1, 2_147_483_647
     ),
-    "accounts/rules/limits.py:_listed:LISTED_MAX": Bound(
+    "accounts/limits/rules.py:_listed:LISTED_MAX": Bound(
         lambda _, n: check_limits({"tags": ["t"] * n}), None, 100
     ),
-    "accounts/rules/pseudonym.py:_without_name:_WORD_MIN": Bound(
+    "accounts/members/pseudonym.py:_without_name:_WORD_MIN": Bound(
         lambda _, n: replaces_name(n), 3, None
     ),
-    "accounts/sign_up.py:_checked:DOMAINS_MAX": Bound(list_domains, None, 100),
-    "billing/budgets.py:check_budget:BUDGET_MAX_NANO": Bound(limit_budget, 0, 10**18),
-    "billing/budgets.py:find_subject:SUBJECT_LENGTH": Bound(
+    "accounts/sign_up/sign_up.py:_checked:DOMAINS_MAX": Bound(list_domains, None, 100),
+    "billing/limits/budgets.py:check_budget:BUDGET_MAX_NANO": Bound(limit_budget, 0, 10**18),
+    "billing/limits/budgets.py:find_subject:SUBJECT_LENGTH": Bound(
         lambda people, n: budgets.find_subject(actor(people.alice, people.acme), "model", "m" * n),
         1,
         200,
     ),
-    "billing/budgets.py:_check_terms:ALERTS_MAX": Bound(
+    "billing/limits/budgets.py:_check_terms:ALERTS_MAX": Bound(
         lambda _, n: budgets._check_terms({"alert_percents": [50] * n}), None, 10
     ),
-    "billing/budgets.py:_check_terms:percent": Bound(
+    "billing/limits/budgets.py:_check_terms:percent": Bound(
         lambda _, n: budgets._check_terms({"alert_percents": [n]}), 1, 100
     ),
-    "billing/codes.py:_begin_try:TRIES_MAX": Bound(try_codes, None, 5),
-    "billing/codes.py:create_batch:CODES_MAX": Bound(
+    "billing/credits/codes.py:_begin_try:TRIES_MAX": Bound(try_codes, None, 5),
+    "billing/credits/codes.py:create_batch:CODES_MAX": Bound(
         lambda _, n: codes.create_batch(SYSTEM, "batch", 1, n), 1, 100_000
     ),
-    "billing/codes.py:create_batch:max_uses": Bound(
+    "billing/credits/codes.py:create_batch:max_uses": Bound(
         lambda _, n: codes.create_batch(SYSTEM, "batch", 1, 1, max_uses=n), 1, None
     ),
-    "billing/codes.py:create_batch:value": Bound(
+    "billing/credits/codes.py:create_batch:value": Bound(
         lambda _, n: codes.create_batch(SYSTEM, "batch", n, 1), 1, None
     ),
     "billing/idempotency.py:once:KEY_LENGTH_MAX": Bound(ask_once, 1, 255),
-    "billing/raises.py:ask_for_more:BUDGET_MAX_NANO": Bound(ask_for_more, 1, 10**18),
-    "billing/rules/catalogue.py:_exact:INT64_MAX": Bound(
+    "billing/limits/budget_increases.py:ask_for_more:BUDGET_MAX_NANO": Bound(
+        ask_for_more, 1, 10**18
+    ),
+    "billing/prices/catalogue.py:_exact:INT64_MAX": Bound(
         lambda _, n: catalogue._exact("a", Decimal(n), Fraction(1)), 0, 2**63 - 1
     ),
-    "billing/rules/charge_rule.py:checked:DRAIN_SECONDS_MAX": Bound(
+    "billing/limits/charge_rule.py:checked:DRAIN_SECONDS_MAX": Bound(
         lambda _, n: charge_rule.checked("drain", n), 1, 600
     ),
-    "billing/rules/code_format.py:read:_HEXADECIMAL_LENGTH": Bound(
+    "billing/credits/code_format.py:read:_HEXADECIMAL_LENGTH": Bound(
         lambda _, n: code_format.read("0" * n) is not None, 32, 32
     ),
-    "billing/rules/exchange.py:read_rate:RATE_MAX": Bound(
+    "billing/currency/conversion.py:read_rate:RATE_MAX": Bound(
         lambda _, n: read_rate(str(n)), 1, 1_000_000_000
     ),
-    "billing/rules/money.py:parse_multiplier:_MULTIPLIER_PPM_MAX": Bound(
+    "billing/currency/money.py:parse_multiplier:_MULTIPLIER_PPM_MAX": Bound(
         lambda _, n: parse_multiplier(format_scaled(n, 6)), 0, 1_000_000_000
     ),
-    "billing/rules/money.py:parse_scaled:INT64_MAX": Bound(
+    "billing/currency/money.py:parse_scaled:INT64_MAX": Bound(
         lambda _, n: parse_usd(format_scaled(n, 9)), -(2**63), 2**63 - 1
     ),
-    "billing/rules/pace.py:pace_of:_FAR_DAYS": Bound(lambda _, n: not is_far(n), None, 365),
-    "billing/rules/price_list.py:_nano:INT64_MAX": Bound(
+    "billing/wallets/pace.py:pace_of:_FAR_DAYS": Bound(lambda _, n: not is_far(n), None, 365),
+    "billing/prices/price_list.py:_nano:INT64_MAX": Bound(
         lambda _, n: price_list._nano("a", Decimal(n).scaleb(-15)), 0, 2**63 - 1
     ),
-    "billing/rules/pricing.py:_round:INT64_MAX": Bound(
+    "billing/prices/pricing.py:_round:INT64_MAX": Bound(
         lambda _, n: isinstance(price({"in_text": n}, NANO_EACH), CostLines), 0, 2**63 - 1
     ),
-    "billing/rules/pricing.py:total_of:INT64_MAX": Bound(
+    "billing/prices/pricing.py:total_of:INT64_MAX": Bound(
         lambda _, n: isinstance(total_of({"in_text": n}, NANO_EACH), int), 0, 2**63 - 1
     ),
-    "billing/topups.py:check_amount:TOP_UP_MAX_NANO": Bound(
+    "billing/topups/topups.py:check_amount:TOP_UP_MAX_NANO": Bound(
         lambda _, n: topups.check_amount(n * NANO_PER_USD // 100), 5_00, 10_000_00
     ),
-    "gateway/rules/breaker.py:_too_many:SAMPLE_MIN": Bound(
+    "gateway/health/breaker.py:_too_many:SAMPLE_MIN": Bound(
         lambda _, n: stays_closed(n, connect=False), None, 19
     ),
-    "gateway/rules/breaker.py:bad:CONNECTS_MAX": Bound(
+    "gateway/health/breaker.py:bad:CONNECTS_MAX": Bound(
         lambda _, n: stays_closed(n, connect=True), None, 4
     ),
-    "gateway/rules/hold_bound.py:input_tokens_min:_READ_BYTES_MAX": Bound(
+    "relay/holds/rules.py:input_tokens_min:_READ_BYTES_MAX": Bound(
         lambda _, n: input_tokens_min(b'"' + b"w" * (n - 2) + b'"') == 1, None, 2**20
     ),
-    "relay/admission.py:ask_again:_TRIES_MAX": Bound(lambda _, n: is_asked_again(n), None, 3),
+    "relay/attempts/admission.py:ask_again:_TRIES_MAX": Bound(
+        lambda _, n: is_asked_again(n), None, 3
+    ),
 }
 # Bounds that need more around them, and the test that goes up to them.
 ELSEWHERE: Final = {
     # Beyond it, all that is known is forgotten and asked anew: nobody sees it.
-    "relay/auth.py:_load:_CACHED_MAX": "tests/relay/test_auth.py",
-    "relay/next_attempts.py:_falls_back:ATTEMPTS_MAX": "tests/relay/test_model_fallbacks.py",
+    "relay/credentials/keys.py:_load:_CACHED_MAX": "tests/relay/credentials/test_auth.py",
+    "relay/attempts/next_attempts.py:_falls_back:ATTEMPTS_MAX": (
+        "tests/relay/routing/test_model_fallbacks.py"
+    ),
 }
 # Two ends of one bound.
 _SAME: Final = {"INT64_MIN": "INT64_MAX", "TOP_UP_MIN_NANO": "TOP_UP_MAX_NANO"}

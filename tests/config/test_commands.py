@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import OperationalError
 
 from config.management import command_line
-from config.secret_check import check_secrets
+from config.system.secret_check import check_secrets
 from lib.env import ConfigurationError
 from lib.vault import Vault, VaultError, WrongSecret
 

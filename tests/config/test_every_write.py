@@ -17,20 +17,23 @@ from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 from ninja.operation import PathView
 
-from accounts import audit, second_factor_views, signin, single_sign_on
+from accounts.audit import audit
+from accounts.second_factor import views as second_factor_views
+from accounts.sign_in import sign_in
+from accounts.single_sign_on import single_sign_on
 from tests.house.test_access import addresses, operations
 from tests.house.test_style import ROOMS
 
 UNSAFE: Final = {"POST", "PUT", "PATCH", "DELETE"}
 # allauth's own pages, and what of ours they end in.
 BEHIND: Final = {
-    "account_login": signin.AccountAdapter.post_login,
-    "account_signup": signin.AccountAdapter.save_user,
-    "account_change_password": signin.AccountAdapter.set_password,
-    "account_set_password": signin.AccountAdapter.set_password,
-    "account_reset_password_from_key": signin.AccountAdapter.set_password,
-    "mfa_authenticate": signin.AccountAdapter.post_login,
-    "mfa_login_webauthn": signin.AccountAdapter.post_login,
+    "account_login": sign_in.AccountAdapter.post_login,
+    "account_signup": sign_in.AccountAdapter.save_user,
+    "account_change_password": sign_in.AccountAdapter.set_password,
+    "account_set_password": sign_in.AccountAdapter.set_password,
+    "account_reset_password_from_key": sign_in.AccountAdapter.set_password,
+    "mfa_authenticate": sign_in.AccountAdapter.post_login,
+    "mfa_login_webauthn": sign_in.AccountAdapter.post_login,
     "mfa_deactivate_totp": second_factor_views._Recorded.record,
     "mfa_generate_recovery_codes": second_factor_views._Recorded.record,
     "mfa_add_webauthn": second_factor_views._Recorded.record,

@@ -7,8 +7,8 @@ from django.utils import translation
 
 from billing.templatetags import money, rates
 from config.templatetags import ui
-from lib import formatting
-from lib.relative_time import relative_text
+from lib.numbers import formatting
+from lib.numbers.relative_time import relative_text
 
 
 @pytest.mark.parametrize(

@@ -19,28 +19,24 @@ from django.core import mail
 from django.core.management import call_command
 from django.db import connection, models
 
-from accounts import (
-    audit,
-    custom_roles,
-    keys,
-    organisations,
-    projects,
-    service_accounts,
-    teams,
-)
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.audit import audit
+from accounts.keys import keys, service_accounts
 from accounts.models import Key, KeyKind
-from billing import codes, credits, plans, promo
+from accounts.organisations import organisations, projects, teams
+from accounts.roles import custom_roles
+from billing.credits import codes, credits, promo
+from billing.prices import plans
 from config.celery import app
-from config.job_runs import watch
-from config.job_times import SCHEDULE
+from config.jobs.runs import watch
+from config.jobs.schedule import SCHEDULE
 from config.models import JobRun
-from gateway import channels
+from gateway.channels import channels
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
-from notify import deliveries, sending
+from notify.deliveries import deliveries, sending
 from notify.models import Delivery, WebhookEndpoint
 from playground.models import Conversation, Message, MessageRole
 from tests import cast

@@ -16,14 +16,14 @@ import config.urls  # noqa: F401 - every list is declared by its page
 from accounts.models import AuditEvent, Organisation, User
 from billing.models import TopUp
 from gateway.models import ShadowAnswer
+from lib.database.tenancy import within
 from lib.ids import id_text, new_ids
 from lib.tables.table import REGISTERED
-from lib.tenancy import within
 from notify.models import Delivery, WebhookEndpoint
 from outbox.models import Fact
 from tests import cast
+from tests.usage.reports.test_speed import fill
 from tests.usage.rows import credit
-from tests.usage.test_speed import fill
 from usage.models import Export, ExportState
 
 pytestmark = pytest.mark.django_db

@@ -14,14 +14,16 @@ from urllib.parse import quote
 
 import pytest
 
-from accounts import keys, members, organisations
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys
+from accounts.members import members
 from accounts.models import KeyKind, Organisation
-from config.api import PathTaken, api
-from lib.openapi import Schema, SchemaNameTaken
+from accounts.organisations import organisations
+from config.api.api import PathTaken, api
+from lib.api.openapi import Schema, SchemaNameTaken
 from tests.beside import Beside
 from tests.cast import make_key
-from tests.config.operation_examples import BY_NAME, TRIED, Hand, described, sent_to
+from tests.config.api.operation_examples import BY_NAME, TRIED, Hand, described, sent_to
 from tests.databases import own_database
 from tests.deploy.shape import Running as Service
 from tests.deploy.shape import Shape
@@ -219,7 +221,7 @@ def test_every_operation_answers_its_own_example(
 def test_a_path_of_the_relay_is_refused() -> None:
     from ninja import Router
 
-    from config import api as module
+    from config.api import api as module
 
     router = Router()
     router.get("/models/{name}")(lambda request, name: None)

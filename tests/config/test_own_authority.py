@@ -17,18 +17,19 @@ from typing import Any
 import pytest
 from django.core.mail import get_connection
 
-from accounts import oidc
-from billing.processors.processor import ChargeOrder
-from billing.processors.stripe import StripeProcessor
-from config.system_rows import system_rows
-from config.system_state import as_json, system_state
-from lib import clickhouse, egress, trust
-from lib.clickhouse import ClickHouse
-from lib.host_client import HostClient
-from lib.outbound import Outbound
-from notify import sending
-from relay import dialer, file_fetching
-from relay.telemetry_session import telemetry_session
+from accounts.single_sign_on import oidc
+from billing.topups.processors.processor import ChargeOrder
+from billing.topups.processors.stripe import StripeProcessor
+from config.system.rows import system_rows
+from config.system.state import as_json, system_state
+from lib.network import clickhouse, egress, trust
+from lib.network.clickhouse import ClickHouse
+from lib.network.host_client import HostClient
+from lib.network.outbound import Outbound
+from notify.deliveries import sending
+from relay.requests import file_fetching
+from relay.tracing.telemetry_session import telemetry_session
+from relay.upstream import dialer
 from tests.databases import ROOT
 from tests.fakes.listeners import Authority, tls_context
 
@@ -144,7 +145,7 @@ def ask_channel(url: str) -> None:
 
 def send_email(url: str) -> None:
     port = int(url.rpartition(":")[2])
-    backend = "config.email_backends.ServerBackend"
+    backend = "config.server.email_backends.ServerBackend"
     get_connection(backend, host="127.0.0.1", port=port, use_ssl=True, use_tls=False).open()
 
 
@@ -210,7 +211,7 @@ def test_no_other_connection_is_made_secure_elsewhere() -> None:
         if not name.startswith("tests/") and any(one in (ROOT / name).read_text() for one in makers)
     }
     # The second is for the authorities that a channel trusts alone.
-    assert found == {"lib/trust.py", "lib/outbound.py"}
+    assert found == {"lib/network/trust.py", "lib/network/outbound.py"}
 
 
 @pytest.mark.django_db

@@ -10,38 +10,41 @@ from typing import Final
 
 import pytest
 
-from accounts import invitations
-from accounts.actors import SYSTEM
-from accounts.invitations import Offer
+from accounts.access.actors import SYSTEM
+from accounts.members import invitations
+from accounts.members.invitations import Offer
 from accounts.models import Role
-from billing import credits, invoice_payments, invoices, raises
+from billing.credits import credits
+from billing.invoices import invoices
+from billing.invoices import payments as invoice_payments
+from billing.limits import budget_increases
 from billing.models import Budget, Invoice
 from lib import clock
 from lib.refusal import Refused
 from tests.cast import Cast
 from tests.mutants.targets import target_files
-from usage import reviews
 from usage.models import SettleAs
+from usage.reviews import reviews
 
 ROOT: Final = Path(__file__).parents[2]
 TODAY: Final = dt.date(2026, 7, 31)
 
 # The function with the guard, and what goes through it.
 ASKED: Final[dict[str, Callable[[Cast], object]]] = {
-    "accounts/invitations.py:invite": lambda people: invitations.invite(
+    "accounts/members/invitations.py:invite": lambda people: invitations.invite(
         people.acme, ["new@example.org"], Offer(Role.VIEWER), actor=SYSTEM
     ),
-    "billing/credits.py:_person": lambda people: credits.ask_credit(
+    "billing/credits/credits.py:_person": lambda people: credits.ask_credit(
         SYSTEM, people.acme, 1, reason="a gift"
     ),
-    "billing/invoice_payments.py:record_payment": lambda _: invoice_payments.record_payment(
+    "billing/invoices/payments.py:record_payment": lambda _: invoice_payments.record_payment(
         SYSTEM, Invoice(), 1, reference="r", paid_on=TODAY
     ),
-    "billing/invoices.py:_person": lambda _: invoices.propose_invoice(SYSTEM, Invoice()),
-    "billing/raises.py:ask_for_more": lambda _: raises.ask_for_more(
+    "billing/invoices/invoices.py:_person": lambda _: invoices.propose_invoice(SYSTEM, Invoice()),
+    "billing/limits/budget_increases.py:ask_for_more": lambda _: budget_increases.ask_for_more(
         SYSTEM, Budget(), amount_nano=1, until=clock.now() + dt.timedelta(days=1), reason="r"
     ),
-    "usage/reviews.py:settle_review": lambda _: reviews.settle_review(
+    "usage/reviews/reviews.py:settle_review": lambda _: reviews.settle_review(
         SYSTEM, uuid.uuid4(), SettleAs.BOUND, amount_nano=None, reason="r"
     ),
 }

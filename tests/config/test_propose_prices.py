@@ -10,9 +10,9 @@ from threading import Thread
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
 from billing.models import PriceProposal
-from gateway.installation import save_settings
+from gateway.settings.installation import save_settings
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

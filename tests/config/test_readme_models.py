@@ -8,8 +8,8 @@ from typing import Any, Final
 import yaml
 from genai_prices import data
 
-from billing.rules.catalogue import convert_catalogue
-from billing.rules.catalogue_additions import with_own_prices
+from billing.prices.catalogue import convert_catalogue
+from billing.prices.catalogue_additions import with_own_prices
 from gateway.providers.lifecycle import shutdown_date
 
 README: Final = Path("README.md").read_text()

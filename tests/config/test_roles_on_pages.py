@@ -1,5 +1,5 @@
 """Pages of the URL map × roles: no form or button leads to where its reader may not go, and the
-names of channels and what they cost are the operator's alone (accounts/rules/roles.py)."""
+names of channels and what they cost are the operator's alone (accounts/roles/rules.py)."""
 
 import datetime as dt
 import inspect
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 import pytest
 from django.urls import Resolver404, get_resolver, resolve, reverse
 
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
 from accounts.models import Role
-from accounts.rules import roles
-from billing import raises
+from accounts.roles import rules as roles
+from billing.limits import budget_increases
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, actor, make_key, member, signed_in
 from tests.house.test_access import addresses
 from tests.usage.rows import NOON, credit, happen
-from usage import budgeting
+from usage.limits import budget_simulation
 
 pytestmark = pytest.mark.django_db
 
@@ -34,15 +34,15 @@ def pages(people: Cast) -> tuple[list[str], list[str]]:
     key, _ = make_key(people.core, "ci", user=people.bob)
     credit(key)
     record = happen(key, NOON, channel_name="east-secret", cost_nano=123_456_789)
-    budget = budgeting.create_budget(
+    budget = budget_simulation.create_budget(
         SYSTEM, people.acme, scope="team", subject=str(people.core.id), amount_nano=10 * USD,
         period="month", timezone="UTC",
     )  # fmt: skip
     until = clock.now() + dt.timedelta(days=2)
     bob, alice = actor(people.bob, people.acme), actor(people.alice, people.acme)
-    raises.ask_for_more(bob, budget, amount_nano=USD, until=until, reason="a launch")
-    raises.approve(alice, raises.visible_raises(alice).get())
-    raises.ask_for_more(bob, budget, amount_nano=USD, until=until, reason="another")
+    budget_increases.ask_for_more(bob, budget, amount_nano=USD, until=until, reason="a launch")
+    budget_increases.approve(alice, budget_increases.visible_raises(alice).get())
+    budget_increases.ask_for_more(bob, budget, amount_nano=USD, until=until, reason="another")
     named = [
         reverse(name, args=["acme"])
         for where, name, view in addresses(get_resolver())

@@ -17,23 +17,24 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-import billing.api
-import billing.views
-import notify.api
-import notify.views
-import playground.history
-import usage.sql
-from accounts import access, actors, audit
-from accounts.actors import SYSTEM, Actor
-from accounts.guards import operator_page, organisation_page, visitor
+import billing.wallets.api
+import billing.wallets.views
+import notify.webhooks.api
+import notify.webhooks.views
+import playground.chats.history
+import usage.records.sql
+from accounts.access import access, actors
+from accounts.access.actors import SYSTEM, Actor
+from accounts.access.guards import operator_page, organisation_page, visitor
+from accounts.audit import audit
 from accounts.models import AuditEvent, Key, KeyKind, Team, User
-from accounts.rules.roles import Action
-from billing import budgets, ledger, statement
+from accounts.roles.rules import Action
+from billing.holds import resolve_holds
+from billing.ledger import ledger, statement
+from billing.ledger.posting import Entry
+from billing.ledger.posting import Posting as NewPosting
+from billing.limits import budgets, enforcement
 from billing.models import Budget, LedgerEntry, TopUp
-from billing.rules.posting import Entry
-from billing.rules.posting import Posting as NewPosting
-from billing.sql import place_holds, resolve_holds
-from config.middleware import tenancy as middleware
 from config.row_security import (
     BOUND,
     CLOSED,
@@ -46,16 +47,18 @@ from config.row_security import (
     rules,
     secure_tables,
 )
-from lib import clock, tenancy
+from config.server.middleware import tenancy as middleware
+from lib import clock
+from lib.database import tenancy
+from lib.database.tenancy import NOBODY, ROLE, own_context, within
 from lib.ids import id_text
-from lib.tenancy import NOBODY, ROLE, own_context, within
 from notify.models import WebhookEndpoint
 from playground.models import Conversation, Message
-from relay.database import SESSION, Prepared
+from relay.ledger.database import SESSION, Prepared
 from tests import cast
 from tests.usage.rows import credit, happen
-from usage import visibility
-from usage.visibility import Where
+from usage.reports import visibility
+from usage.reports.visibility import Where
 
 MARK = "theirs"
 """Stands in everything of the other organisation, and in nothing of one's own."""
@@ -113,13 +116,13 @@ def whole_ledger(patch: pytest.MonkeyPatch) -> None:
 
 def all_top_ups(patch: pytest.MonkeyPatch) -> None:
     rows = TopUp.objects.select_related("created_by").order_by("-id")
-    for module in (billing.views, billing.api):
+    for module in (billing.wallets.views, billing.wallets.api):
         patch.setattr(module, "visible_top_ups", lambda actor: rows.all())
 
 
 def all_webhooks(patch: pytest.MonkeyPatch) -> None:
     rows = WebhookEndpoint.objects.select_related("key", "created_by").order_by("-id")
-    for module in (notify.views, notify.api):
+    for module in (notify.webhooks.views, notify.webhooks.api):
         patch.setattr(module, "visible_endpoints", lambda actor: rows.all())
 
 
@@ -129,7 +132,7 @@ def all_budgets(patch: pytest.MonkeyPatch) -> None:
 
 def all_chats(patch: pytest.MonkeyPatch) -> None:
     rows = Conversation.objects.order_by("-updated_at")
-    patch.setattr(playground.history, "visible_conversations", lambda actor: rows.all())
+    patch.setattr(playground.chats.history, "visible_conversations", lambda actor: rows.all())
 
 
 CUTS = [
@@ -517,11 +520,11 @@ def test_requests_that_share_one_connection_see_their_own(
 # The relay --------------------------------------------------------------------------------------
 
 RELAYED = {
-    "place": place_holds._PLACE_HOLDS,
-    "place guarded": place_holds._PLACE_GUARDED_HOLDS,
+    "place": enforcement._PLACE_HOLDS,
+    "place guarded": enforcement._PLACE_GUARDED_HOLDS,
     "resolve": resolve_holds._RESOLVE_HOLDS,
-    "attempts": usage.sql._OPEN_ATTEMPTS,
-    "records": usage.sql._WRITE_RECORDS,
+    "attempts": usage.records.sql._OPEN_ATTEMPTS,
+    "records": usage.records.sql._WRITE_RECORDS,
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from config.api import api
+from config.api.api import api
 from relay.config import MIB
 from relay.endpoints import ENDPOINTS
 from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw

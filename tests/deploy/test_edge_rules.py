@@ -15,7 +15,7 @@ import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from gateway.channels import TIMEOUTS
+from gateway.channels.channels import TIMEOUTS
 from tests.deploy import files
 from tests.deploy.client import WAIT_SECONDS, Answer, ask
 from tests.deploy.shape import Running, Shape, program, until

@@ -86,9 +86,10 @@ def test_a_transaction_that_was_left_open_is_ended() -> None:
 
 
 def test_web_speaks_our_protocol() -> None:
-    """P9: the bounds of a head, a reader and a connection are its own (config/protocol.py)."""
+    """P9: the bounds of a head, a reader and a connection are its own
+    (config/server/protocol.py)."""
     command = service("web")["command"]
-    assert "--http=config.protocol:Protocol" in command
+    assert "--http=config.server.protocol:Protocol" in command
     assert "--lifespan=on" in command
     # A log of its own would have the keys that came in a query.
     assert "--no-access-log" in command

@@ -12,7 +12,7 @@ import pytest
 
 from accounts.models import Key
 from billing.models import Price
-from config import secret_check
+from config.system import secret_check
 from deploy import prepare as module
 from deploy.prepare import prepare
 from gateway.models import Channel

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from dialects.codec import Decoder
-from dialects.errors import RequestFault
-from dialects.events import (
+from dialects.chat.events import (
     Broken,
     Citation,
     End,
@@ -23,8 +21,10 @@ from dialects.events import (
     ToolCallStart,
     UpstreamError,
 )
-from dialects.fold import AnswerFault
-from dialects.upstream_errors import UpstreamFault
+from dialects.chat.fold import AnswerFault
+from dialects.codec import Decoder
+from dialects.errors.errors import RequestFault
+from dialects.errors.upstream_errors import UpstreamFault
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "media" / "expected.json").read_text())

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     Audio,
     AudioOutput,
@@ -33,8 +33,8 @@ from dialects.chat import (
     Video,
     WebSearch,
 )
-from dialects.events import Seal, SealOwner, Source, TokenLogprob, TopLogprob
-from dialects.usage import Counts
+from dialects.chat.events import Seal, SealOwner, Source, TokenLogprob, TopLogprob
+from dialects.usage.usage import Counts
 
 REQUEST_ID = "01K00000000000000000000000"
 RECEIVED_AT = 1_767_000_000

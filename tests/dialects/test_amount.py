@@ -7,17 +7,17 @@ from typing import Any, Final
 
 import pytest
 
-from dialects import edits, embeddings, moderations, rerank
 from dialects.anthropic import request_read as anthropic_request
 from dialects.completions import request_read as completions_request
-from dialects.errors import RequestFault
+from dialects.endpoints import edits, embeddings, moderations, rerank
+from dialects.errors.errors import RequestFault
 from dialects.gemini import request_read as gemini_request
 from dialects.openai import request_read as openai_request
 from dialects.responses import request_read as responses_facts
 from gateway.providers.models import UNKNOWN
-from playground.rules.parameters import InvalidSetting, parameters_of
-from playground.rules.settings import read_settings
-from relay.request_body import read_body_fields
+from playground.panel.parameters import InvalidSetting, parameters_of
+from playground.panel.settings import read_settings
+from relay.front.request_body import read_body_fields
 
 SAID: Final = [{"role": "user", "content": "hi"}]
 CHAT: Final = {"model": "m", "messages": SAID}

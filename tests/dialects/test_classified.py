@@ -21,8 +21,8 @@ from openai.types.responses import ResponseUsage, response_create_params, tool
 from openai.types.responses.response import ToolUsage
 from pydantic import BaseModel, create_model
 
-from dialects import request_members
-from dialects.usage_members import TABLES, Member
+from dialects.json import request_members
+from dialects.usage.usage_members import TABLES, Member
 
 with warnings.catch_warnings():
     # The library's own source has an escape that Python has begun to warn about.

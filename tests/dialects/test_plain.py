@@ -4,14 +4,9 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from dialects.events import Broken, UpstreamError
-from dialects.fold import AnswerFault
-from dialects.unary import (
-    failure,
-    given,
-    input_quantities,
-    open_answer,
-)
+from dialects.chat.events import Broken, UpstreamError
+from dialects.chat.fold import AnswerFault
+from dialects.endpoints.unary import failure, given, input_quantities, open_answer
 from tests.dialects.exchanges import fault_of
 
 

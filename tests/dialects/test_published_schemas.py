@@ -13,9 +13,9 @@ from msgspec import structs
 
 from dialects.anthropic import answer_decode as anthropic_response
 from dialects.anthropic import stream_decode as anthropic_stream
-from dialects.chat import Audio, AudioOutput, ChatAnswer, ChatRequest, Image
-from dialects.events import AudioDelta, Event, ImageOutput, UpstreamError
-from dialects.fold import unfold
+from dialects.chat.chat import Audio, AudioOutput, ChatAnswer, ChatRequest, Image
+from dialects.chat.events import AudioDelta, Event, ImageOutput, UpstreamError
+from dialects.chat.fold import unfold
 from dialects.gemini import answer_decode as gemini_response
 from dialects.gemini import stream_decode as gemini_stream
 from dialects.openai import answer_decode as openai_response

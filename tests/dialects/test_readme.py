@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 import pytest
 
-from dialects.chat import ChatRequest, Dialect, Message, Text, Upstream
+from dialects.chat.chat import ChatRequest, Dialect, Message, Text, Upstream
+from dialects.chat.fold import unfold
 from dialects.codec import Target
 from dialects.codecs import CODECS
-from dialects.fold import unfold
 from tests.dialects import neutral
 
 ROOM = Path(__file__).parents[2] / "dialects"

@@ -1,8 +1,8 @@
 import pytest
 
-from dialects.body import read_body
-from dialects.errors import RequestFault
-from dialects.members import (
+from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
+from dialects.json.members import (
     check_model,
     edit_body,
     read_array,

@@ -2,10 +2,16 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import Message, Reasoning, Text, ToolCall
-from dialects.events import Event, ReasoningDelta, Seal, ToolCallStart
-from dialects.fold import unfold
-from dialects.reasoning_seals import REMEMBERED, calls_without, collect, give_back, read_collected
+from dialects.chat.chat import Message, Reasoning, Text, ToolCall
+from dialects.chat.events import Event, ReasoningDelta, Seal, ToolCallStart
+from dialects.chat.fold import unfold
+from dialects.chat.reasoning_seals import (
+    REMEMBERED,
+    calls_without,
+    collect,
+    give_back,
+    read_collected,
+)
 from tests.dialects.neutral import answer, request
 
 SEAL = Seal("anthropic", "sig")

@@ -10,11 +10,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.actors import SYSTEM
-from billing.plans import put_on_plan, save_plan
-from billing.prices import CATALOGUE, load_catalogue, set_price
-from billing.proposals import propose_catalogue
-from billing.rules.catalogue import CatalogueRow
+from accounts.access.actors import SYSTEM
+from billing.prices.catalogue import CatalogueRow
+from billing.prices.plans import put_on_plan, save_plan
+from billing.prices.prices import CATALOGUE, load_catalogue, set_price
+from billing.prices.proposals import propose_catalogue
 from gateway.models import Channel, Route
 from tests.cast import Cast, signed_in
 

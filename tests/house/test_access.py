@@ -9,9 +9,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import Operation, PathView
 from pydantic import BaseModel
 
-from accounts.api_auth import api_auth, installation_auth
-from accounts.rules import roles
-from config.api import api
+from accounts.access.api_auth import api_auth, installation_auth
+from accounts.roles import rules as roles
+from config.api.api import api
 
 # Adding a line here is a decision: say in the review why nobody needs to be signed in.
 PUBLIC = {

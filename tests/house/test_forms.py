@@ -18,12 +18,16 @@ _TAG = re.compile(rf"<([a-z]+)\b({_QUOTED})>", re.DOTALL)
 _TOKEN = re.compile(r'\{% csrf_token %\}|name="csrfmiddlewaretoken" value="\{\{ csrf_token \}\}"')
 # The attributes and the hidden fields of a form that stand in a template of their own.
 _INCLUDED = re.compile(
-    r'\{% include "(playground/_(?:composer_attributes|again_fields)\.html)"[^%]*%\}'
+    r'\{% include "(playground/(?:\w+/)?_(?:composer_attributes|again_fields)\.html)"[^%]*%\}'
 )
 # Buttons of what a script alone has put there: the page without it has no such state.
-OF_SCRIPTS = {"playground/_turn_cost.html", "playground/_slow.html"}
+OF_SCRIPTS = {"playground/panel/_turn_cost.html", "playground/rendering/_slow.html"}
 # Only the attributes of a form that is there already; its fields stay.
-MORPHED = {"playground/_begun.html", "playground/_in_step.html", "playground/_released.html"}
+MORPHED = {
+    "playground/turns/_begun.html",
+    "playground/chats/_in_step.html",
+    "playground/rendering/_released.html",
+}
 
 
 class Form(NamedTuple):

@@ -11,14 +11,18 @@ from tests.workers import is_in_part
 
 FOLDERS: Final = ("accounts", "billing", "isolation")
 ELSEWHERE: Final = {
-    "accounts/test_authority.py": "every operation by each kind of key; 150 sequences for 8",
-    "accounts/test_second_factor.py": "each made-up credential at each path, for one at each",
-    "billing/rules/test_budget.py": "every window of 20 years in 40 zones",
-    "billing/rules/test_exact.py": "ten million rows",
-    "billing/test_codes.py": "a hundred people for one code, by four processes",
-    "billing/test_proposals.py": "the shipped catalogue as a whole",
-    "billing/test_subscriptions.py": "kills at each step, and under load",
-    "billing/test_topups.py": "all orders of events, for a third of them",
+    "accounts/members/test_authority.py": (
+        "every operation by each kind of key; 150 sequences for 8"
+    ),
+    "accounts/second_factor/test_second_factor.py": (
+        "each made-up credential at each path, for one at each"
+    ),
+    "billing/limits/test_budget.py": "every window of 20 years in 40 zones",
+    "billing/prices/test_exact.py": "ten million rows",
+    "billing/credits/test_codes.py": "a hundred people for one code, by four processes",
+    "billing/prices/test_proposals.py": "the shipped catalogue as a whole",
+    "billing/subscriptions/test_subscriptions.py": "kills at each step, and under load",
+    "billing/topups/test_topups.py": "all orders of events, for a third of them",
     "billing/test_write_cost.py": "what a request leaves on the disk",
     "isolation/test_authority_sequences.py": "ten thousand sequences",
     "isolation/test_operations.py": "every cell, for those that bring a new fact",

@@ -9,8 +9,8 @@ from tests.house.test_forms import _QUOTED, attributes, templates
 _LINK = re.compile(rf"<a\b({_QUOTED})>", re.DOTALL)
 # Links to the page that has what a script puts in place alone.
 TO_THE_WHOLE_PAGE = {
-    "home/_failure.html": "?panels=all",
-    "playground/_earlier_link.html": "?msg={{ earlier }}",
+    "config/home/_failure.html": "?panels=all",
+    "playground/turns/_earlier_link.html": "?msg={{ earlier }}",
 }
 LINKS = [
     pytest.param(where, of, id=f"{where}-{n}")

@@ -18,7 +18,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.models.expressions import Value
 from django.db.models.functions import Now
 
-from lib.schema import CreateModels
+from lib.database.schema import CreateModels
 from tests.house.test_style import ROOMS
 
 # room.model -> table: what has a row for each request, message, event or posting.

@@ -5,29 +5,36 @@ from typing import Final
 
 import pytest
 
-from accounts import keys
-from accounts.rules import labels, link_life, passwords
-from accounts.rules.content_retention import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
-from billing import codes, credits, idempotency
-from billing.rules import pace, payment
-from config.request_limits import BODY_BYTES_MAX
-from dialects.members import FALLBACKS_MAX
-from gateway import bill_api, channel_figures, uptime
-from gateway.rules.channel_bounds import URL_MAX
-from gateway.rules.channel_testing import ATTEMPTS_MIN, WINDOW_MIN
+from accounts.keys import keys
+from accounts.organisations import labels
+from accounts.organisations.content_retention import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
+from accounts.sign_in import link_lifetimes, passwords
+from billing import idempotency
+from billing.credits import codes, credits
+from billing.topups import rules as payment
+from billing.wallets import pace
+from config.server.request_limits import BODY_BYTES_MAX
+from dialects.json.members import FALLBACKS_MAX
+from gateway.channel_tests.rules import ATTEMPTS_MIN, WINDOW_MIN
+from gateway.channels.bounds import URL_MAX
+from gateway.health import figures as channel_figures
+from gateway.health import uptime
+from gateway.reconciliation import bill_api
 from lib.tables.exports import SHEET_ROWS
-from notify.rules import signing
-from playground import events
-from playground.rules import files, openapi
-from playground.sharing import DAYS as SHARED_DAYS
+from notify.webhooks import signing
+from playground.attachments import rules as files
+from playground.chats.sharing import DAYS as SHARED_DAYS
+from playground.panel import openapi_tools
+from playground.runs import events
 from relay import config as relay_config
-from relay import uploads
-from relay.form_body import FORM_BYTES_MAX
+from relay.requests import uploads
+from relay.requests.form_body import FORM_BYTES_MAX
 from tests.house.test_style import ROOT
-from usage import budgeting, exports
-from usage.rules.histograms import ERROR_PER_CENT
-from usage.sql import END_USER_LENGTH
-from usage.used_rows import RECORDS_MAX
+from usage.exports import exports
+from usage.limits import budget_simulation
+from usage.records.sql import END_USER_LENGTH
+from usage.rollups.histograms import ERROR_PER_CENT
+from usage.rollups.used_rows import RECORDS_MAX
 
 _PASSWORD: Final = f"At least {passwords.LENGTH_MIN} characters"
 _MIB: Final = 1024 * 1024
@@ -46,84 +53,87 @@ _WORDS: Final = {5: "five"}
 _LATELY: Final = {dt.timedelta(hours=1): "last hour"}[channel_figures.RECENT]
 _LABEL: Final = f"1 to {labels.LABEL_LENGTH} visible characters"
 _SAYS: Final = [
-    ("reference/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
+    ("reference/operations/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
     ("docs/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
-    ("templates/api.html", f"within {_hours(idempotency.KEPT)}"),
+    ("templates/config/api/api.html", f"within {_hours(idempotency.KEPT)}"),
     ("docs/production.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
     (
         "docs/promises.md",
         f"{FORM_BYTES_MAX // _MIB} MiB; {uploads.ALL_BYTES_MAX // _MIB // 1024} GiB",
     ),
-    ("reference/realtime_pages.py", f"up to {relay_config.EVENT_BYTES_MAX // _MIB} MiB"),
-    ("reference/realtime_pages.py", f"last {relay_config.SESSION_S / 60:.0f} minutes"),
+    ("reference/operations/realtime_pages.py", f"up to {relay_config.EVENT_BYTES_MAX // _MIB} MiB"),
+    ("reference/operations/realtime_pages.py", f"last {relay_config.SESSION_S / 60:.0f} minutes"),
     ("docs/promises.md", f"A realtime session | {relay_config.SESSION_S / 60:.0f} min"),
     ("docs/usage.md", f"{RECORDS_MAX:,} requests"),
-    ("usage/api.py", f"more than {RECORDS_MAX:,}"),
+    ("usage/reports/api.py", f"more than {RECORDS_MAX:,}"),
     ("docs/usage.md", f"within {ERROR_PER_CENT} %"),
-    ("usage/api.py", f"within {ERROR_PER_CENT} %"),
+    ("usage/reports/api.py", f"within {ERROR_PER_CENT} %"),
     ("docs/usage.md", f"first {END_USER_LENGTH} characters"),
-    ("reference/page.py", f"first {END_USER_LENGTH} characters"),
+    ("reference/operations/page.py", f"first {END_USER_LENGTH} characters"),
     ("accounts/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
     ("docs/usage.md", f"{SHEET_ROWS:,} rows"),
     ("docs/usage.md", f"more than {exports.DIRECT_ROWS:,} requests"),
     ("docs/usage.md", f"for {exports.KEPT.days} days"),
     ("docs/usage.md", f"{exports.WAITING_MAX} exports in progress"),
-    ("usage/export_api.py", f"kept for {exports.KEPT.days} days"),
-    ("usage/export_api.py", f"At most {exports.WAITING_MAX} exports"),
-    ("reference/page.py", f"At most {FALLBACKS_MAX}."),
+    ("usage/exports/api.py", f"kept for {exports.KEPT.days} days"),
+    ("usage/exports/api.py", f"At most {exports.WAITING_MAX} exports"),
+    ("reference/operations/page.py", f"At most {FALLBACKS_MAX}."),
     ("docs/routing.md", f"at most {FALLBACKS_MAX} of them"),
     ("accounts/forms.py", f'GRACE_HOURS), gettext_lazy("{keys.GRACE_HOURS} hours")'),
     ("accounts/forms.py", f'GRACE_HOURS_MAX), gettext_lazy("{keys.GRACE_HOURS_MAX // 24} days")'),
     ("docs/promises.md", f"works for at most {keys.GRACE_HOURS_MAX // 24} days"),
     ("accounts/forms.py", f"A tag has {_LABEL}"),
-    ("reference/headers.py", f"each label has {_LABEL}"),
-    ("reference/headers.py", f"tags ({labels.TAGS_MAX} at most)"),
+    ("reference/answers/headers.py", f"each label has {_LABEL}"),
+    ("reference/answers/headers.py", f"tags ({labels.TAGS_MAX} at most)"),
     ("accounts/forms.py", _PASSWORD),
     ("templates/account/password_change.html", _PASSWORD),
     ("templates/account/password_set.html", _PASSWORD),
     ("templates/account/password_reset_from_key.html", _PASSWORD),
-    ("templates/account/password_reset.html", _minutes(link_life.PASSWORD_RESET)),
-    ("templates/account/password_reset_done.html", _minutes(link_life.PASSWORD_RESET)),
-    ("templates/account/password_reset_from_key.html", _minutes(link_life.PASSWORD_RESET)),
+    ("templates/account/password_reset.html", _minutes(link_lifetimes.PASSWORD_RESET)),
+    ("templates/account/password_reset_done.html", _minutes(link_lifetimes.PASSWORD_RESET)),
+    ("templates/account/password_reset_from_key.html", _minutes(link_lifetimes.PASSWORD_RESET)),
     (
         "templates/account/email/password_reset_key_message.txt",
-        _minutes(link_life.PASSWORD_RESET),
+        _minutes(link_lifetimes.PASSWORD_RESET),
     ),
-    ("accounts/management/commands/sign_in_link.py", _minutes(link_life.SIGN_IN)),
-    ("accounts/management/commands/set_up_link.py", _hours(link_life.SET_UP)),
-    ("docs/production.md", f"once, within {_minutes(link_life.SIGN_IN)}"),
-    ("docs/production.md", f"once, within {_hours(link_life.SET_UP)}"),
-    ("templates/accounts/set_up.html", _hours(link_life.SET_UP)),
-    ("templates/notify/secret.html", _hours(signing.OVERLAP)),
-    ("billing/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
-    ("templates/billing/credits.html", _hours(credits.TOGETHER)),
-    ("templates/billing/overview.html", f"last {pace.DAYS} days"),
+    ("accounts/management/commands/sign_in_link.py", _minutes(link_lifetimes.SIGN_IN)),
+    ("accounts/management/commands/set_up_link.py", _hours(link_lifetimes.SET_UP)),
+    ("docs/production.md", f"once, within {_minutes(link_lifetimes.SIGN_IN)}"),
+    ("docs/production.md", f"once, within {_hours(link_lifetimes.SET_UP)}"),
+    ("templates/accounts/sign_up/set_up.html", _hours(link_lifetimes.SET_UP)),
+    ("templates/notify/webhooks/secret.html", _hours(signing.OVERLAP)),
+    ("billing/credits/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
+    ("templates/billing/credits/credits.html", _hours(credits.TOGETHER)),
+    ("templates/billing/wallets/overview.html", f"last {pace.DAYS} days"),
     (
-        "templates/billing/wallet.html",
+        "templates/billing/wallets/wallet.html",
         f"At most {_WORDS[payment.AUTOMATIC_A_DAY]} automatic top-ups",
     ),
-    ("gateway/channel_fields.py", f"at most {URL_MAX} characters"),
-    ("gateway/channel_forms.py", _SHARE),
-    ("gateway/channel_schemas.py", f"requests of {WINDOW_MIN} minutes"),
+    ("gateway/channels/fields.py", f"at most {URL_MAX} characters"),
+    ("gateway/channels/forms.py", _SHARE),
+    ("gateway/channels/schemas.py", f"requests of {WINDOW_MIN} minutes"),
     ("docs/channels.md", _SHARE),
-    ("templates/gateway/_channel_health.html", f"{_LATELY.capitalize()}, all processes"),
-    ("gateway/channel_figures.py", f"ended within the {_LATELY}"),
-    ("gateway/health_api.py", f"Of the {_LATELY}"),
-    ("templates/gateway/_uptime.html", f"last {uptime.HOURS} hours"),
-    ("templates/home/_channels.html", f"last {uptime.HOURS} hours"),
-    ("templates/usage/_budget_preview.html", f"last {budgeting.PREVIEW.days} days"),
-    ("templates/playground/_debug.html", f"kept for {_minutes(events.KEPT)}"),
-    ("templates/playground/_composer_menus.html", f"{files.BYTES_MAX // _MIB} MB"),
-    ("templates/playground/_media_sound.html", f"up to {files.BYTES_MAX // _MIB} MB"),
-    ("templates/playground/_media_picture.html", f"up to {files.BYTES_MAX // _MIB} MB"),
-    ("playground/words.py", f"limit is {files.BYTES_MAX // _MIB} MB"),
-    ("playground/words.py", f"or {files.TEXT_BYTES_MAX // _MIB} MB for text"),
-    ("playground/words.py", f"limit is {openapi.BYTES_MAX // _MIB} MB"),
-    ("templates/playground/_tools_import.html", f"up to {openapi.BYTES_MAX // _MIB} MB"),
-    *(("templates/playground/share.html", f'"{days}"') for days in SHARED_DAYS if days),
+    ("templates/gateway/health/_channel_health.html", f"{_LATELY.capitalize()}, all processes"),
+    ("gateway/health/figures.py", f"ended within the {_LATELY}"),
+    ("gateway/health/api.py", f"Of the {_LATELY}"),
+    ("templates/gateway/health/_uptime.html", f"last {uptime.HOURS} hours"),
+    ("templates/config/home/_channels.html", f"last {uptime.HOURS} hours"),
+    ("templates/usage/limits/_budget_preview.html", f"last {budget_simulation.PREVIEW.days} days"),
+    ("templates/playground/panel/_debug.html", f"kept for {_minutes(events.KEPT)}"),
+    ("templates/playground/compare/_composer_menus.html", f"{files.BYTES_MAX // _MIB} MB"),
+    ("templates/playground/media/_media_sound.html", f"up to {files.BYTES_MAX // _MIB} MB"),
+    ("templates/playground/media/_media_picture.html", f"up to {files.BYTES_MAX // _MIB} MB"),
+    ("playground/panel/words.py", f"limit is {files.BYTES_MAX // _MIB} MB"),
+    ("playground/panel/words.py", f"or {files.TEXT_BYTES_MAX // _MIB} MB for text"),
+    ("playground/panel/words.py", f"limit is {openapi_tools.BYTES_MAX // _MIB} MB"),
+    (
+        "templates/playground/panel/_tools_import.html",
+        f"up to {openapi_tools.BYTES_MAX // _MIB} MB",
+    ),
+    *(("templates/playground/chats/share.html", f'"{days}"') for days in SHARED_DAYS if days),
     ("templates/413.html", f"up to {BODY_BYTES_MAX // _MIB} MiB"),
     ("templates/reference/overview.html", f"up to {relay_config.BODY_BYTES_MAX // _MIB} MiB"),
-    ("reference/headers.py", f"within {RETENTION_HOURS} hours"),
+    ("reference/answers/headers.py", f"within {RETENTION_HOURS} hours"),
     ("templates/reference/headers.html", f"within {RETENTION_HOURS} hours"),
 ]
 

@@ -10,17 +10,20 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from accounts.access import AccessDenied
-from accounts.actors import Actor
+from accounts.access.access import AccessDenied
+from accounts.access.actors import Actor
 from accounts.models import Role
 from tests.cast import Cast
 from tests.house.test_style import ROOMS, ROOT
 
 ASKED: Final = {
-    "audit.read": "accounts.audit_log.all_events accounts.audit_log.visible_events",
-    "budgets.ask": "billing.raises.askable_budgets billing.raises.visible_raises",
-    "budgets.read": "billing.budgets.visible_budgets",
-    "budgets.write": "accounts.limits.limited_subjects",
+    "audit.read": "accounts.audit.log.all_events accounts.audit.log.visible_events",
+    "budgets.ask": (
+        "billing.limits.budget_increases.askable_budgets "
+        "billing.limits.budget_increases.visible_raises"
+    ),
+    "budgets.read": "billing.limits.budgets.visible_budgets",
+    "budgets.write": "accounts.limits.limits.limited_subjects",
     "channels.read": """
         gateway.access.access_channel_key gateway.access.access_model
         gateway.access.every_channel gateway.access.visible_test_runs
@@ -28,9 +31,9 @@ ASKED: Final = {
         gateway.access.visible_entries gateway.access.visible_model_proposals
         gateway.access.visible_models gateway.access.visible_rules
         gateway.access.visible_shadow_answers notify.access.operator_endpoints
-        usage.findings.all_findings
+        usage.books.findings.all_findings
     """,
-    "channels.write": "gateway.setting_changes._events usage.findings.acknowledge",
+    "channels.write": "gateway.settings.changes._events usage.books.findings.acknowledge",
     "codes.read": "billing.access.visible_batches",
     "credits.read": """
         billing.access.access_posting billing.access.all_invoices
@@ -38,54 +41,62 @@ ASKED: Final = {
         billing.access.exchange_rates billing.access.organisation_named
         billing.access.tax_rates billing.access.unmatched_events
         billing.access.visible_credits billing.access.visible_subscription_plans
-        usage.bills.access_difference usage.bills.kept_mappings usage.bills.visible_bills
-        usage.margin.margin usage.reviews.count_open usage.reviews.found_reviews
-        usage.reviews.open_reviews usage.reviews.unknown_kinds
-        usage.accepted_members.accepted_members
+        usage.margin.provider_bills.access_difference usage.margin.provider_bills.kept_mappings
+        usage.margin.provider_bills.visible_bills usage.margin.margin.margin
+        usage.reviews.reviews.count_open usage.reviews.reviews.found_reviews
+        usage.reviews.reviews.open_reviews usage.reviews.reviews.unknown_kinds
+        usage.reviews.accepted_members.accepted_members
     """,
     "credits.write": """
-        billing.invoices._person usage.bills.reconcile usage.bills.reopen_difference
-        usage.accepted_members.accept_members usage.accepted_members.revoke_member
-        usage.bills.settle_difference usage.reviews.settle_kind
-        usage.reviews.settle_review
+        billing.invoices.invoices._person usage.margin.provider_bills.reconcile
+        usage.margin.provider_bills.reopen_difference usage.reviews.accepted_members.accept_members
+        usage.reviews.accepted_members.revoke_member usage.margin.provider_bills.settle_difference
+        usage.reviews.reviews.settle_kind usage.reviews.reviews.settle_review
     """,
-    "keys.read": "accounts.access.visible_keys accounts.access.visible_service_accounts",
-    "keys.write": "accounts.access.writable_key accounts.access.writable_service_account",
+    "keys.read": (
+        "accounts.access.access.visible_keys accounts.access.access.visible_service_accounts"
+    ),
+    "keys.write": (
+        "accounts.access.access.writable_key accounts.access.access.writable_service_account"
+    ),
     "members.read": """
-        accounts.member_access.named_members accounts.member_access.visible_invitations
-        accounts.member_access.visible_members accounts.member_access.visible_roles
+        accounts.members.access.named_members accounts.members.access.visible_invitations
+        accounts.members.access.visible_members accounts.members.access.visible_roles
     """,
     "members.write": """
-        accounts.member_access.writable_invitation accounts.member_access.writable_member
+        accounts.members.access.writable_invitation accounts.members.access.writable_member
     """,
     "organisations.read": """
-        accounts.access.all_organisations accounts.access.all_people
-        accounts.access.any_keys
+        accounts.access.access.all_organisations accounts.access.access.all_people
+        accounts.access.access.any_keys
     """,
     "playground.read": """
-        playground.compare.organisation_standings
-        playground.conversations._standing_conversations
-        playground.conversations.access_attachment playground.media.visible_media
-        playground.presets.visible_presets playground.sharing.links_of
+        playground.compare.compare.organisation_standings
+        playground.chats.conversations._standing_conversations
+        playground.chats.conversations.access_attachment playground.media.media.visible_media
+        playground.panel.presets.visible_presets playground.chats.sharing.links_of
     """,
     "playground.use": """
-        accounts.access.payable_keys playground.attachments.add_bytes
-        playground.compare.cast_vote playground.export_import.import_conversations
-        playground.history.archive_chats playground.history.delete_chats
-        playground.history.move_chats playground.history.undo_changes
-        playground.media.begin_media playground.paying.choose_default_payer
-        playground.preferences.choose_default_model playground.preferences.choose_keys
-        playground.preferences.choose_leaving playground.preferences.choose_title_model
-        playground.preferences.toggle_favourite playground.presets.save_preset
-        playground.prompts.put_in_production playground.prompts.require_person
-        playground.prompts.save_prompt playground.realtime.charges_of
-        playground.realtime.issue_ticket playground.sharing.revoke_link
-        playground.sharing.share_branch playground.turns.add_column
-        playground.turns.begin_turns
+        accounts.access.access.payable_keys playground.attachments.attachments.add_bytes
+        playground.compare.compare.cast_vote playground.chats.export_import.import_conversations
+        playground.chats.history.archive_chats playground.chats.history.delete_chats
+        playground.chats.history.move_chats playground.chats.history.undo_changes
+        playground.media.media.begin_media playground.payers.paying.choose_default_payer
+        playground.preferences.preferences.choose_default_model
+        playground.preferences.preferences.choose_keys
+        playground.preferences.preferences.choose_leaving
+        playground.preferences.preferences.choose_title_model
+        playground.preferences.preferences.toggle_favourite playground.panel.presets.save_preset
+        playground.prompts.prompts.put_in_production playground.prompts.prompts.require_person
+        playground.prompts.prompts.save_prompt playground.media.realtime.charges_of
+        playground.media.realtime.issue_ticket playground.chats.sharing.revoke_link
+        playground.chats.sharing.share_branch playground.turns.turns.add_column
+        playground.turns.turns.begin_turns
     """,
     "playground.write": """
-        playground.payer_rules.change_rules playground.preferences.choose_organisation_model
-        playground.preferences.set_leaving_rule playground.prompts.owned_prompt
+        playground.payers.payer_rules.change_rules
+        playground.preferences.preferences.choose_organisation_model
+        playground.preferences.preferences.set_leaving_rule playground.prompts.prompts.owned_prompt
     """,
     "prices.write": """
         gateway.access.access_price gateway.access.visible_ignore_rules
@@ -93,24 +104,25 @@ ASKED: Final = {
         gateway.access.visible_proposals gateway.access.visible_updates
         gateway.access.visible_versions
     """,
-    "prompts.read": "playground.prompts.visible_prompts",
-    "requests.read": "usage.exports.start_export usage.exports.visible_exports",
-    "sign_in.write": "accounts.single_sign_on.access_single_sign_on",
-    "teams.read": "accounts.access.access_any_team accounts.access.visible_projects",
+    "prompts.read": "playground.prompts.prompts.visible_prompts",
+    "requests.read": "usage.exports.exports.start_export usage.exports.exports.visible_exports",
+    "sign_in.write": "accounts.single_sign_on.single_sign_on.access_single_sign_on",
+    "teams.read": "accounts.access.access.access_any_team accounts.access.access.visible_projects",
     "teams.write": """
-        accounts.access.writable_project accounts.access.writable_team
-        usage.chart_notes.add_note usage.chart_notes.writable_notes
+        accounts.access.access.writable_project accounts.access.access.writable_team
+        usage.reports.chart_notes.add_note usage.reports.chart_notes.writable_notes
     """,
     "usage.read": """
-        usage.chart_notes.visible_notes usage.saved_views.require_person
-        usage.saved_views.visible_views
+        usage.reports.chart_notes.visible_notes usage.saved_views.saved_views.require_person
+        usage.saved_views.saved_views.visible_views
     """,
     "webhooks.read": "notify.access.visible_deliveries notify.access.visible_endpoints",
 }
 # They ask for one that they are given, or that follows from what they are about.
 GIVEN: Final = {
-    "billing.access.access_wallet", "gateway.setting_changes.undo_setting_change",
-    "usage.export_views._focus_shown", "usage.exports.start_export", "usage.visibility.seen_by",
+    "billing.access.access_wallet", "gateway.settings.changes.undo_setting_change",
+    "usage.exports.views._focus_shown", "usage.exports.exports.start_export",
+    "usage.reports.visibility.seen_by",
 }  # fmt: skip
 _REQUIRE: Final = ("require", "access.require")
 FUNCTIONS: Final = [
@@ -121,7 +133,7 @@ FUNCTIONS: Final = [
 def asking() -> Iterator[tuple[str, str]]:
     """Each function that asks, and for what; "" where that is given to it."""
     for room in ROOMS:
-        for path in sorted((ROOT / room).glob("*.py")):
+        for path in sorted((ROOT / room).rglob("*.py")):
             for function in ast.parse(path.read_text()).body:
                 if not isinstance(function, ast.FunctionDef):
                     continue
@@ -131,7 +143,8 @@ def asking() -> Iterator[tuple[str, str]]:
                     if isinstance(call, ast.Call) and ast.unparse(call.func) in _REQUIRE:
                         asked = call.args[1]
                         permission = asked.value if isinstance(asked, ast.Constant) else ""
-                        yield f"{room}.{path.stem}.{function.name}", str(permission)
+                        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                        yield f"{module}.{function.name}", str(permission)
 
 
 def test_each_function_asks_for_what_stands_here() -> None:

@@ -7,8 +7,8 @@ from typing import Final
 from django.apps import apps
 from django.db import models
 
-from accounts.kek_ring import FACTORS, sealed_fields
-from lib.sealed_field import SealedField
+from accounts.secrets.key_ring import FACTORS, sealed_fields
+from lib.database.sealed_field import SealedField
 from tests.house.test_style import ROOMS, _nodes
 
 # Bytes that nobody has sealed.

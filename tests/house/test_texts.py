@@ -24,12 +24,12 @@ from django.db import connection
 from django.test import Client
 from django.utils.translation.template import templatize
 
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
 from accounts.models import Role
-from accounts.sign_up import save_sign_up
-from config.job_runs import watch
+from accounts.sign_up.sign_up import save_sign_up
+from config.jobs.runs import watch
 from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
-from gateway.channel_check_words import FAULTS
+from gateway.channel_tests.words import FAULTS
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text, new_id
@@ -38,8 +38,8 @@ from tests.cast import Cast, make_key, member, signed_in
 from tests.house.test_style import ROOMS, ROOT, _at, _files, _walked
 from tests.markup import squeezed
 from tests.usage.rows import admit, credit, happen, price_version, refuse
-from usage.rollups import replace_all
-from usage.time_zones import ZONES
+from usage.reports.time_zones import ZONES
+from usage.rollups.rollups import replace_all
 
 CHINESE = ROOT / "locale/zh_Hans/LC_MESSAGES/django.po"
 COMPILE = ".venv/bin/pybabel compile -d locale -D django"
@@ -285,7 +285,9 @@ def test_templates_show_no_text_past_the_translation() -> None:
 # What only programs hear, and who types a command: the management API, files that are applied, the
 # relay, months that go into files.
 FOR_PROGRAMS: Final = (
-    "config/management/", "relay/", "dialects/", "tests/", "docs/", "stack/", "usage/months.py",
+    "config/management/", "config/apply/", "config/imports/",
+    "relay/", "dialects/", "tests/", "docs/", "stack/",
+    "usage/months/detaching.py",
 )  # fmt: skip
 
 

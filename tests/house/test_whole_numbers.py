@@ -53,7 +53,7 @@ BODIES, QUERIES = whole_fields("body"), whole_fields("query")
 
 def forms_of_the_product() -> Iterator[type[forms.Form]]:
     for room in ROOMS:
-        for module in pkgutil.iter_modules(importlib.import_module(room).__path__, f"{room}."):
+        for module in pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}."):
             if module.name.endswith("forms"):
                 importlib.import_module(module.name)
     waiting = [forms.Form]

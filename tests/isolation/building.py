@@ -5,13 +5,16 @@ from typing import Any
 from allauth.usersessions.models import UserSession
 from django.test import Client
 
-from accounts import custom_roles, members, organisations, service_accounts, teams
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.keys import service_accounts
+from accounts.members import members
 from accounts.models import CustomRole, KeyKind, Role, ServiceAccount, Team, User
-from accounts.session_store import session_digest
-from accounts.view_as import begin_viewing
-from billing import wallets
-from gateway.installation import save_settings
+from accounts.organisations import organisations, teams
+from accounts.roles import custom_roles
+from accounts.sessions.store import session_digest
+from accounts.sessions.view_as import begin_viewing
+from billing.wallets import wallets
+from gateway.settings.installation import save_settings
 from tests import cast
 from tests.isolation.kinds import KINDS
 from tests.isolation.who import ROLES, Who, everybody

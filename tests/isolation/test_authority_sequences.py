@@ -13,9 +13,9 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from accounts import custom_roles, invitations, members, organisations, projects, teams
-from accounts.actors import SYSTEM
-from accounts.invitations import InvitationEnded
+from accounts.access.actors import SYSTEM
+from accounts.members import invitations, members
+from accounts.members.invitations import InvitationEnded
 from accounts.models import (
     CustomRole,
     Invitation,
@@ -29,7 +29,9 @@ from accounts.models import (
     Team,
     User,
 )
-from accounts.rules.roles import PERMISSIONS
+from accounts.organisations import organisations, projects, teams
+from accounts.roles import custom_roles
+from accounts.roles.rules import PERMISSIONS
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
 from tests import cast

@@ -14,10 +14,10 @@ from django.test import Client
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy, one_of
 
-from accounts import members
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.members import members
 from accounts.models import KeyKind, Role
-from config.api import api
+from config.api.api import api
 from tests import cast
 from tests.isolation.cells import FAULTS
 from tests.isolation.table import OPERATIONS

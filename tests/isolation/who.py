@@ -1,6 +1,6 @@
 """Who asks in the isolation matrix, and what the table of roles lets them do.
 
-This is the matrix's own reading of `accounts/rules/roles.py`: it names no view, no actor and no
+This is the matrix's own reading of `accounts/roles/rules.py`: it names no view, no actor and no
 query, and says how far somebody reaches by their role, by what they carry and whether they stand.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
-from accounts.rules import roles
-from accounts.rules.roles import Action, Scope
+from accounts.roles import rules as roles
+from accounts.roles.rules import Action, Scope
 
 Carrier = Literal["session", "management key", "service account key", "model key"]
 Guard = Action | Literal["signed in", "public"]

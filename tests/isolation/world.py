@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from django.test import Client
 
 from accounts.models import Key, Organisation, Team, User
-from accounts.rules.roles import Action
+from accounts.roles.rules import Action
 from lib.ids import id_text, new_id
 from tests.isolation.who import Who
 

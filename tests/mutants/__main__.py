@@ -4,7 +4,7 @@ the tests let through.
     python -m tests.mutants                        the lines changed since the newest tag
     python -m tests.mutants --base REV             the lines changed since REV
     python -m tests.mutants --sample 500 --seed 1  so many mutants, drawn from all targets
-    python -m tests.mutants billing/codes.py       all mutants of these files
+    python -m tests.mutants billing/credits/codes.py       all mutants of these files
 
 A sample is tried against every test that reaches it; else the test files that are named like a
 changed file, or import it, are measured, and what is known of others from before.

@@ -26,44 +26,41 @@ from django.test import Client, override_settings
 from psycopg.conninfo import conninfo_to_dict
 from pytest_django.plugin import DjangoDbBlocker
 
-from accounts import second_factor, view_as
-from accounts.actors import Actor
-from accounts.kek_ring import seal_key
+from accounts.access.actors import Actor
 from accounts.models import Key, Organisation, Role
-from accounts.session_store import SessionStore
-from billing import (
-    automatic_topups,
-    budget_alerts,
-    codes,
-    credits,
-    low_balance,
-    raises,
-    seals,
-    topups,
-    wallets,
-)
-from billing.billing_details import set_seller
+from accounts.second_factor import second_factor
+from accounts.secrets.key_ring import seal_key
+from accounts.sessions import view_as
+from accounts.sessions.store import SessionStore
+from billing.credits import codes, credits
+from billing.invoices.billing_details import set_seller
+from billing.limits import budget_alerts, budget_increases
 from billing.models import Account, Budget, BudgetWindow, Invoice, PromoGrant, Subscription, TopUp
-from billing.rules.subscription import Terms
-from billing.subscription_plans import offer_plan, write_plan
-from billing.subscriptions import cancel_subscription, choose_plan
-from config.job_runs import recorded, watch
+from billing.seals import seals
+from billing.subscriptions.plans import offer_plan, write_plan
+from billing.subscriptions.rules import Terms
+from billing.subscriptions.subscriptions import cancel_subscription, choose_plan
+from billing.topups import automatic as automatic_topups
+from billing.topups import topups
+from billing.wallets import low_balance, wallets
+from config.jobs.runs import recorded, watch
 from config.models import JobRun
-from gateway import channels
-from gateway.rules.channel_testing import TakenOut
+from gateway.channel_tests.rules import TakenOut
+from gateway.channels import channels
 from lib import clock
 from lib.ids import new_id
-from notify import endpoints, sending
-from notify.kinds import KINDS
+from notify.deliveries import sending
+from notify.deliveries.kinds import KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
+from notify.webhooks import endpoints
 from outbox.models import Fact
-from relay.database import PipelinedConnection
-from relay.operator_alerts import DamagedRecords, damaged_statement
-from relay.spool import Spool
+from relay.health.operator_alerts import DamagedRecords, damaged_statement
+from relay.ledger.database import PipelinedConnection
+from relay.ledger.spool import Spool
 from stack.prepare import load_queues
 from stack.up import worker_command
 from tests import cast
-from tests.billing.test_topups import changed
+from tests.billing.topups.test_topups import changed
 from tests.config.writes.world import CHANNEL
 from tests.databases import own_database
 from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
@@ -74,11 +71,15 @@ from tests.notify.chats import ADDRESSES, Chats
 from tests.notify.mail_server import MailServer, mail_server
 from tests.notify.receiver import Receiver, receiver
 from tests.stage import stage
+from tests.usage.margin.test_bills import BY_REQUEST
 from tests.usage.rows import happen, price_version
-from tests.usage.test_bills import BY_REQUEST
-from usage import bills, budgeting, exports, month_close, saved_views, scheduled_reports
-from usage.books_check import check_books
+from usage.books.check import check_books
+from usage.exports import exports
+from usage.limits import budget_simulation
+from usage.margin import provider_bills
 from usage.models import BillMapping, BooksCheck, ReportSchedule
+from usage.months import close as month_close
+from usage.saved_views import saved_views, scheduled_reports
 
 USD: Final = 10**9
 WAIT_S: Final = 40.0
@@ -126,7 +127,9 @@ class Installation:
 
     def budget(self, **over: Any) -> Budget:
         wanted = {"scope": "key", "subject": str(self.key.id), "period": "month"} | over
-        return budgeting.create_budget(self.alice, self.people.acme, amount_nano=10 * USD, **wanted)
+        return budget_simulation.create_budget(
+            self.alice, self.people.acme, amount_nano=10 * USD, **wanted
+        )
 
     def spent(self, budget: Budget, usd: int) -> None:
         now = clock.now()
@@ -256,8 +259,8 @@ def _budgets(at: Installation) -> None:
 def _raises(at: Installation) -> None:
     budget = at.budget(scope="user", subject=str(at.people.bob.id))
     until = clock.now() + dt.timedelta(days=1)
-    asked = raises.ask_for_more(at.bob, budget, amount_nano=USD, until=until, reason="r")
-    raises.approve(at.alice, asked)
+    asked = budget_increases.ask_for_more(at.bob, budget, amount_nano=USD, until=until, reason="r")
+    budget_increases.approve(at.alice, asked)
     Budget.objects.filter(id=budget.id).update(raised_until=clock.now())
     at.run("billing.tasks.watch_budgets")
 
@@ -316,7 +319,7 @@ def _billed(at: Installation) -> None:
     assert record.channel_id is not None
     text = f"Request ID,Cost\n{record.id},9.99\n"
     mapping = BillMapping(provider="openai", **BY_REQUEST)
-    bills.reconcile(
+    provider_bills.reconcile(
         at.dora, mapping, [record.channel_id], day.date(), day.date(),
         io.BytesIO(text.encode()), "bill.csv",
     )  # fmt: skip
@@ -458,7 +461,7 @@ def worker(dsn: str, post: MailServer | None, bank: FakeProcessor, log: Path) ->
     }
     app = Celery("sender", set_as_current=False, broker="pgmq://embedded")
     app.conf.update(
-        broker_transport="config.embedded_queue:Transport",
+        broker_transport="config.jobs.embedded_queue:Transport",
         broker_transport_options={"init_extension": False, "conn_string": dsn},
     )
     with log.open("wb") as output:
@@ -551,7 +554,7 @@ def _wait(at: Installation, kinds: Iterable[str]) -> None:
 
 
 def test_every_kind_has_a_cause() -> None:
-    """House rule: whoever adds a kind to notify/kinds.py brings it about here."""
+    """House rule: whoever adds a kind to notify/deliveries/kinds.py brings it about here."""
     assert set(KINDS) == set(CAUSES) | OF_REQUESTS
     assert not set(CAUSES) & OF_REQUESTS
 
@@ -585,7 +588,7 @@ def test_what_nobody_can_send_is_not_taken_for_sent(
         [tried] = ended.tries
         assert (ended.state, tried["error"]) == (DeliveryState.DEAD, "No mail server is set up.")
         operator = cast.signed_in(people.dora)
-        with override_settings(EMAIL_BACKEND="config.email_backends.NoServerBackend"):
+        with override_settings(EMAIL_BACKEND="config.server.email_backends.NoServerBackend"):
             told = operator.get("/api/v1/system").json()
             shown = squeezed(operator.get("/admin/health").content.decode())
         assert (told["mail_server"], told["emails_error"]) == (False, "No mail server is set up.")

@@ -7,8 +7,8 @@ import pytest
 from notify.models import Delivery, WebhookEndpoint
 from tests import cast
 from tests.lists import file_of, rows_of
+from tests.notify.deliveries.test_telling import let_time_pass, tell
 from tests.notify.receiver import Receiver
-from tests.notify.test_telling import let_time_pass, tell
 
 
 def test_a_webhook_from_making_to_removing(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.db import transaction
 
-from notify.kinds import KINDS
+from notify.deliveries.kinds import KINDS
 from outbox.facts import put
 from outbox.models import Fact
 
@@ -37,7 +37,7 @@ def test_every_kind_that_is_put_is_known_and_every_letter_has_its_texts() -> Non
     for kind in KINDS.values():
         if kind.roles or kind.operators:
             for part in ("subject", "message"):
-                name = f"templates/notify/{kind.name.replace('.', '_')}_{part}.txt"
+                name = f"templates/notify/letters/{kind.name.replace('.', '_')}_{part}.txt"
                 assert (ROOT / name).exists(), name
 
 

@@ -4,10 +4,13 @@ from typing import Any
 
 from allauth.mfa.models import Authenticator
 
-from accounts import members, organisations, second_factor, sessions
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.members import members
 from accounts.models import Organisation, Role, User
-from accounts.session_store import SessionStore
+from accounts.organisations import organisations
+from accounts.second_factor import second_factor
+from accounts.sessions import sessions
+from accounts.sessions.store import SessionStore
 
 
 def assemble() -> dict[str, Any]:

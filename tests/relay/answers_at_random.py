@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, cast
 
 import h11
 
-from relay.http1 import Connection, Reason, State
+from relay.upstream.http1 import Connection, Reason, State
 
 _LIMIT = 64 * 1024
 

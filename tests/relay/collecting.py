@@ -5,7 +5,7 @@ import gc
 import json
 from collections import Counter
 
-from lib.asgi import Receive, Scope, Send
+from lib.process.asgi import Receive, Scope, Send
 from tests.soon import application as product
 
 

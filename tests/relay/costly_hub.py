@@ -5,7 +5,7 @@ the machine does."""
 import time
 from typing import Final
 
-from lib.asgi import RESPOND, Fields, Message, Receive, Scope, Send
+from lib.process.asgi import RESPOND, Fields, Message, Receive, Scope, Send
 from tests.from_source import application as hub
 
 COST_S: Final = 0.004

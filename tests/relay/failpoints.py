@@ -22,18 +22,20 @@ from inspect import iscoroutinefunction
 from types import ModuleType
 from typing import Any
 
-from lib.asgi import Receive, Scope, Send
-from relay import http_sink, ledger_writer, whole_answer
-from relay.admission import AdmissionRequest, Verdict
-from relay.auth import Authenticator
-from relay.http1 import Connection, State
-from relay.ledger_batch import BatchWriter
-from relay.request_reader import RequestReader
-from relay.settlement import Resolved, Settled
-from relay.stream import StreamRelay
-from relay.upstream import Upstreams
-from relay.usage_meter import UsageMeter
-from relay.whole_answer import WholeRelay
+from lib.process.asgi import Receive, Scope, Send
+from relay.answers import whole_answer
+from relay.answers.stream import StreamRelay
+from relay.answers.whole_answer import WholeRelay
+from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.attempts.settlement import Resolved, Settled
+from relay.counting.usage_meter import UsageMeter
+from relay.credentials.keys import Authenticator
+from relay.front import http_sink
+from relay.ledger import writer as ledger_writer
+from relay.ledger.batch import BatchWriter
+from relay.requests.reader import RequestReader
+from relay.upstream.http1 import Connection, State
+from relay.upstream.upstream import Upstreams
 
 
 class Defect(Exception):

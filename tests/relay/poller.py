@@ -41,8 +41,8 @@ def poll_and_die(hub: Hub, tenant: Tenant, point: str) -> bool:
 
 
 def _poll_and_die(name: str, point: str) -> int:
-    from billing import unsettled_holds
-    from gateway import media_tasks
+    from billing.holds import unsettled_holds
+    from gateway.media_tasks import media_tasks
 
     def deadly(owner: Any, name: str, *, before: bool) -> None:
         work = getattr(owner, name)
@@ -74,7 +74,7 @@ def poll_database(name: str) -> int:
     """Beside the hub."""
     from django.db import connection
 
-    from gateway import media_tasks
+    from gateway.media_tasks import media_tasks
 
     connection.settings_dict["NAME"] = name
     polled = media_tasks.poll()

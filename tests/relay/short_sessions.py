@@ -1,7 +1,8 @@
 """The hub with sessions that end soon, for `Hub(application=…)`: after four seconds in place of an
 hour, and half a second in place of a quarter of one."""
 
-from relay import realtime_attempt, realtime_session
+from relay.media.realtime import attempt as realtime_attempt
+from relay.media.realtime import session as realtime_session
 
 vars(realtime_attempt)["SESSION_S"] = 4.0
 vars(realtime_session)["SESSION_IDLE_S"] = 0.5

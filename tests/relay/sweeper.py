@@ -35,7 +35,7 @@ def sweep_database(name: str) -> int:
     """Beside the hub."""
     from django.db import connection
 
-    from gateway import unsettled_attempts
+    from gateway.reconciliation import unsettled_attempts
 
     connection.settings_dict["NAME"] = name
     resolved = unsettled_attempts.sweep()
@@ -58,8 +58,8 @@ def receipt_text(name: str, secret: str, request_id: str) -> str:
     from django.core.serializers.json import DjangoJSONEncoder
     from django.db import connection
 
-    from accounts.actors import key_actor
-    from usage import receipts
+    from accounts.access.actors import key_actor
+    from usage.requests import receipts
 
     connection.settings_dict["NAME"] = name
     actor = key_actor(secret)

@@ -16,8 +16,8 @@ import pytest
 from relay.endpoints import Endpoint, listed_rows
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
-from tests.relay.test_carriers import CARRIERS, ask
-from tests.relay.test_revocation import ENDS, of_key, tenant_of
+from tests.relay.credentials.test_revocation import ENDS, of_key, tenant_of
+from tests.relay.requests.test_carriers import CARRIERS, ask
 
 # Who comes with a key, and what is answered then.
 KEYS: dict[str, tuple[Callable[[Hub, Tenant], Any] | None, int]] = {

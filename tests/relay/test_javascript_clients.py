@@ -16,10 +16,10 @@ from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.fakes.videos import FakeVideos
 from tests.hub import Hub, Tenant
+from tests.relay.media.test_videos import video_model
 from tests.relay.poller import poll
 from tests.relay.speakers import PICTURE, SCHEMA, UPSTREAMS
 from tests.relay.test_matrix import RATES
-from tests.relay.test_videos import video_model
 
 LIMIT_S = 120.0
 TEXTS = {

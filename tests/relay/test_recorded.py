@@ -4,7 +4,7 @@ the provider called it."""
 import json
 from typing import Any
 
-from dialects.members import storable_user
+from dialects.json.members import storable_user
 from tests import hostile
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant

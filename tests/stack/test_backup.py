@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lib.postgres_tools import dump_stream, find_tool, login_of, restore_stream
+from lib.database.postgres_tools import dump_stream, find_tool, login_of, restore_stream
 from stack import postgres
 from stack.keyring import open_keyring
 from tests.databases import own_database

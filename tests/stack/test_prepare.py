@@ -3,7 +3,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from config import secret_check
+from config.system import secret_check
 from lib.vault import WrongSecret
 from stack import postgres, prepare
 

@@ -334,7 +334,7 @@ def test_a_child_with_its_own_log_drops_and_counts_its_lines_itself(
     """P34: /metrics counts what the web process drops, not what the supervisor does."""
     by_child, by_supervisor = tmp_path / "child", tmp_path / "supervisor"
     much = f"""
-from lib.line_writer import LineWriter
+from lib.process.line_writer import LineWriter
 writer = LineWriter(1, str)
 for _ in range(20_000):
     writer.put("x" * 1000)

@@ -9,7 +9,7 @@ from accounts.models import Key
 from lib import clock
 from tests import cast
 from tests.usage.rows import credit
-from usage.rollups import replace_all
+from usage.rollups.rollups import replace_all
 
 
 @pytest.fixture

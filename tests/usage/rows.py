@@ -9,9 +9,10 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts.models import Key
-from billing import ledger, wallets
+from billing.holds.resolve_holds import HoldResolved, keep_holds, resolve_holds
+from billing.ledger import ledger
 from billing.models import Account, Hold, Price, PriceVersion
-from billing.sql.resolve_holds import HoldResolved, keep_holds, resolve_holds
+from billing.wallets import wallets
 from lib.ids import first_id_at, new_id
 from usage.models import Attempt, UsageRecord
 

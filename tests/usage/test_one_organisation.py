@@ -21,48 +21,48 @@ MENTIONED = re.compile("|".join([*TABLES, *(rf"{model}\.objects" for model in MO
 OF_MODEL = re.compile(rf"\b({'|'.join(MODELS)})\.objects\b")
 
 
-# Conditions that are made by usage/visibility.py, where the organisation's is the first.
+# Conditions that are made by usage/reports/visibility.py, where the organisation's is the first.
 CONDITION = re.compile(r"{(self\._)?where(\.text)?}|{' AND '\.join\(texts\)}")
 
 BY_ID = {
     # Of ids that one admission or settlement has, whose statements before named the organisation.
-    "billing/sql/budget_windows.py:_CORRECT_WINDOWS",
-    "billing/sql/budget_windows.py:_STAND_IN_WINDOW",
-    "billing/sql/postings.py:MOVE_BALANCES",
-    "billing/sql/resolve_holds.py:_READ_MOVEMENTS",
-    "billing/sql/resolve_holds.py:_REOPEN_HOLD",
-    "billing/budgets.py:_fill",
-    "usage/late_usage.py:_NOTE",
-    "usage/late_usage.py:is_there",
-    "usage/late_usage.py:mark_posted",
+    "billing/limits/budget_windows.py:_CORRECT_WINDOWS",
+    "billing/limits/budget_windows.py:_STAND_IN_WINDOW",
+    "billing/ledger/sql.py:MOVE_BALANCES",
+    "billing/holds/resolve_holds.py:_READ_MOVEMENTS",
+    "billing/holds/resolve_holds.py:_REOPEN_HOLD",
+    "billing/limits/budgets.py:_fill",
+    "usage/records/late_usage.py:_NOTE",
+    "usage/records/late_usage.py:is_there",
+    "usage/records/late_usage.py:mark_posted",
     # Of an id that the guard compares with the organisation of who asks.
     "billing/access.py:access_posting",
-    "usage/reviews.py:review_of",
-    "usage/visibility.py:_BY_STATUS",
+    "usage/reviews/reviews.py:review_of",
+    "usage/reports/visibility.py:_BY_STATUS",
     # Of the idempotency id that a processor's object has.
-    "billing/topups.py:_dispute",
-    "billing/topups.py:_posted",
-    "billing/topups.py:_return_unmatched",
+    "billing/topups/topups.py:_dispute",
+    "billing/topups/topups.py:_posted",
+    "billing/topups/topups.py:_return_unmatched",
 }
 """Statements on the rows of one organisation that find them by an id alone: distributed, they would
 have to name it too."""
 
 EVERYWHERE = {
-    "usage/rollups.py": "a job: rollups of all, by what is new",
-    "usage/clickhouse_sink.py": "a job: the records of all, by what is new",
-    "usage/invariants.py": "a job: the books of all",
-    "usage/late_usage.py:to_post": "a job: what waits of all",
-    "usage/demo_data.py": "a command, into an empty installation",
-    "billing/sealed_rewrites.py": "a job: the texts of an erased person, wherever they are",
-    "billing/seals.py": "a job: one chain over the postings of all",
-    "billing/spans.py": "a job: how far the books of all go",
-    "billing/sql/sweep_holds.py": "a job: holds of processes that are dead",
-    "billing/statement.py:_first_day": "a job: days of all, from the first",
-    "billing/statement.py:_of_wallet": "a job: days of all; a page puts its organisation behind it",
-    "usage/months.py": "a command: a month of the books of all",
-    "usage/bills.py": "operators: a provider's bill is of all",
-    "usage/margin.py": "operators: the margin over all",
-    "usage/reviews.py": "operators: what is under review of all",
+    "usage/rollups/rollups.py": "a job: rollups of all, by what is new",
+    "usage/rollups/clickhouse_sink.py": "a job: the records of all, by what is new",
+    "usage/books/invariants.py": "a job: the books of all",
+    "usage/records/late_usage.py:to_post": "a job: what waits of all",
+    "usage/records/demo_data.py": "a command, into an empty installation",
+    "billing/seals/rewrites.py": "a job: the texts of an erased person, wherever they are",
+    "billing/seals/seals.py": "a job: one chain over the postings of all",
+    "billing/seals/spans.py": "a job: how far the books of all go",
+    "billing/holds/sweep_holds.py": "a job: holds of processes that are dead",
+    "billing/ledger/statement.py:_first_day": "a job: days of all, from the first",
+    "billing/ledger/statement.py:_of_wallet": ("a job: days of all; a page adds its organisation"),
+    "usage/months/detaching.py": "a command: a month of the books of all",
+    "usage/margin/provider_bills.py": "operators: a provider's bill is of all",
+    "usage/margin/margin.py": "operators: the margin over all",
+    "usage/reviews/reviews.py": "operators: what is under review of all",
 }
 """Those over all organisations, by file or by name."""
 

@@ -3,7 +3,7 @@
 import pytest
 
 from config.celery import app
-from config.job_times import CLICKHOUSE, SCHEDULE
+from config.jobs.schedule import CLICKHOUSE, SCHEDULE
 from usage.models import RollupWatermark
 from usage.tasks import make_partitions, roll_up
 

@@ -13,8 +13,8 @@ import django.db.models.functions.datetime
 import django.db.models.functions.text
 from django.db import migrations, models
 
-from lib.schema import CreateModels
-from usage.partitions import ensure_at_migration
+from lib.database.schema import CreateModels
+from usage.months.partitions import ensure_at_migration
 
 _INDEXES = {
     "usage_attempt": """

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
             name="why",
             field=models.CharField(
                 db_default="",
-                help_text="Why this channel: usage/rules/choices.py.",
+                help_text="Why this channel: usage/requests/choices.py.",
                 max_length=16,
             ),
         ),

@@ -16,7 +16,7 @@ def attribution(model: str) -> list[migrations.AddField]:
         "tags": models.JSONField(null=True),
         "customer": models.CharField(db_default="", max_length=100),
         "client_app": models.CharField(
-            db_default="", help_text="usage/rules/client_apps.py", max_length=64
+            db_default="", help_text="relay/requests/client_apps.py", max_length=64
         ),
         "end_user": models.CharField(
             db_default="", help_text="The user that the request names.", max_length=256

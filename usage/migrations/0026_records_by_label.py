@@ -3,7 +3,7 @@ Only requests that have the label are in its index."""
 
 from django.db import migrations
 
-from lib.partition_indexes import build_index
+from lib.database.partition_indexes import build_index
 
 _LABELS = ("project", "customer")
 

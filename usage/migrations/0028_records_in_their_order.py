@@ -3,7 +3,7 @@ page was split in the middle and stayed half empty. Those by person hold the rec
 
 from django.db import connection, migrations
 
-from lib.partition_indexes import build_index
+from lib.database.partition_indexes import build_index
 
 _INDEXES = {
     "model": ("model, id", "final"),

@@ -2,8 +2,8 @@
 
 from django.db import migrations
 
-from lib.partition_split import split_by_month
-from usage.partitions import ensure_at_migration
+from lib.database.partition_split import split_by_month
+from usage.months.partitions import ensure_at_migration
 
 
 def split(apps: object, schema_editor: object) -> None:

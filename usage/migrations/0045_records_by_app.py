@@ -3,7 +3,7 @@ requests whose application is known are in its index."""
 
 from django.db import migrations
 
-from lib.partition_indexes import build_index
+from lib.database.partition_indexes import build_index
 
 _INDEXED = "(organisation_id, client_app, id) WHERE final AND client_app <> ''"
 

@@ -3,7 +3,7 @@ index."""
 
 from django.db import migrations
 
-from lib.partition_indexes import build_index
+from lib.database.partition_indexes import build_index
 
 _INDEXED = "(organisation_id, session_id, id) WHERE final AND session_id IS NOT NULL"
 

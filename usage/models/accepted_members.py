@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 class AcceptedMember(models.Model):
     """A member of usage that no table of this version classifies, and that an operator counts as
     free in what a provider tells, until that is revoked. `wire` is the table that it is missing
-    in (`dialects/usage_members.py`)."""
+    in (`dialects/usage/usage_members.py`)."""
 
     provider = models.CharField(max_length=60)
     wire = models.CharField(max_length=12)

@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 
 class DetachedMonth(models.Model):
-    """A month whose holds, attempts and records are kept in a file (usage/months.py).
+    """A month whose holds, attempts and records are kept in a file (usage/months/detaching.py).
 
     They have ids from `first_id` to before `end_id`, and were admitted on the days of UTC from
     `from_at` to before `to_at`, whose rollups stay as they are; they name `price_version_ids`.

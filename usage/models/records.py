@@ -48,7 +48,7 @@ class Attempt(models.Model):
         help_text="The channels before it that could not be used, as [{channel, reason}, …].",
     )
     why = models.CharField(
-        max_length=16, db_default="", help_text="Why this channel: usage/rules/choices.py."
+        max_length=16, db_default="", help_text="Why this channel: usage/requests/choices.py."
     )
     channel_key = models.CharField(
         max_length=4, db_default="", help_text="How the provider key ends that was used."
@@ -65,7 +65,7 @@ class Attempt(models.Model):
     tags = models.JSONField(null=True)
     customer = models.CharField(max_length=100, db_default="")
     client_app = models.CharField(
-        max_length=64, db_default="", help_text="usage/rules/client_apps.py"
+        max_length=64, db_default="", help_text="relay/requests/client_apps.py"
     )
     session_id = models.UUIDField(null=True, help_text="The realtime session that it was part of.")
     end_user = models.CharField(
@@ -132,7 +132,7 @@ class UsageRecord(models.Model):
     tags = models.JSONField(null=True)
     customer = models.CharField(max_length=100, db_default="")
     client_app = models.CharField(
-        max_length=64, db_default="", help_text="usage/rules/client_apps.py"
+        max_length=64, db_default="", help_text="relay/requests/client_apps.py"
     )
     session_id = models.UUIDField(null=True, help_text="The realtime session that it was part of.")
     end_user = models.CharField(
@@ -167,7 +167,8 @@ class UsageRecord(models.Model):
 
 class ClientAddress(models.Model):
     """From which address a request came, by the id of its final record: only for organisations that
-    ask for it, and for as long as they say (`usage/client_addresses.py`). Beside the record, which
+    ask for it, and for as long as they say (`usage/requests/client_addresses.py`). Beside the
+    record, which
     is never changed."""
 
     pk = models.CompositePrimaryKey("organisation_id", "record_id")

@@ -9,7 +9,7 @@ from django.db import models
 
 
 class HistogramField(models.Field):  # type: ignore[type-arg]
-    """A number of `usage/rules/histograms.py`, of any length."""
+    """A number of `usage/rollups/histograms.py`, of any length."""
 
     def db_type(self, connection: Any) -> str:
         return "numeric"

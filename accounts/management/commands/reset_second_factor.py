@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
 from accounts.models import User
-from accounts.second_factor import reset_factors
+from accounts.second_factor.second_factor import reset_factors
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.set_up import make_set_up_link
+from accounts.sign_up.first_run import make_set_up_link
 from lib.refusal import Refused
 
 

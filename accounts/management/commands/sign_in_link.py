@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from accounts.signin import make_sign_in_link
+from accounts.sign_in.sign_in import make_sign_in_link
 
 
 class Command(BaseCommand):

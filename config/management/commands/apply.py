@@ -1,4 +1,4 @@
-"""Make the installation equal to a file; `config/management/shape.py` has its shape."""
+"""Make the installation equal to a file; `config/apply/file_format.py` has its shape."""
 
 import json
 import os
@@ -11,15 +11,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
 
-from accounts.key_lookup import digest_of
-from config.management.difference import Difference, as_json, compare, summary
-from config.management.loading import Loaded, Unresolved, load
-from config.management.present import lock_installation, organisation_names, present_items
-from config.management.wanted import wanted_items
-from config.management.writing import write
-from config.management.yaml_source import FileInvalid, Problem, path_text
-from config.secret_check import check_secrets
-from gateway.channels import secret_digest
+from accounts.keys.lookup import digest_of
+from config.apply.difference import Difference, as_json, compare, summary
+from config.apply.loading import Loaded, Unresolved, load
+from config.apply.present import lock_installation, organisation_names, present_items
+from config.apply.wanted import wanted_items
+from config.apply.writing import write
+from config.apply.yaml_source import FileInvalid, Problem, path_text
+from config.system.secret_check import check_secrets
+from gateway.channels.channels import secret_digest
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 

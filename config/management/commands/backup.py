@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.backups import BackupError, Written, back_up, back_up_to
+from config.system.backups import BackupError, Written, back_up, back_up_to
 from lib import clock
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from config.management.exporting import as_yaml, document
-from config.management.present import lock_installation, present_items
+from config.apply.exporting import as_yaml, document
+from config.apply.present import lock_installation, present_items
 
 
 class Command(BaseCommand):

@@ -10,15 +10,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
 
-from billing.rules.price_list import ListInvalid, PriceListRead, read_price_list
-from config.management.imports.converted import Converted
-from config.management.imports.databases import DatabaseUnreadable, open_database
-from config.management.imports.peers import PEERS, Peer, Settings, WrongPeer
-from config.management.imports.report import Report, as_json, as_text
-from config.management.imports.values import ValueUnreadable
-from config.management.imports.writing import OtherInstallation, write_converted
-from config.management.present import lock_installation
-from config.secret_check import check_secrets
+from billing.prices.price_list import ListInvalid, PriceListRead, read_price_list
+from config.apply.present import lock_installation
+from config.imports.converted import Converted
+from config.imports.databases import DatabaseUnreadable, open_database
+from config.imports.peers import PEERS, Peer, Settings, WrongPeer
+from config.imports.report import Report, as_json, as_text
+from config.imports.values import ValueUnreadable
+from config.imports.writing import OtherInstallation, write_converted
+from config.system.secret_check import check_secrets
 from lib import clock
 from lib.env import ConfigurationError
 from lib.vault import VaultError

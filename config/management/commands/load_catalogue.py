@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from accounts.actors import SYSTEM
-from billing.shipped_catalogue import bring_shipped
+from accounts.access.actors import SYSTEM
+from billing.prices.shipped_catalogue import bring_shipped
 
 
 class Command(BaseCommand):

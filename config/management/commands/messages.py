@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from django.core.management.commands import makemessages
 
-from config import api_reference
-from config.api import api
+from config.api import reference as api_reference
+from config.api.api import api
 from gateway.providers import PROVIDERS
 
 # The libraries' own words for these are not in the voice of the pages, or they have none.

@@ -1,5 +1,5 @@
 """`manage.py migrate` on an installation that serves: it waits for no lock for long, and takes a
-third of Django's own time (config/migration_state.py).
+third of Django's own time (config/system/migration_state.py).
 
 Who waits for a lock on a table lets everybody wait behind it who comes later, also those who only
 read. So a migration that cannot have its lock within a moment is taken back and tried again, and
@@ -13,7 +13,7 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from psycopg.errors import LockNotAvailable
 
-from config.migration_state import render_less
+from config.system.migration_state import render_less
 
 LOCK_WAIT_MS: Final = 2000
 TRIES: Final = 5

@@ -8,12 +8,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.actors import SYSTEM
-from accounts.kek_ring import seal_key
-from config.secret_check import compare_secrets
-from usage import months
-from usage.month_file import MonthFileBroken
-from usage.months import MonthRefused
+from accounts.access.actors import SYSTEM
+from accounts.secrets.key_ring import seal_key
+from config.system.secret_check import compare_secrets
+from usage.months import detaching
+from usage.months.detaching import MonthRefused
+from usage.months.file import MonthFileBroken
 
 
 class Command(BaseCommand):
@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
 
 def _list(**_: Any) -> Iterator[str]:
-    for month, writable, detached in months.month_states():
+    for month, writable, detached in detaching.month_states():
         state = "in the database"
         if detached is not None:
             file = detached.file
@@ -65,7 +65,7 @@ def _list(**_: Any) -> Iterator[str]:
 
 
 def _detach(month: dt.date, to: Path, **_: Any) -> Iterator[str]:
-    detached = months.detach(SYSTEM, month, to.absolute(), seal_key())
+    detached = detaching.detach(SYSTEM, month, to.absolute(), seal_key())
     yield (
         f"{detached}: {_rows(detached.file.rows)} are in {to} now, and not in the database. Keep "
         "the file as long as your backups: none of them has these rows."
@@ -73,18 +73,18 @@ def _detach(month: dt.date, to: Path, **_: Any) -> Iterator[str]:
 
 
 def _check(file: Path, **_: Any) -> Iterator[str]:
-    manifest, away = months.check_file(file, seal_key())
+    manifest, away = detaching.check_file(file, seal_key())
     where = "are in this file alone" if away else "are in the database too"
     yield f"{manifest.month:%Y-%m}: {_rows(manifest.rows)}, as they were written, {where}."
 
 
 def _attach(file: Path, **_: Any) -> Iterator[str]:
-    detached = months.attach(SYSTEM, file, seal_key())
+    detached = detaching.attach(SYSTEM, file, seal_key())
     yield f"{detached}: {_rows(detached.file.rows)} are in the database again."
 
 
 def _reopen(month: dt.date, **_: Any) -> Iterator[str]:
-    done = months.reopen(month)
+    done = detaching.reopen(month)
     yield f"{month:%Y-%m}: {'open again' if done else 'nothing to undo'}."
 
 

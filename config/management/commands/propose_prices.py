@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.actors import SYSTEM
-from gateway.catalogue_updates import Choice, fetch_list, source_of, update_catalogue
+from accounts.access.actors import SYSTEM
+from gateway.catalogue.updates import Choice, fetch_list, source_of, update_catalogue
 from lib.refusal import Refused
 
 

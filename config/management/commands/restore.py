@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.backups import BackupError
-from config.restoring import restore
+from config.system.backups import BackupError
+from config.system.restore import restore
 from lib import clock
 
 

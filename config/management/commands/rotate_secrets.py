@@ -6,12 +6,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts import audit
-from accounts.actors import SYSTEM
-from accounts.kek_ring import forget_unneeded, rewrap_all
+from accounts.access.actors import SYSTEM
+from accounts.audit import audit
 from accounts.models import SecretCheck
-from accounts.sealing import vault
-from config.secret_check import compare_secrets
+from accounts.secrets.key_ring import forget_unneeded, rewrap_all
+from accounts.secrets.sealing import vault
+from config.system.secret_check import compare_secrets
 
 
 class Command(BaseCommand):

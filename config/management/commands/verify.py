@@ -7,16 +7,16 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from accounts.kek_ring import seal_key
-from billing.seals import broken_seals, unsealed
-from config.job_runs import job_states
-from config.secret_check import compare_secrets
-from usage.books_walk import broken_in_all
-from usage.charge_check import wrong_charges
-from usage.clickhouse_sink import differences
-from usage.findings import words_of
-from usage.invariants import INVARIANTS
-from usage.months import altered
+from accounts.secrets.key_ring import seal_key
+from billing.seals.seals import broken_seals, unsealed
+from config.jobs.runs import job_states
+from config.system.secret_check import compare_secrets
+from usage.books.charge_check import wrong_charges
+from usage.books.findings import words_of
+from usage.books.invariants import INVARIANTS
+from usage.books.walk import broken_in_all
+from usage.months.detaching import altered
+from usage.rollups.clickhouse_sink import differences
 
 _SHOWN_MAX = 5
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dialects.chat import Encoded
+from dialects.chat.chat import Encoded
 from dialects.codec import Codec
-from dialects.videos import VideoRequest
+from dialects.media.videos import VideoRequest
+from gateway.media_tasks.rules import charged_video
 from gateway.providers.task_form import Charged, TaskForm
-from gateway.rules.task_life import charged_video
 
 
 def any_length(model: str) -> Collection[int]:

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import Encoded
-from dialects.jimeng import FRAMES_A_SECOND, RATIOS
-from dialects.task_upstream_errors import JIMENG, JimengErrors, refusal
-from dialects.unary import broken
-from dialects.video_fit import aspect_ratio, bare_base64, without_none
-from dialects.videos import (
+from dialects.chat.chat import Encoded
+from dialects.endpoints.unary import broken
+from dialects.errors.task_upstream_errors import JIMENG, JimengErrors, refusal
+from dialects.media.jimeng import FRAMES_A_SECOND, RATIOS
+from dialects.media.video_fit import aspect_ratio, bare_base64, without_none
+from dialects.media.videos import (
     VideoRequest,
     VideoState,
     VideoStatus,
@@ -18,8 +18,8 @@ from dialects.videos import (
     checked_id,
     task_error,
 )
+from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
-from gateway.rules.task_life import PollRule
 
 _NAMES: Final = {name: name for name in ("seed", "negative_prompt", "template_id")}
 _SUCCESS: Final = 10000

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import Encoded
-from dialects.kling import MODES, RATIOS
-from dialects.task_upstream_errors import KLING, KlingErrors, refusal
-from dialects.unary import broken
-from dialects.video_fit import aspect_ratio, bare_base64, resolution, without_none
-from dialects.videos import (
+from dialects.chat.chat import Encoded
+from dialects.endpoints.unary import broken
+from dialects.errors.task_upstream_errors import KLING, KlingErrors, refusal
+from dialects.media.kling import MODES, RATIOS
+from dialects.media.video_fit import aspect_ratio, bare_base64, resolution, without_none
+from dialects.media.videos import (
     TaskError,
     VideoRequest,
     VideoState,
@@ -21,8 +21,8 @@ from dialects.videos import (
     checked_id,
     task_error,
 )
+from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
-from gateway.rules.task_life import PollRule
 
 # What it takes beside what every form has. What sets its price is not among it: length and mode.
 _OPTIONS: Final = (

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import Encoded
-from dialects.raw_json import value_of
-from dialects.task_upstream_errors import MINIMAX, MiniMaxErrors, numbered, refusal
-from dialects.unary import broken
-from dialects.video_fit import resolution, sides, without_none
-from dialects.videos import (
+from dialects.chat.chat import Encoded
+from dialects.endpoints.unary import broken
+from dialects.errors.task_upstream_errors import MINIMAX, MiniMaxErrors, numbered, refusal
+from dialects.json.raw_json import value_of
+from dialects.media.video_fit import resolution, sides, without_none
+from dialects.media.videos import (
     VideoRequest,
     VideoState,
     VideoStatus,
@@ -19,8 +19,8 @@ from dialects.videos import (
     checked_id,
     task_error,
 )
+from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
-from gateway.rules.task_life import PollRule
 
 _NAMES: Final = {"prompt_optimizer": "prompt_optimizer", "image_tail": "last_frame_image"}
 _STATES: Final[dict[str, VideoState]] = {

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import Encoded
-from dialects.unary import broken
-from dialects.veo import FILTERED, OPTIONS, RATIOS, RESOLUTIONS
-from dialects.video_fit import as_address, aspect_ratio, in_base64, resolution, without_none
-from dialects.videos import VideoRequest, VideoStatus, checked_address, checked_id, task_error
+from dialects.chat.chat import Encoded
+from dialects.endpoints.unary import broken
+from dialects.media.veo import FILTERED, OPTIONS, RATIOS, RESOLUTIONS
+from dialects.media.video_fit import as_address, aspect_ratio, in_base64, resolution, without_none
+from dialects.media.videos import VideoRequest, VideoStatus, checked_address, checked_id, task_error
+from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
-from gateway.rules.task_life import PollRule
 
 _UNASKED: Final = 720
 # By the names that all forms have for them.

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat import Encoded
-from dialects.unary import broken
-from dialects.video_fit import aspect_ratio, resolution, without_none
-from dialects.videos import (
+from dialects.chat.chat import Encoded
+from dialects.endpoints.unary import broken
+from dialects.media.video_fit import aspect_ratio, resolution, without_none
+from dialects.media.videos import (
     VideoRequest,
     VideoState,
     VideoStatus,
@@ -16,8 +16,8 @@ from dialects.videos import (
     checked_id,
     task_error,
 )
+from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
-from gateway.rules.task_life import PollRule
 
 _NAMES: Final = {name: name for name in ("seed", "prompt_extend", "watermark")}
 _IN_INPUT: Final = {"negative_prompt": "negative_prompt"}

@@ -9,8 +9,8 @@ from pathlib import Path
 from django.core.management import call_command
 from nacl.secret import SecretBox
 
-from config.management.imports.databases import Database, open_database
-from config.management.imports.peers import PEERS
+from config.imports.databases import Database, open_database
+from config.imports.peers import PEERS
 
 FOLDER = Path(__file__).parent
 LITELLM_KEY = "sk-litellm-key-0123456789abcdef"

@@ -11,21 +11,21 @@ import pytest
 from django.core.management import CommandError
 from psycopg.conninfo import conninfo_to_dict
 
-from accounts import actors
-from accounts.actors import SYSTEM
-from accounts.keys import change_key
+from accounts.access import actors
+from accounts.access.actors import SYSTEM
+from accounts.keys.keys import change_key
 from accounts.models import AuditEvent, Key, Membership, Organisation
-from accounts.organisations import create_organisation, rename_organisation
-from billing.budgets import standing_of
-from billing.codes import CodeRefused, redeem
+from accounts.organisations.organisations import create_organisation, rename_organisation
+from billing.credits.codes import CodeRefused, redeem
+from billing.limits.budgets import standing_of
 from billing.models import Budget, Code, CodeBatch, OrganisationPlan, Plan, PriceVersion, TeamPlan
-from billing.prices import set_price
-from billing.rules.patterns import matches
-from billing.wallets import balance, credit_line
+from billing.prices.name_patterns import matches
+from billing.prices.prices import set_price
+from billing.wallets.wallets import balance, credit_line
 from config.models import ImportedRow
-from gateway.channels import create_channel, open_secret
-from gateway.installation import save_settings
+from gateway.channels.channels import create_channel, open_secret
 from gateway.models import Channel
+from gateway.settings.installation import save_settings
 from lib import clock
 from tests.books import assert_books_balance
 from tests.config.imports.databases import (

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.rules.money import NANO_PER_USD
-from billing.rules.patterns import matches
-from billing.rules.price_list import PriceListRead
-from config.management.imports import litellm, quota_hubs
-from config.management.imports.converted import Budget, Converted, Key, Organisation
-from config.management.imports.databases import Database
-from config.management.imports.litellm_columns import COLUMNS as LITELLM_COLUMNS
-from config.management.imports.litellm_columns import WHOLE_HUB
-from config.management.imports.quota_columns import COLUMNS as QUOTA_COLUMNS
+from billing.currency.money import NANO_PER_USD
+from billing.prices.name_patterns import matches
+from billing.prices.price_list import PriceListRead
+from config.imports.converted import Budget, Converted, Key, Organisation
+from config.imports.databases import Database
+from config.imports.litellm import litellm
+from config.imports.litellm.columns import COLUMNS as LITELLM_COLUMNS
+from config.imports.litellm.columns import WHOLE_HUB
+from config.imports.new_api import hubs as quota_hubs
+from config.imports.new_api.columns import COLUMNS as QUOTA_COLUMNS
 
 NOW = dt.datetime(2026, 11, 15, 12, tzinfo=dt.UTC)
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude", "house")

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.management.imports import quota_hubs
-from config.management.imports.converted import Converted
-from config.management.imports.databases import Database, open_database
-from config.management.imports.quota_channel_types import Peer
-from config.management.imports.quota_columns import COLUMNS as QUOTA_COLUMNS
-from config.management.imports.report import as_json
-from config.management.imports.values import Row
+from config.imports.converted import Converted
+from config.imports.databases import Database, open_database
+from config.imports.new_api import hubs as quota_hubs
+from config.imports.new_api.channel_types import Peer
+from config.imports.new_api.columns import COLUMNS as QUOTA_COLUMNS
+from config.imports.report import as_json
+from config.imports.values import Row
 from tests.config.imports.databases import FOLDER, read, sqlite_file
 
 NOW = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

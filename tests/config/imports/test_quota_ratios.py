@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.rules.meters import parse_rate
-from config.management.imports.quota_channel_types import CHANNEL_TYPES, Peer, address_of
-from config.management.imports.quota_ratios import (
+from billing.prices.meters import parse_rate
+from config.imports.new_api.channel_types import CHANNEL_TYPES, Peer, address_of
+from config.imports.new_api.ratios import (
     RatioTables,
     completion_ratio,
     priced_name,

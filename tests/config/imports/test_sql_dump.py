@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.management.imports.databases import DatabaseUnreadable, open_database
-from config.management.imports.sql_dump import DumpInvalid, read_dump
+from config.imports.databases import DatabaseUnreadable, open_database
+from config.imports.sql_dump import DumpInvalid, read_dump
 
 # As mysqldump 8.0 and mariadb-dump 10.11 write it.
 MYSQL = r"""-- MySQL dump 10.13  Distrib 8.0.36, for Linux (x86_64)

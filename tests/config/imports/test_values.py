@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.management.imports import values
-from config.management.imports.values import ValueUnreadable
+from config.imports import values
+from config.imports.values import ValueUnreadable
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

@@ -3,112 +3,113 @@
 import datetime as dt
 from typing import Final
 
-from accounts import keys
-from accounts.actors import SYSTEM
-from billing import (
-    automatic_topups,
-    billing_details,
-    budget_alerts,
-    budgets,
-    charge_rules,
-    codes,
-    credits,
-    exchange_rates,
-    low_balance,
-    plans,
-    prices,
-    proposals,
-    raises,
-    topups,
-    wallets,
-)
-from billing.rules.catalogue import CatalogueRow
-from billing.rules.charge_rule import MEASURED
-from billing.rules.conditions import PriceKey
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys
+from billing.credits import codes, credits
+from billing.currency import exchange_rates
+from billing.invoices import billing_details
+from billing.limits import budget_alerts, budget_increases, budgets, charge_rule_settings
+from billing.limits.charge_rule import MEASURED
+from billing.prices import plans, prices, proposals
+from billing.prices.catalogue import CatalogueRow
+from billing.prices.conditions import PriceKey
+from billing.topups import automatic as automatic_topups
+from billing.topups import topups
+from billing.wallets import low_balance, wallets
 from lib import clock
 from tests.config.writes.world import NANO, RATES, Writes
-from usage import budgeting
+from usage.limits import budget_simulation
 
 SOURCE: Final = f"{prices.CATALOGUE} test"
 ROW: Final = CatalogueRow("m-5", None, "test", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, RATES)
 BEFORE: Final[Writes] = {
-    "billing.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
-    "billing.budgets.hand_over": lambda w: keys.revoke_key(SYSTEM, w.bobs),
-    "billing.raises.end_raise": lambda w: raises.approve(w.alice, w.asked),
-    "billing.prices.remove_price": lambda w: prices.end_price(
+    "billing.limits.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
+    "billing.limits.budgets.hand_over": lambda w: keys.revoke_key(SYSTEM, w.bobs),
+    "billing.limits.budget_increases.end_raise": lambda w: budget_increases.approve(
+        w.alice, w.asked
+    ),
+    "billing.prices.prices.remove_price": lambda w: prices.end_price(
         SYSTEM, w.version, clock.now() + dt.timedelta(days=1)
     ),
 }
 WRITES: Final[Writes] = {
-    "billing.budget_alerts.send_test": lambda w: budget_alerts.send_test(w.alice, w.budget),
-    "billing.budgets.change_budget": lambda w: budgeting.change_budget(
+    "billing.limits.budget_alerts.send_test": lambda w: budget_alerts.send_test(w.alice, w.budget),
+    "billing.limits.budgets.change_budget": lambda w: budget_simulation.change_budget(
         w.alice, w.budget, amount_nano=5
     ),
-    "billing.budgets.create_budget": lambda w: budgeting.create_budget(
+    "billing.limits.budgets.create_budget": lambda w: budget_simulation.create_budget(
         w.alice, w.people.acme, scope="organisation", subject="", amount_nano=5, period="day"
     ),
-    "billing.budgets.hand_over": lambda w: budgets.hand_over(w.alice, w.bobs, w.key),
-    "billing.budgets.remove_budget": lambda w: budgets.remove_budget(w.alice, w.budget),
-    "billing.budgets.restore_budget": lambda w: budgeting.restore_budget(w.alice, str(w.budget.id)),
-    "billing.codes.bring_codes": lambda w: codes.bring_codes(w.dora, "brought", 1, ["0" * 32]),
-    "billing.codes.create_batch": lambda w: codes.create_batch(
+    "billing.limits.budgets.hand_over": lambda w: budgets.hand_over(w.alice, w.bobs, w.key),
+    "billing.limits.budgets.remove_budget": lambda w: budgets.remove_budget(w.alice, w.budget),
+    "billing.limits.budgets.restore_budget": lambda w: budget_simulation.restore_budget(
+        w.alice, str(w.budget.id)
+    ),
+    "billing.credits.codes.bring_codes": lambda w: codes.bring_codes(
+        w.dora, "brought", 1, ["0" * 32]
+    ),
+    "billing.credits.codes.create_batch": lambda w: codes.create_batch(
         w.dora, "more", value_nano=1, count=1
     ),
-    "billing.codes.download_codes": lambda w: codes.download_codes(
+    "billing.credits.codes.download_codes": lambda w: codes.download_codes(
         w.dora, codes.create_batch(SYSTEM, "new", value_nano=1, count=1)
     ),
-    "billing.billing_details.add_tax_rate": lambda w: billing_details.add_tax_rate(
+    "billing.invoices.billing_details.add_tax_rate": lambda w: billing_details.add_tax_rate(
         w.dora, "VAT", "de", "19", clock.now().date()
     ),
-    "billing.exchange_rates.add_rates": lambda w: exchange_rates.add_rates(
+    "billing.currency.exchange_rates.add_rates": lambda w: exchange_rates.add_rates(
         w.dora, [exchange_rates.RateStated("EUR", clock.now().date(), "0.92")]
     ),
-    "billing.billing_details.set_buyer": lambda w: billing_details.set_buyer(
+    "billing.invoices.billing_details.set_buyer": lambda w: billing_details.set_buyer(
         w.alice, w.people.acme, "Asia/Kolkata", legal_name="Acme Ltd"
     ),
-    "billing.billing_details.set_seller": lambda w: billing_details.set_seller(
+    "billing.invoices.billing_details.set_seller": lambda w: billing_details.set_seller(
         w.dora, legal_name="Weir Ltd"
     ),
-    "billing.codes.kill_batch": lambda w: codes.kill_batch(w.dora, w.batch),
-    "billing.codes.redeem": lambda w: codes.redeem(w.alice, w.people.acme, w.code),
-    "billing.codes.try_code": lambda w: codes.try_code(w.alice, w.people.acme, w.code, "127.0.0.1"),
-    "billing.credits.approve_credit": lambda w: credits.approve_credit(w.otto, w.credit),
-    "billing.credits.ask_credit": lambda w: credits.ask_credit(
+    "billing.credits.codes.kill_batch": lambda w: codes.kill_batch(w.dora, w.batch),
+    "billing.credits.codes.redeem": lambda w: codes.redeem(w.alice, w.people.acme, w.code),
+    "billing.credits.codes.try_code": lambda w: codes.try_code(
+        w.alice, w.people.acme, w.code, "127.0.0.1"
+    ),
+    "billing.credits.credits.approve_credit": lambda w: credits.approve_credit(w.otto, w.credit),
+    "billing.credits.credits.ask_credit": lambda w: credits.ask_credit(
         w.dora, w.people.acme, NANO, reason="r"
     ),
-    "billing.credits.refuse_credit": lambda w: credits.refuse_credit(w.otto, w.credit),
-    "billing.plans.put_on_plan": lambda w: plans.put_on_plan(w.dora, w.people.acme, "retail"),
-    "billing.plans.remove_plan": lambda w: plans.remove_plan(w.dora, w.plan),
-    "billing.plans.save_plan": lambda w: plans.save_plan(w.dora, "retail", models=["gpt-*"]),
-    "billing.prices.end_price": lambda w: prices.end_price(
+    "billing.credits.credits.refuse_credit": lambda w: credits.refuse_credit(w.otto, w.credit),
+    "billing.prices.plans.put_on_plan": lambda w: plans.put_on_plan(
+        w.dora, w.people.acme, "retail"
+    ),
+    "billing.prices.plans.remove_plan": lambda w: plans.remove_plan(w.dora, w.plan),
+    "billing.prices.plans.save_plan": lambda w: plans.save_plan(w.dora, "retail", models=["gpt-*"]),
+    "billing.prices.prices.end_price": lambda w: prices.end_price(
         w.dora, w.version, clock.now() + dt.timedelta(days=1)
     ),
-    "billing.prices.load_catalogue": lambda w: prices.load_catalogue(w.dora, [ROW], SOURCE),
-    "billing.prices.remove_price": lambda w: prices.remove_price(
+    "billing.prices.prices.load_catalogue": lambda w: prices.load_catalogue(w.dora, [ROW], SOURCE),
+    "billing.prices.prices.remove_price": lambda w: prices.remove_price(
         w.dora,
         prices.set_price(SYSTEM, "m-9", clock.now() + dt.timedelta(days=1), RATES, source="t"),
     ),
-    "billing.prices.set_price": lambda w: prices.set_price(
+    "billing.prices.prices.set_price": lambda w: prices.set_price(
         w.dora, "m-3", clock.now(), RATES, source="test"
     ),
-    "billing.proposals.accept": lambda w: proposals.accept(w.dora, [w.draft.id]),
-    "billing.proposals.draft_price": lambda w: proposals.draft_price(
+    "billing.prices.proposals.accept": lambda w: proposals.accept(w.dora, [w.draft.id]),
+    "billing.prices.proposals.draft_price": lambda w: proposals.draft_price(
         w.dora, PriceKey("m-4"), RATES, valid_from=None
     ),
-    "billing.proposals.ignore": lambda w: proposals.ignore(w.dora, [w.draft.id]),
-    "billing.proposals.propose_upstream": lambda w: proposals.propose_upstream(
+    "billing.prices.proposals.ignore": lambda w: proposals.ignore(w.dora, [w.draft.id]),
+    "billing.prices.proposals.propose_upstream": lambda w: proposals.propose_upstream(
         w.dora, {PriceKey("m-1", "cost", "main"): RATES}, "upstream main", ended=[]
     ),
-    "billing.proposals.propose_list": lambda w: proposals.propose_list(
+    "billing.prices.proposals.propose_list": lambda w: proposals.propose_list(
         w.dora, {"m-9": RATES}, "list x"
     ),
-    "billing.proposals.propose_catalogue": lambda w: proposals.propose_catalogue(
+    "billing.prices.proposals.propose_catalogue": lambda w: proposals.propose_catalogue(
         w.dora, [ROW], SOURCE
     ),
-    "billing.raises.approve": lambda w: raises.approve(w.alice, w.asked),
-    "billing.raises.ask_for_more": lambda w: raises.ask_for_more(
+    "billing.limits.budget_increases.approve": lambda w: budget_increases.approve(w.alice, w.asked),
+    "billing.limits.budget_increases.ask_for_more": lambda w: budget_increases.ask_for_more(
         w.bob,
-        budgeting.create_budget(
+        budget_simulation.create_budget(
             SYSTEM,
             w.people.acme,
             scope="user",
@@ -120,30 +121,32 @@ WRITES: Final[Writes] = {
         until=clock.now() + dt.timedelta(days=1),
         reason="r",
     ),
-    "billing.raises.deny_all_of": lambda w: raises.deny_all_of(
+    "billing.limits.budget_increases.deny_all_of": lambda w: budget_increases.deny_all_of(
         w.alice, w.people.bob, w.people.acme
     ),
-    "billing.raises.deny": lambda w: raises.deny(w.alice, w.asked, "no"),
-    "billing.raises.end_raise": lambda w: raises.end_raise(w.alice, w.asked),
-    "billing.topups.cancel_transfer": lambda w: topups.cancel_transfer(
+    "billing.limits.budget_increases.deny": lambda w: budget_increases.deny(w.alice, w.asked, "no"),
+    "billing.limits.budget_increases.end_raise": lambda w: budget_increases.end_raise(
+        w.alice, w.asked
+    ),
+    "billing.topups.topups.cancel_transfer": lambda w: topups.cancel_transfer(
         w.alice, w.top_up, by_operator=False
     ),
-    "billing.topups.confirm_transfer": lambda w: topups.confirm_transfer(
+    "billing.topups.topups.confirm_transfer": lambda w: topups.confirm_transfer(
         w.dora, w.top_up, "bank 1"
     ),
-    "billing.topups.order_top_up": lambda w: topups.order_top_up(
+    "billing.topups.topups.order_top_up": lambda w: topups.order_top_up(
         w.alice, w.people.acme, 25 * NANO, processor="manual"
     ),
-    "billing.charge_rules.set_charge_rule": lambda w: charge_rules.set_charge_rule(
-        w.dora, w.people.acme, MEASURED
+    "billing.limits.charge_rule_settings.set_charge_rule": lambda w: (
+        charge_rule_settings.set_charge_rule(w.dora, w.people.acme, MEASURED)
     ),
-    "billing.wallets.set_credit_line": lambda w: wallets.set_credit_line(
+    "billing.wallets.wallets.set_credit_line": lambda w: wallets.set_credit_line(
         w.people.acme, NANO, actor=w.dora
     ),
-    "billing.automatic_topups.set_automatic": lambda w: automatic_topups.set_automatic(
+    "billing.topups.automatic.set_automatic": lambda w: automatic_topups.set_automatic(
         w.alice, w.people.acme, enabled=False, below_nano=NANO, amount_nano=25 * NANO
     ),
-    "billing.low_balance.set_low_balance": lambda w: low_balance.set_low_balance(
+    "billing.wallets.low_balance.set_low_balance": lambda w: low_balance.set_low_balance(
         w.alice, w.people.acme, 5
     ),
 }

@@ -4,21 +4,18 @@ import datetime as dt
 from typing import Any, Final
 from uuid import UUID
 
-from accounts.actors import SYSTEM
-from gateway import (
-    aliases,
-    announcements,
-    catalogue_updates,
-    channel_tests,
-    channels,
-    installation,
-    model_entries,
-    model_proposals,
-    model_rules,
-    previews,
-    upstream_prices,
-)
+from accounts.access.actors import SYSTEM
+from gateway.catalogue import model_proposals
+from gateway.catalogue import updates as catalogue_updates
+from gateway.channel_tests import scheduled_tests
+from gateway.channels import channels
 from gateway.models import Announcement, ModelProposal, PricePreview
+from gateway.prices import previews
+from gateway.public_models import entries as model_entries
+from gateway.routing import aliases, model_rules
+from gateway.settings import installation
+from gateway.status import announcements
+from gateway.upstream_prices import upstream_prices
 from tests.config.writes.world import CHANNEL, World, Writes
 
 LIST: Final = b'{"m-1": {"mode": "chat", "input_cost_per_token": 1e-06, "supports_vision": true}}'
@@ -42,87 +39,111 @@ def announce(w: World) -> Announcement:
 
 
 BEFORE: Final[Writes] = {
-    "gateway.channels.restore_channel": lambda w: channels.archive_channel(SYSTEM, w.channel),
-    "gateway.previews.cancel_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
-    "gateway.upstream_prices.unfollow_prices": lambda w: upstream_prices.follow_prices(
+    "gateway.channels.channels.restore_channel": lambda w: channels.archive_channel(
         SYSTEM, w.channel
+    ),
+    "gateway.prices.previews.cancel_preview": lambda w: previews.start_preview(
+        w.dora, [w.draft.id], 7
+    ),
+    "gateway.upstream_prices.upstream_prices.unfollow_prices": lambda w: (
+        upstream_prices.follow_prices(SYSTEM, w.channel)
     ),
 }
 WRITES: Final[Writes] = {
-    "gateway.announcements.publish_announcement": lambda w: announce(w),
-    "gateway.announcements.change_announcement": lambda w: announcements.change_announcement(
+    "gateway.status.announcements.publish_announcement": lambda w: announce(w),
+    "gateway.status.announcements.change_announcement": lambda w: announcements.change_announcement(
         w.dora, announce(w), **{**TOLD, "title": "Later"}
     ),
-    "gateway.announcements.end_announcement": lambda w: announcements.end_announcement(
+    "gateway.status.announcements.end_announcement": lambda w: announcements.end_announcement(
         w.dora, announce(w)
     ),
-    "gateway.aliases.save_alias": lambda w: aliases.save_alias(w.dora, "fast", "m-1"),
-    "gateway.aliases.write_alias": lambda w: aliases.write_alias(w.dora, "fast", "m-1"),
-    "gateway.aliases.remove_alias": lambda w: aliases.remove_alias(
+    "gateway.routing.aliases.save_alias": lambda w: aliases.save_alias(w.dora, "fast", "m-1"),
+    "gateway.routing.aliases.write_alias": lambda w: aliases.write_alias(w.dora, "fast", "m-1"),
+    "gateway.routing.aliases.remove_alias": lambda w: aliases.remove_alias(
         w.dora, aliases.save_alias(w.dora, "fast", "m-1")
     ),
-    "gateway.aliases.write_aliases": lambda w: aliases.write_aliases(w.dora, "m-1", ["fast"]),
-    "gateway.catalogue_updates.update_catalogue": lambda w: catalogue_updates.update_catalogue(
+    "gateway.routing.aliases.write_aliases": lambda w: aliases.write_aliases(
+        w.dora, "m-1", ["fast"]
+    ),
+    "gateway.catalogue.updates.update_catalogue": lambda w: catalogue_updates.update_catalogue(
         w.dora, LIST, "list x"
     ),
-    "gateway.catalogue_updates.add_ignore_rule": lambda w: catalogue_updates.add_ignore_rule(
+    "gateway.catalogue.updates.add_ignore_rule": lambda w: catalogue_updates.add_ignore_rule(
         w.dora, "m-*", ""
     ),
-    "gateway.catalogue_updates.change_ignore_rule": lambda w: catalogue_updates.change_ignore_rule(
+    "gateway.catalogue.updates.change_ignore_rule": lambda w: catalogue_updates.change_ignore_rule(
         w.dora, catalogue_updates.add_ignore_rule(w.dora, "m-*", ""), field="price"
     ),
-    "gateway.catalogue_updates.remove_ignore_rule": lambda w: catalogue_updates.remove_ignore_rule(
+    "gateway.catalogue.updates.remove_ignore_rule": lambda w: catalogue_updates.remove_ignore_rule(
         w.dora, catalogue_updates.add_ignore_rule(w.dora, "m-*", "")
     ),
-    "gateway.model_entries.save_entry": lambda w: model_entries.save_entry(
+    "gateway.public_models.entries.save_entry": lambda w: model_entries.save_entry(
         w.dora, "m-1", aliases=["fast"], context_max=7
     ),
-    "gateway.model_entries.write_entry": lambda w: model_entries.write_entry(
+    "gateway.public_models.entries.write_entry": lambda w: model_entries.write_entry(
         w.dora, "m-1", roles=["owner"]
     ),
-    "gateway.model_entries.remove_entry": lambda w: model_entries.remove_entry(
+    "gateway.public_models.entries.remove_entry": lambda w: model_entries.remove_entry(
         w.dora, model_entries.save_entry(w.dora, "m-1", output_max=7)
     ),
-    "gateway.model_proposals.accept_facts": lambda w: model_proposals.accept_facts(
+    "gateway.catalogue.model_proposals.accept_facts": lambda w: model_proposals.accept_facts(
         w.dora, proposed(w)
     ),
-    "gateway.model_proposals.dismiss_facts": lambda w: model_proposals.dismiss_facts(
+    "gateway.catalogue.model_proposals.dismiss_facts": lambda w: model_proposals.dismiss_facts(
         w.dora, proposed(w)
     ),
-    "gateway.model_rules.save_rule": lambda w: model_rules.save_rule(w.dora, "m-*", pick="ttft"),
-    "gateway.model_rules.remove_rule": lambda w: model_rules.remove_rule(
+    "gateway.routing.model_rules.save_rule": lambda w: model_rules.save_rule(
+        w.dora, "m-*", pick="ttft"
+    ),
+    "gateway.routing.model_rules.remove_rule": lambda w: model_rules.remove_rule(
         w.dora, model_rules.save_rule(w.dora, "m-*")
     ),
-    "gateway.channels.add_key": lambda w: channels.add_key(w.dora, w.channel, "second-secret"),
-    "gateway.channels.archive_channel": lambda w: channels.archive_channel(w.dora, w.channel),
-    "gateway.channels.copy_channel": lambda w: channels.copy_channel(w.dora, w.channel, "second"),
-    "gateway.channels.remove_key": lambda w: channels.remove_key(
+    "gateway.channels.channels.add_key": lambda w: channels.add_key(
+        w.dora, w.channel, "second-secret"
+    ),
+    "gateway.channels.channels.archive_channel": lambda w: channels.archive_channel(
+        w.dora, w.channel
+    ),
+    "gateway.channels.channels.copy_channel": lambda w: channels.copy_channel(
+        w.dora, w.channel, "second"
+    ),
+    "gateway.channels.channels.remove_key": lambda w: channels.remove_key(
         w.dora, w.channel, w.channel.keys.get()
     ),
-    "gateway.channels.restore_channel": lambda w: channels.restore_channel(w.dora, w.channel),
-    "gateway.channels.switch_key": lambda w: channels.switch_key(
+    "gateway.channels.channels.restore_channel": lambda w: channels.restore_channel(
+        w.dora, w.channel
+    ),
+    "gateway.channels.channels.switch_key": lambda w: channels.switch_key(
         w.dora, w.channel, w.channel.keys.get(), enabled=False
     ),
-    "gateway.channels.change_channel": lambda w: channels.change_channel(
+    "gateway.channels.channels.change_channel": lambda w: channels.change_channel(
         w.dora, w.channel, {"weight": 7}
     ),
-    "gateway.channels.create_channel": lambda w: channels.create_channel(w.dora, "second", CHANNEL),
-    "gateway.channels.remove_channel": lambda w: channels.remove_channel(w.dora, w.channel),
-    "gateway.channels.switch_capability": lambda w: channels.switch_capability(
+    "gateway.channels.channels.create_channel": lambda w: channels.create_channel(
+        w.dora, "second", CHANNEL
+    ),
+    "gateway.channels.channels.remove_channel": lambda w: channels.remove_channel(
+        w.dora, w.channel
+    ),
+    "gateway.channels.channels.switch_capability": lambda w: channels.switch_capability(
         w.dora, w.channel, "m-1", "tools", False
     ),
-    "gateway.channel_tests.start_run": lambda w: channel_tests.start_run(w.dora, "plain"),
-    "gateway.upstream_prices.follow_prices": lambda w: upstream_prices.follow_prices(
-        w.dora, w.channel
+    "gateway.channel_tests.scheduled_tests.start_run": lambda w: scheduled_tests.start_run(
+        w.dora, "plain"
     ),
-    "gateway.upstream_prices.unfollow_prices": lambda w: upstream_prices.unfollow_prices(
-        w.dora, w.channel
+    "gateway.upstream_prices.upstream_prices.follow_prices": lambda w: (
+        upstream_prices.follow_prices(w.dora, w.channel)
     ),
-    "gateway.installation.save_settings": lambda w: installation.save_settings(
+    "gateway.upstream_prices.upstream_prices.unfollow_prices": lambda w: (
+        upstream_prices.unfollow_prices(w.dora, w.channel)
+    ),
+    "gateway.settings.installation.save_settings": lambda w: installation.save_settings(
         w.dora, egress_allow=["10.0.0.0/8"]
     ),
-    "gateway.previews.start_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
-    "gateway.previews.cancel_preview": lambda w: previews.cancel_preview(
+    "gateway.prices.previews.start_preview": lambda w: previews.start_preview(
+        w.dora, [w.draft.id], 7
+    ),
+    "gateway.prices.previews.cancel_preview": lambda w: previews.cancel_preview(
         w.dora, PricePreview.objects.get()
     ),
 }

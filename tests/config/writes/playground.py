@@ -3,35 +3,46 @@
 from typing import Final
 
 from lib.ids import id_text
-from playground import departures as all_departures
-from playground import payer_rules, preferences, prompts, sharing
-from playground.rules.settings import Settings
+from playground.chats import sharing
+from playground.erasure import departures as all_departures
+from playground.panel.settings import Settings
+from playground.payers import payer_rules
+from playground.preferences import preferences
+from playground.prompts import prompts
 from tests.config.writes.world import Writes
 
 WRITES: Final[Writes] = {
-    "playground.departures.depart": lambda w: all_departures.depart(
+    "playground.erasure.departures.depart": lambda w: all_departures.depart(
         w.alice, w.membership, all_departures.Departure()
     ),
-    "playground.departures.leave_chats": lambda w: all_departures.leave_chats(
+    "playground.erasure.departures.leave_chats": lambda w: all_departures.leave_chats(
         w.alice, w.people.alice.memberships.get(), w.membership
     ),
-    "playground.preferences.choose_organisation_model": lambda w: (
+    "playground.preferences.preferences.choose_organisation_model": lambda w: (
         preferences.choose_organisation_model(w.alice, "m")
     ),
-    "playground.payer_rules.change_rules": lambda w: payer_rules.change_rules(
+    "playground.payers.payer_rules.change_rules": lambda w: payer_rules.change_rules(
         w.alice, {"developer": "own"}
     ),
-    "playground.preferences.set_leaving_rule": lambda w: preferences.set_leaving_rule(w.alice, 30),
-    "playground.prompts.delete_prompt": lambda w: prompts.delete_prompt(w.alice, w.prompt.prompt),
-    "playground.prompts.share_prompt": lambda w: prompts.share_prompt(
+    "playground.preferences.preferences.set_leaving_rule": lambda w: preferences.set_leaving_rule(
+        w.alice, 30
+    ),
+    "playground.prompts.prompts.delete_prompt": lambda w: prompts.delete_prompt(
+        w.alice, w.prompt.prompt
+    ),
+    "playground.prompts.prompts.share_prompt": lambda w: prompts.share_prompt(
         w.alice, w.prompt.prompt, shared=False
     ),
-    "playground.prompts.put_in_production": lambda w: prompts.put_in_production(w.alice, w.prompt),
-    "playground.prompts.save_prompt": lambda w: prompts.save_prompt(
+    "playground.prompts.prompts.put_in_production": lambda w: prompts.put_in_production(
+        w.alice, w.prompt
+    ),
+    "playground.prompts.prompts.save_prompt": lambda w: prompts.save_prompt(
         w.alice, "bye", "m-1", Settings(), note="", shared=False
     ),
-    "playground.sharing.revoke_link": lambda w: sharing.revoke_link(w.alice, id_text(w.link.id)),
-    "playground.sharing.share_branch": lambda w: sharing.share_branch(
+    "playground.chats.sharing.revoke_link": lambda w: sharing.revoke_link(
+        w.alice, id_text(w.link.id)
+    ),
+    "playground.chats.sharing.share_branch": lambda w: sharing.share_branch(
         w.alice, w.conversation, days=1, members_only=False, system_shown=True, cost_shown=True
     ),
 }

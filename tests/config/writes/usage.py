@@ -4,8 +4,9 @@ from typing import Final
 
 from lib import clock
 from tests.config.writes.world import Writes
-from usage import chart_notes, findings
+from usage.books import findings
 from usage.models import Finding
+from usage.reports import chart_notes
 
 
 def found(_: object) -> Finding:
@@ -13,14 +14,16 @@ def found(_: object) -> Finding:
 
 
 WRITES: Final[Writes] = {
-    "usage.findings.acknowledge": lambda w: findings.acknowledge(w.dora, found(w), "Put right"),
-    "usage.chart_notes.add_note": lambda w: chart_notes.add_note(
+    "usage.books.findings.acknowledge": lambda w: findings.acknowledge(
+        w.dora, found(w), "Put right"
+    ),
+    "usage.reports.chart_notes.add_note": lambda w: chart_notes.add_note(
         w.alice, clock.now(), "Raised the limits"
     ),
-    "usage.chart_notes.change_note": lambda w: chart_notes.change_note(
+    "usage.reports.chart_notes.change_note": lambda w: chart_notes.change_note(
         w.alice, chart_notes.add_note(w.alice, clock.now(), "Raised the limits"), text="Raised it"
     ),
-    "usage.chart_notes.delete_note": lambda w: chart_notes.delete_note(
+    "usage.reports.chart_notes.delete_note": lambda w: chart_notes.delete_note(
         w.alice, chart_notes.add_note(w.alice, clock.now(), "Raised the limits")
     ),
 }

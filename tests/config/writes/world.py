@@ -7,9 +7,10 @@ from typing import Final
 
 from django.test import override_settings
 
-from accounts import custom_roles, invitations, keys, projects, service_accounts, teams, view_as
-from accounts.actors import SYSTEM, Actor
-from accounts.invitations import Offer
+from accounts.access.actors import SYSTEM, Actor
+from accounts.keys import keys, service_accounts
+from accounts.members import invitations
+from accounts.members.invitations import Offer
 from accounts.models import (
     CustomRole,
     Invitation,
@@ -20,8 +21,12 @@ from accounts.models import (
     ServiceAccount,
     Team,
 )
-from accounts.session_store import SessionStore
-from billing import codes, credits, plans, prices, proposals, raises, topups, wallets
+from accounts.organisations import projects, teams
+from accounts.roles import custom_roles
+from accounts.sessions import view_as
+from accounts.sessions.store import SessionStore
+from billing.credits import codes, credits
+from billing.limits import budget_increases
 from billing.models import (
     Budget,
     BudgetRaise,
@@ -32,19 +37,23 @@ from billing.models import (
     PriceVersion,
     TopUp,
 )
-from billing.rules.conditions import PriceKey
-from gateway import channels
-from gateway.channel_fields import ChannelFields
+from billing.prices import plans, prices, proposals
+from billing.prices.conditions import PriceKey
+from billing.topups import topups
+from billing.wallets import wallets
+from gateway.channels import channels
+from gateway.channels.fields import ChannelFields
 from gateway.models import Channel
 from lib import clock
-from notify import endpoints
 from notify.models import Delivery, WebhookEndpoint
-from playground import prompts, sharing
+from notify.webhooks import endpoints
+from playground.chats import sharing
 from playground.models import Conversation, PromptVersion, ShareLink
-from playground.rules.settings import Settings
+from playground.panel.settings import Settings
+from playground.prompts import prompts
 from tests import cast
 from tests.stage import scene
-from usage import budgeting
+from usage.limits import budget_simulation
 
 NANO: Final = 10**9
 BANK_ACCOUNT: Final = "DE02 1203 0000 0000 2020 51"
@@ -106,7 +115,7 @@ def world() -> World:
     bobs, _ = cast.make_key(people.core, "bobs", user=people.bob)
     keys.rotate_key(SYSTEM, key, 24)
     wallets.add_opening_credit(people.acme, 100 * NANO)
-    budget = budgeting.create_budget(
+    budget = budget_simulation.create_budget(
         SYSTEM, people.acme, scope="key", subject=str(bobs.id), amount_nano=NANO, period="month"
     )
     batch = codes.create_batch(SYSTEM, "spring", value_nano=NANO, count=2)
@@ -135,7 +144,7 @@ def world() -> World:
         prompt=prompts.save_prompt(alice, "hello", "m-1", Settings(), note="", shared=True),
         top_up=topups.order_top_up(alice, people.acme, 25 * NANO, processor="manual"),
         credit=credits.ask_credit(dora, people.acme, 5_000 * NANO, reason="r"),
-        asked=raises.ask_for_more(
+        asked=budget_increases.ask_for_more(
             bob, budget, amount_nano=NANO, until=clock.now() + dt.timedelta(days=1), reason="r"
         ),
         code=code,

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dialects import events
-from dialects.usage import Counts
+from dialects.chat import events
+from dialects.usage.usage import Counts
 from tests.dialects.exchanges import summary_of
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "anthropic"

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.anthropic.answer_decode import decode, read
-from dialects.chat import Reasoning, Text, ToolCall
-from dialects.events import Broken, Finish, OpaqueDelta, Seal, TextDelta, UpstreamError, Usage
-from dialects.fold import AnswerFault
+from dialects.chat.chat import Reasoning, Text, ToolCall
+from dialects.chat.events import Broken, Finish, OpaqueDelta, Seal, TextDelta, UpstreamError, Usage
+from dialects.chat.fold import AnswerFault
 from tests.dialects.anthropic.golden import (
     ANSWERS,
     EXPECTED,

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from dialects.anthropic.answer_decode import decode
 from dialects.anthropic.answer_encode import encode, read_arguments
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatAnswer,
@@ -20,9 +20,9 @@ from dialects.chat import (
     ToolCall,
     Url,
 )
-from dialects.events import Seal, Source
+from dialects.chat.events import Seal, Source
 from dialects.openai.answer_decode import decode as decode_openai
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.anthropic.golden import GOLDEN
 from tests.dialects.anthropic.test_stream_encode import parts
 from tests.dialects.neutral import answer, request

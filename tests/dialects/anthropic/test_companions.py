@@ -4,7 +4,7 @@ import pytest
 
 from dialects.anthropic.count_tokens import read_count, write_count
 from dialects.anthropic.models_list import ListedModel, write_model, write_models
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
 from tests.dialects.anthropic.golden import EXPECTED, body_of
 from tests.dialects.exchanges import load_exchange
 

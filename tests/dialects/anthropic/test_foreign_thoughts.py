@@ -8,7 +8,7 @@ from hypothesis import given
 
 from dialects.anthropic.foreign_thoughts import fit
 from dialects.anthropic.request_read import read
-from dialects.body import NO_QUIRKS, read_body
+from dialects.json.body import NO_QUIRKS, read_body
 from tests.dialects.neutral import json_objects
 
 OWN = {"type": "thinking", "thinking": "mine", "signature": "EqQB"}

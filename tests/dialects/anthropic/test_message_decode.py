@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from dialects.anthropic.request_decode import decode
-from dialects.chat import (
+from dialects.chat.chat import (
     Base64,
     File,
     FileId,
@@ -19,8 +19,8 @@ from dialects.chat import (
     ToolResult,
     Url,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal, Source
+from dialects.chat.events import Seal, Source
+from dialects.errors.errors import RequestFault
 
 CALL = {"type": "tool_use", "id": "t", "name": "f", "input": {"b": "é", "a": 1}}
 MARK = {"cache_control": {"type": "ephemeral"}}

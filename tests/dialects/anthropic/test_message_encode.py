@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dialects.anthropic.message_encode import lacks_own_thinking, write_conversation
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     Dialect,
@@ -24,8 +24,8 @@ from dialects.chat import (
     Url,
     Video,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal, Source
+from dialects.chat.events import Seal, Source
+from dialects.errors.errors import RequestFault
 from tests.dialects.neutral import request
 
 OWN = Seal("anthropic", "s")

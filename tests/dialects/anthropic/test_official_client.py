@@ -19,11 +19,11 @@ from dialects.anthropic.errors import headers, render, status_of
 from dialects.anthropic.models_list import ListedModel, write_models
 from dialects.anthropic.request_decode import decode
 from dialects.anthropic.stream_encode import Encoder
-from dialects.chat import ChatAnswer, Choice, Reasoning, Text, ToolCall
-from dialects.errors import KINDS, ErrorKind
-from dialects.events import Finish, Seal, Source, Start, TextDelta
-from dialects.fold import unfold
-from dialects.usage import Counts
+from dialects.chat.chat import ChatAnswer, Choice, Reasoning, Text, ToolCall
+from dialects.chat.events import Finish, Seal, Source, Start, TextDelta
+from dialects.chat.fold import unfold
+from dialects.errors.errors import KINDS, ErrorKind
+from dialects.usage.usage import Counts
 from tests.dialects.neutral import request
 
 CHOICE = Choice(

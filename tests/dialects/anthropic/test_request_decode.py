@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.anthropic.request_decode import decode
-from dialects.chat import (
+from dialects.chat.chat import (
     ChatRequest,
     FunctionTool,
     JsonSchema,
@@ -16,7 +16,7 @@ from dialects.chat import (
     ToolChoice,
     WebSearch,
 )
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
 from tests.dialects.anthropic.golden import ANSWERS, request_of
 from tests.dialects.exchanges import load_exchange
 

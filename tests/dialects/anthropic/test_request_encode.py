@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dialects.anthropic.request_decode import decode
 from dialects.anthropic.request_encode import encode, fetched_urls
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     AudioOutput,
     ChatRequest,
@@ -27,8 +27,8 @@ from dialects.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal
+from dialects.chat.events import Seal
+from dialects.errors.errors import RequestFault
 from dialects.openai.request_decode import decode as decode_openai
 from tests.dialects.anthropic.golden import ANSWERS, request_of
 from tests.dialects.exchanges import load_exchange

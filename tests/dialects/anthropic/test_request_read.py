@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.anthropic.request_read import ChatFacts, edit, read, read_counting
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
 
 
 def body(**members: object) -> bytes:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.anthropic.stream_decode import Decoder
-from dialects.events import (
+from dialects.chat.events import (
     Broken,
     Citation,
     End,
@@ -26,7 +26,7 @@ from dialects.events import (
     UpstreamError,
     Usage,
 )
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.anthropic.golden import (
     EXPECTED,
     GOLDEN,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dialects.anthropic.stream_decode import Decoder
 from dialects.anthropic.stream_encode import Encoder
-from dialects.chat import (
+from dialects.chat.chat import (
     Base64,
     ChatAnswer,
     Choice,
@@ -18,8 +18,7 @@ from dialects.chat import (
     ToolCall,
     Url,
 )
-from dialects.errors import message_of
-from dialects.events import (
+from dialects.chat.events import (
     AudioDelta,
     Citation,
     End,
@@ -39,9 +38,10 @@ from dialects.events import (
     ToolCallStart,
     Usage,
 )
-from dialects.fold import fold, unfold
+from dialects.chat.fold import fold, unfold
+from dialects.errors.errors import message_of
 from dialects.openai.stream_decode import Decoder as OpenaiDecoder
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.anthropic.golden import GOLDEN, STREAMS
 from tests.dialects.anthropic.wire_events import check_grammar, read_frames
 from tests.dialects.neutral import REQUEST_ID, counts, names, request, words

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.anthropic.usage import encode, merge, quantities
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 
 
 def meters(**usage: object) -> dict[str, int]:

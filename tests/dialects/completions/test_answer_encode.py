@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import ChatAnswer, Choice, Reasoning, Refusal, Text, ToolCall
+from dialects.chat.chat import ChatAnswer, Choice, Reasoning, Refusal, Text, ToolCall
+from dialects.chat.events import Finish, FinishReason, TextDelta
 from dialects.completions.answer_decode import read
 from dialects.completions.answer_encode import encode
 from dialects.completions.request_decode import decode
-from dialects.events import Finish, FinishReason, TextDelta
 from dialects.openai.usage import quantities
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.exchanges import EXPECTED, exchange, wire
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID, answer
 

@@ -5,10 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.completions.request_decode import CompletionPlan, decode
-from dialects.completions.stream_decode import DONE_FRAME, Decoder
-from dialects.completions.stream_encode import Encoder
-from dialects.events import (
+from dialects.chat.events import (
     Broken,
     End,
     Event,
@@ -21,7 +18,10 @@ from dialects.events import (
     UpstreamError,
     Usage,
 )
-from dialects.usage import Counts
+from dialects.completions.request_decode import CompletionPlan, decode
+from dialects.completions.stream_decode import DONE_FRAME, Decoder
+from dialects.completions.stream_encode import Encoder
+from dialects.usage.usage import Counts
 from tests.dialects.exchanges import events_of, raw_of, wire
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dialects.chat import Audio, Base64, ChatAnswer, Image, Reasoning, Text, ToolCall
-from dialects.events import Step
+from dialects.chat.chat import Audio, Base64, ChatAnswer, Image, Reasoning, Text, ToolCall
+from dialects.chat.events import Step
 from dialects.gemini.stream_decode import Decoder
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.exchanges import load_exchange
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gemini"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatAnswer,
@@ -18,11 +18,11 @@ from dialects.chat import (
     Text,
     Url,
 )
-from dialects.events import Broken, Seal, TextDelta, TokenLogprob, UpstreamError
-from dialects.fold import AnswerFault
+from dialects.chat.events import Broken, Seal, TextDelta, TokenLogprob, UpstreamError
+from dialects.chat.fold import AnswerFault
 from dialects.gemini.answer_decode import decode, read
 from dialects.gemini.answer_encode import encode
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects import neutral
 from tests.dialects.gemini.golden import ANSWERS, EXPECTED, check_answer, load
 

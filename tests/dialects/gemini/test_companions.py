@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import Message, Text, Upstream
-from dialects.errors import RequestFault
+from dialects.chat.chat import Message, Text, Upstream
+from dialects.errors.errors import RequestFault
 from dialects.gemini import count_tokens, embed, models_list
 from dialects.gemini.models_list import ListedModel
 from tests.dialects import neutral

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from dialects.body import NO_QUIRKS, read_body
-from dialects.chat import Flag
-from dialects.events import Seal
+from dialects.chat.chat import Flag
+from dialects.chat.events import Seal
 from dialects.gemini.foreign_thoughts import WANTS_SEALS, fit
 from dialects.gemini.request_read import read
 from dialects.gemini.seals import UNSEALED, write_signature
+from dialects.json.body import NO_QUIRKS, read_body
 from tests.dialects.neutral import json_objects
 
 LEVELS: frozenset[Flag] = frozenset({WANTS_SEALS})

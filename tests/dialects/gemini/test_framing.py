@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.gemini.framing import CLOSED, ElementSplitter, Framing
-from dialects.sse import Frame, FrameSplitter
+from dialects.streams.sse import Frame, FrameSplitter
 from tests.dialects.exchanges import by_bytes
 from tests.dialects.neutral import json_objects
 

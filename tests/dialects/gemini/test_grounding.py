@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.events import Source
+from dialects.chat.events import Source
 from dialects.gemini.grounding import (
     count_searches,
     read_queries,
     read_sources,
     write_grounding,
 )
-from dialects.raw_json import ABSENT
+from dialects.json.raw_json import ABSENT
 
 SAID = "é 上海 is big."
 

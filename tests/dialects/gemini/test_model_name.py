@@ -1,6 +1,6 @@
 import pytest
 
-from dialects.chat import ReasoningSettings, Upstream
+from dialects.chat.chat import ReasoningSettings, Upstream
 from dialects.gemini.model_name import (
     Suffix,
     read_target,

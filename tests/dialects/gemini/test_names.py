@@ -1,9 +1,9 @@
 import pytest
 
-from dialects.body import read_body
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
 from dialects.gemini.names import camel, repeated, spelling
-from dialects.members import Members
+from dialects.json.body import read_body
+from dialects.json.members import Members
 
 
 def test_names_of_one_object() -> None:

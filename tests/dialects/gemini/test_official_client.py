@@ -12,7 +12,7 @@ with warnings.catch_warnings():
     from google import genai
     from google.genai import errors, types
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatAnswer,
@@ -25,15 +25,15 @@ from dialects.chat import (
     ToolCall,
     ToolResult,
 )
-from dialects.errors import KINDS, ErrorKind
-from dialects.events import Seal, Source, TokenLogprob, Usage
-from dialects.fold import unfold
+from dialects.chat.events import Seal, Source, TokenLogprob, Usage
+from dialects.chat.fold import unfold
+from dialects.errors.errors import KINDS, ErrorKind
 from dialects.gemini import count_tokens, embed, models_list
 from dialects.gemini.answer_encode import encode
 from dialects.gemini.errors import render, status_of
 from dialects.gemini.request_decode import decode
 from dialects.gemini.stream_encode import Encoder
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects import neutral
 from tests.pairwise import slow_unless
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     Audio,
     AudioOutput,
@@ -29,8 +29,8 @@ from dialects.chat import (
     Video,
     WebSearch,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal
+from dialects.chat.events import Seal
+from dialects.errors.errors import RequestFault
 from dialects.gemini.request_decode import decode
 from dialects.gemini.seals import UNSEALED, write_signature
 from tests.dialects.gemini.test_request_read import JSON

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     Audio,
     AudioOutput,
@@ -33,12 +33,12 @@ from dialects.chat import (
     Video,
     WebSearch,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal
+from dialects.chat.events import Seal
+from dialects.chat.turns import derive_id
+from dialects.errors.errors import RequestFault
 from dialects.gemini.request_decode import decode
 from dialects.gemini.request_encode import encode, fetched_urls
 from dialects.openai import request_decode as openai
-from dialects.turns import derive_id
 from tests.dialects import neutral
 from tests.dialects.neutral import request
 

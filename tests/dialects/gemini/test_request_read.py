@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
 from dialects.gemini.request_read import ChatFacts, edit
 from dialects.gemini.request_read import read as read_request
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     Audio,
     AudioOutput,
@@ -28,7 +28,7 @@ from dialects.chat import (
     Video,
     WebSearch,
 )
-from dialects.events import Seal
+from dialects.chat.events import Seal
 from dialects.gemini.request_decode import decode
 from dialects.gemini.request_encode import encode
 from tests.dialects import neutral

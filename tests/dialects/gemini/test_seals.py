@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.events import Seal
+from dialects.chat.events import Seal
 from dialects.gemini.seals import read_signature, write_signature
 from tests.dialects.neutral import words
 

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import ChatAnswer, Reasoning, Text
-from dialects.errors import KINDS
-from dialects.events import (
+from dialects.chat.chat import ChatAnswer, Reasoning, Text
+from dialects.chat.events import (
     AudioDelta,
     Broken,
     Citation,
@@ -31,11 +30,12 @@ from dialects.events import (
     UpstreamError,
     Usage,
 )
-from dialects.fold import fold
+from dialects.chat.fold import fold
+from dialects.chat.turns import derive_id
+from dialects.errors.errors import KINDS
 from dialects.gemini.stream_decode import Decoder
 from dialects.gemini.usage import quantities
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.exchanges import by_bytes, check_cuts, events_of, raw_of
 from tests.dialects.gemini.golden import (
     ARRAY,

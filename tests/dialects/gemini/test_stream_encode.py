@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatAnswer,
@@ -19,7 +19,7 @@ from dialects.chat import (
     ToolCall,
     Url,
 )
-from dialects.events import (
+from dialects.chat.events import (
     AudioDelta,
     Broken,
     Citation,
@@ -44,11 +44,11 @@ from dialects.events import (
     ToolCallStart,
     Usage,
 )
-from dialects.fold import fold, unfold
+from dialects.chat.fold import fold, unfold
 from dialects.gemini import answer_decode as gemini_answer_decode
 from dialects.gemini import answer_encode as gemini_answer_encode
 from dialects.gemini.stream_encode import Encoder
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects import neutral
 from tests.dialects.exchanges import events_of
 from tests.dialects.gemini.golden import EXPECTED, STREAMS, check_answer, load, run

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import Dialect, ReasoningSettings, Upstream
-from dialects.errors import RequestFault
+from dialects.chat.chat import Dialect, ReasoningSettings, Upstream
+from dialects.errors.errors import RequestFault
 from dialects.gemini.thinking import read_thinking, write_thinking
-from dialects.members import Members
+from dialects.json.members import Members
 from tests.dialects import neutral
 
 PLAIN = Upstream("m")

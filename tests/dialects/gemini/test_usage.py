@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.gemini.usage import encode, quantities, with_searches
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects import neutral
 
 

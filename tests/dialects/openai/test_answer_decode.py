@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.events import TextDelta
+from dialects.chat.events import TextDelta
 from dialects.openai.answer_decode import read
 from dialects.openai.usage import quantities
 from tests.dialects.exchanges import load_exchange, summary_of

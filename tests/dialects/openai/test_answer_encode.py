@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from dialects.chat import (
+from dialects.chat.chat import (
     ChatAnswer,
     FileId,
     Image,
@@ -15,8 +15,8 @@ from dialects.chat import (
     ToolCall,
     Url,
 )
-from dialects.events import FinishReason, Seal
-from dialects.fold import AnswerFault
+from dialects.chat.events import FinishReason, Seal
+from dialects.chat.fold import AnswerFault
 from dialects.openai.answer_decode import decode
 from dialects.openai.answer_encode import encode
 from tests.dialects.exchanges import load_exchange

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.errors import KINDS
+from dialects.errors.errors import KINDS
 from dialects.openai.errors import frame, read, read_object, render
 from tests.dialects.exchanges import check_error, load_exchange
 from tests.dialects.openai.golden import EXPECTED, body_of

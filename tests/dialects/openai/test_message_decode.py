@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     File,
@@ -18,9 +18,9 @@ from dialects.chat import (
     Url,
     Video,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal, Source
-from dialects.members import Members
+from dialects.chat.events import Seal, Source
+from dialects.errors.errors import RequestFault
+from dialects.json.members import Members
 from dialects.openai.message_decode import read_messages
 
 

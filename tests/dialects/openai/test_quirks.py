@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.body import read_body
-from dialects.chat import Effort, Flag
-from dialects.errors import RequestFault
+from dialects.chat.chat import Effort, Flag
+from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
 from dialects.openai.quirks import calls_without_reasoning, fit, needs_fit
 from dialects.openai.request_read import edit, read
 

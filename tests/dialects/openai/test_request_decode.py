@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     AudioOutput,
     ChatRequest,
@@ -14,8 +14,8 @@ from dialects.chat import (
     ToolChoice,
     WebSearch,
 )
-from dialects.custom_tools import declare
-from dialects.errors import RequestFault
+from dialects.chat.custom_tools import declare
+from dialects.errors.errors import RequestFault
 from dialects.openai.request_decode import decode
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID
 from tests.dialects.openai.golden import GOLDEN

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     AudioOutput,
     Base64,
@@ -26,7 +26,7 @@ from dialects.chat import (
     Url,
     WebSearch,
 )
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
 from dialects.openai.request_decode import decode
 from dialects.openai.request_encode import encode, fetched_urls
 from tests.dialects.neutral import openai_requests, request

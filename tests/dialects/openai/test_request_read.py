@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.errors import RequestFault
+from dialects.errors.errors import RequestFault
 from dialects.openai.request_decode import decode
 from dialects.openai.request_read import edit, read
 

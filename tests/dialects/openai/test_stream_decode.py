@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.errors import KINDS
-from dialects.events import (
+from dialects.chat.events import (
     Broken,
     End,
     Event,
@@ -22,10 +21,11 @@ from dialects.events import (
     UpstreamError,
     Usage,
 )
-from dialects.model_alias import FrameNaming
+from dialects.errors.errors import KINDS
 from dialects.openai.stream_decode import DONE_FRAME, Decoder
 from dialects.openai.usage import quantities
-from dialects.sse import Frame
+from dialects.streams.model_alias import FrameNaming
+from dialects.streams.sse import Frame
 from tests.dialects.exchanges import by_bytes, check_cuts, events_of, raw_of, summary_of
 from tests.dialects.openai.golden import (
     EXPECTED,

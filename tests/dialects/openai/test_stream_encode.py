@@ -5,8 +5,8 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from dialects.chat import ChatAnswer, ChatRequest, Part, Reasoning
-from dialects.events import (
+from dialects.chat.chat import ChatAnswer, ChatRequest, Part, Reasoning
+from dialects.chat.events import (
     AudioDelta,
     Broken,
     Citation,
@@ -30,10 +30,10 @@ from dialects.events import (
     UpstreamError,
     Usage,
 )
-from dialects.fold import AnswerFault, fold, unfold
+from dialects.chat.fold import AnswerFault, fold, unfold
 from dialects.openai.stream_decode import Decoder
 from dialects.openai.stream_encode import Encoder
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.exchanges import summary_of
 from tests.dialects.neutral import RECEIVED_AT, merge_reasoning, openai_answers, request
 from tests.dialects.openai.golden import EXPECTED, GOLDEN, STREAMS, check_summary

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import Audio, Base64, Image
-from dialects.events import (
+from dialects.chat.chat import Audio, Base64, Image
+from dialects.chat.events import (
     AudioDelta,
     Citation,
     Event,
@@ -26,13 +26,13 @@ from dialects.events import (
     TopLogprob,
     Usage,
 )
-from dialects.fold import fold
-from dialects.lone_surrogates import Pairs
+from dialects.chat.fold import fold
+from dialects.chat.turns import derive_id
+from dialects.json.lone_surrogates import Pairs
 from dialects.openai.answer_decode import decode, read
 from dialects.openai.answer_events import Translation
 from dialects.openai.stream_decode import Decoder
-from dialects.turns import derive_id
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.exchanges import by_bytes, load_exchange, summary_of
 from tests.dialects.openai.golden import (
     ANSWERS,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.openai.usage import encode, quantities
-from dialects.usage import Counts, storable
+from dialects.usage.usage import Counts, storable
 from tests.dialects.neutral import counts
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     ChatAnswer,
@@ -16,7 +16,7 @@ from dialects.chat import (
     Text,
     ToolCall,
 )
-from dialects.events import (
+from dialects.chat.events import (
     Broken,
     Finish,
     OpaqueDelta,
@@ -26,10 +26,10 @@ from dialects.events import (
     UpstreamError,
     Usage,
 )
-from dialects.fold import AnswerFault
+from dialects.chat.fold import AnswerFault
 from dialects.responses.answer_decode import decode, read
 from dialects.responses.answer_encode import encode
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects import neutral
 from tests.dialects.exchanges import load_exchange
 from tests.dialects.neutral import answer, names, request, words

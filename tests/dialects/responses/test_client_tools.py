@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import FunctionTool, OwnPart, OwnTool, Text, ToolCall, ToolResult
-from dialects.errors import RequestFault
-from dialects.events import Finish, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
+from dialects.chat.chat import FunctionTool, OwnPart, OwnTool, Text, ToolCall, ToolResult
+from dialects.chat.events import Finish, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
+from dialects.errors.errors import RequestFault
 from dialects.responses.client_tools import flat_name
 from dialects.responses.request_decode import decode
 from dialects.responses.stream_encode import Encoder

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from dialects.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS, ErrorKind
 from dialects.responses.errors import failed_code, frame, read, read_object, render
 from tests.dialects.exchanges import check_error, load_exchange
 from tests.dialects.responses.golden import EXPECTED, body_of

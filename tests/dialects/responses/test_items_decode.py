@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     File,
@@ -20,8 +20,8 @@ from dialects.chat import (
     ToolResult,
     Url,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal, Source
+from dialects.chat.events import Seal, Source
+from dialects.errors.errors import RequestFault
 from dialects.responses.items_decode import read_mark, write_mark
 from dialects.responses.request_decode import decode
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID

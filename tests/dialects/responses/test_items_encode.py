@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import (
+from dialects.chat.chat import (
     Audio,
     Base64,
     Dialect,
@@ -21,8 +21,8 @@ from dialects.chat import (
     Url,
     Video,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal, Source
+from dialects.chat.events import Seal, Source
+from dialects.errors.errors import RequestFault
 from dialects.responses.items_encode import write_conversation
 from tests.dialects.neutral import request
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import Flag
+from dialects.chat.chat import Flag
 from dialects.responses.quirks import fit, needs_fit
 from dialects.responses.request_read import edit, read
 

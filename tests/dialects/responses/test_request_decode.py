@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects import media
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     ChatRequest,
     FunctionTool,
@@ -17,8 +16,9 @@ from dialects.chat import (
     ToolChoice,
     WebSearch,
 )
-from dialects.custom_tools import declare
-from dialects.errors import RequestFault
+from dialects.chat.custom_tools import declare
+from dialects.errors.errors import RequestFault
+from dialects.media import media
 from dialects.responses.request_decode import decode
 from tests.dialects.exchanges import load_exchange
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AnyJson,
     AudioOutput,
     Base64,
@@ -29,8 +29,8 @@ from dialects.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.errors import RequestFault
-from dialects.events import Seal, Source
+from dialects.chat.events import Seal, Source
+from dialects.errors.errors import RequestFault
 from dialects.openai.request_decode import decode as decode_openai
 from dialects.responses.request_decode import decode
 from dialects.responses.request_encode import encode, fetched_urls

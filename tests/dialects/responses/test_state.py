@@ -5,9 +5,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.body import read_body
-from dialects.chat import Message, Reasoning, Text, ToolCall, ToolResult
-from dialects.events import Seal
+from dialects.chat.chat import Message, Reasoning, Text, ToolCall, ToolResult
+from dialects.chat.events import Seal
+from dialects.json.body import read_body
 from dialects.responses.answer_encode import encode
 from dialects.responses.request_decode import decode
 from dialects.responses.state import (

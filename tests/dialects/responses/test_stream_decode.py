@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.events import (
+from dialects.chat.events import (
     Broken,
     Citation,
     End,
@@ -33,7 +33,7 @@ from dialects.events import (
 )
 from dialects.responses.stream_decode import Decoder
 from dialects.responses.usage import quantities
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.exchanges import by_bytes, events_of, raw_of
 from tests.dialects.responses.golden import (
     EXPECTED,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat import ChatRequest, ToolCall
-from dialects.events import (
+from dialects.chat.chat import ChatRequest, ToolCall
+from dialects.chat.events import (
     AudioDelta,
     Broken,
     Citation,
@@ -31,11 +31,11 @@ from dialects.events import (
     TopLogprob,
     Usage,
 )
-from dialects.fold import fold
+from dialects.chat.fold import fold
 from dialects.responses.request_decode import decode
 from dialects.responses.stream_decode import Decoder
 from dialects.responses.stream_encode import Encoder
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID, names, request, words
 from tests.dialects.responses.golden import (
     EXPECTED,

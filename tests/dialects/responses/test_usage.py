@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.responses.usage import encode, quantities
-from dialects.usage import Counts
+from dialects.usage.usage import Counts
 from tests.dialects.exchanges import load_exchange
 from tests.dialects.neutral import counts
 from tests.dialects.responses.golden import ANSWERS, EXPECTED, check_usage

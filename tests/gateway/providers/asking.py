@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.chat import (
+from dialects.chat.chat import (
     ChatRequest,
     FunctionTool,
     JsonSchema,

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dialects.chat import ChatRequest
+from dialects.chat.chat import ChatRequest
 from dialects.codec import Target
 from dialects.codecs import CODECS
 from dialects.gemini.model_name import read_target

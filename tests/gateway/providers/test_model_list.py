@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import Dialect
+from dialects.chat.chat import Dialect
 from gateway.providers.model_list import NotAList, first_query, read_page
 
 

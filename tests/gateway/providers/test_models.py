@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import Flag
+from dialects.chat.chat import Flag
 from gateway.providers import PROVIDERS, provider_named
 from gateway.providers.models import (
     OWNER_FLAGS,

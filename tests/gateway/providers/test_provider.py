@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dialects.chat import Dialect
+from dialects.chat.chat import Dialect
 from dialects.operation import Operation, chat_operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Quirk, write_segment

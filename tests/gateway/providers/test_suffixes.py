@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import ReasoningSettings
+from dialects.chat.chat import ReasoningSettings
 from dialects.gemini.thinking import suffix_thinking
 from gateway.providers import provider_named
 from gateway.providers.models import capabilities_of

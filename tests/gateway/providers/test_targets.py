@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat import (
+from dialects.chat.chat import (
     AudioOutput,
     Base64,
     Dialect,

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from dialects import jimeng, kling, video_generations, videos
-from dialects.errors import RequestFault
-from dialects.fold import AnswerFault
-from dialects.task_upstream_errors import (
+from dialects.chat.fold import AnswerFault
+from dialects.errors.errors import RequestFault
+from dialects.errors.task_upstream_errors import (
     JimengErrors,
     KlingErrors,
     MiniMaxErrors,
     NumberedErrors,
 )
-from dialects.video_fit import as_address, aspect_ratio, resolution, size_of
-from dialects.videos import SECONDS_UNSAID, VideoRequest
+from dialects.media import jimeng, kling, video_generations, videos
+from dialects.media.video_fit import as_address, aspect_ratio, resolution, size_of
+from dialects.media.videos import SECONDS_UNSAID, VideoRequest
 from gateway.providers import PROVIDERS
 from gateway.providers.video_forms import VIDEO_FORMS
 from gateway.providers.video_forms.form import VideoForm

@@ -6,10 +6,12 @@ from typing import Final
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 
-from accounts import custom_roles, keys, projects, service_accounts
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys, service_accounts
 from accounts.models import AuditEvent, Invitation, Membership, Role
-from accounts.session_store import session_digest
+from accounts.organisations import projects
+from accounts.roles import custom_roles
+from accounts.sessions.store import session_digest
 from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast

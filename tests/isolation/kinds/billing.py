@@ -4,11 +4,15 @@ import datetime as dt
 from dataclasses import replace
 from typing import Final
 
-from accounts.actors import SYSTEM
-from billing import budgets, codes, credits, plans, prices, proposals, subscription_plans, topups
+from accounts.access.actors import SYSTEM
+from billing.credits import codes, credits
+from billing.limits import budgets
 from billing.models import Budget, BudgetRaise, Posting, PriceProposal
-from billing.rules.conditions import PriceKey
-from billing.rules.subscription import Terms
+from billing.prices import plans, prices, proposals
+from billing.prices.conditions import PriceKey
+from billing.subscriptions import plans as subscription_plans
+from billing.subscriptions.rules import Terms
+from billing.topups import topups
 from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast
@@ -23,7 +27,7 @@ from tests.isolation.world import (
     of_installation,
     personal,
 )
-from usage import budgeting
+from usage.limits import budget_simulation
 
 RATES: Final = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
 
@@ -31,7 +35,7 @@ RATES: Final = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
 def _new_budget(at: Place) -> int:
     """A budget of a key of its own."""
     key, _ = cast.make_key(at.team, f"bound {new_id()} {at.word}", user=at.user)
-    return budgeting.create_budget(
+    return budget_simulation.create_budget(
         SYSTEM, at.organisation, scope="key", subject=str(key.id), amount_nano=10 * NANO,
         period="month", timezone="UTC",
     ).id  # fmt: skip

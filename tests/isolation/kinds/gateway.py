@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from accounts.actors import SYSTEM
-from gateway import channels, previews
-from gateway.aliases import save_alias
-from gateway.announcements import publish_announcement
-from gateway.channel_fields import ChannelFields
-from gateway.model_entries import save_entry
-from gateway.model_rules import save_rule
+from accounts.access.actors import SYSTEM
+from gateway.channels import channels
+from gateway.channels.fields import ChannelFields
+from gateway.prices import previews
+from gateway.public_models.entries import save_entry
+from gateway.routing.aliases import save_alias
+from gateway.routing.model_rules import save_rule
+from gateway.status.announcements import publish_announcement
 from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast

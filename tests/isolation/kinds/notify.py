@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from accounts.actors import SYSTEM
+from accounts.access.actors import SYSTEM
 from lib.ids import id_text, new_id
-from notify import endpoints
+from notify.webhooks import endpoints
 from tests import cast
 from tests.isolation.world import IN_ORGANISATION, Kind, Place, World, no_pair, of_installation
 

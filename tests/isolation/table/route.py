@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from accounts.rules.roles import Action
+from accounts.roles.rules import Action
 from tests.isolation.who import Guard
 from tests.isolation.world import Kind
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from lib.clickhouse import ClickHouseError
-from usage.clickhouse_sink import rebuild
+from lib.network.clickhouse import ClickHouseError
+from usage.rollups.clickhouse_sink import rebuild
 
 
 class Command(BaseCommand):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from usage.rollups import rebuild
+from usage.rollups.rollups import rebuild
 
 
 class Command(BaseCommand):

@@ -1,0 +1,284 @@
+"""What an actor may do and reach: every object passes through here.
+
+An object is had only from an `access_*` function, which starts from the actor's organisation. What
+belongs to others looks exactly like what does not exist (404). The role x action table itself is
+pure: `rules/roles.py`.
+"""
+
+import uuid
+from typing import TypeVar, get_args
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, Q, QuerySet
+from django.http import Http404
+from django.utils.translation import gettext, gettext_lazy
+
+from accounts.access.actors import Actor
+from accounts.models import Key, KeyKind, Organisation, Project, ServiceAccount, Team, User
+from accounts.roles import rules as roles
+from lib import clock
+from lib.ids import parse_id, parse_number
+
+Row = TypeVar("Row", bound=Model)
+
+
+MODEL_KEY_ACTIONS: frozenset[roles.Action] = frozenset(
+    {"keys.read", "usage.read", "requests.read", "models.read", "budgets.read", "prompts.read"}
+)
+"""What a key that calls models may read of itself."""
+
+_WHILE_SUSPENDED: frozenset[roles.Action] = frozenset(
+    {
+        *(action for action in get_args(roles.Action) if action.endswith(".read")),
+        "topups.write",
+    }
+)
+
+ROLE_NAMES = {
+    "owner": gettext_lazy("owner"),
+    "admin": gettext_lazy("admin"),
+    "billing": gettext_lazy("billing"),
+    "developer": gettext_lazy("developer"),
+    "viewer": gettext_lazy("viewer"),
+    "custom": gettext_lazy("custom"),
+    "operator": gettext_lazy("operator"),
+}
+
+
+class AccessDenied(PermissionDenied):
+    """The actor's role does not reach so far; the text names the role that does."""
+
+
+def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
+    """How far the actor may do `action`: all of the organisation, the teams that it is limited to,
+    its own only, or not at all."""
+    if actor.model_key:
+        return "own" if action in MODEL_KEY_ACTIONS else None
+    # An operator sees what is needed to run the installation, never prompts.
+    if actor.viewing and action.startswith(("playground.", "prompts.")):
+        return None
+    as_member = actor.authority.scope_of(action)
+    if actor.organisation is not None and not _is_open(actor.organisation, action):
+        as_member = None
+    as_operator = roles.scope_of("operator", action) if actor.operator else None
+    return roles.widest_scope([as_member, as_operator])
+
+
+def _is_open(organisation: Organisation, action: roles.Action) -> bool:
+    """Whether members may do it now: a suspended organisation is read, and pays what it owes."""
+    return organisation.suspended_at is None or action in _WHILE_SUSPENDED
+
+
+def require(actor: Actor, action: roles.Action) -> None:
+    """Raise AccessDenied, naming the role that is needed, unless the actor may do `action`."""
+    if scope_of(actor, action) is not None:
+        return
+    if actor.model_key:
+        raise AccessDenied(
+            gettext("A model key can only read its own usage. Use a management key instead.")
+        )
+    if actor.organisation is not None and not _is_open(actor.organisation, action):
+        raise AccessDenied(suspension_text(actor.organisation))
+    # An owner grants every role but the installation's.
+    granted = [role for role in roles.roles_with(action) if role != "operator"]
+    raise AccessDenied(
+        gettext("You need the %(role)s role for this. An owner of the organisation can grant it.")
+        % {"role": ROLE_NAMES[granted[-1]]}
+        if granted
+        else gettext("Only an operator can do this.")
+    )
+
+
+def suspension_text(organisation: Organisation) -> str:
+    """What members of a suspended organisation are told."""
+    text = gettext("%(organisation)s is suspended.") % {"organisation": organisation.name}
+    reason = organisation.suspended_reason
+    ask = gettext("Contact the operator of this installation.")
+    return " ".join(part for part in (text, reason, ask) if part)
+
+
+def one_of(rows: QuerySet[Row], id: str | uuid.UUID | int | None) -> Row:
+    """The row with that id, or with the id of that text. Http404 when none of these has it."""
+    wanted = parse_id(id) if isinstance(id, str) else id
+    row = rows.filter(pk=wanted).first() if wanted else None
+    if row is None:
+        raise Http404
+    return row
+
+
+def one_named(rows: QuerySet[Row], slug: str) -> Row:
+    """The row of that slug. Http404 when none of these has it; no slug has a zero byte."""
+    row = rows.filter(slug=slug).first() if "\0" not in slug else None
+    if row is None:
+        raise Http404
+    return row
+
+
+def visible_keys(actor: Actor) -> QuerySet[Key]:
+    """The keys that the actor may list, newest first; the playground's own is nobody's to see."""
+    require(actor, "keys.read")
+    keys = (
+        Key.objects.filter(organisation=actor.organisation)
+        .exclude(kind=KeyKind.PLAYGROUND)
+        .select_related("user", "team", "organisation", "service_account", "project")
+        .prefetch_related("former_secrets")
+        .order_by("-id")
+    )
+    if actor.model_key:
+        return keys.filter(id=actor.model_key.id)
+    scope = scope_of(actor, "keys.read")
+    if scope == "own":
+        return keys.filter(user=actor.user)
+    return keys.filter(team__in=actor.teams or ()) if scope == "teams" else keys
+
+
+def living_keys(actor: Actor) -> QuerySet[Key]:
+    """The keys that the actor may list and that open something now, newest first."""
+    keys = visible_keys(actor).filter(revoked_at=None, disabled=False)
+    return keys.exclude(expires_at__lte=clock.now())
+
+
+def payable_keys(actor: Actor, operation: str = "chat_completions") -> QuerySet[Key]:
+    """The keys that what the actor asks on a page may be charged to: living model keys that are its
+    own, or nobody's own as far as it may list them. One that is kept to networks is a server's."""
+    require(actor, "playground.use")
+    keys = living_keys(actor).filter(kind=KeyKind.RELAY, networks=[])
+    calls = Q(endpoints=[]) | Q(endpoints__contains=[operation])
+    return keys.filter(calls, Q(user=None) | Q(user=actor.user))
+
+
+def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
+    """One key that the actor may see. Http404 when it is another's or none."""
+    return one_of(visible_keys(actor), id)
+
+
+def any_key(actor: Actor, id: str) -> Key:
+    """One key of the installation, for operators. Http404 when there is none such."""
+    return one_of(any_keys(actor), id)
+
+
+def any_keys(actor: Actor) -> QuerySet[Key]:
+    """The keys of the installation, for operators, newest first."""
+    require(actor, "organisations.read")
+    return Key.objects.order_by("-id")
+
+
+def may_write_key(actor: Actor, key: Key) -> bool:
+    """Whether the actor may change or revoke a key that it sees: its own, or all of them."""
+    scope = scope_of(actor, "keys.write")
+    if scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ())):
+        return True
+    own = actor.user is not None and key.user_id == actor.user.id
+    return own and scope_of(actor, "keys.write_own") is not None
+
+
+def may_see_address(actor: Actor, key: Key) -> bool:
+    """Whether the actor may know from where a key that it sees was used: whoever may change it, or
+    reads the trail, which names addresses too."""
+    if may_write_key(actor, key):
+        return True
+    scope = scope_of(actor, "audit.read")
+    return scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ()))
+
+
+def writable_key(actor: Actor, id: str | uuid.UUID) -> Key:
+    """One key that the actor may change or revoke. Http404 when unseen, AccessDenied when not."""
+    key = access_key(actor, id)
+    if not may_write_key(actor, key):
+        require(actor, "keys.write")
+    return key
+
+
+def visible_teams(actor: Actor) -> QuerySet[Team]:
+    """The teams of the organisation that are the actor's, archived ones too, oldest first."""
+    teams = Team.objects.filter(organisation=actor.organisation).order_by("created_at", "id")
+    if actor.key and actor.key.kind != KeyKind.MANAGEMENT:
+        return teams.filter(id=actor.key.team_id)
+    return teams if actor.teams is None else teams.filter(id__in=actor.teams)
+
+
+def access_team(actor: Actor, slug: str | None = None) -> Team:
+    """A team of the actor's that is in use, by default its first. Http404 when there is none."""
+    teams = visible_teams(actor).filter(archived_at=None)
+    team = (teams.filter(slug=slug) if slug else teams).first()
+    if team is None:
+        raise Http404
+    return team
+
+
+def require_all_teams(actor: Actor) -> None:
+    """Raise AccessDenied for who is limited to teams: a new one would be none of theirs."""
+    if actor.teams is not None:
+        raise AccessDenied(gettext("Only members with access to every team can do this."))
+
+
+def access_any_team(actor: Actor, slug: str) -> Team:
+    """A team of the actor's, archived ones too. Http404 when there is none such."""
+    require(actor, "teams.read")
+    return one_named(visible_teams(actor), slug)
+
+
+def writable_team(actor: Actor, slug: str) -> Team:
+    """A team that the actor may change, archived ones too. Http404 when it is none of theirs."""
+    require(actor, "teams.write")
+    return access_any_team(actor, slug)
+
+
+def visible_projects(actor: Actor) -> QuerySet[Project]:
+    """The projects of the actor's teams, archived ones too, by name."""
+    require(actor, "teams.read")
+    projects = Project.objects.filter(team__in=visible_teams(actor))
+    return projects.select_related("team", "organisation").order_by("name", "id")
+
+
+def access_project(actor: Actor, slug: str) -> Project:
+    """One project of the actor's teams. Http404 when there is none such."""
+    return one_named(visible_projects(actor), slug)
+
+
+def writable_project(actor: Actor, slug: str) -> Project:
+    """One project that the actor may change. Http404 when there is none such."""
+    require(actor, "teams.write")
+    return access_project(actor, slug)
+
+
+def visible_service_accounts(actor: Actor) -> QuerySet[ServiceAccount]:
+    """The service accounts of the actor's teams, by name; a developer sees none."""
+    require(actor, "keys.read")
+    accounts = ServiceAccount.objects.filter(team__in=visible_teams(actor))
+    if scope_of(actor, "keys.read") == "own":
+        accounts = accounts.none()
+    return accounts.select_related("team", "custom_role", "organisation").order_by("name", "id")
+
+
+def access_service_account(actor: Actor, id: str) -> ServiceAccount:
+    """One service account of the actor's teams. Http404 when there is none such."""
+    return one_of(visible_service_accounts(actor), id)
+
+
+def writable_service_account(actor: Actor, id: str) -> ServiceAccount:
+    """One that the actor may change, and make keys for. Http404 when there is none such."""
+    require(actor, "keys.write")
+    return one_of(visible_service_accounts(actor), id)
+
+
+def all_organisations(actor: Actor) -> QuerySet[Organisation]:
+    """Every organisation of the installation, for operators, by name."""
+    require(actor, "organisations.read")
+    return Organisation.objects.order_by("name", "id")
+
+
+def access_organisation(actor: Actor, slug: str) -> Organisation:
+    """One organisation of the installation, for operators. Http404 when there is none such."""
+    return one_named(all_organisations(actor), slug)
+
+
+def all_people(actor: Actor) -> QuerySet[User]:
+    """Every person of the installation, for operators, by address."""
+    require(actor, "organisations.read")
+    return User.objects.order_by("email", "id")
+
+
+def access_person(actor: Actor, id: str) -> User:
+    """One person of the installation, for operators. Http404 when there is none such."""
+    return one_of(all_people(actor), parse_number(id))

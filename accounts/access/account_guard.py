@@ -1,0 +1,29 @@
+"""The guard of the pages of one's own account (W60): ready-made views in the product's shell."""
+
+from functools import wraps
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponseBase
+
+from accounts.access.guards import View, signed_in_view, visitor
+from accounts.sign_in.reauthentication import recent_sign_in_required
+from lib.database import tenancy
+
+
+def account_page(view: View) -> View:
+    """Guard a view of one's own account, which is called as ``view(request, **rest)``."""
+
+    @wraps(view)
+    def shown(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        # The shell around the page is that of the organisation seen last; what the page itself
+        # shows belongs to the person, who is in none.
+        visitor(request)
+        tenancy.enter(None)
+        return cast(HttpResponseBase, view(request, **kwargs))
+
+    return signed_in_view(shown)
+
+
+def dangerous_page(view: View) -> View:
+    """As `account_page`, for somebody who signed in recently."""
+    return account_page(recent_sign_in_required(view))

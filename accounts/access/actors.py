@@ -1,0 +1,246 @@
+"""Who acts: a person, a key or the installation itself, and where.
+
+An actor is made from a membership, a session or the text of a key.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import cast
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest
+
+from accounts.keys import key_format
+from accounts.keys.lookup import find_key_of, key_state
+from accounts.members.authority import Authority
+from accounts.models import HasRole, Key, KeyKind, Membership, Organisation, Role, User
+from accounts.roles import rules as roles
+from lib import clock
+
+LAST_ORGANISATION = "organisation"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: a person or a key (then also the person it belongs to), and where.
+
+    `role` is the role in `organisation`; None for a model key, which reads only its own scope, and
+    for an operator who is no member there. `permissions` are those of a custom role, `teams` the
+    teams that the role is limited to; None = it is not. `ends_at` is the end of the former secret
+    that a key came with. `viewing`: an operator who looks on in that role.
+    """
+
+    user: User | None
+    key: Key | None
+    organisation: Organisation | None
+    role: Role | None
+    operator: bool
+    ends_at: dt.datetime | None = None
+    permissions: tuple[roles.Permission, ...] = ()
+    teams: frozenset[uuid.UUID] | None = None
+    viewing: bool = False
+
+    @property
+    def authority(self) -> Authority:
+        """What the actor may do in the organisation as its member."""
+        return authority_of(self.role, self.permissions, self.teams)
+
+    @property
+    def installation(self) -> bool:
+        """Whether this is the installation itself, which nobody's authority bounds."""
+        return self.operator and self.user is None and self.key is None
+
+    @property
+    def model_key(self) -> Key | None:
+        """The key that confines this actor to its own rows, if one does."""
+        return self.key if self.key and self.key.kind != KeyKind.MANAGEMENT else None
+
+
+SYSTEM = Actor(user=None, key=None, organisation=None, role=None, operator=True)
+"""The installation itself: its command line, its configuration as code, signing up."""
+
+
+def authority_of(
+    role: str | None,
+    permissions: Iterable[roles.Permission] = (),
+    teams: Iterable[uuid.UUID] | None = None,
+) -> Authority:
+    """What somebody of that role may do; a custom one is all in its permissions."""
+    built_in = cast(roles.Role, str(role)) if role and role != Role.CUSTOM else None
+    return Authority(built_in, tuple(permissions), None if teams is None else frozenset(teams))
+
+
+def authority_of_member(member: HasRole, teams: Iterable[uuid.UUID] | None) -> Authority:
+    """What whoever has that row's role, in those teams, may do."""
+    permissions = member.custom_role.permissions if member.custom_role else ()
+    return authority_of(member.role, permissions, teams)
+
+
+def actor_of_member(
+    user: User,
+    organisation: Organisation | None,
+    membership: Membership | None,
+    key: Key | None = None,
+) -> Actor:
+    """The person, or a key of theirs, in an organisation; without a membership no member of it."""
+    if membership is None:
+        return Actor(user, key, organisation, None, user.operator)
+    permissions = membership.custom_role.permissions if membership.custom_role else ()
+    return Actor(
+        user,
+        key,
+        organisation,
+        Role(membership.role),
+        user.operator,
+        permissions=tuple(permissions),
+        teams=teams_of(membership),
+    )
+
+
+def teams_of(membership: Membership) -> frozenset[uuid.UUID] | None:
+    """The teams that a member is limited to; None for one who is in all of them."""
+    if membership.all_teams:
+        return None
+    return frozenset(team.pk for team in membership.teams.all())
+
+
+def memberships() -> QuerySet[Membership]:
+    """Memberships with what an actor is made of."""
+    return Membership.objects.select_related("organisation", "custom_role")
+
+
+def organisation_of(actor: Actor) -> Organisation:
+    """The organisation that the actor acts in. Http404 without one."""
+    if actor.organisation is None:
+        raise Http404
+    return actor.organisation
+
+
+def slug_of(actor: Actor) -> str:
+    """What that organisation is called in addresses."""
+    return organisation_of(actor).slug
+
+
+def person_of(actor: Actor) -> User:
+    """The person of whoever came in by `organisation_page`."""
+    return cast(User, actor.user)
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """The actor that an API operation was entered by."""
+    return cast(Actor, request.auth)  # type: ignore[attr-defined]
+
+
+def key_actor(text: str) -> Actor | None:
+    """The actor that a key's text stands for; None for every text that opens nothing.
+
+    A key lives as long as whom it belongs to: who is switched off, or has left the organisation or
+    the key's team, has no living key there, and a model key needs a role that has keys, as it does
+    where it calls models.
+    """
+    if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
+        return None
+    key, ends_at = find_key_of(text)
+    return None if key is None else actor_of_key(key, ends_at)
+
+
+def actor_of_key(key: Key, ends_at: dt.datetime | None = None) -> Actor | None:
+    """The actor that a key stands for now, `ends_at` the end of the secret that it came with; None
+    for one that opens nothing any more."""
+    if key_state(key, clock.now()) != "active" or not _place_stands(key):
+        return None
+    if key.user is None:
+        return _program(key, ends_at)
+    membership = _living_membership(key)
+    if membership is None:
+        return None
+    actor = replace(actor_of_member(key.user, key.organisation, membership, key), ends_at=ends_at)
+    if key.kind == KeyKind.MANAGEMENT:
+        return actor
+    has_keys = actor.authority.scope_of(roles.HAS_KEYS) is not None
+    model_key = Actor(key.user, key, key.organisation, role=None, operator=False)
+    return model_key if has_keys else None
+
+
+def _program(key: Key, ends_at: dt.datetime | None) -> Actor | None:
+    """The actor of a key that belongs to no person."""
+    account = key.service_account
+    if key.kind != KeyKind.MANAGEMENT:
+        return Actor(None, key, key.organisation, role=None, operator=False)
+    if account is None:
+        return None
+    permissions = account.custom_role.permissions if account.custom_role else ()
+    return Actor(
+        None,
+        key,
+        key.organisation,
+        Role(account.role),
+        operator=False,
+        ends_at=ends_at,
+        permissions=tuple(permissions),
+        teams=frozenset({account.team_id}),
+    )
+
+
+def _place_stands(key: Key) -> bool:
+    """Whether where the key belongs is still in use, as `accounts.keys.sql.holder_stands` has
+    it."""
+    organisation, account = key.organisation, key.service_account
+    ended = organisation.suspended_at or organisation.archived_at or key.team.archived_at
+    return not (ended or (account and account.disabled))
+
+
+def _living_membership(key: Key) -> Membership | None:
+    membership = (
+        memberships()
+        .filter(user=key.user_id, user__is_active=True, organisation=key.organisation_id)
+        .first()
+    )
+    teams = teams_of(membership) if membership else None
+    return membership if teams is None or key.team_id in teams else None
+
+
+def member_actor(request: HttpRequest, organisation: Organisation) -> Actor:
+    """The signed-in person as a member of that organisation. Http404 for who is none."""
+    user = cast(User, request.user)
+    membership = (
+        memberships()
+        .filter(user=user, organisation=organisation, organisation__archived_at=None)
+        .first()
+    )
+    if membership is None:
+        raise Http404
+    return actor_of_member(user, organisation, membership)
+
+
+def in_organisation(actor: Actor, slug: str) -> Actor:
+    """The operator in another organisation, with the role that they have there as its member, or
+    with an operator's rights alone. Http404 for anybody else and for an organisation that is not
+    there: the two look the same."""
+    organisation = Organisation.objects.filter(slug=slug, archived_at=None).first()
+    if not actor.operator or actor.user is None or actor.viewing or organisation is None:
+        raise Http404
+    membership = memberships().filter(user=actor.user, organisation=organisation).first()
+    there = actor_of_member(actor.user, organisation, membership, actor.key)
+    return replace(there, ends_at=actor.ends_at)
+
+
+def session_actor(request: HttpRequest, user: User) -> Actor | None:
+    """The person, in the organisation whose page was seen last."""
+    membership = last_membership(request, user)
+    if membership is None and not user.operator:
+        return None
+    return actor_of_member(user, membership.organisation if membership else None, membership)
+
+
+def last_membership(request: HttpRequest, user: User) -> Membership | None:
+    """The membership whose pages this session saw last, else the person's first."""
+    mine = list(
+        memberships().filter(user=user, organisation__archived_at=None).order_by("created_at", "id")
+    )
+    last = request.session.get(LAST_ORGANISATION)
+    return next(
+        (membership for membership in mine if membership.organisation.slug == last), None
+    ) or next(iter(mine), None)

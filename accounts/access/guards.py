@@ -1,0 +1,243 @@
+"""The guards of pages: who may enter, as whom.
+
+A view is marked with its access class by the decorator that guards it; tests name every class.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.db import close_old_connections
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
+from django.shortcuts import resolve_url
+from django.utils.cache import patch_vary_headers
+from django.utils.http import urlencode
+
+from accounts.access.access import one_named, require
+from accounts.access.actors import (
+    LAST_ORGANISATION,
+    Actor,
+    actor_of_member,
+    last_membership,
+    memberships,
+    session_actor,
+)
+from accounts.models import Organisation, User
+from accounts.roles import rules as roles
+from accounts.sessions.view_as import as_viewing, refuse_while_viewing
+from accounts.sign_in import entry_requirements
+from lib.database import tenancy
+from lib.htmx import go_to, is_htmx, page_address
+
+_GZIP = GZipMiddleware(lambda request: HttpResponse())
+
+View: TypeAlias = Callable[..., Any]
+Response = TypeVar("Response", bound=HttpResponseBase)
+
+
+def organisation_page(action: roles.Action) -> Callable[[View], View]:
+    """Guard a view under ``/o/<slug:o>/…`` and call it as ``view(request, actor, **rest)``.
+
+    Not signed in: to the sign-in page and back. Not a member: 404. Not allowed: 403. Works for sync
+    and async views; an async one holds no database connection while it streams.
+    """
+
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
+        slug = kwargs.pop("o")
+        membership = (
+            memberships()
+            .filter(user=user, organisation__slug=slug, organisation__archived_at=None)
+            .first()
+        )
+        # An operator may look in without being a member, as far as the table says.
+        if membership is None and not user.operator:
+            raise Http404
+        organisation = membership.organisation if membership else _open_organisation(slug)
+        if request.session.get(LAST_ORGANISATION) != slug:
+            request.session[LAST_ORGANISATION] = slug
+        actor = as_viewing(actor_of_member(user, organisation, membership), request.session)
+        entry_requirements.check(request, user, organisation, membership)
+        act_as(request, actor)
+        require(actor, action)
+        return actor
+
+    return _guard(f"organisation:{action}", enter)
+
+
+def _open_organisation(slug: str) -> Organisation:
+    return one_named(Organisation.objects.filter(archived_at=None), slug)
+
+
+def session_page(action: roles.Action) -> Callable[[View], View]:
+    """Guard an address without an organisation: the one whose page the session saw last."""
+
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
+        actor = session_actor(request, user)
+        if actor is None or actor.organisation is None:
+            raise Http404
+        entry_requirements.check(request, user, actor.organisation, last_membership(request, user))
+        tenancy.enter(actor.organisation.id)
+        require(actor, action)
+        return actor
+
+    return _guard(f"organisation:{action}", enter)
+
+
+def operator_page(action: roles.Action) -> Callable[[View], View]:
+    """Guard a view of the installation (``/admin/…``): for everybody else it does not exist."""
+
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
+        if not user.operator:
+            raise Http404
+        # The way back to the organisation seen last stays in the shell.
+        last = last_membership(request, user)
+        actor = actor_of_member(user, last.organisation if last else None, last)
+        request.actor = actor  # type: ignore[attr-defined]
+        require(actor, action)
+        return actor
+
+    return _guard(f"operator:{action}", enter)
+
+
+def signed_in_view(view: View) -> View:
+    """Guard a ready-made view of one's own account, which takes no actor."""
+
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
+        return actor_of_member(user, None, None)
+
+    @wraps(view)
+    def without_actor(request: HttpRequest, actor: Actor, **kwargs: Any) -> HttpResponseBase:
+        return cast(HttpResponseBase, view(request, **kwargs))
+
+    return _guard("signed-in", enter)(without_actor)
+
+
+def viewing_page(view: View) -> View:
+    """Guard what a person may do while they view an organisation: to end it."""
+
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
+        return actor_of_member(user, None, None)
+
+    return _guard("signed-in", enter, while_viewing=True)(view)
+
+
+def public(view: View) -> View:
+    """Mark a view that anybody may see; tests name every one of them."""
+    return _marked(view, "public")
+
+
+def open_page(view: View) -> View:
+    """Guard a page for everybody and call it as ``view(request, actor, **rest)``, the actor None
+    when nobody is signed in; who is has the shell of the organisation seen last around it.
+
+    A stranger's page is compressed: it holds no secret (docs/adr/0011).
+    """
+
+    @wraps(view)
+    def opened(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        actor = visitor(request)
+        response = _private(cast(HttpResponseBase, view(request, actor, **kwargs)))
+        return response if actor else compressed(request, response)
+
+    return _marked(opened, "public")
+
+
+def compressed(request: HttpRequest, response: Response) -> Response:
+    """A stranger's page, smaller if their browser takes it so."""
+    return cast(Response, _GZIP.process_response(request, cast(HttpResponse, response)))
+
+
+def visitor(request: HttpRequest) -> Actor | None:
+    """Who looks at a page that needs no signing in; the shell then shows their navigation."""
+    if not isinstance(request.user, User):
+        tenancy.enter(tenancy.NOBODY)
+        return None
+    actor = session_actor(request, request.user) or actor_of_member(request.user, None, None)
+    act_as(request, actor)
+    return actor
+
+
+def act_as(request: HttpRequest, actor: Actor) -> None:
+    """Answer the request as this actor: the database shows its organisation's rows alone, and no
+    organisation's where it acts in none."""
+    request.actor = actor  # type: ignore[attr-defined]
+    tenancy.enter(actor.organisation.id if actor.organisation else tenancy.NOBODY)
+
+
+def _marked(view: View, access_class: str) -> View:
+    view.access_class = access_class  # type: ignore[attr-defined]
+    return view
+
+
+def _guard(
+    access_class: str,
+    enter: Callable[[HttpRequest, User, dict[str, Any]], Actor],
+    *,
+    while_viewing: bool = False,
+) -> Callable[[View], View]:
+    def decorate(view: View) -> View:
+        guarded: View
+        if iscoroutinefunction(view):
+
+            @wraps(view)
+            async def guarded_async(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+                entered = await sync_to_async(signed_in_and_let_go)(request, kwargs)
+                if isinstance(entered, Actor):
+                    entered = cast(HttpResponseBase, await view(request, entered, **kwargs))
+                return _private(entered)
+
+            guarded = guarded_async
+        else:
+
+            @wraps(view)
+            def guarded_sync(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+                entered = signed_in(request, kwargs)
+                if isinstance(entered, Actor):
+                    entered = cast(HttpResponseBase, view(request, entered, **kwargs))
+                return _private(entered)
+
+            guarded = guarded_sync
+        return _marked(guarded, access_class)
+
+    def signed_in(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+        if not isinstance(request.user, User):
+            return sign_in_first(request)
+        if not while_viewing:
+            refuse_while_viewing(request)
+        try:
+            return enter(request, request.user, kwargs)
+        except entry_requirements.EntryRefused as refused:
+            return go_to(request, refused.url)
+
+    def signed_in_and_let_go(
+        request: HttpRequest, kwargs: dict[str, Any]
+    ) -> Actor | HttpResponseBase:
+        try:
+            return signed_in(request, kwargs)
+        finally:
+            # The connection of this thread goes back to the pool before the view streams.
+            close_old_connections()
+
+    return decorate
+
+
+def _private(response: HttpResponseBase) -> HttpResponseBase:
+    response["Cache-Control"] = "private, no-store"
+    patch_vary_headers(response, ("HX-Request", "Cookie"))
+    return response
+
+
+def sign_in_first(request: HttpRequest) -> HttpResponseBase:
+    """To the sign-in page and back."""
+    login = resolve_url(settings.LOGIN_URL)
+    if is_htmx(request):
+        # A fragment's own address is no page to come back to.
+        back = page_address(request) or "/"
+        response = HttpResponse(status=401)
+        response["HX-Redirect"] = f"{login}?{urlencode({'next': back})}"
+        return response
+    return redirect_to_login(request.get_full_path(), login)

@@ -1,0 +1,120 @@
+"""Whether whoever reads a stream of a page may still read it (P11).
+
+A page is guarded when it is asked for. While its stream runs the session may end, the person be
+switched off or removed, the role lowered, the organisation archived, a second factor or single
+sign-on be required: all of it is read again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from importlib import import_module
+from typing import Final, TypeVar
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.db import Error
+from django.http import HttpRequest
+
+from accounts.access.access import scope_of
+from accounts.access.actors import Actor, actor_of_member, memberships, organisation_of
+from accounts.models import Organisation, User
+from accounts.roles.rules import Action
+from accounts.sessions.sessions import is_alive
+from accounts.sessions.view_as import as_viewing
+from accounts.sign_in import entry_requirements
+from accounts.sign_in.entry_requirements import EntryRefused
+from lib.database.async_database import in_database
+from lib.database.tenancy import within
+
+CHECK_S: Final = 2.0
+"""How often each stream asks, in seconds: it ends within 5 s, whatever is heard of the database."""
+
+MayRead = Callable[[], Awaitable[bool]]
+Item = TypeVar("Item")
+
+
+class AccessEnded(Exception):
+    """Whoever reads a stream may do so no longer."""
+
+
+def reader_of(request: HttpRequest, actor: Actor, action: Action) -> MayRead:
+    """What a stream asks: whether the session of its request still may do what the view guards."""
+    session_key = request.session.session_key or ""
+
+    async def may_read() -> bool:
+        return await in_database(_still_may, session_key, actor, action)
+
+    return may_read
+
+
+async def read_while(stream: AsyncGenerator[Item], may_read: MayRead) -> AsyncIterator[Item]:
+    """The items of a stream, which is closed at the end. Raises AccessEnded as soon as its reader
+    may read no longer."""
+    ended = asyncio.create_task(_until_not(may_read))
+    try:
+        async with contextlib.aclosing(stream):
+            while (item := await _next(stream, ended)) is not None:
+                yield item
+    finally:
+        ended.cancel()
+
+
+async def _next(stream: AsyncGenerator[Item], ended: asyncio.Task[None]) -> Item | None:
+    """None at the end of the stream."""
+    item = asyncio.ensure_future(anext(stream, None))
+    try:
+        await asyncio.wait({item, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            return await item
+    finally:
+        # Nobody may close a stream that is being read.
+        item.cancel()
+        await asyncio.wait({item})
+    ended.result()
+    raise AccessEnded
+
+
+async def _until_not(may_read: MayRead) -> None:
+    while True:
+        # What the database cannot tell now is asked again: as streams of keys, this one goes on.
+        with contextlib.suppress(Error):
+            if not await may_read():
+                return
+        await asyncio.sleep(CHECK_S)
+
+
+def _still_may(session_key: str, actor: Actor, action: Action) -> bool:
+    """Whether the session is still that person's, who may still do `action` there."""
+    present = present_actor(session_key, actor)
+    return present is not None and scope_of(present, action) is not None
+
+
+def present_actor(session_key: str, actor: Actor) -> Actor | None:
+    """The actor of a page as the session's next page there would have it; None where it would have
+    none."""
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user(request)
+    if not isinstance(user, User) or user != actor.user:
+        return None
+    here = {"organisation": actor.organisation, "organisation__archived_at": None}
+    membership = memberships().filter(user=user, **here).first()
+    if membership is not None:
+        organisation: Organisation | None = membership.organisation
+    elif user.operator:
+        id = organisation_of(actor).id
+        organisation = Organisation.objects.filter(id=id, archived_at=None).first()
+    else:
+        organisation = None
+    if organisation is None:
+        return None
+    try:
+        # How people sign in belongs to no organisation.
+        with within(None):
+            if not is_alive(session_key):
+                return None
+            entry_requirements.check(request, user, organisation, membership)
+    except EntryRefused:
+        return None
+    return as_viewing(actor_of_member(user, organisation, membership), request.session)

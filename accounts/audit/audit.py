@@ -1,0 +1,63 @@
+"""The trail: who changed what, committed together with the change or not at all."""
+
+import uuid
+from typing import Any, Final
+
+from django.db.models import Model
+
+from accounts.access.actors import Actor
+from accounts.audit.masking import mask
+from accounts.audit.origin import CLIENT_MAX, ORIGIN
+from accounts.models import AuditEvent, Organisation
+from lib.database.tenancy import current_tenant, within
+from lib.ids import id_text
+
+REASON_MAX: Final = 500
+
+
+def record(
+    actor: Actor,
+    organisation: Organisation | None,
+    action: str,
+    obj: Model,
+    **detail: object,
+) -> None:
+    """Append one event in the caller's transaction.
+
+    `action` is a noun and a past verb (`key.revoked`); `detail` is JSON, of a change with what it
+    was (`before`) and is (`after`), each by name; a `reason` of it is kept apart. It holds no
+    secret; a text that looks like one is masked nevertheless.
+    """
+    origin = ORIGIN.get()()
+    reason = mask(str(detail.pop("reason", "")))[:REASON_MAX]
+    # An event of the installation is written as such, also from within an organisation.
+    with within(current_tenant() if organisation else None):
+        AuditEvent.objects.create(
+            actor_user=actor.user,
+            actor_key=actor.key.id if actor.key else None,
+            address=origin.address,
+            client=mask(origin.client)[:CLIENT_MAX],
+            # A key acts by itself, whatever cookie comes along with it.
+            session="" if actor.key else origin.session,
+            request_id=origin.request_id,
+            reason=reason,
+            organisation=organisation,
+            action=action,
+            object_type=obj._meta.model_name or "",
+            object_id=_id_of(obj),
+            detail=_masked(detail),
+        )
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {name: _masked(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(inner) for inner in value]
+    return value
+
+
+def _id_of(obj: Model) -> str:
+    return id_text(obj.pk) if isinstance(obj.pk, uuid.UUID) else str(obj.pk)

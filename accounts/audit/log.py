@@ -1,0 +1,229 @@
+"""The trail as it is read: which events somebody may see, and what each says in words."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.utils.translation import pgettext
+
+from accounts.access import access
+from accounts.access.actors import Actor, organisation_of
+from accounts.audit.words import object_word
+from accounts.models import AuditCheck, AuditEvent, Key, User
+from lib import clock
+from lib.ids import id_text, parse_id
+
+_PEOPLE_MAX: Final = 200
+_BATCH: Final = 1000
+_NOTHING: Final = "–"
+# What an event calls its object by, the first that it has.
+_NAMES: Final = ("name", "email", "url", "model", "request")
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which events are wanted. `actor` is a part of an email address or of a key's name, or the id
+    of a key; `action` how it begins; `object` an id, or what its kind begins with."""
+
+    actor: str = ""
+    action: str = ""
+    object: str = ""
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    organisation: str = ""
+
+
+class Change(NamedTuple):
+    """What an event tells of one name; only `after` where nothing was before."""
+
+    name: str
+    before: str
+    after: str
+
+
+class ShownEvent(NamedTuple):
+    """An event, and who acted by which key."""
+
+    event: AuditEvent
+    user: User | None
+    key: Key | None
+
+    @property
+    def who(self) -> str:
+        """The person, or the key that is nobody's; the installation itself without either."""
+        if self.user is not None:
+            return self.user.email
+        return self.key.name if self.key else pgettext("actor", "System")
+
+    @property
+    def object(self) -> str:
+        detail = self.event.detail
+        name = next((str(detail[name]) for name in _NAMES if detail.get(name)), "")
+        return " ".join((self.object_word, name or self.event.object_id))
+
+    @property
+    def object_word(self) -> str:
+        return object_word(self.event.object_type)
+
+    @property
+    def via(self) -> str:
+        """By what it was done: a key, or a session."""
+        if self.key is not None:
+            return f"{self.key.name} …{self.key.last4}"
+        return self.event.session
+
+    @property
+    def changes(self) -> list[Change]:
+        return changes_of(self.event.detail)
+
+    @property
+    def summary(self) -> str:
+        """What changed, in one line; nothing of what is empty from the beginning."""
+        return ", ".join(
+            f"{change.name}: {change.before} → {change.after}"
+            if change.before
+            else f"{change.name}: {change.after}"
+            for change in self.changes
+            if change.before or change.after not in ("", _NOTHING)
+        )
+
+
+def visible_events(actor: Actor) -> QuerySet[AuditEvent]:
+    """The events of the actor's organisation, newest first; of the teams that it is limited to."""
+    access.require(actor, "audit.read")
+    events = AuditEvent.objects.filter(organisation=organisation_of(actor))
+    if access.scope_of(actor, "audit.read") == "teams":
+        events = events.filter(_of_teams(actor.teams or frozenset()))
+    return _newest(events)
+
+
+def all_events(actor: Actor) -> QuerySet[AuditEvent]:
+    """The events of the whole installation, newest first; for operators."""
+    access.require(actor, "audit.read")
+    return _newest(AuditEvent.objects.all())
+
+
+def access_event(events: QuerySet[AuditEvent], id: str) -> AuditEvent:
+    """One of these events. Http404 when it is none of them."""
+    return access.one_of(events, id)
+
+
+def filtered(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet[AuditEvent]:
+    """Those of the events that are wanted."""
+    if wanted.actor:
+        events = events.filter(_by(wanted.actor))
+    if wanted.action:
+        events = events.filter(action__startswith=wanted.action)
+    if wanted.object:
+        events = events.filter(
+            Q(object_id=wanted.object) | Q(object_type__startswith=wanted.object.lower())
+        )
+    if wanted.since:
+        events = events.filter(at__gte=wanted.since)
+    if wanted.until:
+        events = events.filter(at__lt=wanted.until)
+    if wanted.organisation:
+        events = events.filter(organisation__slug=wanted.organisation)
+    return events
+
+
+def shown(events: Sequence[AuditEvent]) -> list[ShownEvent]:
+    """The events with the people and keys that they name, two queries for all of them."""
+    users = User.objects.in_bulk([event.actor_user_id for event in events if event.actor_user_id])
+    keys = Key.objects.in_bulk([event.actor_key for event in events if event.actor_key])
+    return [
+        ShownEvent(
+            event,
+            users.get(event.actor_user_id or 0),
+            keys.get(event.actor_key) if event.actor_key else None,
+        )
+        for event in events
+    ]
+
+
+def changes_of(detail: dict[str, Any]) -> list[Change]:
+    """What an event tells, name by name: what was and is of a change, else what it says."""
+    before, after = detail.get("before"), detail.get("after")
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return [Change(name, "", _text(value)) for name, value in detail.items()]
+    rest = {name: value for name, value in detail.items() if name not in ("before", "after")}
+    return [
+        *(
+            Change(name, _text(before[name]) if name in before else "", _text(after.get(name)))
+            for name in {**before, **after}
+            if before.get(name) != after.get(name) or name not in before
+        ),
+        *(Change(name, "", _text(value)) for name, value in rest.items()),
+    ]
+
+
+def as_json(one: ShownEvent) -> dict[str, Any]:
+    """An event as the management API and a file of JSON lines tell it."""
+    event, detail = one.event, dict(one.event.detail)
+    is_change = isinstance(detail.get("before"), dict) and isinstance(detail.get("after"), dict)
+    return {
+        "id": id_text(event.id),
+        "at": clock.rfc3339(event.at),
+        "organisation": event.organisation.slug if event.organisation else None,
+        "action": event.action,
+        "actor": {
+            "user": one.user.email if one.user else None,
+            "key": id_text(event.actor_key) if event.actor_key else None,
+        },
+        "object": {"type": event.object_type, "id": event.object_id},
+        "before": detail.pop("before") if is_change else None,
+        "after": detail.pop("after") if is_change else None,
+        "detail": detail,
+        "reason": event.reason,
+        "address": event.address,
+        "client": event.client,
+        "session": event.session,
+        "request": event.request_id,
+    }
+
+
+def json_lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
+    """All of the events, newest first, a line for each, some lines at a time."""
+    last: AuditEvent | None = None
+    while batch := list((events.filter(id__lt=last.id) if last else events)[:_BATCH]):
+        yield "".join(json.dumps(as_json(one), ensure_ascii=False) + "\n" for one in shown(batch))
+        last = batch[-1]
+
+
+def last_check() -> AuditCheck | None:
+    """What the last look at the chain found; None before the first one."""
+    return AuditCheck.objects.first()
+
+
+def _newest(events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
+    return events.select_related("organisation").order_by("-id")
+
+
+def _of_teams(teams: frozenset[UUID]) -> Q:
+    """The events of teams: what was changed of them or of their keys, and what their keys did."""
+    keys = list(Key.objects.filter(team__in=teams).values_list("id", flat=True))
+    return (
+        Q(object_type="team", object_id__in=[id_text(id) for id in teams])
+        | Q(object_type="key", object_id__in=[id_text(id) for id in keys])
+        | Q(actor_key__in=keys)
+    )
+
+
+def _by(text: str) -> Q:
+    users = User.objects.filter(email__icontains=text).values_list("id", flat=True)
+    keys = Key.objects.filter(name__icontains=text).values_list("id", flat=True)
+    found = Q(actor_user__in=list(users[:_PEOPLE_MAX])) | Q(actor_key__in=list(keys[:_PEOPLE_MAX]))
+    id = parse_id(text)
+    return found | Q(actor_key=id) if id else found
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Iterable) and not isinstance(value, dict):
+        return ", ".join(map(_text, value)) or _NOTHING
+    return _NOTHING if value is None else json.dumps(value, ensure_ascii=False)

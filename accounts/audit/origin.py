@@ -1,0 +1,45 @@
+"""From where a request, a command or a background job acts, for the audit trail."""
+
+import hmac
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Final, NamedTuple
+
+from django.http import HttpRequest
+
+from accounts.secrets.sealing import pepper
+
+CLIENT_MAX: Final = 200
+_ADDRESS_MAX: Final = 45
+
+
+class Origin(NamedTuple):
+    """The network address, what calls, the digest of the session, the id of the request."""
+
+    address: str = ""
+    client: str = ""
+    session: str = ""
+    request_id: str = ""
+
+
+ORIGIN: Final[ContextVar[Callable[[], Origin]]] = ContextVar("origin", default=Origin)
+"""Whoever begins a piece of work sets it; it is asked only when something is recorded."""
+
+
+def origin_of(request: HttpRequest) -> Origin:
+    """From where a request acts."""
+    # The server has put in what a trusted proxy says; anybody else's word for it is not heard.
+    return Origin(
+        address=request.META.get("REMOTE_ADDR", "")[:_ADDRESS_MAX],
+        client=request.headers.get("user-agent", "").replace("\x00", "")[:CLIENT_MAX],
+        session=session_digest(request.session.session_key),
+        request_id=getattr(request, "id", ""),
+    )
+
+
+def session_digest(session_key: str | None) -> str:
+    """By what the events of a session are known; it opens none. Empty for no session."""
+    if not session_key:
+        return ""
+    text = b"session|" + session_key.encode()
+    return hmac.digest(pepper().encode(), text, "sha256")[:8].hex()

@@ -1,0 +1,368 @@
+"""The management API of keys. Pages call the same functions."""
+
+import datetime as dt
+from typing import Annotated, Any, Final, Literal
+
+from django.http import Http404, HttpRequest
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors
+from accounts.access.actors import Actor
+from accounts.keys import keys
+from accounts.keys import lookup as key_lookup
+from accounts.limits import limits
+from accounts.limits.rules import LIMIT_MAX
+from accounts.models import Key, KeyKind
+from lib import clock
+from lib.api import pagination
+from lib.api.instants import Instant
+from lib.api.openapi import Schema
+from lib.ids import id_text
+from lib.numbers.whole_numbers import Whole
+
+router = Router(tags=["Keys"])
+
+Count = Annotated[int, Field(ge=1, le=LIMIT_MAX, strict=True)]
+Word = Annotated[str, Field(min_length=1, max_length=100)]
+Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
+Label = Literal["project", "customer", "tags"]
+_NEVER_NULL: Final = (
+    *("name", "models", "disabled", "endpoints", "networks", "tags", "required_labels"),
+    *("log_content", "zero_retention", "data_regions"),
+)  # fmt: skip
+
+
+class KeyIn(Schema):
+    """A key to be made. It belongs to who makes it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=120, description="Unique among active keys.")
+    kind: Literal["relay", "management"] = Field(
+        "relay", description="`relay` calls models; `management` can do what your role allows."
+    )
+    team: str | None = Field(None, description="Slug of the team. Default: your first team.")
+    service_account: str | None = Field(
+        None, description="ID of a service account of the team. Default: the key belongs to you."
+    )
+    project: str | None = Field(None, description="Slug of a project of the team.")
+    models: list[Pattern] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Names or patterns (`gpt-*`) the key may use. Empty: all.",
+    )
+    expires_at: Instant | None = Field(None, description="When the key expires.")
+    rpm: Count | None = Field(None, description="Requests in any 60-second window.")
+    tpm: Count | None = Field(None, description="Language-model tokens in any 60-second window.")
+    parallel: Count | None = Field(None, description="Requests that may run at the same time.")
+    endpoints: list[Word] = Field(
+        default_factory=list, description="Endpoints the key may use, by name. Empty: all."
+    )
+    networks: list[Word] = Field(
+        default_factory=list, description="Networks the key may be used from. Empty: all."
+    )
+    tags: list[Word] = Field(
+        default_factory=list,
+        description="Added to every request made with this key, for grouping and budgets. "
+        "Each has 1 to 100 visible characters and no space at the start or end.",
+    )
+    required_labels: list[Label] = Field(
+        default_factory=list, description="Labels that every request must have."
+    )
+    log_content: bool = Field(True, description="Whether content may be stored temporarily.")
+    zero_retention: bool = Field(
+        False, description="Only use providers that keep no data of requests."
+    )
+    data_regions: list[Word] = Field(
+        default_factory=list, description="Only use providers in these regions. Empty: any."
+    )
+
+
+class LimitChange(Schema):
+    """What to change of the limits of an organisation, a team or a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scope: Literal["organisation", "team", "user"]
+    subject: str = Field(
+        "",
+        max_length=254,
+        description="A team's slug or a person's email address; empty for the organisation.",
+    )
+    rpm: Count | None = Field(None, description="Requests in any 60-second window.")
+    tpm: Count | None = Field(None, description="Language-model tokens in any 60-second window.")
+    parallel: Count | None = Field(None, description="Requests that may run at the same time.")
+
+
+class LimitOut(Schema):
+    scope: str
+    subject: str
+    rpm: int | None
+    tpm: int | None
+    parallel: int | None
+
+
+class LimitPage(Schema):
+    items: list[LimitOut]
+    next: str | None
+
+
+class KeyChange(Schema):
+    """What to change of a key; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=120)
+    models: list[Pattern] | None = Field(None, max_length=100)
+    expires_at: Instant | None = None
+    disabled: bool | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
+    parallel: Count | None = None
+    endpoints: list[Word] | None = None
+    networks: list[Word] | None = None
+    tags: list[Word] | None = None
+    project: str | None = Field(None, description="Slug of a project of the key's team.")
+    required_labels: list[Label] | None = None
+    log_content: bool | None = None
+    zero_retention: bool | None = None
+    data_regions: list[Word] | None = None
+
+
+class KeyRotation(Schema):
+    """How a key gets its new secret."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grace_hours: Whole = Field(
+        keys.GRACE_HOURS,
+        ge=0,
+        le=keys.GRACE_HOURS_MAX,
+        description="How long the old secret keeps working; 0 if it was leaked.",
+    )
+
+
+class FormerSecretOut(Schema):
+    """A secret that works until its end although the key was rotated."""
+
+    last4: str
+    until: dt.datetime
+    last_used_at: dt.datetime | None = Field(description="Null: not known to have been used.")
+
+
+class LastUseOut(Schema):
+    """When, from where and with what a key was last used."""
+
+    at: dt.datetime
+    address: str | None = Field(
+        description="Null for the playground, and for those who may neither change the key nor "
+        "read the audit log."
+    )
+    client: str | None = Field(
+        description="The program as its User-Agent names it, such as `OpenAI/Python 2.1.0`; "
+        "`playground` for the playground."
+    )
+
+
+class KeyOut(Schema):
+    """A key as everybody sees it after it was made: never its text."""
+
+    id: str
+    name: str
+    kind: str
+    state: Literal["active", "disabled", "expired", "revoked"]
+    disabled: bool
+    prefix: str
+    last4: str
+    team: str
+    owner: str | None = Field(description="Email address of the person it belongs to.")
+    service_account: str | None = Field(description="ID of the service account it belongs to.")
+    project: str | None = Field(description="Slug of its project.")
+    models: list[str]
+    created_at: dt.datetime
+    expires_at: dt.datetime | None
+    revoked_at: dt.datetime | None
+    rpm: int | None
+    tpm: int | None
+    parallel: int | None
+    endpoints: list[str]
+    networks: list[str]
+    tags: list[str]
+    required_labels: list[str]
+    log_content: bool
+    zero_retention: bool
+    data_regions: list[str]
+    former_secrets: list[FormerSecretOut] = Field(
+        description="Former secrets that still work after a rotation."
+    )
+    last_used: LastUseOut | None = Field(
+        description="Null if it was never used. Up to a few seconds late."
+    )
+
+
+class NewKeyOut(KeyOut):
+    """The answer to making or rotating a key, the only one that holds its text."""
+
+    secret: str = Field(
+        description="The secret of the key. It is not stored and never shown again."
+    )
+
+
+class KeyPage(Schema):
+    items: list[KeyOut]
+    next: str | None
+
+
+class KeyQuery(pagination.NamedPageQuery):
+    state: Literal["living", "all"] = Field("living", description="`living` excludes revoked keys.")
+
+
+@router.get("/keys", response=KeyPage, summary="List keys")
+def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
+    """The keys you have access to, newest first. A model key sees itself."""
+    actor = actors.actor_of(request)
+    rows = access.visible_keys(actor)
+    if query.state == "living":
+        rows = rows.filter(revoked_at=None)
+    rows = query.named(rows).prefetch_related("uses")
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return KeyPage(items=[KeyOut(**_shown(actor, key)) for key in page.items], next=page.next)
+
+
+@router.post("/keys", response={201: NewKeyOut}, summary="Create a key")
+def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
+    """Creates a key of your own. Its secret is only in this response."""
+    actor = actors.actor_of(request)
+    account = None
+    if body.service_account:
+        account = access.writable_service_account(actor, body.service_account)
+    else:
+        access.require(actor, "keys.write_own")
+    key, text = keys.mint_key(
+        actor,
+        access.access_team(actor, body.team),
+        body.name,
+        kind=KeyKind(body.kind),
+        user=None if account else actor.user,
+        service_account=account,
+        project=access.access_project(actor, body.project) if body.project else None,
+        model_patterns=body.models,
+        expires_at=body.expires_at,
+        **{name: getattr(body, name) for name in keys.LIMITS},
+    )
+    return Status(201, NewKeyOut(**_shown(actor, key), secret=text))
+
+
+@router.get("/keys/{id}", response=KeyOut, summary="Show a key")
+def show_key(request: HttpRequest, id: str) -> KeyOut:
+    """One key you have access to."""
+    actor = actors.actor_of(request)
+    return KeyOut(**_shown(actor, access.access_key(actor, id)))
+
+
+@router.patch("/keys/{id}", response=KeyOut, summary="Change a key")
+def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
+    """Changes the given fields; a limit of `null` means none. Takes effect everywhere within a
+    second."""
+    actor = actors.actor_of(request)
+    stated = body.dict(exclude_unset=True)
+    for name in _NEVER_NULL:
+        if name in stated and stated[name] is None:
+            raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or give a value.")
+    if "models" in stated:
+        stated["model_patterns"] = stated.pop("models")
+    if stated.get("project"):
+        stated["project"] = access.access_project(actor, stated["project"])
+    key = keys.change_key(actor, access.writable_key(actor, id), **stated)
+    return KeyOut(**_shown(actor, key))
+
+
+@router.post("/keys/{id}/rotate", response=NewKeyOut, summary="Rotate a key")
+def rotate_key(request: HttpRequest, id: str, body: KeyRotation) -> NewKeyOut:
+    """Gives a key a new secret, which is only in this response. The key keeps its ID, limits,
+    budgets and usage; the old secret keeps working during the grace period."""
+    actor = actors.actor_of(request)
+    key, text = keys.rotate_key(actor, access.writable_key(actor, id), body.grace_hours)
+    return NewKeyOut(**_shown(actor, key), secret=text)
+
+
+@router.delete("/keys/{id}/former-secrets", response=KeyOut, summary="End former secrets")
+def end_former_secrets(request: HttpRequest, id: str) -> KeyOut:
+    """Ends the grace period of all former secrets of a key. Its current secret keeps working."""
+    actor = actors.actor_of(request)
+    key = keys.end_former_secrets(actor, access.writable_key(actor, id))
+    return KeyOut(**_shown(actor, key))
+
+
+@router.delete("/keys/{id}", response=KeyOut, summary="Revoke a key")
+def revoke_key(request: HttpRequest, id: str) -> KeyOut:
+    """Permanently revokes a key. It stops working with the next request."""
+    actor = actors.actor_of(request)
+    key = keys.revoke_key(actor, access.writable_key(actor, id))
+    return KeyOut(**_shown(actor, key))
+
+
+def _shown(actor: Actor, key: Key) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "id": id_text(key.id),
+        "name": key.name,
+        "kind": key.kind,
+        "state": key_lookup.key_state(key, now),
+        "disabled": key.disabled,
+        "prefix": key.prefix,
+        "last4": key.last4,
+        "team": key.team.slug,
+        "owner": key.user.email if key.user else None,
+        "service_account": id_text(key.service_account_id) if key.service_account_id else None,
+        "project": key.project.slug if key.project else None,
+        "models": key.model_patterns,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        **{name: getattr(key, name) for name in keys.LIMITS},
+        "former_secrets": [
+            {
+                "last4": former.last4,
+                "until": former.until,
+                "last_used_at": use.at if use else None,
+            }
+            for former, use in key_lookup.former_uses(key, now)
+        ],
+        "last_used": _last_used(actor, key),
+    }
+
+
+def _last_used(actor: Actor, key: Key) -> dict[str, Any] | None:
+    use = key_lookup.last_use(key)
+    if use is None:
+        return None
+    address = use.address if access.may_see_address(actor, key) else ""
+    return {"at": use.at, "address": address or None, "client": use.client or None}
+
+
+@router.get("/limits", response=LimitPage, summary="List limits")
+def list_limits(request: HttpRequest, query: Query[pagination.PageQuery]) -> LimitPage:
+    """Limits of the organisation, its teams and its people. Keys have their own."""
+    subjects = limits.limited_subjects(actors.actor_of(request))
+    page = pagination.page_by_key(
+        subjects, query.limit, query.cursor, lambda subject: f"{subject.scope}:{subject.id}"
+    )
+    return LimitPage(items=[_limit(subject) for subject in page.items], next=page.next)
+
+
+@router.patch("/limits", response=LimitOut, summary="Change limits")
+def change_limits(request: HttpRequest, body: LimitChange) -> LimitOut:
+    """Changes the given fields; `null` means no limit. Takes effect everywhere within a second."""
+    actor = actors.actor_of(request)
+    limited = limits.limited_subject(actor, body.scope, body.subject)
+    if limited is None:
+        raise Http404
+    stated = body.dict(exclude_unset=True, exclude={"scope", "subject"})
+    return _limit(limited._replace(limited=keys.change_limits(actor, limited.limited, **stated)))
+
+
+def _limit(subject: limits.Subject) -> LimitOut:
+    counts = {name: getattr(subject.limited, name) for name in ("rpm", "tpm", "parallel")}
+    return LimitOut(scope=subject.scope, subject=subject.id, **counts)

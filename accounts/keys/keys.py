@@ -1,0 +1,500 @@
+"""API keys: made, brought, changed, rotated, revoked. Each write is audited and relays hear it."""
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor, authority_of_member
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from accounts.keys import key_format
+from accounts.keys.lookup import digest_of as digest_of
+from accounts.keys.lookup import digest_of_hash as digest_of_hash
+from accounts.keys.lookup import key_state
+from accounts.keys.reach import Reach, first_beyond
+from accounts.limits.rules import LimitInvalid, check_limits
+from accounts.members.authority import Authority
+from accounts.members.authority import first_beyond as first_beyond_authority
+from accounts.members.members import authority_of, check_grant
+from accounts.models import (
+    FormerSecret,
+    Key,
+    KeyKind,
+    Membership,
+    Organisation,
+    Project,
+    ServiceAccount,
+    Team,
+    User,
+)
+from accounts.organisations.names import check_name
+from lib import clock
+from lib.refusal import Refused
+
+PLAYGROUND_NAME: Final = "Playground"
+"""What the playground's own key is stored as; no other key of its organisation is called so."""
+
+GRACE_HOURS: Final = 24
+"""How long the old secret works after its key was rotated, unless whoever rotates it chooses."""
+GRACE_HOURS_MAX: Final = 168
+"""How long it may work at most (docs/promises.md, "API keys")."""
+
+LIMITS = (
+    *("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "required_labels", "log_content"),
+    *("zero_retention", "data_regions"),
+)
+"""What narrows a key beside its models and its end; see `accounts.models.Key`."""
+
+_CHANGEABLE = ("name", "project", "model_patterns", "expires_at", "disabled")
+_REACH = tuple(Reach.__dataclass_fields__)
+# What a management key cannot be kept to: the lists name what it never calls.
+_OF_MODELS = {"model_patterns": "models", "endpoints": "endpoints"}
+
+
+class KeyRefused(Refused):
+    """The key cannot be made so."""
+
+
+def mint_key(
+    actor: Actor,
+    team: Team,
+    name: str,
+    *,
+    kind: KeyKind = KeyKind.RELAY,
+    user: User | None,
+    service_account: ServiceAccount | None = None,
+    project: Project | None = None,
+    model_patterns: Sequence[str] = (),
+    expires_at: dt.datetime | None = None,
+    **limits: Any,
+) -> tuple[Key, str]:
+    """A new key and its text, which is not stored and cannot be had again; `limits` are LIMITS. It
+    belongs to a person, to a service account of its team, or to nobody.
+
+    KeyRefused when a living key of the organisation has the name, when the expiry is past, when a
+    management key would belong to nobody (it does what its holder's role allows) or have lists of
+    what only model keys call, for a person who is not in its team, for a service account or project
+    of another team, and when the key would go beyond the one that asks for it, or its holder beyond
+    who asks (P23).
+    """
+    if kind == KeyKind.MANAGEMENT and user is None and service_account is None:
+        text = gettext("A management key must belong to a person or a service account.")
+        raise KeyRefused("user", text)
+    if service_account is not None:
+        _check_service_account(actor, service_account, team, kind)
+    if user is not None and user != actor.user and not actor.installation:
+        _check_colleague(user, team, kind)
+    _check_project(project, team)
+    _check(limits)
+    key = Key(
+        organisation=team.organisation,
+        team=team,
+        user=user,
+        service_account=service_account,
+        project=project,
+        name=name,
+        kind=kind,
+        model_patterns=list(model_patterns),
+        created_by=actor.user,
+        expires_at=expires_at,
+        # Left to the database they could not be judged before the key is there.
+        **{"endpoints": [], "networks": [], **limits},
+    )
+    _check_kind(key)
+    _check_reach(actor, _reach_of(key))
+    text = _new_text(kind)
+    return _save(actor, "key.created", key, text), text
+
+
+def bring_key(
+    actor: Actor,
+    team: Team,
+    name: str,
+    text: str,
+    *,
+    user: User | None = None,
+    service_account: ServiceAccount | None = None,
+) -> Key:
+    """A model key whose text comes from elsewhere: another system, or a file of configuration. It
+    belongs to a person, to a service account of its team, or to nobody.
+
+    Any form of 20 characters or more; with our own prefix the checksum must be right. KeyRefused
+    for another text, and when the text is a key already.
+    """
+    if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
+        raise KeyRefused(
+            "secret",
+            gettext(
+                "This secret cannot be used. It needs at least 20 printable characters "
+                "without spaces. If it starts with sk-weir-, its checksum must be correct."
+            ),
+        )
+    if service_account is not None:
+        _check_service_account(actor, service_account, team, KeyKind.RELAY)
+    key = Key(
+        organisation=team.organisation,
+        team=team,
+        user=user,
+        service_account=service_account,
+        name=name,
+        created_by=actor.user,
+    )
+    return _save(actor, "key.brought", key, text)
+
+
+def bring_hashed_key(
+    actor: Actor,
+    team: Team,
+    name: str,
+    sha256_digest: bytes,
+    *,
+    last4: str = "",
+    user: User | None = None,
+) -> Key:
+    """A model key of another system that keeps of its text no more than the SHA-256: clients send
+    the text as before. KeyRefused when it was brought so already."""
+    key = Key(
+        organisation=team.organisation, team=team, user=user, name=name, created_by=actor.user
+    )
+    key.digest = digest_of_hash(sha256_digest)
+    key.prefix, key.last4 = "", last4
+    return _insert(actor, "key.brought", key)
+
+
+def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
+    """Set `name`, `project`, `model_patterns`, `expires_at`, `disabled` or one of LIMITS of a
+    living key.
+
+    What is equal already is left out; with nothing left, nothing is written or audited. KeyRefused
+    when the name is taken, and when the key that asks is narrower than what would be granted.
+    """
+    with transaction.atomic():
+        locked = Key.objects.select_for_update().get(id=key.id)
+        changed = {
+            field: value for field, value in changes.items() if getattr(locked, field) != value
+        }
+        unknown = changed.keys() - {*_CHANGEABLE, *LIMITS}
+        if unknown:
+            raise TypeError(f"not a changeable field of a key: {', '.join(sorted(unknown))}")
+        if not changed:
+            return locked
+        _check(changed)
+        _check_project(changed.get("project"), locked.team)
+        if "name" in changed:
+            _check_name(changed["name"])
+        before = {field: _json_value(getattr(locked, field)) for field in changed}
+        reach = _reach_of(locked)
+        for field, value in changed.items():
+            setattr(locked, field, value)
+        _check_kind(locked)
+        enabled = changed.get("disabled") is False
+        if enabled or first_beyond(_reach_of(locked), reach):
+            _check_reach(actor, _reach_of(locked))
+        with _unique_name(locked.name):
+            locked.save(update_fields=list(changed))
+        after = {field: _json_value(value) for field, value in changed.items()}
+        audit.record(actor, locked.organisation, "key.changed", locked, before=before, after=after)
+        bump_epoch()
+    return locked
+
+
+def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
+    """A new text for a key, not stored and not to be had again; all else of the key stays.
+
+    The text until now, and every older one that still works, opens the key for `grace_hours` more
+    at most; with 0 it ends from the next request on. KeyRefused for a key that has ended, and for
+    one that goes beyond the key, or the person, that asks: who has the new text has all of it.
+    """
+    if not 0 <= grace_hours <= GRACE_HOURS_MAX:
+        message = gettext("The grace period must be between 0 and %(n)s hours.") % {
+            "n": GRACE_HOURS_MAX
+        }
+        raise KeyRefused("grace_hours", message)
+    with transaction.atomic():
+        locked = Key.objects.select_for_update().get(id=key.id)
+        now = clock.now()
+        if locked.kind == KeyKind.PLAYGROUND:
+            raise KeyRefused("key", gettext("The playground's own key has no secret to rotate."))
+        if key_state(locked, now) in ("revoked", "expired"):
+            ended = gettext("Key %(name)s is no longer active. Create a new one.") % {
+                "name": locked.name
+            }
+            raise KeyRefused("key", ended)
+        _check_reach(actor, _reach_of(locked))
+        _check_holder(actor, locked)
+        until = now + dt.timedelta(hours=grace_hours)
+        locked.former_secrets.filter(until__gt=until).update(until=until)
+        FormerSecret.objects.create(
+            digest=locked.digest, key=locked, last4=locked.last4, until=until
+        )
+        before, text = locked.last4, _new_text(KeyKind(locked.kind))
+        _give(locked, text)
+        locked.save(update_fields=["digest", "prefix", "last4"])
+        detail = {"before": {"last4": before}, "after": {"last4": locked.last4}}
+        until_text = until.isoformat()
+        audit.record(actor, locked.organisation, "key.rotated", locked, until=until_text, **detail)
+        bump_epoch()
+    return locked, text
+
+
+def end_former_secrets(actor: Actor, key: Key) -> Key:
+    """End what a key's former secrets have left of their grace; its own secret stays."""
+    with transaction.atomic():
+        locked = Key.objects.select_for_update().get(id=key.id)
+        now = clock.now()
+        living = locked.former_secrets.filter(until__gt=now)
+        ended = sorted(living.values_list("last4", flat=True))
+        if ended:
+            living.update(until=now)
+            audit.record(
+                actor, locked.organisation, "key.former_secrets_ended", locked, last4=ended
+            )
+            bump_epoch()
+    return locked
+
+
+def revoke_key(actor: Actor, key: Key) -> Key:
+    """End a key for good, from the next request on; a key that has ended already stays so."""
+    with transaction.atomic():
+        locked = Key.objects.select_for_update().get(id=key.id)
+        if locked.kind == KeyKind.PLAYGROUND:
+            raise KeyRefused("key", gettext("The playground's own key cannot be revoked."))
+        if locked.revoked_at is None:
+            locked.revoked_at = clock.now()
+            locked.save(update_fields=["revoked_at"])
+            audit.record(actor, locked.organisation, "key.revoked", locked, name=locked.name)
+            bump_epoch()
+    return locked
+
+
+def make_playground_key(organisation: Organisation) -> Key:
+    """The key that stands for the organisation's signed-in members; it has no text to present.
+
+    Belongs to the making of the organisation, in the caller's transaction.
+    """
+    return Key.objects.create(
+        organisation=organisation,
+        team=organisation.teams.order_by("created_at", "id")[0],
+        name=PLAYGROUND_NAME,
+        kind=KeyKind.PLAYGROUND,
+        digest=os.urandom(32),
+        prefix="",
+        last4="",
+    )
+
+
+def playground_key(organisation: Organisation) -> Key:
+    """The organisation's playground key, there since the organisation is."""
+    return Key.objects.get(organisation=organisation, kind=KeyKind.PLAYGROUND)
+
+
+def change_limits(
+    actor: Actor, of: Organisation | Team | Membership, **limits: int | None
+) -> Organisation | Team | Membership:
+    """Set `rpm`, `tpm` or `parallel` of an organisation, of a team, which its keys share, or of a
+    member, for all that this person asks there; None = no limit. Raises KeyRefused."""
+    with transaction.atomic():
+        rows: QuerySet[Any] = type(of)._default_manager.select_for_update()
+        locked: Organisation | Team | Membership = rows.get(pk=of.pk)
+        changed = {
+            field: value for field, value in limits.items() if getattr(locked, field) != value
+        }
+        if not changed:
+            return locked
+        _check(changed)
+        before = {field: getattr(locked, field) for field in changed}
+        for field, value in changed.items():
+            setattr(locked, field, value)
+        locked.save(update_fields=list(changed))
+        organisation = locked if isinstance(locked, Organisation) else locked.organisation
+        action = (
+            f"{'member' if isinstance(locked, Membership) else locked._meta.model_name}.limited"
+        )
+        audit.record(actor, organisation, action, locked, before=before, after=changed)
+        bump_epoch()
+    return locked
+
+
+def _check_service_account(
+    actor: Actor, account: ServiceAccount, team: Team, kind: KeyKind
+) -> None:
+    """Raise KeyRefused for one of another team, and for a management key of one that may do more
+    than who asks for it."""
+    if account.team_id != team.id:
+        text = gettext("This service account belongs to another team.")
+        raise KeyRefused("service_account", text)
+    if kind == KeyKind.MANAGEMENT:
+        check_grant(actor, authority_of_member(account, {account.team_id}))
+
+
+def _check_colleague(user: User, team: Team, kind: KeyKind) -> None:
+    """Raise KeyRefused for a key of another person who is not in its team, and for a management key
+    of theirs: who makes it would have what they may do (P23)."""
+    if kind == KeyKind.MANAGEMENT:
+        text = gettext("Only the person themselves can create a management key of theirs.")
+        raise KeyRefused("holder", text)
+    memberships = Membership.objects.filter(user=user, user__is_active=True)
+    in_team = Q(all_teams=True) | Q(teams=team)
+    if not memberships.filter(in_team, organisation=team.organisation_id).exists():
+        text = gettext("%(email)s is not in the team %(team)s.")
+        raise KeyRefused("holder", text % {"email": user.email, "team": team.name})
+
+
+def _check_holder(actor: Actor, key: Key) -> None:
+    """Raise KeyRefused for a management key whose holder may do more than the actor (P23)."""
+    if key.kind != KeyKind.MANAGEMENT or actor.installation:
+        return
+    held = Authority()
+    if key.service_account is not None:
+        held = authority_of_member(key.service_account, {key.service_account.team_id})
+    elif membership := Membership.objects.filter(
+        user=key.user_id, organisation=key.organisation_id
+    ).first():
+        held = authority_of(membership)
+    if first_beyond_authority(held, actor.authority) is not None:
+        text = gettext("This key can do more than your own role. Only its owner can rotate it.")
+        raise KeyRefused("key", text)
+
+
+def _check_project(project: Project | None, team: Team) -> None:
+    if project is None:
+        return
+    if project.team_id != team.id:
+        raise KeyRefused("project", gettext("This project belongs to another team."))
+    if project.archived_at is not None:
+        raise KeyRefused("project", gettext("This project is archived."))
+
+
+def _check(limits: Mapping[str, Any]) -> None:
+    try:
+        check_limits(limits)
+    except LimitInvalid as error:
+        raise KeyRefused(error.field, error.message) from error
+
+
+def _check_kind(key: Key) -> None:
+    """Raise KeyRefused for lists that would hold nowhere."""
+    if key.kind != KeyKind.MANAGEMENT:
+        return
+    for field, noun in _OF_MODELS.items():
+        if getattr(key, field):
+            raise KeyRefused(
+                noun,
+                gettext(
+                    "A management key cannot call models, so it cannot be limited to "
+                    "%(what)s. Leave this empty."
+                )
+                % {"what": noun},
+            )
+
+
+def _reach_of(key: Key) -> Reach:
+    return Reach(**{field: _tupled(getattr(key, field)) for field in _REACH})
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_reach(actor: Actor, reach: Reach) -> None:
+    """Raise KeyRefused for what goes beyond the key that asks for it (P23)."""
+    if actor.key is None:
+        return
+    bound = _reach_of(actor.key)
+    ends = [at for at in (actor.ends_at, bound.expires_at) if at is not None]
+    bound = replace(bound, expires_at=min(ends, default=None))
+    field = first_beyond(reach, bound)
+    if field is None:
+        return
+    most = getattr(bound, field)
+    raise KeyRefused(
+        _OF_MODELS.get(field, field),
+        gettext(
+            "A key cannot grant more than it has: %(field)s can be at most %(most)s. Request "
+            "less, or use another key."
+        )
+        % {
+            "field": _OF_MODELS.get(field, field),
+            "most": ", ".join(most) if isinstance(most, tuple) else _json_value(most),
+        },
+    )
+
+
+def _new_text(kind: KeyKind) -> str:
+    form: key_format.KeyFormKind = "management" if kind == KeyKind.MANAGEMENT else "relay"
+    return key_format.compose(form, os.urandom(key_format.RANDOM_BYTES))
+
+
+def _give(key: Key, text: str) -> None:
+    key.digest = digest_of(text)
+    key.prefix, key.last4 = key_format.shown_ends(text)
+
+
+def _check_name(name: str) -> None:
+    """A name is also a line of the installation's file, where no space ends it."""
+    if name != name.strip() or len(name.splitlines()) != 1:
+        raise KeyRefused(
+            "name", gettext("A name is a single line that does not start or end with a space.")
+        )
+    check_name(name)
+
+
+def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
+    if key.expires_at is not None and key.expires_at <= clock.now():
+        raise KeyRefused("expires_at", gettext("The expiry date is in the past."))
+    _give(key, text)
+    return _insert(actor, action, key)
+
+
+def _insert(actor: Actor, action: str, key: Key) -> Key:
+    _check_name(key.name)
+    with transaction.atomic():
+        with _unique_name(key.name):
+            key.save(force_insert=True)
+        # After the save, which waits for a rotation of the same text that is on its way.
+        if FormerSecret.objects.filter(digest=key.digest).exists():
+            raise KeyRefused(
+                "secret",
+                gettext("This secret was replaced when a key was rotated. Use the newer secret."),
+            )
+        audit.record(
+            actor,
+            key.organisation,
+            action,
+            key,
+            name=key.name,
+            kind=str(key.kind),
+            model_patterns=key.model_patterns,
+            expires_at=_json_value(key.expires_at),
+            **{name: getattr(key, name) for name in LIMITS},
+        )
+        bump_epoch()
+    return key
+
+
+@contextmanager
+def _unique_name(name: str) -> Iterator[None]:
+    """Tell the database's refusal of a second name or text as KeyRefused; undoes only the save."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if "live_key_name_once" in str(error):
+            taken = gettext("Another key is already named %(name)s.") % {"name": name}
+            raise KeyRefused("name", taken, already_exists=True) from error
+        raise KeyRefused(
+            "secret", gettext("This key already exists."), already_exists=True
+        ) from error
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, Project):
+        return value.slug
+    return value.isoformat() if isinstance(value, dt.datetime) else value

@@ -1,0 +1,76 @@
+"""Keys by what is stored of their text, and whether they open anything now."""
+
+import datetime as dt
+import hmac
+
+from accounts.keys import key_format
+from accounts.models import FormerSecret, Key, SecretUse
+from accounts.secrets.sealing import pepper
+from lib import clock
+
+
+def find_key(digest: bytes) -> tuple[Key | None, dt.datetime | None]:
+    """The key whose text has that digest, or had it until it was rotated and may still use it until
+    the instant that is then told."""
+    keys = Key.objects.select_related(
+        "organisation", "team", "user", "service_account__custom_role"
+    )
+    key = keys.filter(digest=digest).first()
+    if key is not None:
+        return (key if hmac.compare_digest(bytes(key.digest), digest) else None), None
+    former = FormerSecret.objects.filter(digest=digest, until__gt=clock.now()).first()
+    if former is None or not hmac.compare_digest(bytes(former.digest), digest):
+        return None, None
+    return keys.get(id=former.key_id), former.until
+
+
+def find_key_of(text: str) -> tuple[Key | None, dt.datetime | None]:
+    """The same for the text that is presented, in whichever way it is stored."""
+    found: tuple[Key | None, dt.datetime | None] = (None, None)
+    for digest in key_format.digests_of(pepper(), text):
+        found = find_key(digest)
+        if found[0] is not None:
+            break
+    return found
+
+
+def used_digest(key: Key, text: str) -> bytes:
+    """Under what the text of a key is stored."""
+    first, *others = key_format.digests_of(pepper(), text)
+    return next((digest for digest in others if digest == bytes(key.digest)), first)
+
+
+def digest_of(text: str) -> bytes:
+    """What is stored of a key: its HMAC-SHA-256 under the installation's pepper."""
+    return key_format.digest(pepper(), text)
+
+
+def digest_of_hash(sha256_digest: bytes) -> bytes:
+    """What is stored of a key of which only the SHA-256 is known."""
+    return key_format.digest_of_hash(pepper(), sha256_digest)
+
+
+def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:
+    """What still opens a key beside its own secret, the one that ends last first."""
+    living = [former for former in key.former_secrets.all() if former.until > now]
+    return sorted(living, key=lambda former: former.until, reverse=True)
+
+
+def former_uses(key: Key, now: dt.datetime) -> list[tuple[FormerSecret, SecretUse | None]]:
+    """What still opens a key beside its own secret, each with its last use."""
+    uses = {bytes(use.digest): use for use in key.uses.all()}
+    return [(former, uses.get(bytes(former.digest))) for former in living_former_secrets(key, now)]
+
+
+def last_use(key: Key) -> SecretUse | None:
+    """When any secret of a key was last used; None for a key that never was."""
+    return max(key.uses.all(), key=lambda use: use.at, default=None)
+
+
+def key_state(key: Key, now: dt.datetime) -> str:
+    """`active`, `disabled`, `expired` or `revoked`, at the instant given."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired"
+    return "disabled" if key.disabled else "active"

@@ -1,0 +1,83 @@
+"""Programs that belong to a team and to no person: one function per write.
+
+A service account has a role, which bounds what its management keys may do; nobody gives one more
+than they have themselves (P23).
+"""
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor, authority_of_member
+from accounts.audit import audit
+from accounts.audit.changes import change_row
+from accounts.members.members import check_change, check_grant
+from accounts.models import CustomRole, Role, ServiceAccount, Team
+from accounts.organisations.names import check_name
+from lib.refusal import Refused
+
+
+def create_service_account(
+    team: Team,
+    name: str,
+    role: Role = Role.DEVELOPER,
+    *,
+    custom_role: CustomRole | None = None,
+    actor: Actor,
+) -> ServiceAccount:
+    """A further one of that team. Raises Refused for a name that is taken or cannot be, and for a
+    role beyond the actor's own."""
+    account = ServiceAccount(
+        organisation=team.organisation,
+        team=team,
+        name=check_name(name),
+        role=role,
+        custom_role=custom_role,
+        created_by=actor.user,
+    )
+    _check_role(role)
+    check_grant(actor, authority_of_member(account, {team.id}))
+    try:
+        with transaction.atomic():
+            account.save(force_insert=True)
+            audit.record(
+                actor,
+                team.organisation,
+                "service_account.created",
+                account,
+                name=account.name,
+                team=team.slug,
+                role=custom_role.name if custom_role else str(role),
+            )
+    except IntegrityError as error:
+        text = gettext("Another service account is already named %(name)s.")
+        raise Refused("name", text % {"name": account.name}, already_exists=True) from error
+    return account
+
+
+def change_service_account(
+    account: ServiceAccount,
+    *,
+    role: Role,
+    custom_role: CustomRole | None = None,
+    disabled: bool,
+    actor: Actor,
+) -> ServiceAccount:
+    """Another role, or none of its keys working for a while. Raises Refused for one whose role
+    reaches as far as the actor's own, and for a role beyond that."""
+    _check_role(role)
+    before = authority_of_member(account, {account.team_id})
+    changed = ServiceAccount(team=account.team, role=role, custom_role=custom_role)
+    check_change(actor, None, before, authority_of_member(changed, {account.team_id}))
+    return change_row(
+        account,
+        "service_account.changed",
+        actor,
+        role=role,
+        custom_role=custom_role,
+        disabled=disabled,
+    )
+
+
+def _check_role(role: Role) -> None:
+    if role == Role.OWNER:
+        raise Refused("role", gettext("A service account cannot be an owner."))

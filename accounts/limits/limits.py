@@ -1,0 +1,48 @@
+"""Who is limited beside keys: the organisation, its teams, its people."""
+
+from typing import NamedTuple
+
+from accounts.access import access
+from accounts.access.actors import Actor
+from accounts.models import Membership, Organisation, Team
+
+
+class Subject(NamedTuple):
+    """One that can be limited: `id` is its slug or address, empty for the organisation."""
+
+    scope: str
+    id: str
+    name: str
+    limited: Organisation | Team | Membership
+
+
+def limited_subjects(actor: Actor) -> list[Subject]:
+    """The actor's organisation, its teams and its people, in this order; who is limited to teams
+    has these alone, for a person's limits hold in all teams."""
+    access.require(actor, "budgets.write")
+    organisation = actor.organisation
+    if organisation is None:
+        return []
+    teams = [
+        Subject("team", team.slug, team.name, team)
+        for team in access.visible_teams(actor).filter(archived_at=None)
+    ]
+    if access.scope_of(actor, "budgets.write") == "teams":
+        return teams
+    members = organisation.memberships.select_related("user", "organisation")
+    return [
+        Subject("organisation", "", organisation.name, organisation),
+        *teams,
+        *(
+            Subject("user", member.user.email, member.user.email, member)
+            for member in members.order_by("created_at", "id")
+        ),
+    ]
+
+
+def limited_subject(actor: Actor, scope: str, id: str) -> Subject | None:
+    """The one of that scope and id, None when the actor has none such."""
+    matching = (
+        subject for subject in limited_subjects(actor) if (subject.scope, subject.id) == (scope, id)
+    )
+    return next(matching, None)

@@ -1,0 +1,121 @@
+"""What a key or a team may be limited to, and whether it can be so."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from typing import Final
+
+from accounts.organisations.data_policy import REGION_MAX, is_region
+from accounts.organisations.labels import LABEL_LENGTH, LABELS, is_label
+
+Network = IPv4Network | IPv6Network
+
+ENDPOINTS: Final = (
+    "batch_embed_contents",
+    "chat_completions",
+    "completions",
+    "count_tokens",
+    "edits",
+    "embed_content",
+    "embeddings",
+    "gemini_count_tokens",
+    "generate_content",
+    "image_edits",
+    "image_generations",
+    "image_variations",
+    "jimeng_videos",
+    "kling_image2video",
+    "kling_text2video",
+    "messages",
+    "midjourney_action",
+    "midjourney_blend",
+    "midjourney_change",
+    "midjourney_describe",
+    "midjourney_imagine",
+    "midjourney_modal",
+    "midjourney_shorten",
+    "midjourney_simple_change",
+    "midjourney_tasks",
+    "moderations",
+    "predict_long_running",
+    "realtime",
+    "rerank",
+    "responses",
+    "responses_compact",
+    "responses_input_tokens",
+    "speech",
+    "stream_generate_content",
+    "suno_lyrics",
+    "suno_music",
+    "suno_tasks",
+    "transcriptions",
+    "translations",
+    "video_generations",
+    "videos",
+)
+"""The endpoints of models by the names that records have; those without a body are free to all."""
+
+LIMIT_MAX: Final = 2**31 - 1
+_COUNTS: Final = ("rpm", "tpm", "parallel")
+LISTED_MAX: Final = 100
+
+
+class LimitInvalid(ValueError):
+    """A limit that cannot be; `field` is the input to correct, the text says what was expected."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+def check_limits(limits: Mapping[str, object]) -> None:
+    """Raise LimitInvalid for the first of these fields of a key or team that cannot be so."""
+    for name in _COUNTS:
+        count = limits.get(name)
+        if count is None:
+            continue
+        if type(count) is not int or not 1 <= count <= LIMIT_MAX:
+            raise LimitInvalid(name, f"expected a whole number from 1 to {LIMIT_MAX}")
+    for name in _listed(limits, "endpoints"):
+        if name not in ENDPOINTS:
+            what = f"expected names of endpoints, which are {', '.join(ENDPOINTS)}; found {name!r}"
+            raise LimitInvalid("endpoints", what)
+    for text in _listed(limits, "networks"):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            what = f'expected networks such as "10.0.0.0/8" or addresses: {error}'
+            raise LimitInvalid("networks", what) from error
+    for tag in _listed(limits, "tags"):
+        if not is_label(tag):
+            what = f"expected tags of 1 to {LABEL_LENGTH} visible characters, no space at an end"
+            raise LimitInvalid("tags", f"{what}; found {tag[:LABEL_LENGTH]!a}")
+    for label in _listed(limits, "required_labels"):
+        if label not in LABELS:
+            what = f"expected labels, which are {', '.join(LABELS)}; found {label!r}"
+            raise LimitInvalid("required_labels", what)
+    for region in _listed(limits, "data_regions"):
+        if not is_region(region):
+            what = f"expected regions such as eu or us-east-1; found {region[:REGION_MAX]!a}"
+            raise LimitInvalid("data_regions", what)
+
+
+def is_address_in(address: str, networks: Iterable[Network]) -> bool:
+    """Whether an address is in one of the networks; what is no address is nowhere."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in network for network in networks)
+
+
+def _listed(limits: Mapping[str, object], field: str) -> Sequence[str]:
+    values = limits.get(field) or ()
+    if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
+        raise LimitInvalid(field, "expected a list of words")
+    if len(values) > LISTED_MAX:
+        raise LimitInvalid(field, f"expected {LISTED_MAX} at the most")
+    return values

@@ -1,0 +1,158 @@
+"""Which members, invitations and roles an actor may see, and which it may change or give."""
+
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.access import AccessDenied, one_of, require, scope_of, visible_teams
+from accounts.access.actors import Actor, authority_of
+from accounts.members.authority import first_beyond, stands_above
+from accounts.members.invitations import offered_authority
+from accounts.members.members import authority_of as authority_of_membership
+from accounts.models import CustomRole, HasRole, Invitation, Membership, Role, Team
+from lib.ids import parse_number
+
+_BUILT_IN = (Role.OWNER, Role.ADMIN, Role.BILLING, Role.DEVELOPER, Role.VIEWER)
+
+
+# Members ----------------------------------------------------------------------------------------
+
+
+def visible_members(actor: Actor) -> QuerySet[Membership]:
+    """The members whom the actor may look at: all, those in its teams, or itself; oldest first."""
+    require(actor, "members.read")
+    scope = scope_of(actor, "members.read")
+    rows = _colleagues(actor)
+    return rows.filter(user=actor.user) if scope == "own" else rows
+
+
+def named_members(actor: Actor) -> QuerySet[Membership]:
+    """The members whose names the actor may see: who looks at itself alone knows its colleagues."""
+    require(actor, "members.read")
+    return _colleagues(actor)
+
+
+def _colleagues(actor: Actor) -> QuerySet[Membership]:
+    rows = (
+        Membership.objects.filter(organisation=actor.organisation)
+        .select_related("user", "custom_role", "organisation")
+        .prefetch_related("teams")
+        .order_by("created_at", "id")
+    )
+    if actor.teams is None:
+        return rows
+    return rows.filter(Q(all_teams=True) | Q(teams__in=actor.teams)).distinct()
+
+
+def access_member(actor: Actor, id: str) -> Membership:
+    """One member whom the actor may look at. Http404 when it is another's or none."""
+    return one_of(visible_members(actor), parse_number(id))
+
+
+def may_change_member(actor: Actor, member: Membership) -> bool:
+    """Whether the actor may change or remove the member; nobody changes their own role."""
+    if scope_of(actor, "members.write") is None or member.user == actor.user:
+        return False
+    return stands_above(actor.authority, authority_of_membership(member))
+
+
+def writable_member(actor: Actor, id: str) -> Membership:
+    """One member whom the actor may change. Http404 when unseen, AccessDenied when not."""
+    require(actor, "members.write")
+    member = access_member(actor, id)
+    if not may_change_member(actor, member):
+        raise AccessDenied(
+            gettext("You cannot change your own role. Ask an owner.")
+            if member.user == actor.user
+            else gettext(
+                "You cannot change a member whose role can do as much as yours. Ask an owner."
+            )
+        )
+    return member
+
+
+# Roles ------------------------------------------------------------------------------------------
+
+
+def visible_roles(actor: Actor) -> QuerySet[CustomRole]:
+    """The roles that the organisation has made, by name."""
+    require(actor, "members.read")
+    rows = CustomRole.objects.filter(organisation=actor.organisation).order_by("name", "id")
+    return rows.none() if scope_of(actor, "members.read") == "own" else rows
+
+
+def access_role(actor: Actor, id: str) -> CustomRole:
+    """One role that the organisation has made. Http404 when it is another's or none."""
+    return one_of(visible_roles(actor), id)
+
+
+def find_role(actor: Actor, name: str) -> tuple[Role, CustomRole | None] | None:
+    """The role of that name, built in or the organisation's own; None when there is none."""
+    if name in _BUILT_IN:
+        return Role(name), None
+    custom = CustomRole.objects.filter(organisation=actor.organisation, name__iexact=name).first()
+    return (Role.CUSTOM, custom) if custom else None
+
+
+def assignable_roles(actor: Actor) -> list[tuple[Role, CustomRole | None]]:
+    """The roles that the actor may give in its teams, the narrowest built-in one first (P23)."""
+    own = CustomRole.objects.filter(organisation=actor.organisation).order_by("name", "id")
+    roles = [(role, None) for role in reversed(_BUILT_IN)] + [(Role.CUSTOM, role) for role in own]
+    return [pair for pair in roles if _may_give(actor, *pair)]
+
+
+def _may_give(actor: Actor, role: Role, custom_role: CustomRole | None) -> bool:
+    permissions = custom_role.permissions if custom_role else ()
+    teams = None if role == Role.OWNER else actor.teams
+    return first_beyond(authority_of(role, permissions, teams), actor.authority) is None
+
+
+def role_name(row: HasRole) -> str:
+    """The role of a row as its own name: a built-in one's value, or what the organisation calls
+    its own."""
+    return row.custom_role.name if row.custom_role else str(row.role)
+
+
+def assignable_teams(actor: Actor) -> QuerySet[Team]:
+    """The teams in use that the actor may put others into."""
+    return visible_teams(actor).filter(archived_at=None)
+
+
+# Invitations ------------------------------------------------------------------------------------
+
+
+def visible_invitations(actor: Actor) -> QuerySet[Invitation]:
+    """The invitations that the actor may see: all, or those to its teams alone; newest first."""
+    require(actor, "members.read")
+    rows = (
+        Invitation.objects.filter(organisation=actor.organisation)
+        .select_related("custom_role", "invited_by", "accepted_by", "organisation")
+        .prefetch_related("teams")
+        .order_by("-id")
+    )
+    if scope_of(actor, "members.read") == "own":
+        return rows.none()
+    if actor.teams is None:
+        return rows
+    strange = Team.objects.filter(organisation=actor.organisation).exclude(id__in=actor.teams)
+    return rows.filter(all_teams=False).exclude(teams__in=strange)
+
+
+def may_write_invitation(actor: Actor, invitation: Invitation) -> bool:
+    """Whether the actor may resend or withdraw an invitation: who could give what it gives."""
+    if scope_of(actor, "members.write") is None:
+        return False
+    return first_beyond(offered_authority(invitation), actor.authority) is None
+
+
+def access_invitation(actor: Actor, id: str) -> Invitation:
+    """One invitation that the actor may see. Http404 when it is another's or none."""
+    return one_of(visible_invitations(actor), id)
+
+
+def writable_invitation(actor: Actor, id: str) -> Invitation:
+    """One invitation that the actor may change. Http404 when unseen, AccessDenied when not."""
+    require(actor, "members.write")
+    invitation = access_invitation(actor, id)
+    if not may_write_invitation(actor, invitation):
+        raise AccessDenied(gettext("This invitation offers more than your own role. Ask an owner."))
+    return invitation

@@ -1,0 +1,448 @@
+"""The management API of members, invitations and roles. Pages call the same functions."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors
+from accounts.access.actors import Actor
+from accounts.members import access as member_access
+from accounts.members import invitations, members
+from accounts.members.invitation_letters import send_letters
+from accounts.members.invitations import ADDRESSES_MAX, MESSAGE_MAX, Offer, Sendable
+from accounts.models import CustomRole, Invitation, Membership, Role, Team
+from accounts.roles import custom_roles
+from accounts.roles.rules import PERMISSIONS
+from accounts.roles.words import has_permission
+from accounts.sign_in.entry_requirements import people_with_factor
+from accounts.sign_in.link_lifetimes import INVITATION_DAYS, INVITATION_DAYS_MAX
+from lib import clock
+from lib.api import pagination
+from lib.api.after_commit import finish_after_commit
+from lib.api.openapi import Schema, json_body
+from lib.ids import id_text
+from lib.numbers.whole_numbers import Whole
+from lib.refusal import Refused
+
+router = Router(tags=["Members"])
+
+# What an Idempotency-Key answers where the process ended while the emails were sent.
+_UNKNOWN: Final = "It is not known whether the email was sent. Resend the invitation if it was not."
+
+RoleName = Annotated[str, Field(
+    min_length=1, max_length=60,
+    description="`owner`, `admin`, `billing`, `developer`, `viewer`, or the name of a custom role.",
+)]  # fmt: skip
+Slug = Annotated[str, Field(min_length=1, max_length=60)]
+Teams = Annotated[list[Slug] | None, Field(
+    max_length=200, description="Slugs of the teams; `null` for all teams, later ones too."
+)]  # fmt: skip
+Address = Annotated[str, Field(min_length=3, max_length=254)]
+Permission = Annotated[str, Field(max_length=40)]
+
+
+class MemberOut(Schema):
+    """Who belongs to the organisation."""
+
+    id: str
+    email: str
+    name: str
+    role: str
+    teams: list[str] | None = Field(description="Slugs of the teams; `null` for all teams.")
+    active: bool = Field(description="Whether the person may sign in.")
+    second_factor: bool | None = Field(
+        description="Whether signing in asks for more than a password; `null` if you cannot change "
+        "members."
+    )
+    last_sign_in_at: dt.datetime | None
+    created_at: dt.datetime
+
+
+class MemberPage(Schema):
+    items: list[MemberOut]
+    next: str | None
+
+
+class MemberIn(Schema):
+    """Who becomes a member, and as what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Address
+    role: RoleName
+    teams: Teams = None
+
+
+class MemberChange(Schema):
+    """What to change of a member; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: RoleName | None = None
+    teams: Teams = None
+
+
+class InvitationIn(Schema):
+    """Whom to invite, and to what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    emails: list[Address] = Field(
+        default_factory=list,
+        max_length=ADDRESSES_MAX,
+        description="Who gets an invitation by email. Empty: one link that one person can use.",
+    )
+    role: RoleName
+    teams: Teams = None
+    expires_in_days: Whole = Field(INVITATION_DAYS, ge=1, le=INVITATION_DAYS_MAX)
+    message: str = Field("", max_length=MESSAGE_MAX, description="Included in the email.")
+
+
+class ResendIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    expires_in_days: Whole = Field(INVITATION_DAYS, ge=1, le=INVITATION_DAYS_MAX)
+
+
+class InvitationOut(Schema):
+    """An invitation as it is told after it was made: never its link."""
+
+    id: str
+    email: str | None = Field(description="`null` for a link that anyone can use once.")
+    state: Literal["pending", "expired", "accepted", "withdrawn"]
+    role: str
+    teams: list[str] | None
+    message: str
+    invited_by: str | None
+    created_at: dt.datetime
+    sent_at: dt.datetime | None = Field(description="When the last email went out.")
+    expires_at: dt.datetime
+
+
+class NewInvitationOut(InvitationOut):
+    """The answer to making or resending one, the only one that holds its link."""
+
+    link: str = Field(description="It is not stored and never shown again.")
+    email_error: str = Field(description="Why no email went out; empty when it did.")
+
+
+class NewInvitations(Schema):
+    items: list[NewInvitationOut]
+    next: None = None
+
+
+class InvitationPage(Schema):
+    items: list[InvitationOut]
+    next: str | None
+
+
+class MemberQuery(pagination.NamedPageQuery):
+    email: str | None = Field(None, max_length=254, description="Only the one with this address.")
+
+
+class InvitationQuery(pagination.PageQuery):
+    email: str | None = Field(None, max_length=254, description="Only those for this address.")
+    state: Literal["open", "all"] = Field("open", description="`open`: pending and expired.")
+
+
+class RoleIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=60)
+    permissions: list[Permission] = Field(
+        max_length=len(PERMISSIONS),
+        description="What the role may do. The role `owner` in the list has all names.",
+    )
+
+
+class RoleChange(Schema):
+    """What to change of a role; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=60)
+    permissions: list[Permission] | None = Field(None, max_length=len(PERMISSIONS))
+
+
+class RoleOut(Schema):
+    """A role; a built-in one has its name as its ID and cannot be changed."""
+
+    id: str
+    name: str
+    built_in: bool
+    permissions: list[str]
+
+
+class RolePage(Schema):
+    items: list[RoleOut]
+    next: str | None
+
+
+# Members ----------------------------------------------------------------------------------------
+
+
+@router.get("/members", response=MemberPage, summary="List members")
+def list_members(request: HttpRequest, query: Query[MemberQuery]) -> MemberPage:
+    """The members whom you have access to, oldest first."""
+    actor = actors.actor_of(request)
+    rows = query.named(member_access.visible_members(actor), "user__name")
+    if query.email is not None:
+        rows = rows.filter(user__email__iexact=query.email)
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    return MemberPage(items=_members(actor, page.items), next=page.next)
+
+
+@router.post("/members", response={201: MemberOut}, summary="Add a member")
+def create_member(request: HttpRequest, body: MemberIn) -> Status[MemberOut]:
+    """For operators: adds a person without an invitation, and creates an account for an unknown
+    address. You need to be a member whose role includes what you grant, unless the organisation
+    has no owner: then you can add one."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    role, custom = _role(actor, body.role)
+    member = members.add_member(
+        actors.organisation_of(actor),
+        body.email,
+        role,
+        actor=actor,
+        custom_role=custom,
+        teams=_teams(actor, body.teams),
+    )
+    return Status(201, _members(actor, [member])[0])
+
+
+@router.get("/members/{id}", response=MemberOut, summary="Show a member")
+def show_member(request: HttpRequest, id: str) -> MemberOut:
+    """One member whom you have access to."""
+    actor = actors.actor_of(request)
+    return _members(actor, [member_access.access_member(actor, id)])[0]
+
+
+@router.patch("/members/{id}", response=MemberOut, summary="Change a member")
+def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOut:
+    """Changes role or teams. You cannot grant what your own role lacks, or change a member whose
+    role reaches as far as yours. Takes effect everywhere within a second."""
+    actor = actors.actor_of(request)
+    member = member_access.writable_member(actor, id)
+    stated = body.dict(exclude_unset=True)
+    if "role" in stated and body.role is None:
+        raise Refused("role", "role cannot be null: leave it out, or state a role.")
+    role, custom = _role(actor, body.role) if body.role else (Role(member.role), member.custom_role)
+    changed = members.set_member(
+        member.organisation,
+        member.user.email,
+        role,
+        actor=actor,
+        custom_role=custom,
+        teams=_teams(actor, body.teams) if "teams" in stated else ...,
+    )
+    return _members(actor, [changed])[0]
+
+
+def _members(actor: Actor, rows: Sequence[Membership]) -> list[MemberOut]:
+    if access.scope_of(actor, "members.write") is None:
+        return [MemberOut(**_member(row), second_factor=None) for row in rows]
+    secured = people_with_factor(row.user_id for row in rows)
+    return [MemberOut(**_member(row), second_factor=row.user_id in secured) for row in rows]
+
+
+def _member(member: Membership) -> dict[str, Any]:
+    return {
+        "id": str(member.pk),
+        "email": member.user.email,
+        "name": member.user.name,
+        "active": member.user.is_active,
+        "last_sign_in_at": member.user.last_login,
+        "created_at": member.created_at,
+        **_place(member),
+    }
+
+
+def _place(row: Membership | Invitation) -> dict[str, Any]:
+    slugs = None if row.all_teams else sorted(team.slug for team in row.teams.all())
+    return {"role": member_access.role_name(row), "teams": slugs}
+
+
+def _role(actor: Actor, name: str) -> tuple[Role, CustomRole | None]:
+    found = member_access.find_role(actor, name)
+    if found is None:
+        raise Refused("role", f"There is no role named {name}.")
+    return found
+
+
+def _teams(actor: Actor, slugs: list[str] | None) -> list[Team] | None:
+    if slugs is None:
+        return None
+    teams = {team.slug: team for team in member_access.assignable_teams(actor)}
+    for slug in slugs:
+        if slug not in teams:
+            raise Refused("teams", f"There is no team {slug} that you can use.")
+    return [teams[slug] for slug in slugs]
+
+
+# Invitations ------------------------------------------------------------------------------------
+
+
+@router.get("/invitations", response=InvitationPage, summary="List invitations")
+def list_invitations(request: HttpRequest, query: Query[InvitationQuery]) -> InvitationPage:
+    """The invitations you have access to, newest first."""
+    rows = member_access.visible_invitations(actors.actor_of(request))
+    if query.state == "open":
+        rows = rows.filter(accepted_at=None, withdrawn_at=None)
+    if query.email is not None:
+        rows = rows.filter(email__iexact=query.email)
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    items = [InvitationOut(**_invitation(row)) for row in page.items]
+    return InvitationPage(items=items, next=page.next)
+
+
+@router.post("/invitations", response={201: NewInvitations}, summary="Invite people")
+def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewInvitations]:
+    """Invites people by email, or creates a link. You cannot offer what your own role lacks. An
+    invitation stops working when you lose what it offers; a service account cannot invite."""
+    actor = actors.actor_of(request)
+    access.require(actor, "members.write")
+    role, custom = _role(actor, body.role)
+    offer = Offer(role, custom, _teams(actor, body.teams), body.expires_in_days, body.message)
+    made = invitations.invite(actors.organisation_of(actor), body.emails, offer, actor=actor)
+    finish_after_commit(request, lambda body: {**body, "items": _send_all(actor, made)})
+    unknown = {
+        sendable.invitation.email: _UNKNOWN for sendable in made if sendable.invitation.email
+    }
+    return Status(201, NewInvitations(items=[_new(sendable, unknown) for sendable in made]))
+
+
+@router.get("/invitations/{id}", response=InvitationOut, summary="Show an invitation")
+def show_invitation(request: HttpRequest, id: str) -> InvitationOut:
+    """One invitation you have access to."""
+    actor = actors.actor_of(request)
+    return InvitationOut(**_invitation(member_access.access_invitation(actor, id)))
+
+
+@router.post("/invitations/{id}/resend", response=NewInvitationOut, summary="Resend an invitation")
+def resend_invitation(request: HttpRequest, id: str, body: ResendIn) -> NewInvitationOut:
+    """Sends the email again with a new link, which is only in this response. The previous link
+    stops working."""
+    actor = actors.actor_of(request)
+    invitation = member_access.writable_invitation(actor, id)
+    made = invitations.resend(invitation, actor=actor, days=body.expires_in_days)
+    return _sent(actor, [made])[0]
+
+
+@router.delete("/invitations/{id}", response=InvitationOut, summary="Withdraw an invitation")
+def withdraw_invitation(request: HttpRequest, id: str) -> InvitationOut:
+    """Its link stops working at once."""
+    actor = actors.actor_of(request)
+    invitation = member_access.writable_invitation(actor, id)
+    return InvitationOut(**_invitation(invitations.withdraw(invitation, actor=actor)))
+
+
+def _sent(actor: Actor, made: list[Sendable]) -> list[NewInvitationOut]:
+    inviter = actor.user or made[0].invitation.invited_by
+    errors = send_letters(made, inviter) if inviter else {}
+    for sendable in made:
+        sendable.invitation.refresh_from_db()
+    return [_new(sendable, errors) for sendable in made]
+
+
+def _send_all(actor: Actor, made: list[Sendable]) -> list[dict[str, Any]]:
+    return [json_body(row) for row in _sent(actor, made)]
+
+
+def _new(sendable: Sendable, errors: Mapping[str, str] | None = None) -> NewInvitationOut:
+    return NewInvitationOut(
+        **_invitation(sendable.invitation),
+        link=f"{settings.PUBLIC_URL}{sendable.path}",
+        email_error=(errors or {}).get(sendable.invitation.email, ""),
+    )
+
+
+def _invitation(invitation: Invitation) -> dict[str, Any]:
+    return {
+        "id": id_text(invitation.id),
+        "email": invitation.email or None,
+        "state": invitations.state_of(invitation, clock.now()),
+        "message": invitation.message,
+        "invited_by": invitation.invited_by.email if invitation.invited_by else None,
+        "created_at": invitation.created_at,
+        "sent_at": invitation.sent_at,
+        "expires_at": invitation.expires_at,
+        **_place(invitation),
+    }
+
+
+# Roles ------------------------------------------------------------------------------------------
+
+
+@router.get("/roles", response=RolePage, summary="List roles")
+def list_roles(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> RolePage:
+    """The built-in roles, the widest first, and the custom roles of the organisation, by name."""
+    custom = member_access.visible_roles(actors.actor_of(request))
+    built_in = [
+        RoleOut(
+            id=str(role),
+            name=str(role),
+            built_in=True,
+            permissions=[
+                name for name in PERMISSIONS if has_permission(actors.authority_of(role), name)
+            ],
+        )
+        for role in Role
+        if role != Role.CUSTOM
+    ]
+    roles = [*built_in, *(_shown_role(role) for role in custom)]
+    if query.name is not None:
+        roles = [role for role in roles if role.name == query.name]
+    page = pagination.page_by_key(roles, query.limit, query.cursor, lambda role: role.id)
+    return RolePage(items=page.items, next=page.next)
+
+
+@router.post("/roles", response={201: RoleOut}, summary="Create a role")
+def create_role(request: HttpRequest, body: RoleIn) -> Status[RoleOut]:
+    """Creates a custom role. You cannot include what your own role lacks."""
+    actor = actors.actor_of(request)
+    access.require(actor, "roles.write")
+    organisation = actors.organisation_of(actor)
+    role = custom_roles.create_role(organisation, body.name, body.permissions, actor=actor)
+    return Status(201, _shown_role(role))
+
+
+@router.get("/roles/{id}", response=RoleOut, summary="Show a role")
+def show_role(request: HttpRequest, id: str) -> RoleOut:
+    """One custom role."""
+    return _shown_role(member_access.access_role(actors.actor_of(request), id))
+
+
+@router.patch("/roles/{id}", response=RoleOut, summary="Change a role")
+def change_role(request: HttpRequest, id: str, body: RoleChange) -> RoleOut:
+    """Changes a custom role for all members who have it, within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "roles.write")
+    role = member_access.access_role(actor, id)
+    changed = custom_roles.change_role(
+        role,
+        name=role.name if body.name is None else body.name,
+        permissions=role.permissions if body.permissions is None else body.permissions,
+        actor=actor,
+    )
+    return _shown_role(changed)
+
+
+@router.delete("/roles/{id}", response={204: None}, summary="Delete a role")
+def remove_role(request: HttpRequest, id: str) -> Status[None]:
+    """Deletes a custom role that no member, invitation or service account has."""
+    actor = actors.actor_of(request)
+    access.require(actor, "roles.write")
+    custom_roles.remove_role(member_access.access_role(actor, id), actor=actor)
+    return Status(204, None)
+
+
+def _shown_role(role: CustomRole) -> RoleOut:
+    return RoleOut(
+        id=id_text(role.id), name=role.name, built_in=False, permissions=list(role.permissions)
+    )

@@ -1,0 +1,71 @@
+"""Whether one member may give, or change, what another has (P23: authority only shrinks).
+
+Nobody gives a right, a scope or a team that they lack. A member is changed or removed by who stands
+above: an owner, or somebody who has all that this member has and more. Equals leave each other be.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import get_args
+from uuid import UUID
+
+from accounts.roles.rules import (
+    Action,
+    Permission,
+    Role,
+    Scope,
+    is_wider,
+    permitted_scope,
+    scope_of,
+    scope_within_teams,
+    widest_scope,
+)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """What somebody may do in an organisation: by a built-in role, by the permissions of a custom
+    one, and in which teams; None = in all of them."""
+
+    role: Role | None = None
+    permissions: Collection[Permission] = ()
+    teams: frozenset[UUID] | None = None
+
+    @property
+    def owns(self) -> bool:
+        """Whether it is an owner's: of everything."""
+        return self.role == "owner" and self.teams is None
+
+    def scope_of(self, action: Action) -> Scope | None:
+        """How far it reaches for `action`."""
+        by_role = scope_of(self.role, action) if self.role else None
+        scope = widest_scope([by_role, permitted_scope(self.permissions, action)])
+        return scope if self.teams is None else scope_within_teams(scope, action)
+
+
+OWNER = Authority("owner")
+
+
+def first_beyond(wanted: Authority, bound: Authority) -> Action | None:
+    """The first action for which `wanted` reaches further than `bound`; None when it is within it.
+
+    Teams that `bound` has not are beyond it for every action that `wanted` has at all.
+    """
+    if bound.owns:
+        return None
+    strange_teams = bound.teams is not None and (
+        wanted.teams is None or not wanted.teams <= bound.teams
+    )
+    action: Action
+    for action in get_args(Action):
+        scope = wanted.scope_of(action)
+        if scope is not None and (strange_teams or is_wider(scope, bound.scope_of(action))):
+            return action
+    return None
+
+
+def stands_above(actor: Authority, other: Authority) -> bool:
+    """Whether `actor` may change or remove a member who has `other`."""
+    if actor.owns:
+        return True
+    return first_beyond(other, actor) is None and first_beyond(actor, other) is not None

@@ -1,0 +1,83 @@
+"""Letters of invitations. They hold a secret that is stored nowhere, so they are sent at once, not
+by the outbox: whoever invites is told which of them did not go out, and has the links to copy."""
+
+import smtplib
+from collections.abc import Sequence
+from typing import Final
+
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation import gettext
+
+from accounts.members.invitations import Sendable
+from accounts.models import Invitation, User
+from accounts.sign_in import try_counts
+from accounts.sign_in.password_hashing import let_go
+from accounts.sign_in.throttle import limits_of_invitations
+from lib import clock
+from lib.network.mail import mail_is_set_up
+
+_TEMPLATES: Final = "accounts/email/invitation"
+
+
+def send_letters(sendables: Sequence[Sendable], inviter: User) -> dict[str, str]:
+    """Send the letter of each invitation that has an address: by address, why one did not go out,
+    or an empty text. No transaction is open meanwhile (I9)."""
+    letters = [sendable for sendable in sendables if sendable.invitation.email]
+    if not letters:
+        return {}
+    if not mail_is_set_up():
+        text = gettext("No mail server is set up. Copy the link and send it yourself.")
+        return _all(letters, text)
+    # The mail server may take its time; no connection of the database waits for it.
+    let_go()
+    mail = get_connection()
+    try:
+        mail.open()
+    except (smtplib.SMTPException, OSError):
+        text = gettext("The mail server cannot be reached. Copy the link, or resend it later.")
+        return _all(letters, text)
+    try:
+        return {letter.invitation.email: _send(letter, inviter, mail) for letter in letters}
+    finally:
+        mail.close()
+
+
+def _all(letters: Sequence[Sendable], text: str) -> dict[str, str]:
+    return {letter.invitation.email: text for letter in letters}
+
+
+def _send(sendable: Sendable, inviter: User, mail: BaseEmailBackend) -> str:
+    invitation = sendable.invitation
+    try:
+        try_counts.count(limits_of_invitations(invitation.email, str(invitation.organisation_id)))
+    except try_counts.TooManyTries:
+        return gettext("Too many invitations were sent. Copy the link, or resend it later.")
+    subject, text = _written(sendable, inviter)
+    let_go()
+    try:
+        EmailMessage(subject, text, None, [invitation.email], connection=mail).send()
+    except (smtplib.SMTPException, OSError, ValueError):
+        return gettext("The mail server rejected the email. Copy the link, or resend it later.")
+    Invitation.objects.filter(id=invitation.id).update(sent_at=clock.now())
+    return ""
+
+
+def _written(sendable: Sendable, inviter: User) -> tuple[str, str]:
+    """Subject and text, in the language of the person where one is known by the address, else in
+    that of the inviter."""
+    known = User.objects.filter(email__iexact=sendable.invitation.email).first()
+    language = (known.language if known else "") or inviter.language or settings.LANGUAGE_CODE
+    context = {
+        "invitation": sendable.invitation,
+        "organisation": sendable.invitation.organisation,
+        "inviter": inviter,
+        "link": f"{settings.PUBLIC_URL}{sendable.mailed_path}",
+        "public_url": settings.PUBLIC_URL,
+    }
+    with translation.override(language):
+        subject = " ".join(render_to_string(f"{_TEMPLATES}_subject.txt", context).split())
+        return subject, render_to_string(f"{_TEMPLATES}_message.txt", context).strip() + "\n"

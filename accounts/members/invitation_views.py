@@ -1,0 +1,276 @@
+"""Pages of invitations: those that were sent (W51), and the one that its link opens (W02)."""
+
+from typing import Any, cast
+
+from allauth.account.app_settings import EmailVerificationMethod
+from allauth.account.internal.flows.login import perform_login
+from allauth.account.models import EmailAddress, Login
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access import access, actors, guards
+from accounts.access.actors import LAST_ORGANISATION, Actor, organisation_of, slug_of
+from accounts.access.guards import organisation_page
+from accounts.members import access as member_access
+from accounts.members import invitations
+from accounts.members.forms import InviteForm, NewPersonForm, role_label
+from accounts.members.invitation_letters import send_letters
+from accounts.members.invitations import InvitationEnded, InvitationState, Sendable, state_of
+from accounts.models import Invitation, SignUpMode, User
+from accounts.preferences.table_preferences import read_table
+from accounts.sign_in.link_lifetimes import INVITATION_DAYS
+from accounts.sign_in.views import slowed
+from accounts.sign_up import sign_up
+from lib import clock
+from lib.htmx import back_to, render_dialog, see_other
+from lib.ids import id_text
+from lib.network.mail import mail_is_set_up
+from lib.refusal import Refused
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Badge, Column, Filter, Table
+
+_BADGES: dict[InvitationState, Badge] = {
+    "pending": Badge(pgettext_lazy("invitation", "Pending"), "info", icon="clock"),
+    "expired": Badge(_("Expired"), "warn"),
+    "accepted": Badge(_("Accepted"), "ok"),
+    "withdrawn": Badge(_("Withdrawn"), icon="ban"),
+}
+_STATES = (("open", _("Open")), *((state, badge.text) for state, badge in _BADGES.items()),
+           ("all", _("All")))  # fmt: skip
+INVITATIONS = Table(
+    "invitations",
+    _("Invitations"),
+    (
+        Column("email", _("Email"), sort=True, card="title"),
+        Column("state", _("Status"), "badge", value="badge", card="first"),
+        Column("role", _("Role"), sort=True, card="second"),
+        Column("teams", _("Teams"), priority=3),
+        Column("inviter", _("Invited by"), sort=True, priority=3),
+        Column("sent", _("Email sent"), "ago", value="invitation.sent_at", sort=True, priority=4),
+        Column("expires", _("Expires"), "ago", value="invitation.expires_at", sort=True,
+               card="last"),
+        Column("created", _("Created"), "time", value="invitation.created_at",
+               sort="invitation.id", chosen=False),
+    ),
+    default_sort="-created",
+    key="invitation.id",
+    filters=(
+        Filter("q", _("Email or inviter"), "search"),
+        Filter("state", _("Status"), choices=_STATES, default="open"),
+    ),
+    refresh="invitations-changed",
+)  # fmt: skip
+
+
+@organisation_page("members.read")
+@require_safe
+def invitation_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(INVITATIONS, request, actor)
+    words = state.value("q").casefold()
+    rows = [
+        row
+        for row in map(_row, member_access.visible_invitations(actor))
+        if state.value("state") in (row["state"], "all")
+        or (state.value("state") == "open" and row["state"] in ("pending", "expired"))
+        if words in f"{row['email']} {row['inviter']}".casefold()
+    ]
+    for row in rows:
+        row["may_write"] = member_access.may_write_invitation(actor, row["invitation"])
+    templates = ("accounts/members/invitations.html", "accounts/members/_invitations.html")
+    context = {"tab": "invitations", "may_invite": _may_invite(actor)}
+    return answer_table(request, state, ListSource(rows), templates, context)
+
+
+def _row(invitation: Invitation) -> dict[str, Any]:
+    state = state_of(invitation, clock.now())
+    inviter = invitation.invited_by
+    return {
+        "invitation": invitation,
+        "id": id_text(invitation.id),
+        "email": invitation.email or gettext("Link"),
+        "state": state,
+        "open": state in ("pending", "expired"),
+        "badge": _BADGES[state],
+        "role": role_label(invitation),
+        "teams": teams_text(invitation),
+        "inviter": (inviter.name or inviter.email) if inviter else "",
+    }
+
+
+def teams_text(row: Any) -> str:
+    """The teams of a member, or of what is offered, in words."""
+    if row.all_teams:
+        return gettext("All teams")
+    return ", ".join(sorted(team.name for team in row.teams.all()))
+
+
+def _may_invite(actor: Actor) -> bool:
+    return access.scope_of(actor, "members.write") is not None
+
+
+@organisation_page("members.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def invite(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = InviteForm(actor, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = invitations.invite(
+                organisation_of(actor), form.cleaned_data["emails"], form.offer, actor=actor
+            )
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            return _made(request, actor, made)
+    context = {"form": form, "mail_is_set_up": mail_is_set_up()}
+    return render_dialog(request, "accounts/members/invite.html", context, refused=form.is_bound)
+
+
+@organisation_page("members.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation_resend(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    invitation = member_access.writable_invitation(actor, id)
+    wrong = ""
+    if request.method == "POST":
+        try:
+            return _made(request, actor, [invitations.resend(invitation, actor=actor)])
+        except Refused as refused:
+            wrong = refused.message
+    context = {"invitation": invitation, "id": id, "wrong": wrong, "days": INVITATION_DAYS}
+    return render_dialog(
+        request, "accounts/members/invitation_resend.html", context, refused=bool(wrong)
+    )
+
+
+@organisation_page("members.write")
+@require_POST
+def invitation_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    try:
+        invitations.withdraw(member_access.writable_invitation(actor, id), actor=actor)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, gettext("Invitation withdrawn. Its link no longer works."))
+    return see_other(back_to(request, reverse("invitations", args=[slug_of(actor)])))
+
+
+def _made(request: HttpRequest, actor: Actor, made: list[Sendable]) -> HttpResponse:
+    """The one answer that holds the links; nothing may keep it (`private, no-store`)."""
+    errors = send_letters(made, actors.person_of(actor))
+    rows = [
+        {
+            "email": sendable.invitation.email,
+            "link": f"{settings.PUBLIC_URL}{sendable.path}",
+            "error": errors.get(sendable.invitation.email, ""),
+            "n": str(n),
+        }
+        for n, sendable in enumerate(made)
+    ]
+    context = {"rows": rows, "expires_at": made[0].invitation.expires_at}
+    response = render_dialog(request, "accounts/members/invite_made.html", context)
+    response["HX-Trigger"] = "invitations-changed"
+    return response
+
+
+# The page of a link -----------------------------------------------------------------------------
+
+
+@guards.public
+@never_cache
+@slowed("sign_up")
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation(request: HttpRequest, text: str) -> HttpResponseBase:
+    # Looking at the page uses nothing up: mail programs and chats open links by themselves.
+    found = invitations.find_invitation(text)
+    if found is None:
+        return _ended(request, "unknown")
+    offered, mailed = found
+    state = state_of(offered, clock.now())
+    if state != "pending":
+        return _ended(request, state)
+    user = request.user if isinstance(request.user, User) else None
+    known = User.objects.filter(email__iexact=offered.email).exists()
+    new = mailed and not known and sign_up.mode() != SignUpMode.OFF
+    form = NewPersonForm(request.POST or None) if new and user is None else None
+    wrong = ""
+    if request.method == "POST":
+        try:
+            if user is not None:
+                return _joined(request, offered, user)
+            if form is not None and form.is_valid():
+                return _signed_up(request, offered, form)
+        except InvitationEnded:
+            offered.refresh_from_db()
+            return _ended(request, state_of(offered, clock.now()))
+        except Refused as refused:
+            wrong = refused.message
+    invitations.remember_invitation(request, text)
+    return _offer(request, offered, form, wrong, mailed=mailed)
+
+
+def _joined(request: HttpRequest, offered: Invitation, user: User) -> HttpResponseBase:
+    organisation = invitations.accept(offered, user).organisation
+    request.session[LAST_ORGANISATION] = organisation.slug
+    messages.success(request, gettext("Welcome to %(name)s.") % {"name": organisation.name})
+    return see_other("home", organisation.slug)
+
+
+def _signed_up(request: HttpRequest, offered: Invitation, form: NewPersonForm) -> HttpResponseBase:
+    """Make the person of a letter, and sign them in as any other way of signing in does."""
+    data = form.cleaned_data
+    # Takes long: no transaction waits for it.
+    hashed = make_password(data["password"])
+    member = invitations.accept_as_new(offered, data["name"], hashed)
+    EmailAddress.objects.create(
+        user=member.user, email=member.user.email, verified=True, primary=True
+    )
+    request.session[LAST_ORGANISATION] = member.organisation.slug
+    login = Login(
+        user=member.user,
+        # The letter has reached them.
+        email_verification=EmailVerificationMethod.NONE,
+        redirect_url=reverse("home", args=[member.organisation.slug]),
+    )
+    return cast(HttpResponseBase, perform_login(request, login))
+
+
+def _offer(
+    request: HttpRequest,
+    offered: Invitation,
+    form: NewPersonForm | None,
+    wrong: str,
+    *,
+    mailed: bool,
+) -> HttpResponse:
+    user = request.user if isinstance(request.user, User) else None
+    for_other = bool(user and offered.email and offered.email.lower() != user.email.lower())
+    context = {
+        "invitation": offered,
+        "organisation": offered.organisation,
+        "inviter": offered.invited_by,
+        "role": role_label(offered),
+        "teams": "" if offered.all_teams else teams_text(offered),
+        "user": user,
+        "for_other": for_other,
+        "form": form,
+        "wrong": wrong,
+        # Who comes by a letter and has no account is given a form instead.
+        "may_sign_up": not mailed and sign_up.may_sign_up(request),
+        "next": request.path,
+    }
+    refused = bool(wrong or (form is not None and form.is_bound))
+    return render(
+        request, "accounts/members/invitation.html", context, status=422 if refused else 200
+    )
+
+
+def _ended(request: HttpRequest, state: str) -> HttpResponse:
+    return render(request, "accounts/members/invitation_ended.html", {"state": state}, status=410)

@@ -1,0 +1,348 @@
+"""Invitations to an organisation: one function per write.
+
+The link holds a random text of which only a digest is stored. A link that came by mail carries a
+signature beside it, which proves the address: whoever copies a link from the page has not got it.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from django.core import signing
+from django.db import transaction
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor, actor_of_member, authority_of_member
+from accounts.audit import audit
+from accounts.members.authority import Authority
+from accounts.members.members import check_grant, role_and_teams, set_member
+from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
+from accounts.organisations.names import check_email
+from accounts.sign_in.link_lifetimes import INVITATION_DAYS, INVITATION_DAYS_MAX
+from accounts.sign_in.link_texts import link_digest, new_link_text
+from lib import clock
+from lib.refusal import Refused, check_text
+
+ADDRESSES_MAX: Final = 50
+MESSAGE_MAX: Final = 500
+InvitationState = Literal["pending", "expired", "accepted", "withdrawn"]
+
+_MAILED = signing.Signer(salt="invitation.mailed")
+_SESSION: Final = "invitation"
+
+
+class InvitationEnded(Exception):
+    """The invitation gives nothing any more: it is unknown, used, withdrawn or expired."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What an invitation gives: a role, in `teams` or, with None, in all of them; until when."""
+
+    role: Role
+    custom_role: CustomRole | None = None
+    teams: Sequence[Team] | None = None
+    days: int = INVITATION_DAYS
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Sendable:
+    """An invitation with the text of its link, which is not stored and cannot be had again."""
+
+    invitation: Invitation
+    text: str
+
+    @property
+    def path(self) -> str:
+        """Where its link leads, as somebody copies it."""
+        return reverse("invitation", args=[self.text])
+
+    @property
+    def mailed_path(self) -> str:
+        """The same for a letter: who comes by it reads the mail of that address."""
+        return reverse("invitation", args=[_MAILED.sign(self.text)])
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
+def state_of(invitation: Invitation, now: dt.datetime) -> InvitationState:
+    if invitation.accepted_at is not None:
+        return "accepted"
+    if invitation.withdrawn_at is not None:
+        return "withdrawn"
+    return "expired" if invitation.expires_at <= now else "pending"
+
+
+def find_invitation(text: str) -> tuple[Invitation, bool] | None:
+    """The invitation of a link's text, whatever its state, and whether the link came by mail."""
+    bare, mailed = _read(text)
+    invitation = (
+        Invitation.objects.select_related("organisation", "custom_role", "invited_by")
+        .prefetch_related("teams")
+        .filter(digest=link_digest(bare), organisation__archived_at=None)
+        .first()
+    )
+    return (invitation, mailed and bool(invitation.email)) if invitation else None
+
+
+def remember_invitation(request: HttpRequest, text: str) -> None:
+    """Who opened a living invitation may sign up by it, where signing up is otherwise closed."""
+    request.session[_SESSION] = text
+
+
+def is_invited(request: HttpRequest) -> bool:
+    """Whether this visitor has opened an invitation that can still be accepted."""
+    found = find_invitation(str(request.session.get(_SESSION, "")))
+    return found is not None and state_of(found[0], clock.now()) == "pending"
+
+
+def offered_authority(invitation: Invitation) -> Authority:
+    """What whoever accepts it may do."""
+    teams = None if invitation.all_teams else [team.pk for team in invitation.teams.all()]
+    return authority_of_member(invitation, teams)
+
+
+# Writing ----------------------------------------------------------------------------------------
+
+
+def invite(
+    organisation: Organisation, emails: Sequence[str], offer: Offer, *, actor: Actor
+) -> list[Sendable]:
+    """Invite these addresses or, without one, whoever gets the link; all of them or none.
+
+    Raises Refused for what the actor lacks itself (P23), for an address that is none, belongs to a
+    member or is invited already, and for an invitation by no person: it holds as long as who
+    invites may give what it gives.
+    """
+    if actor.user is None:
+        text = gettext("Only a person can invite others. Use a management key of your own.")
+        raise Refused("emails", text)
+    _check_days(offer.days)
+    addresses = _addresses(emails)
+    message = check_text("message", offer.message, MESSAGE_MAX)
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        for address in addresses:
+            _check_address(organisation, address)
+        return [
+            _create(organisation, address, offer, message, actor) for address in addresses or [""]
+        ]
+
+
+def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS) -> Sendable:
+    """Another text and another time for an open invitation: the link until now ends. Raises Refused
+    for one that was accepted or withdrawn, and for what the actor lacks itself (P23)."""
+    _check_days(days)
+    text = new_link_text()
+    with transaction.atomic():
+        locked = _open(invitation)
+        check_grant(actor, offered_authority(locked))
+        locked.digest = link_digest(text)
+        locked.expires_at = clock.now() + dt.timedelta(days=days)
+        # From now on it is this person's word.
+        locked.invited_by = actor.user or locked.invited_by
+        locked.save(update_fields=["digest", "expires_at", "invited_by"])
+        audit.record(
+            actor, locked.organisation, "invitation.resent", locked, email=locked.email,
+            expires_at=locked.expires_at.isoformat(),
+        )  # fmt: skip
+    return Sendable(locked, text)
+
+
+def withdraw(invitation: Invitation, *, actor: Actor) -> Invitation:
+    """End an invitation from the next look on; one that is withdrawn stays so. Raises Refused for
+    one that was accepted."""
+    with transaction.atomic():
+        locked = Invitation.objects.select_for_update(of=("self",)).get(id=invitation.id)
+        if locked.accepted_at is not None:
+            raise Refused("invitation", gettext("This invitation was already accepted."))
+        if locked.withdrawn_at is None:
+            locked.withdrawn_at = clock.now()
+            locked.save(update_fields=["withdrawn_at"])
+            audit.record(
+                actor, locked.organisation, "invitation.withdrawn", locked, email=locked.email
+            )
+    return locked
+
+
+def withdraw_all_of(inviter: User, organisation: Organisation, *, actor: Actor) -> int:
+    """End what somebody who leaves has invited others by; how many."""
+    rows = Invitation.objects.filter(
+        organisation=organisation, invited_by=inviter, accepted_at=None, withdrawn_at=None
+    )
+    return len([withdraw(invitation, actor=actor) for invitation in rows])
+
+
+def accept(invitation: Invitation, user: User) -> Membership:
+    """Make the person a member, once: one conditional UPDATE decides among those who press at once.
+
+    Raises InvitationEnded when it is used or over, and Refused for another address than the one
+    that was invited, for a member, and where who invited may not give that any more.
+    """
+    with transaction.atomic():
+        # As every write of members: the organisation first, then its rows.
+        organisation = Organisation.objects.select_for_update().get(id=invitation.organisation_id)
+        now = clock.now()
+        living = Invitation.objects.filter(
+            id=invitation.id, accepted_at=None, withdrawn_at=None, expires_at__gt=now
+        )
+        if organisation.archived_at is not None or not living.update(
+            accepted_at=now, accepted_by=user
+        ):
+            raise InvitationEnded
+        fresh = Invitation.objects.select_related("custom_role").get(id=invitation.id)
+        _check_acceptance(fresh, user)
+        oneself = Actor(user, None, organisation, None, operator=False)
+        audit.record(
+            oneself, organisation, "invitation.accepted", fresh, email=user.email,
+            **role_and_teams(fresh),
+        )  # fmt: skip
+        return set_member(
+            organisation,
+            user.email,
+            Role(fresh.role),
+            actor=_inviter(fresh),
+            custom_role=fresh.custom_role,
+            teams=None if fresh.all_teams else list(fresh.teams.all()),
+        )
+
+
+def accept_as_new(invitation: Invitation, name: str, hashed_password: str) -> Membership:
+    """The same for somebody who is not known yet, by the link of a letter: it proves the address.
+
+    Raises as `accept`, and Refused when somebody is known by that address meanwhile.
+    """
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=invitation.organisation_id)
+        if User.objects.filter(email__iexact=invitation.email).exists():
+            raise Refused("password", gettext("This address has an account. Sign in to accept."))
+        user = User.objects.create_user(invitation.email, name=name)
+        user.password = hashed_password
+        user.save(update_fields=["password"])
+        audit.record(
+            Actor(user, None, None, None, operator=False), None, "user.created", user,
+            email=user.email, operator=False,
+        )  # fmt: skip
+        return accept(invitation, user)
+
+
+# Parts ------------------------------------------------------------------------------------------
+
+
+def _create(
+    organisation: Organisation, address: str, offer: Offer, message: str, actor: Actor
+) -> Sendable:
+    text = new_link_text()
+    all_teams = offer.teams is None or offer.role == Role.OWNER
+    invitation = Invitation.objects.create(
+        organisation=organisation,
+        email=address,
+        role=offer.role,
+        custom_role=offer.custom_role,
+        all_teams=all_teams,
+        message=message,
+        digest=link_digest(text),
+        invited_by=actor.user,
+        expires_at=clock.now() + dt.timedelta(days=offer.days),
+    )
+    if not all_teams:
+        invitation.teams.set(offer.teams or ())
+    check_grant(actor, offered_authority(invitation))
+    audit.record(
+        actor, organisation, "invitation.created", invitation, email=address,
+        expires_at=invitation.expires_at.isoformat(), **role_and_teams(invitation),
+    )  # fmt: skip
+    return Sendable(invitation, text)
+
+
+def _check_days(days: int) -> None:
+    if not 1 <= days <= INVITATION_DAYS_MAX:
+        text = gettext("An invitation is valid for 1 to %(n)s days.")
+        raise Refused("expires_in_days", text % {"n": INVITATION_DAYS_MAX})
+
+
+def _addresses(emails: Sequence[str]) -> list[str]:
+    """Each address once. Raises Refused for one that is none, and for too many."""
+    addresses: dict[str, str] = {}
+    for email in emails:
+        address = check_email("emails", email)
+        addresses.setdefault(address.lower(), User.objects.normalize_email(address))
+    if len(addresses) > ADDRESSES_MAX:
+        text = gettext("You can invite up to %(n)s addresses at once.") % {"n": ADDRESSES_MAX}
+        raise Refused("emails", text)
+    return list(addresses.values())
+
+
+def _check_address(organisation: Organisation, address: str) -> None:
+    """Raise Refused for a member, and for an address that is invited; an invitation that has
+    expired makes room for another one."""
+    if organisation.memberships.filter(user__email__iexact=address).exists():
+        text = gettext("%(email)s is already a member.") % {"email": address}
+        raise Refused("emails", text, already_exists=True)
+    open_ones = organisation.invitations.filter(
+        email__iexact=address, accepted_at=None, withdrawn_at=None
+    )
+    now = clock.now()
+    open_ones.filter(expires_at__lte=now).update(withdrawn_at=now)
+    if open_ones.exists():
+        text = gettext("%(email)s is already invited. Resend that invitation instead.")
+        raise Refused("emails", text % {"email": address})
+
+
+def _open(invitation: Invitation) -> Invitation:
+    locked = (
+        Invitation.objects.select_for_update(of=("self",))
+        .select_related("organisation", "custom_role")
+        .get(id=invitation.id)
+    )
+    if locked.accepted_at is not None:
+        raise Refused("invitation", gettext("This invitation was already accepted."))
+    if locked.withdrawn_at is not None:
+        raise Refused("invitation", gettext("This invitation was withdrawn. Create a new one."))
+    return locked
+
+
+def _check_acceptance(invitation: Invitation, user: User) -> None:
+    if invitation.email and invitation.email.lower() != user.email.lower():
+        text = gettext("This invitation is for %(email)s. Sign in with that address to accept it.")
+        raise Refused("email", text % {"email": invitation.email})
+    if Membership.objects.filter(user=user, organisation=invitation.organisation_id).exists():
+        raise Refused("email", gettext("You are already a member of this organisation."))
+
+
+def _inviter(invitation: Invitation) -> Actor:
+    """Who invited, with what they may do there now. Raises Refused when that is nothing, or less
+    than what they offered (P23)."""
+    inviter = invitation.invited_by
+    membership = (
+        Membership.objects.select_related("custom_role", "organisation")
+        .filter(user=inviter, user__is_active=True, organisation=invitation.organisation_id)
+        .first()
+    )
+    if inviter is not None and membership is not None:
+        actor = actor_of_member(inviter, membership.organisation, membership)
+        if actor.authority.scope_of("members.write") is not None:
+            try:
+                check_grant(actor, offered_authority(invitation))
+            except Refused:
+                pass
+            else:
+                return actor
+    text = gettext(
+        "Whoever invited you can no longer give this role. Ask the organisation for a new "
+        "invitation."
+    )
+    raise Refused("invitation", text)
+
+
+def _read(text: str) -> tuple[str, bool]:
+    """The text of a link without the signature of a letter, and whether it has a true one."""
+    try:
+        return _MAILED.unsign(text), True
+    except signing.BadSignature:
+        return text, False

@@ -1,0 +1,257 @@
+"""People, and what they are in an organisation: one function per write.
+
+Whoever sets a role gives only what they have, and changes only whom they stand above (P23); the
+installation itself is bound by neither. An organisation is never left without an owner, and the
+installation never without an operator.
+"""
+
+from collections.abc import Sequence
+from types import EllipsisType
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor, authority_of_member, teams_of
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from accounts.members.authority import Authority, first_beyond, stands_above
+from accounts.models import (
+    CustomRole,
+    Erasure,
+    Invitation,
+    Membership,
+    Organisation,
+    Role,
+    Team,
+    User,
+)
+from accounts.organisations.names import check_email
+from accounts.sessions import sessions
+from accounts.single_sign_on.connections import end_connections_by_domain
+from lib.refusal import Refused
+
+
+class LastOwner(Refused):
+    """The change would leave the organisation without an owner."""
+
+
+class LastOperator(Refused):
+    """The change would leave the installation without an operator."""
+
+
+def set_member(
+    organisation: Organisation,
+    email: str,
+    role: Role,
+    *,
+    actor: Actor,
+    custom_role: CustomRole | None = None,
+    teams: Sequence[Team] | EllipsisType | None = ...,
+) -> Membership:
+    """Give a person that role, and those teams; None = all of them. Without teams they stay as they
+    are, all of them for a new member. A person who is not known yet signs in by a link or a reset.
+
+    Raises Refused for what the actor may not give, or not to this member, and LastOwner instead of
+    demoting the only owner.
+    """
+    with transaction.atomic():
+        user = add_person(email, actor=actor)
+        # The organisation's row is the lock: two owners who demote each other come one by one.
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        membership = (
+            Membership.objects.select_related("custom_role")
+            .filter(user=user, organisation=organisation)
+            .first()
+        )
+        adds_first_owner = actor.operator and not active_owners(organisation).exists()
+        before = role_and_teams(membership) if membership else {}
+        held = authority_of(membership) if membership else None
+        if membership is None:
+            membership = Membership(user=user, organisation=organisation)
+        elif membership.role == Role.OWNER and role != Role.OWNER:
+            _check_owner_stays(organisation, user)
+        membership.role, membership.custom_role = role, custom_role
+        if teams is not ... or role == Role.OWNER:
+            membership.all_teams = teams is None or teams is ... or role == Role.OWNER
+        membership.save()
+        if teams is not ...:
+            membership.teams.set(() if membership.all_teams else teams or ())
+        if not adds_first_owner:
+            check_change(actor, user, held, authority_of(membership))
+        after = role_and_teams(membership)
+        if before != after:
+            audit.record(
+                actor, organisation, "member.set", user, email=user.email,
+                before=before, after=after,
+            )  # fmt: skip
+            bump_epoch()
+    return membership
+
+
+def add_member(
+    organisation: Organisation,
+    email: str,
+    role: Role,
+    *,
+    actor: Actor,
+    custom_role: CustomRole | None = None,
+    teams: Sequence[Team] | None = None,
+) -> Membership:
+    """Add a person without an invitation, as an operator who is a member may. Where no owner can
+    sign in, nobody could invite one: there any operator may add them.
+
+    Raises Refused for a member, and for what the actor may not give.
+    """
+    address = check_email("email", email)
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        members = Membership.objects.filter(organisation=organisation)
+        if members.filter(user__email__iexact=address).exists():
+            text = gettext("%(email)s is already a member.")
+            raise Refused("email", text % {"email": address}, already_exists=True)
+        return set_member(
+            organisation, address, role, actor=actor, custom_role=custom_role, teams=teams
+        )
+
+
+def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> None:
+    """End a membership; the person stays known, and keys of theirs here stop to work.
+
+    Raises Refused for a member whom the actor does not stand above, unless it is the actor, and
+    LastOwner instead of removing the only owner.
+    """
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        members = Membership.objects.filter(organisation=organisation)
+        membership = members.select_related("user", "custom_role").get(user__email__iexact=email)
+        user = membership.user
+        if membership.role == Role.OWNER:
+            _check_owner_stays(organisation, user)
+        check_change(actor, user, authority_of(membership), Authority())
+        before = role_and_teams(membership)
+        membership.delete()
+        audit.record(
+            actor, organisation, "member.removed", user, email=user.email, before=before
+        )  # fmt: skip
+        bump_epoch()
+
+
+def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = False) -> User:
+    """The person of that address, made without a password when not known yet.
+
+    `operator=True` makes the person run the installation; False takes nothing away. Somebody who
+    has a name keeps it.
+    """
+    with transaction.atomic():
+        user = User.objects.filter(email__iexact=email).first()
+        if user is None:
+            user = User.objects.create_user(email, name=name, operator=operator)
+            audit.record(actor, None, "user.created", user, email=user.email, operator=operator)
+        elif name and not user.name:
+            user.name = name
+            user.save(update_fields=["name"])
+            audit.record(actor, None, "user.named", user, email=user.email, name=name)
+        if operator and not user.operator:
+            user.operator = True
+            user.save(update_fields=["operator"])
+            # Whoever runs an identity provider of an organisation does not become an operator, too.
+            end_connections_by_domain(user)
+            audit.record(actor, None, "user.operator", user, email=user.email)
+            bump_epoch()
+    return user
+
+
+def set_active(user: User, active: bool, *, actor: Actor) -> None:
+    """Whether a person may come in at all; one who may not has no living key and no session.
+
+    Raises LastOwner instead of shutting out the only owner of an organisation who may come in, and
+    LastOperator instead of the only operator.
+    """
+    owned = Organisation.objects.filter(memberships__user=user, memberships__role=Role.OWNER)
+    with transaction.atomic():
+        organisations = list(owned.select_for_update(of=("self",)).order_by("id"))
+        # The operators' rows are a lock too: two who deactivate each other come one by one.
+        concerned = User.objects.filter(Q(id=user.id) | Q(operator=True, is_active=True))
+        rows = {row.id: row for row in concerned.select_for_update(no_key=True).order_by("id")}
+        locked = rows.pop(user.id)
+        if locked.is_active == active:
+            return
+        if active and Erasure.objects.filter(user=locked).exists():
+            text = gettext("An erased person cannot come back. Invite the address again instead.")
+            raise Refused("active", text)
+        if not active:
+            for organisation in organisations:
+                _check_owner_stays(organisation, locked)
+            if locked.operator and not any(row.operator for row in rows.values()):
+                raise LastOperator(
+                    "active",
+                    gettext("%(email)s is the last operator of this installation.")
+                    % {"email": locked.email},
+                )
+        locked.is_active = active
+        locked.save(update_fields=["is_active"])
+        action = "user.activated" if active else "user.deactivated"
+        audit.record(actor, None, action, locked, email=locked.email)
+        if not active:
+            sessions.end(locked, action, actor=actor)
+        bump_epoch()
+
+
+def authority_of(membership: Membership) -> Authority:
+    """What the member may do, as the rows say it now."""
+    return authority_of_member(membership, teams_of(membership))
+
+
+def role_and_teams(row: Membership | Invitation) -> dict[str, object]:
+    """What the trail tells of a membership, or of what is offered."""
+    named = row.custom_role.name if row.custom_role else str(row.role)
+    slugs = sorted(team.slug for team in row.teams.all()) if row.pk else []
+    return {"role": named, "teams": "all" if row.all_teams else slugs}
+
+
+def check_grant(actor: Actor, wanted: Authority) -> None:
+    """Raise Refused where the actor would give what it lacks (P23)."""
+    if actor.installation:
+        return
+    action = first_beyond(wanted, actor.authority)
+    if action is not None:
+        text = gettext(
+            "You cannot grant %(action)s, because your own role does not include it for these "
+            "teams. Choose a role and teams within yours, or ask an owner."
+        )
+        raise Refused("role", text % {"action": action})
+
+
+def check_change(
+    actor: Actor, person: User | None, held: Authority | None, wanted: Authority
+) -> None:
+    """Raise Refused where the actor may not make of `held` what is `wanted`; who it is about may
+    always give up what they have."""
+    if actor.installation:
+        return
+    oneself = person is not None and actor.user == person
+    if held is not None and not oneself and not stands_above(actor.authority, held):
+        text = gettext(
+            "You cannot change a member whose role can do as much as yours. Ask an owner."
+        )
+        raise Refused("role", text)
+    check_grant(actor, wanted)
+
+
+def active_owners(organisation: Organisation) -> QuerySet[Membership]:
+    """The memberships of owners who can sign in."""
+    return Membership.objects.filter(
+        organisation=organisation, role=Role.OWNER, user__is_active=True
+    )
+
+
+def _check_owner_stays(organisation: Organisation, leaving: User) -> None:
+    """Raise LastOwner when nobody who may come in owns the organisation without this person. The
+    caller has its row locked."""
+    if not active_owners(organisation).exclude(user=leaving).exists():
+        raise LastOwner(
+            "role",
+            gettext("%(email)s is the last owner of %(organisation)s.")
+            % {"email": leaving.email, "organisation": organisation.name},
+        )

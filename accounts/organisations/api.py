@@ -1,0 +1,306 @@
+"""The management API of an organisation, its teams and projects. Pages call the same functions."""
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors
+from accounts.access.actors import organisation_of
+from accounts.models import Organisation, Project, Role, Team
+from accounts.organisations import organisations, projects, teams
+from accounts.organisations.content_retention import CLIENT_ADDRESS_DAYS_MAX
+from accounts.organisations.data_policy import REGION_MAX, REGION_PATTERN, REGIONS_MAX
+from accounts.organisations.names import NAME_MAX
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.numbers.whole_numbers import Whole
+
+router = Router(tags=["Organisation"])
+
+Label = Literal["project", "customer", "tags"]
+Region = Annotated[str, Field(max_length=REGION_MAX, pattern=REGION_PATTERN)]
+
+
+class OrganisationOut(Schema):
+    slug: str
+    name: str
+    currency: str
+    display_currency: str = Field(
+        description="Pages show amounts in it too. Empty: only in `currency`."
+    )
+    include_cost: bool
+    retention_hours: int
+    client_address_days: int
+    zero_retention: bool
+    data_regions: list[str]
+    required_labels: list[str]
+    second_factor_roles: list[str]
+    suspended_at: dt.datetime | None
+    suspended_reason: str
+    created_at: dt.datetime
+
+
+class OrganisationChange(Schema):
+    """What to change of the organisation; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
+    display_currency: str | None = Field(
+        None,
+        max_length=3,
+        description="Such as `EUR`. Pages show amounts in it too; those of the API stay in USD.",
+    )
+    include_cost: bool | None = Field(None, description="Report the cost in every response.")
+    retention_hours: Whole | None = Field(
+        None, ge=0, le=24, description="How long answers are kept for later requests."
+    )
+    client_address_days: Whole | None = Field(
+        None,
+        ge=0,
+        le=CLIENT_ADDRESS_DAYS_MAX,
+        description="For how many days the client IP address of each request is kept; 0: not kept.",
+    )
+    zero_retention: bool | None = Field(
+        None, description="Only use providers that keep no data of requests."
+    )
+    data_regions: list[Region] | None = Field(
+        None,
+        max_length=REGIONS_MAX,
+        description="Only use providers in these regions, such as `eu`. Empty: any.",
+    )
+    required_labels: list[Label] | None = Field(
+        None, description="Labels that every request must have."
+    )
+    second_factor_roles: list[Role] | None = Field(
+        None, description="Roles that must use two-factor authentication."
+    )
+
+
+class TeamIn(Schema):
+    """A team to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=NAME_MAX)
+
+
+class TeamChange(Schema):
+    """What to change of a team; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
+    required_labels: list[Label] | None = None
+    archived: bool | None = Field(None, description="Keys of an archived team do not work.")
+
+
+class TeamOut(Schema):
+    slug: str
+    name: str
+    required_labels: list[str]
+    created_at: dt.datetime
+    archived: bool
+    archived_at: dt.datetime | None
+
+
+class TeamPage(Schema):
+    items: list[TeamOut]
+    next: str | None
+
+
+class ProjectIn(Schema):
+    """A project to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=NAME_MAX)
+    team: str = Field(max_length=60, description="Slug of its team.")
+
+
+class ProjectChange(Schema):
+    """What to change of a project; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
+    team: str | None = Field(
+        None, max_length=60, description="Slug of the team to move it to, with its keys."
+    )
+    archived: bool | None = Field(None, description="No key can be added to an archived project.")
+
+
+class ProjectOut(Schema):
+    slug: str = Field(description="Also the `project` label of the requests of its keys.")
+    name: str
+    team: str
+    created_at: dt.datetime
+    archived: bool
+    archived_at: dt.datetime | None
+
+
+class ProjectPage(Schema):
+    items: list[ProjectOut]
+    next: str | None
+
+
+@router.get("/organisation", response=OrganisationOut, summary="Show the organisation")
+def read_organisation(request: HttpRequest) -> OrganisationOut:
+    """The organisation the key belongs to, or the one whose page you saw last."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisation.read")
+    return _organisation(organisation_of(actor))
+
+
+@router.patch("/organisation", response=OrganisationOut, summary="Change the organisation")
+def change_organisation(request: HttpRequest, body: OrganisationChange) -> OrganisationOut:
+    """Changes the given settings."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisation.write")
+    organisation = organisation_of(actor)
+    with transaction.atomic():
+        if body.name is not None:
+            organisations.rename_organisation(organisation, body.name, actor=actor)
+        if body.display_currency is not None:
+            organisations.set_display_currency(organisation, body.display_currency, actor=actor)
+        if body.include_cost is not None:
+            organisations.set_include_cost(organisation, body.include_cost, actor=actor)
+        if body.retention_hours is not None:
+            organisations.set_retention(organisation, body.retention_hours, actor=actor)
+        if body.client_address_days is not None:
+            organisations.set_client_address_days(
+                organisation, body.client_address_days, actor=actor
+            )
+        if body.zero_retention is not None or body.data_regions is not None:
+            zero, regions = body.zero_retention, body.data_regions
+            organisations.set_data_policy(
+                organisation,
+                zero_retention=organisation.zero_retention if zero is None else zero,
+                regions=organisation.data_regions if regions is None else regions,
+                actor=actor,
+            )
+        if body.required_labels is not None:
+            organisations.require_labels(organisation, body.required_labels, actor=actor)
+        if body.second_factor_roles is not None:
+            access.require(actor, "sign_in.write")
+            organisations.force_second_factor(organisation, body.second_factor_roles, actor=actor)
+    organisation.refresh_from_db()
+    return _organisation(organisation)
+
+
+@router.get("/teams", response=TeamPage, summary="List teams")
+def list_teams(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> TeamPage:
+    """Your teams, newest first, including archived ones."""
+    actor = actors.actor_of(request)
+    access.require(actor, "teams.read")
+    rows = access.visible_teams(actor).order_by("-id")
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    return TeamPage(items=[_team(row) for row in page.items], next=page.next)
+
+
+@router.post("/teams", response={201: TeamOut}, summary="Create a team")
+def create_team(request: HttpRequest, body: TeamIn) -> Status[TeamOut]:
+    """Creates a team. Members limited to other teams are not in it."""
+    actor = actors.actor_of(request)
+    access.require(actor, "teams.write")
+    access.require_all_teams(actor)
+    return Status(201, _team(teams.create_team(organisation_of(actor), body.name, actor=actor)))
+
+
+@router.get("/teams/{team}", response=TeamOut, summary="Show a team")
+def read_team(request: HttpRequest, team: str) -> TeamOut:
+    """One of your teams."""
+    return _team(access.access_any_team(actors.actor_of(request), team))
+
+
+@router.patch("/teams/{team}", response=TeamOut, summary="Change a team")
+def change_team(request: HttpRequest, team: str, body: TeamChange) -> TeamOut:
+    """Renames, archives or restores a team, or changes the labels its requests must have."""
+    actor = actors.actor_of(request)
+    row = access.writable_team(actor, team)
+    with transaction.atomic():
+        if body.name is not None:
+            teams.rename_team(row, body.name, actor=actor)
+        if body.required_labels is not None:
+            organisations.require_labels(row, body.required_labels, actor=actor)
+        if body.archived is not None:
+            write = teams.archive_team if body.archived else teams.restore_team
+            write(row, actor=actor)
+    row.refresh_from_db()
+    return _team(row)
+
+
+@router.delete("/teams/{team}", response=TeamOut, summary="Archive a team")
+def archive_team(request: HttpRequest, team: str) -> TeamOut:
+    """Its keys stop working. The team stays, because records name it; it can be restored by
+    `archived`."""
+    actor = actors.actor_of(request)
+    return _team(teams.archive_team(access.writable_team(actor, team), actor=actor))
+
+
+@router.get("/projects", response=ProjectPage, summary="List projects")
+def list_projects(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> ProjectPage:
+    """Projects of your teams, newest first, including archived ones."""
+    rows = access.visible_projects(actors.actor_of(request)).order_by("-id")
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    return ProjectPage(items=[_project(row) for row in page.items], next=page.next)
+
+
+@router.post("/projects", response={201: ProjectOut}, summary="Create a project")
+def create_project(request: HttpRequest, body: ProjectIn) -> Status[ProjectOut]:
+    """Creates a project in a team."""
+    actor = actors.actor_of(request)
+    access.require(actor, "teams.write")
+    team = access.access_team(actor, body.team)
+    return Status(201, _project(projects.create_project(team, body.name, actor=actor)))
+
+
+@router.get("/projects/{project}", response=ProjectOut, summary="Show a project")
+def read_project(request: HttpRequest, project: str) -> ProjectOut:
+    """One project of your teams."""
+    return _project(access.access_project(actors.actor_of(request), project))
+
+
+@router.patch("/projects/{project}", response=ProjectOut, summary="Change a project")
+def change_project(request: HttpRequest, project: str, body: ProjectChange) -> ProjectOut:
+    """Renames, moves, archives or restores a project."""
+    actor = actors.actor_of(request)
+    row = access.writable_project(actor, project)
+    team = access.access_team(actor, body.team) if body.team is not None else row.team
+    with transaction.atomic():
+        projects.change_project(row, name=body.name or row.name, team=team, actor=actor)
+        if body.archived is not None:
+            write = projects.archive_project if body.archived else projects.restore_project
+            write(row, actor=actor)
+    row.refresh_from_db()
+    return _project(row)
+
+
+@router.delete("/projects/{project}", response=ProjectOut, summary="Archive a project")
+def archive_project(request: HttpRequest, project: str) -> ProjectOut:
+    """No key can be added to it. The project stays, because records name it; it can be restored by
+    `archived`."""
+    actor = actors.actor_of(request)
+    row = projects.archive_project(access.writable_project(actor, project), actor=actor)
+    return _project(row)
+
+
+def _organisation(row: Organisation) -> OrganisationOut:
+    return OrganisationOut(**_fields(row, OrganisationOut))
+
+
+def _team(row: Team) -> TeamOut:
+    return TeamOut(**_fields(row, TeamOut), archived=row.archived_at is not None)
+
+
+def _project(row: Project) -> ProjectOut:
+    fields = {**_fields(row, ProjectOut), "team": row.team.slug}
+    return ProjectOut(**fields, archived=row.archived_at is not None)
+
+
+def _fields(row: Organisation | Team | Project, schema: type[Schema]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in schema.model_fields if name != "archived"}

@@ -1,0 +1,319 @@
+"""The management API of operators on organisations and people. Pages call the same functions."""
+
+import datetime as dt
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from accounts.members import members
+from accounts.models import Organisation, User
+from accounts.organisations import organisations
+from accounts.organisations.names import NAME_MAX
+from accounts.second_factor import second_factor
+from accounts.sessions import sessions
+from accounts.sign_in.entry_requirements import has_factor, people_with_factor
+from accounts.sign_in.reauthentication import check_signed_in_recently
+from accounts.sign_up import sign_up
+from lib.api import pagination
+from lib.api.openapi import Schema
+
+router = Router(tags=["Organisations"], auth=api_auth.installation_auth)
+
+
+class OrganisationIn(Schema):
+    """An organisation to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=NAME_MAX)
+    owner: str = Field(
+        "",
+        max_length=254,
+        description="Email of the owner, who has an account. Empty: you own it, and can invite "
+        "others with `X-Weir-Organisation`.",
+    )
+
+
+class OrganisationRename(Schema):
+    """What to change of an organisation; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
+
+
+class SuspensionIn(Schema):
+    """Why an organisation is suspended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(
+        min_length=1, max_length=organisations.REASON_MAX, description="Its members see it."
+    )
+
+
+class OrganisationStateOut(Schema):
+    slug: str
+    name: str
+    created_at: dt.datetime
+    suspended_at: dt.datetime | None
+    suspended_reason: str
+    archived_at: dt.datetime | None
+
+
+class OrganisationPage(Schema):
+    items: list[OrganisationStateOut]
+    next: str | None
+
+
+class PersonOut(Schema):
+    id: str
+    email: str
+    name: str
+    active: bool
+    operator: bool
+    second_factor: bool = Field(description="Whether signing in asks for more than a password.")
+    created_at: dt.datetime
+    last_login: dt.datetime | None
+
+
+class PersonPage(Schema):
+    items: list[PersonOut]
+    next: str | None
+
+
+class PersonQuery(pagination.NamedPageQuery):
+    email: str | None = Field(None, max_length=254, description="Only the one with this address.")
+
+
+class PersonChange(Schema):
+    """What to change of a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    active: bool = Field(description="Whether the person can sign in, and their keys work.")
+
+
+class SignUpDomainIn(Schema):
+    """Where people of an email domain belong, and as what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    domain: str = Field(min_length=3, max_length=253)
+    organisation: str = Field(min_length=1, max_length=60, description="Its slug.")
+    role: Literal["admin", "billing", "developer", "viewer"]
+
+
+class SignUpChange(Schema):
+    """What to change of sign-up; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["off", "invite", "domain", "open"] | None = Field(
+        None,
+        description="`off`: operators create accounts. `invite`: people with an invitation. "
+        "`domain`: also people with a listed email domain. `open`: anyone.",
+    )
+    domains: list[SignUpDomainIn] | None = Field(
+        None, max_length=sign_up.DOMAINS_MAX, description="Replaces the whole list."
+    )
+
+
+class SignUpDomainOut(Schema):
+    domain: str
+    organisation: str
+    role: str
+
+
+class SignUpOut(Schema):
+    mode: str
+    domains: list[SignUpDomainOut]
+
+
+@router.get("/sign-up", response=SignUpOut, summary="Show sign-up settings")
+def read_sign_up(request: HttpRequest) -> dict[str, Any]:
+    """Who can create an account on the installation."""
+    access.require(actors.actor_of(request), "organisations.read")
+    return sign_up.described()
+
+
+@router.patch("/sign-up", response=SignUpOut, summary="Change sign-up settings")
+def change_sign_up(request: HttpRequest, body: SignUpChange) -> dict[str, Any]:
+    """Sets who can create an account. Opening sign-up needs a mail server, because each address
+    has to be confirmed."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    check_signed_in_recently(request)
+    sign_up.save_sign_up(actor, **body.dict(exclude_unset=True))
+    return sign_up.described()
+
+
+@router.get("/organisations", response=OrganisationPage, summary="List organisations")
+def list_organisations(
+    request: HttpRequest, query: Query[pagination.NamedPageQuery]
+) -> OrganisationPage:
+    """Every organisation of the installation, newest first."""
+    rows = access.all_organisations(actors.actor_of(request)).order_by("-id")
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    return OrganisationPage(items=[_organisation(row) for row in page.items], next=page.next)
+
+
+@router.post(
+    "/organisations", response={201: OrganisationStateOut}, summary="Create an organisation"
+)
+def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[OrganisationStateOut]:
+    """Creates an organisation with one team and its owner. Send `X-Weir-Organisation` with its
+    slug to act there as its owner: to add members, teams, invitations, keys and budgets."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    row = organisations.create_for(body.name, body.owner, actor=actor)
+    return Status(201, _organisation(row))
+
+
+@router.get("/organisations/{slug}", response=OrganisationStateOut, summary="Show an organisation")
+def show_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
+    """One organisation of the installation."""
+    return _organisation(access.access_organisation(actors.actor_of(request), slug))
+
+
+@router.patch(
+    "/organisations/{slug}", response=OrganisationStateOut, summary="Rename an organisation"
+)
+def rename_organisation(
+    request: HttpRequest, slug: str, body: OrganisationRename
+) -> OrganisationStateOut:
+    """Its slug stays. Its other settings are `/organisation` with `X-Weir-Organisation`."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    row = access.access_organisation(actor, slug)
+    if body.name is not None:
+        row = organisations.rename_organisation(row, body.name, actor=actor)
+    return _organisation(row)
+
+
+@router.post(
+    "/organisations/{slug}/suspend",
+    response=OrganisationStateOut,
+    summary="Suspend an organisation",
+)
+def suspend_organisation(
+    request: HttpRequest, slug: str, body: SuspensionIn
+) -> OrganisationStateOut:
+    """Stops its keys within a second. Its members can still read and top up."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    row = access.access_organisation(actor, slug)
+    return _organisation(organisations.suspend_organisation(row, body.reason, actor=actor))
+
+
+@router.post(
+    "/organisations/{slug}/unsuspend", response=OrganisationStateOut, summary="Lift a suspension"
+)
+def lift_suspension(request: HttpRequest, slug: str) -> OrganisationStateOut:
+    """Lets a suspended organisation work again."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    row = access.access_organisation(actor, slug)
+    return _organisation(organisations.lift_suspension(row, actor=actor))
+
+
+@router.post(
+    "/organisations/{slug}/archive",
+    response=OrganisationStateOut,
+    summary="Archive an organisation",
+)
+def archive_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
+    """Stops its keys and closes its pages. Usage and billing records are kept."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    row = access.access_organisation(actor, slug)
+    return _organisation(organisations.archive_organisation(row, actor=actor))
+
+
+@router.post(
+    "/organisations/{slug}/restore",
+    response=OrganisationStateOut,
+    summary="Restore an organisation",
+)
+def restore_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
+    """Brings an archived organisation back."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    row = access.access_organisation(actor, slug)
+    return _organisation(organisations.restore_organisation(row, actor=actor))
+
+
+@router.get("/people", response=PersonPage, summary="List people")
+def list_people(request: HttpRequest, query: Query[PersonQuery]) -> PersonPage:
+    """Everyone who can sign in to the installation, oldest first."""
+    rows = query.named(access.all_people(actors.actor_of(request)))
+    if query.email is not None:
+        rows = rows.filter(email__iexact=query.email)
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    secured = people_with_factor(row.pk for row in page.items)
+    items = [_person(row, second_factor=row.pk in secured) for row in page.items]
+    return PersonPage(items=items, next=page.next)
+
+
+@router.patch("/people/{id}", response=PersonOut, summary="Change a person")
+def change_person(request: HttpRequest, id: str, body: PersonChange) -> PersonOut:
+    """Deactivates or reactivates a person. While deactivated, they have no sessions and their
+    keys do not work."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    person = access.access_person(actor, id)
+    members.set_active(person, body.active, actor=actor)
+    person.refresh_from_db()
+    return _person(person, second_factor=has_factor(person))
+
+
+class EndedOut(Schema):
+    ended: int = Field(description="How many sessions were ended.")
+
+
+@router.post("/people/{id}/end-sessions", response=EndedOut, summary="End a person's sessions")
+def end_sessions(request: HttpRequest, id: str) -> EndedOut:
+    """Signs the person out everywhere. Their keys keep working."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    person = access.access_person(actor, id)
+    return EndedOut(ended=sessions.end(person, "session.ended", actor=actor))
+
+
+@router.post(
+    "/people/{id}/reset-second-factor",
+    response=PersonOut,
+    summary="Reset two-factor authentication",
+)
+def reset_second_factor(request: HttpRequest, id: str) -> PersonOut:
+    """Removes the person's authenticator app, passkeys and recovery codes, ends their sessions
+    and emails them. Make sure that the request really comes from them. Operators cannot
+    reset each other: that is done on the server by `manage.py reset_second_factor`."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    check_signed_in_recently(request)
+    person = access.access_person(actor, id)
+    second_factor.reset_factors(actor, person)
+    return _person(person, second_factor=False)
+
+
+def _organisation(row: Organisation) -> OrganisationStateOut:
+    return OrganisationStateOut(
+        **{name: getattr(row, name) for name in OrganisationStateOut.model_fields}
+    )
+
+
+def _person(row: User, *, second_factor: bool) -> PersonOut:
+    return PersonOut(
+        id=str(row.pk),
+        email=row.email,
+        name=row.name,
+        active=row.is_active,
+        operator=row.operator,
+        second_factor=second_factor,
+        created_at=row.created_at,
+        last_login=row.last_login,
+    )

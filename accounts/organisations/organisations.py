@@ -1,0 +1,181 @@
+"""Organisations: one function per write."""
+
+import os
+from collections.abc import Collection, Sequence
+
+from babel.numbers import list_currencies
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.changes import change_row
+from accounts.audit.epoch import bump_epoch
+from accounts.keys import keys
+from accounts.models import Membership, Organisation, Role, Team, User
+from accounts.organisations.data_policy import REGION_MAX, REGIONS_MAX, is_region
+from accounts.organisations.labels import LABELS
+from accounts.organisations.names import check_name
+from lib import clock
+from lib.refusal import Refused, check_text
+
+FIRST_TEAM = "core"
+SLUG_LENGTH = 50
+REASON_MAX = 500
+
+
+def create_organisation(
+    name: str, *, owner: User | None, actor: Actor, slug: str = ""
+) -> Organisation:
+    """An organisation with one team and the key that its playground is metered by.
+
+    Without a slug it is made from the name; a taken one gets a short random ending. Raises Refused
+    for a name that cannot be.
+    """
+    checked = check_name(name)
+    with transaction.atomic():
+        organisation = _named(checked, slug or slugify(checked)[:SLUG_LENGTH])
+        Team.objects.create(organisation=organisation, name=FIRST_TEAM, slug=FIRST_TEAM)
+        keys.make_playground_key(organisation)
+        if owner is not None:
+            Membership.objects.create(user=owner, organisation=organisation, role=Role.OWNER)
+        audit.record(actor, organisation, "organisation.created", organisation, name=checked)
+        bump_epoch()
+    return organisation
+
+
+def create_for(name: str, owner: str, *, actor: Actor) -> Organisation:
+    """Create an organisation whose owner is the person with that address, or else the actor, who
+    can then invite others. Raises Refused for an unknown address and for an actor that is no
+    person: an organisation without a member could never be entered."""
+    person = actor.user
+    if owner:
+        person = User.objects.filter(email__iexact=owner, is_active=True).first()
+    if person is None:
+        text = gettext(
+            "No account uses this address. Leave it empty to own the organisation "
+            "yourself, then invite the owner."
+        )
+        raise Refused("owner", text)
+    return create_organisation(name, owner=person, actor=actor)
+
+
+def rename_organisation(organisation: Organisation, name: str, *, actor: Actor) -> Organisation:
+    """Another name; its address stays. Raises Refused for a name that cannot be."""
+    return change_row(organisation, "organisation.renamed", actor, name=check_name(name))
+
+
+def set_retention(organisation: Organisation, hours: int, *, actor: Actor) -> Organisation:
+    """How long the organisation's answers are kept for requests that go on from them (0 to 24)."""
+    return change_row(organisation, "organisation.changed", actor, retention_hours=hours)
+
+
+def set_client_address_days(organisation: Organisation, days: int, *, actor: Actor) -> Organisation:
+    """For how long it is kept from which address each request came (0 to 365, 0 = not at all)."""
+    return change_row(organisation, "organisation.changed", actor, client_address_days=days)
+
+
+def set_include_cost(organisation: Organisation, wanted: bool, *, actor: Actor) -> Organisation:
+    """Whether answers tell their charge where the request says nothing of it."""
+    return change_row(organisation, "organisation.changed", actor, include_cost=wanted)
+
+
+def set_display_currency(organisation: Organisation, code: str, *, actor: Actor) -> Organisation:
+    """In which currency (ISO 4217) pages show amounts beside that of the books; "" = in none.
+    Raises Refused for what is no currency."""
+    code = code.strip().upper()
+    if code in ("", organisation.currency):
+        code = ""
+    elif code not in list_currencies():
+        text = gettext("Enter the three letters of a currency, such as EUR.")
+        raise Refused("display_currency", text)
+    return change_row(organisation, "organisation.changed", actor, display_currency=code)
+
+
+def set_data_policy(
+    organisation: Organisation, *, zero_retention: bool, regions: Sequence[str], actor: Actor
+) -> Organisation:
+    """Where the organisation's requests may go: only to providers that keep nothing, only to such
+    in one of these regions. Raises Refused for what is no region."""
+    if len(regions) > REGIONS_MAX:
+        text = gettext("You can list up to %(n)s entries.")
+        raise Refused("data_regions", text % {"n": REGIONS_MAX})
+    for region in regions:
+        if not is_region(region):
+            text = gettext("%(word)s is not a region. Enter one such as eu or us-east-1.")
+            raise Refused("data_regions", text % {"word": region[:REGION_MAX]})
+    changes = {"zero_retention": zero_retention, "data_regions": sorted(set(regions))}
+    return change_row(organisation, "organisation.changed", actor, **changes)
+
+
+def force_second_factor(
+    organisation: Organisation, role_names: Collection[str], *, actor: Actor
+) -> Organisation:
+    """Whose members must have a second factor: names of roles, none = nobody must."""
+    names = sorted(role_names)
+    return change_row(organisation, "organisation.changed", actor, second_factor_roles=names)
+
+
+def require_labels(of: Organisation | Team, labels: Collection[str], *, actor: Actor) -> None:
+    """The labels that each request of an organisation or a team must have. Raises Refused for
+    one that is no label."""
+    for label in labels:
+        if label not in LABELS:
+            text = gettext("Unknown label %(label)s. Choose from: %(known)s.")
+            known = ", ".join(LABELS)
+            raise Refused("required_labels", text % {"label": label, "known": known})
+    noun = of._meta.model_name
+    change_row(of, f"{noun}.changed", actor, required_labels=sorted(set(labels)))
+
+
+def archive_organisation(organisation: Organisation, *, actor: Actor) -> Organisation:
+    """Put it away: no key of it works, none of its pages opens; what it did stays in the books."""
+    return change_row(organisation, "organisation.archived", actor, archived_at=clock.now())
+
+
+def restore_organisation(organisation: Organisation, *, actor: Actor) -> Organisation:
+    """Bring it back as it was before it was archived."""
+    return change_row(organisation, "organisation.restored", actor, archived_at=None)
+
+
+def suspend_organisation(organisation: Organisation, reason: str, *, actor: Actor) -> Organisation:
+    """Stop all that costs: no key of it works, its members read only and are told the reason."""
+    return change_row(
+        organisation,
+        "organisation.suspended",
+        actor,
+        suspended_at=clock.now(),
+        suspended_reason=check_text("reason", reason, REASON_MAX),
+    )
+
+
+def lift_suspension(organisation: Organisation, *, actor: Actor) -> Organisation:
+    """Let a suspended organisation work again."""
+    return change_row(
+        organisation, "organisation.unsuspended", actor, suspended_at=None, suspended_reason=""
+    )
+
+
+def _named(name: str, slug: str) -> Organisation:
+    if slug:
+        try:
+            with transaction.atomic():
+                return Organisation.objects.create(name=name, slug=slug)
+        except IntegrityError:
+            slug += "-"
+    return Organisation.objects.create(name=name, slug=slug + random_ending())
+
+
+def slug_of_name(name: str) -> str:
+    """What a team or project of that name is called in addresses and labels; never `new`, which is
+    where one is made."""
+    slug = slugify(name)[:SLUG_LENGTH]
+    if slug == "new":
+        return f"new-{random_ending()}"
+    return slug or random_ending()
+
+
+def random_ending() -> str:
+    """What makes an address unlike all others."""
+    return os.urandom(4).hex()

@@ -1,0 +1,55 @@
+"""Projects of teams: one function per write.
+
+A project's slug is the label `project` of the requests of its keys: it never changes, so that usage
+and budgets of it stay together.
+"""
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.changes import change_row
+from accounts.audit.epoch import bump_epoch
+from accounts.models import Organisation, Project, Team
+from accounts.organisations.names import check_name
+from accounts.organisations.organisations import slug_of_name
+from lib import clock
+from lib.refusal import Refused
+
+
+def create_project(team: Team, name: str, *, slug: str = "", actor: Actor) -> Project:
+    """A further project. Its label is made from the name unless one is given. Raises Refused for a
+    name that cannot be, or the label of another project of the organisation."""
+    checked = check_name(name)
+    slug = slug or slug_of_name(checked)
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        if Project.objects.filter(organisation=team.organisation, slug=slug).exists():
+            taken = gettext("Another project is already named %(name)s.") % {"name": checked}
+            raise Refused("name", taken, already_exists=True)
+        project = Project.objects.create(
+            organisation=team.organisation, team=team, name=checked, slug=slug
+        )
+        audit.record(actor, team.organisation, "project.created", project, name=checked)
+        bump_epoch()
+    return project
+
+
+def change_project(project: Project, *, name: str, team: Team, actor: Actor) -> Project:
+    """Another name, or another team of the organisation: its keys move with it. Raises Refused for
+    a name that cannot be."""
+    with transaction.atomic():
+        changed = change_row(project, "project.changed", actor, name=check_name(name), team=team)
+        project.keys.exclude(team=team).update(team=team)
+        return changed
+
+
+def archive_project(project: Project, *, actor: Actor) -> Project:
+    """Put it away: no further key can be in it; its keys and figures stay."""
+    return change_row(project, "project.archived", actor, archived_at=clock.now())
+
+
+def restore_project(project: Project, *, actor: Actor) -> Project:
+    """Bring it back as it was before it was archived."""
+    return change_row(project, "project.restored", actor, archived_at=None)

@@ -1,0 +1,160 @@
+"""Dialogs of teams and projects (W52); `usage`, which knows what they spend, has their lists."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.access import access, actors
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from accounts.forms import ProjectForm, TeamForm
+from accounts.models import Project, Team
+from accounts.organisations import organisations, projects, teams
+from lib.htmx import go_to, render_dialog, see_other
+from lib.refusal import Refused
+
+_DIALOG = "accounts/organisations/form_dialog.html"
+
+
+@organisation_page("teams.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def team_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    access.require_all_teams(actor)
+    form = TeamForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                team = teams.create_team(
+                    actors.organisation_of(actor), form.cleaned_data["name"], actor=actor
+                )
+                _set_labels(actor, team, form)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            return go_to(request, "team", slug_of(actor), team.slug)
+    return _dialog(request, actor, form, gettext("Create team"), gettext("Create team"))
+
+
+@organisation_page("teams.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def team_edit(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
+    row = access.writable_team(actor, team)
+    initial = {"name": row.name, "required_labels": row.required_labels}
+    form = TeamForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                teams.rename_team(row, form.cleaned_data["name"], actor=actor)
+                _set_labels(actor, row, form)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Team saved."))
+            return go_to(request, "team", slug_of(actor), row.slug)
+    return _dialog(request, actor, form, row.name, gettext("Save"))
+
+
+def _set_labels(actor: Actor, team: Team, form: TeamForm) -> None:
+    organisations.require_labels(team, form.cleaned_data["required_labels"], actor=actor)
+
+
+@organisation_page("teams.write")
+@require_POST
+def team_archive(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
+    row = access.writable_team(actor, team)
+    try:
+        teams.archive_team(row, actor=actor)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, gettext("Team archived. Its keys no longer work."))
+    return see_other("teams", slug_of(actor))
+
+
+@organisation_page("teams.write")
+@require_POST
+def team_restore(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
+    teams.restore_team(access.writable_team(actor, team), actor=actor)
+    messages.success(request, gettext("Team restored. Its keys work again."))
+    return see_other("teams", slug_of(actor))
+
+
+@organisation_page("teams.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def project_create(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
+    row = access.writable_team(actor, team)
+    form = ProjectForm(request.POST or None, teams=_choices(actor), initial={"team": row.slug})
+    if request.method == "POST" and form.is_valid():
+        try:
+            chosen = access.access_team(actor, form.cleaned_data["team"])
+            projects.create_project(chosen, form.cleaned_data["name"], actor=actor)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Project created."))
+            return go_to(request, "team", slug_of(actor), chosen.slug)
+    return _dialog(request, actor, form, gettext("Create project"), gettext("Create project"))
+
+
+@organisation_page("teams.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def project_edit(request: HttpRequest, actor: Actor, project: str) -> HttpResponseBase:
+    row = access.writable_project(actor, project)
+    initial = {"name": row.name, "team": row.team.slug}
+    form = ProjectForm(request.POST or None, teams=_choices(actor), initial=initial)
+    if request.method == "POST" and form.is_valid():
+        chosen = access.access_team(actor, form.cleaned_data["team"])
+        name = form.cleaned_data["name"]
+        try:
+            projects.change_project(row, name=name, team=chosen, actor=actor)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Project saved."))
+            return go_to(request, "team", slug_of(actor), chosen.slug)
+    return _dialog(request, actor, form, row.name, gettext("Save"))
+
+
+@organisation_page("teams.write")
+@require_POST
+def project_archive(request: HttpRequest, actor: Actor, project: str) -> HttpResponseBase:
+    row = access.writable_project(actor, project)
+    projects.archive_project(row, actor=actor)
+    messages.success(request, gettext("Project archived."))
+    return _to_team(actor, row)
+
+
+@organisation_page("teams.write")
+@require_POST
+def project_restore(request: HttpRequest, actor: Actor, project: str) -> HttpResponseBase:
+    row = access.writable_project(actor, project)
+    projects.restore_project(row, actor=actor)
+    messages.success(request, gettext("Project restored."))
+    return _to_team(actor, row)
+
+
+def _to_team(actor: Actor, project: Project) -> HttpResponse:
+    return see_other("team", slug_of(actor), project.team.slug)
+
+
+def _choices(actor: Actor) -> list[tuple[str, str]]:
+    active = access.visible_teams(actor).filter(archived_at=None)
+    return [(team.slug, team.name) for team in active]
+
+
+def _dialog(
+    request: HttpRequest, actor: Actor, form: Any, title: str, verb: str
+) -> HttpResponseBase:
+    context = {
+        "form": form,
+        "title": title,
+        "verb": verb,
+        "back": reverse("teams", args=[slug_of(actor)]),
+        "back_text": gettext("Teams"),
+    }
+    return render_dialog(request, _DIALOG, context, refused=form.is_bound)

@@ -1,0 +1,57 @@
+"""Teams of an organisation: one function per write."""
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.changes import change_row
+from accounts.audit.epoch import bump_epoch
+from accounts.models import Key, KeyKind, Organisation, Team
+from accounts.organisations.names import check_name
+from accounts.organisations.organisations import slug_of_name
+from lib import clock
+from lib.refusal import Refused
+
+
+def create_team(organisation: Organisation, name: str, *, slug: str = "", actor: Actor) -> Team:
+    """A further team; who is limited to teams is not in it. Its address is made from the name
+    unless one is given. Raises Refused for a name that cannot be, or the address of another team.
+    """
+    checked = check_name(name)
+    slug = slug or slug_of_name(checked)
+    with transaction.atomic():
+        # The organisation's row is the lock: of two of one name, the second hears of the first.
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        if organisation.teams.filter(slug=slug).exists():
+            taken = gettext("Another team is already named %(name)s.") % {"name": checked}
+            raise Refused("name", taken, already_exists=True)
+        team = Team.objects.create(organisation=organisation, name=checked, slug=slug)
+        audit.record(actor, organisation, "team.created", team, name=checked)
+        bump_epoch()
+    return team
+
+
+def rename_team(team: Team, name: str, *, actor: Actor) -> Team:
+    """Another name; its address stays. Raises Refused for a name that cannot be."""
+    return change_row(team, "team.renamed", actor, name=check_name(name))
+
+
+def archive_team(team: Team, *, actor: Actor) -> Team:
+    """Put it away: no key of it works, nothing can be made in it; its figures stay.
+
+    Raises Refused for the last team in use. The playground's key goes on in the oldest of the rest.
+    """
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        rest = Team.objects.filter(organisation=team.organisation_id, archived_at=None)
+        oldest = rest.exclude(id=team.id).order_by("created_at", "id").first()
+        if oldest is None:
+            raise Refused("team", gettext("An organisation needs at least one active team."))
+        Key.objects.filter(team=team, kind=KeyKind.PLAYGROUND).update(team=oldest)
+        return change_row(team, "team.archived", actor, archived_at=clock.now())
+
+
+def restore_team(team: Team, *, actor: Actor) -> Team:
+    """Bring it back as it was before it was archived."""
+    return change_row(team, "team.restored", actor, archived_at=None)

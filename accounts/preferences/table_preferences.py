@@ -1,0 +1,67 @@
+"""Which columns and how many rows a person wants to see of each table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.http import HttpRequest
+
+from accounts.access.actors import Actor
+from accounts.models import TablePreference, User
+from lib.tables.table import NO_PREFERENCE, PAGE_SIZES, Preference, State, Table
+
+
+def read_table(table: Table, request: HttpRequest, actor: Actor | None, **known: Any) -> State:
+    """What a request asks of a table, with what its reader keeps for it.
+
+    `known` is as for `Table.read`.
+    """
+    user = actor.user if actor else None
+    return table.read(dict(request.GET.lists()), preference_of(user, table), **known)
+
+
+def preference_of(user: User | None, table: Table) -> Preference:
+    """What the person keeps for a table."""
+    if user is None:
+        return NO_PREFERENCE
+    kept = TablePreference.objects.filter(user=user, table=table.name).first()
+    return Preference(tuple(kept.columns), kept.page_size) if kept else NO_PREFERENCE
+
+
+def keep_preference(user: User, table: Table, preference: Preference) -> None:
+    """Keep it, or forget it where it says no more than the default."""
+    if preference == NO_PREFERENCE:
+        TablePreference.objects.filter(user=user, table=table.name).delete()
+        return
+    TablePreference.objects.update_or_create(
+        user=user,
+        table=table.name,
+        defaults={"columns": list(preference.columns), "page_size": preference.page_size},
+    )
+
+
+def changed(table: Table, kept: Preference, form: Mapping[str, Sequence[str]]) -> Preference:
+    """The preference after a form was sent: the columns that were ticked, in the order they stood.
+
+    `up` and `down` name a column to move by one, `reset` takes everything back; a form with only
+    `page_size` leaves the columns.
+    """
+    if "reset" in form:
+        return NO_PREFERENCE
+    size = next((n for n in PAGE_SIZES if [str(n)] == list(form.get("page_size", ()))), 0)
+    if "column" not in form:
+        return Preference(kept.columns, size or kept.page_size)
+    known = {column.name for column in table.columns}
+    names = [name for name in dict.fromkeys(form["column"]) if name in known]
+    for step, moved in ((-1, form.get("up", ())), (1, form.get("down", ()))):
+        for name in moved:
+            names = _moved(names, name, step)
+    default = [column.name for column in table.columns if column.chosen]
+    return Preference(() if names == default else tuple(names), size or kept.page_size)
+
+
+def _moved(names: list[str], name: str, step: int) -> list[str]:
+    if name not in names:
+        return names
+    rest = [other for other in names if other != name]
+    place = min(max(names.index(name) + step, 0), len(rest))
+    return [*rest[:place], name, *rest[place:]]

@@ -1,0 +1,105 @@
+"""Roles that an organisation makes for itself: one function per write."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor, authority_of
+from accounts.audit import audit
+from accounts.audit.changes import change_row
+from accounts.audit.epoch import bump_epoch
+from accounts.members.members import check_change, check_grant
+from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, ServiceAccount
+from accounts.organisations.names import check_name
+from accounts.roles.rules import PERMISSIONS, Permission
+from lib.refusal import Refused
+
+_NAME_MAX = 60
+
+
+def create_role(
+    organisation: Organisation, name: str, permissions: Collection[Permission], *, actor: Actor
+) -> CustomRole:
+    """A further role. Raises Refused for a name that is taken or cannot be, for a permission that
+    is none, and for one that the actor lacks (P23)."""
+    role = CustomRole(
+        organisation=organisation, name=_check_role_name(name), permissions=_known(permissions)
+    )
+    check_grant(actor, authority_of(Role.CUSTOM, role.permissions))
+    with transaction.atomic():
+        with _unique_name(role.name):
+            role.save(force_insert=True)
+        audit.record(
+            actor, organisation, "role.created", role, name=role.name, permissions=role.permissions
+        )
+    return role
+
+
+def change_role(
+    role: CustomRole, *, name: str, permissions: Collection[Permission], actor: Actor
+) -> CustomRole:
+    """Another name, other permissions; whoever has the role has them at once. Raises Refused as
+    `create_role`, and for a role that reaches as far as the actor's own."""
+    check_change(
+        actor,
+        None,
+        authority_of(Role.CUSTOM, role.permissions),
+        authority_of(Role.CUSTOM, _known(permissions)),
+    )
+    checked = _check_role_name(name)
+    with _unique_name(checked):
+        return change_row(
+            role, "role.changed", actor, name=checked, permissions=_known(permissions)
+        )
+
+
+def remove_role(role: CustomRole, *, actor: Actor) -> None:
+    """Take a role away. Raises Refused while somebody has it, or is invited to it."""
+    check_change(
+        actor, None, authority_of(Role.CUSTOM, role.permissions), authority_of(None)
+    )  # fmt: skip
+    with transaction.atomic():
+        CustomRole.objects.select_for_update().get(id=role.id)
+        open_invitations = Invitation.objects.filter(accepted_at=None, withdrawn_at=None)
+        if (
+            Membership.objects.filter(custom_role=role).exists()
+            or ServiceAccount.objects.filter(custom_role=role).exists()
+            or open_invitations.filter(custom_role=role).exists()
+        ):
+            text = gettext("Members still have this role. Give them another role first.")
+            raise Refused("role", text)
+        # What has ended keeps no hold on the role that it was for.
+        Invitation.objects.filter(custom_role=role).delete()
+        audit.record(actor, role.organisation, "role.removed", role, name=role.name)
+        role.delete()
+        bump_epoch()
+
+
+def _known(permissions: Collection[Permission]) -> list[Permission]:
+    """The permissions in the order of the table. Raises Refused for one that is none."""
+    for permission in permissions:
+        if permission not in PERMISSIONS:
+            text = gettext("Unknown permission %(permission)s.")
+            raise Refused("permissions", text % {"permission": permission})
+    return [permission for permission in PERMISSIONS if permission in permissions]
+
+
+def _check_role_name(name: str) -> str:
+    checked = check_name(name, _NAME_MAX)
+    if checked.lower() in Role.values:
+        text = gettext("%(name)s is a built-in role. Choose another name.")
+        raise Refused("name", text % {"name": checked})
+    return checked
+
+
+@contextmanager
+def _unique_name(name: str) -> Iterator[None]:
+    """Tell the database's refusal of a second role of that name; undoes only the save."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        text = gettext("Another role is already named %(name)s.")
+        raise Refused("name", text % {"name": name}, already_exists=True) from error

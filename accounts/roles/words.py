@@ -1,0 +1,140 @@
+"""What each permission lets people do, in words; grouped as the editor of a role shows them."""
+
+from typing import Final, NamedTuple, cast
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.members.authority import Authority
+from accounts.roles.rules import Action, Permission, scope_of
+
+
+class Words(NamedTuple):
+    """A permission as a title and one line that says what it covers."""
+
+    title: Promise
+    line: Promise
+
+
+class Line(NamedTuple):
+    """A permission as a page tells it of a role: whether the role has it."""
+
+    title: Promise
+    line: Promise
+    has: bool
+
+
+GROUPS: Final[tuple[tuple[Promise, dict[Permission, Words]], ...]] = (
+    (_("People"), {
+        "members.read": Words(
+            _("See members"), _("Email address, role, teams and last use of every member.")),
+        "members.read:own": Words(
+            _("See own profile"), _("Their own role and teams, and the names of colleagues.")),
+        "members.write": Words(
+            _("Manage members"), _("Invite people, change their roles and teams, remove them.")),
+        "roles.write": Words(
+            _("Manage roles"), _("Create, change and delete the roles of this organisation.")),
+        "teams.read": Words(_("See all teams"), _("Every team and project.")),
+        "teams.read:own": Words(_("See own teams"), _("Only the teams that they belong to.")),
+        "teams.write": Words(
+            _("Manage teams"), _("Create, rename and archive teams and projects.")),
+    }),
+    (_("API keys"), {
+        "keys.read": Words(_("See all keys"), _("Name, limits and last use; never the secret.")),
+        "keys.read:own": Words(_("See own keys"), _("Only the keys that belong to them.")),
+        "keys.write": Words(
+            _("Manage all keys"), _("Change, rotate and revoke the keys of others.")),
+        "keys.write_own": Words(
+            _("Create own keys"), _("Call models with keys of their own, and manage these.")),
+    }),
+    (_("Usage"), {
+        "usage.read": Words(_("See all usage"), _("Spend and tokens of the whole organisation.")),
+        "usage.read:own": Words(_("See own usage"), _("Only their own spend and tokens.")),
+        "requests.read": Words(
+            _("See all requests"), _("Cost, status and errors of every request.")),
+        "requests.read:own": Words(_("See own requests"), _("Only requests that they made.")),
+        "audit.read": Words(_("See the audit log"), _("Who changed what, and when.")),
+    }),
+    (_("Budgets"), {
+        "budgets.read": Words(_("See all budgets"), _("Every budget and what is left of it.")),
+        "budgets.read:own": Words(_("See own budgets"), _("Only budgets that apply to them.")),
+        "budgets.write": Words(
+            _("Manage budgets and limits"),
+            _("Set budgets and rate limits, and decide on increase requests.")),
+        "budgets.ask": Words(
+            _("Request increases"), _("Request an increase of any budget in the organisation.")),
+        "budgets.ask:own": Words(
+            _("Request own increases"), _("Request an increase of a budget that applies to them.")),
+    }),
+    (_("Billing"), {
+        "balance.read": Words(_("See the balance"), _("Balance, ledger and statements.")),
+        "wallet.write": Words(
+            _("Change billing settings"), _("Balance alerts and automatic top-up.")),
+        "topups.read": Words(_("See top-ups"), _("Every payment and its status.")),
+        "topups.write": Words(_("Top up"), _("Start and cancel payments.")),
+        "codes.redeem": Words(
+            _("Redeem codes"), _("Add the value of a code to the balance.")),
+    }),
+    (_("Models and playground"), {
+        "models.read": Words(_("See models"), _("Available models and their prices.")),
+        "prompts.read": Words(
+            _("See prompts"), _("Prompts that were shared with the organisation.")),
+        "playground.read": Words(_("Open the playground"), _("Read their own chats.")),
+        "playground.use": Words(
+            _("Send messages"), _("Chat with models, paid for by the organisation.")),
+        "playground.write": Words(
+            _("Manage the playground"), _("Rules that apply to the chats of all members.")),
+    }),
+    (_("Organisation"), {
+        "organisation.read": Words(_("See the organisation"), _("Its name and settings.")),
+        "organisation.write": Words(
+            _("Change the organisation"), _("Its name, settings and security rules.")),
+        "webhooks.read": Words(_("See webhooks"), _("Addresses and deliveries.")),
+        "webhooks.write": Words(
+            _("Manage webhooks"), _("Create, change and delete webhooks.")),
+    }),
+)  # fmt: skip
+WORDS: Final[dict[Permission, Words]] = {
+    permission: words for _, group in GROUPS for permission, words in group.items()
+}
+
+
+def has_permission(authority: Authority, permission: Permission) -> bool:
+    """Whether that authority covers a permission, in some team at least."""
+    name, _, own = permission.partition(":")
+    action = cast(Action, name)
+    scope = authority.scope_of(action)
+    if own or scope_of("owner", action) == "own":
+        return scope is not None
+    return scope in ("teams", "all")
+
+
+def permission_groups(authority: Authority) -> list[tuple[Promise, list[Line]]]:
+    """What that authority can and cannot do, by group. That it has its own of a thing is told only
+    where it has not all of it."""
+    return [
+        (
+            name,
+            [
+                Line(words.title, words.line, has_permission(authority, permission))
+                for permission, words in group.items()
+                if not permission.endswith(":own") or _only_own(authority, permission)
+            ],
+        )
+        for name, group in GROUPS
+    ]
+
+
+def lost(held: Authority, wanted: Authority) -> list[Promise]:
+    """The titles of what `held` can do and `wanted` cannot."""
+    return [
+        words.title
+        for permission, words in WORDS.items()
+        if has_permission(held, permission) and not has_permission(wanted, permission)
+        if not permission.endswith(":own") or _only_own(held, permission)
+    ]
+
+
+def _only_own(authority: Authority, permission: Permission) -> bool:
+    whole = permission.removesuffix(":own")
+    return has_permission(authority, permission) and not has_permission(authority, whole)

@@ -1,0 +1,147 @@
+"""The forms of a second factor: allauth's, with our words, our counting and our secrets."""
+
+from typing import Any
+
+from allauth.core import context
+from allauth.mfa.base import forms as codes
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp import forms as totp
+from allauth.mfa.webauthn import forms as webauthn
+from django import forms
+from django.utils.translation import gettext, gettext_lazy
+
+from accounts.models import User
+from accounts.second_factor import second_factor
+
+_CODE_LENGTH = 40
+_NAME_LENGTH = 60
+
+
+def _code_field(label: Any, hint: Any = "") -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        help_text=hint,
+        max_length=_CODE_LENGTH,
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "one-time-code",
+                "autofocus": True,
+                "spellcheck": "false",
+                "inputmode": "numeric",
+            }
+        ),
+    )
+
+
+class _UsesCode:
+    """Uses up the code that it is given."""
+
+    user: User
+    cleaned_data: dict[str, Any]
+
+    def clean_code(self) -> str:
+        code: str = self.cleaned_data["code"]
+        try:
+            self.authenticator = second_factor.use_code(context.request, self.user, code)
+        except second_factor.CodeRefused as refused:
+            raise forms.ValidationError(refused.text) from refused
+        return code
+
+
+_CODE_HINT = gettext_lazy("From your authenticator app, or one of your recovery codes.")
+
+
+class AuthenticateForm(_UsesCode, codes.AuthenticateForm):  # type: ignore[misc]
+    """The code that follows the password."""
+
+    code = _code_field(gettext_lazy("Authentication code"), _CODE_HINT)
+
+
+class ReauthenticateForm(_UsesCode, codes.ReauthenticateForm):  # type: ignore[misc]
+    """A code, of somebody who is signed in."""
+
+    code = _code_field(gettext_lazy("Authentication code"), _CODE_HINT)
+
+
+class ActivateTOTPForm(totp.ActivateTOTPForm):  # type: ignore[misc]
+    """The first code of an app, which shows that it has the secret."""
+
+    code = _code_field(gettext_lazy("Code from the app"))
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        self.user = user
+        forms.Form.__init__(self, *args, **kwargs)
+        self.secret = second_factor.pending_secret(context.request, user, anew=not self.is_bound)
+
+    def clean_code(self) -> str:
+        code: str = self.cleaned_data["code"]
+        step = second_factor.step_of(self.secret, code)
+        if step is None:
+            raise forms.ValidationError(second_factor.CodeRefused("wrong").text)
+        self.step = step
+        return code
+
+
+# Passkeys ---------------------------------------------------------------------------------------
+
+
+def _name_field() -> forms.CharField:
+    return forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=_NAME_LENGTH,
+        help_text=gettext_lazy("Where it is kept, for example Work laptop."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )
+
+
+class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
+    """A new passkey, which also signs in by itself."""
+
+    name = _name_field()
+    # The options that the browser is given always ask for one that can.
+    passwordless = None
+
+    def clean_credential(self) -> dict[str, Any]:
+        return _checked_credential(self.cleaned_data["credential"])
+
+
+class RenamePasskeyForm(webauthn.EditWebAuthnForm):  # type: ignore[misc]
+    """What a passkey is called."""
+
+    name = _name_field()
+
+
+class _UsesPasskey:
+    """Says in words of its own that a passkey opens nothing."""
+
+    cleaned_data: dict[str, Any]
+
+    def clean_credential(self) -> Authenticator:
+        _checked_credential(self.cleaned_data["credential"])
+        try:
+            return super().clean_credential()  # type: ignore[misc]
+        except forms.ValidationError as refused:
+            raise forms.ValidationError(passkey_refused()) from refused
+
+
+class AuthenticatePasskeyForm(_UsesPasskey, webauthn.AuthenticateWebAuthnForm):  # type: ignore[misc]
+    """The passkey that follows the password."""
+
+
+class LoginPasskeyForm(_UsesPasskey, webauthn.LoginWebAuthnForm):  # type: ignore[misc]
+    """The passkey instead of a password."""
+
+
+class ReauthenticatePasskeyForm(_UsesPasskey, webauthn.ReauthenticateWebAuthnForm):  # type: ignore[misc]
+    """A passkey, of somebody who is signed in."""
+
+
+def passkey_refused() -> str:
+    return gettext("This passkey was not accepted. Try again, or sign in another way.")
+
+
+def _checked_credential(credential: Any) -> dict[str, Any]:
+    """What a browser's `toJSON` gives: an object of texts and an object of texts inside."""
+    if isinstance(credential, dict) and isinstance(credential.get("response"), dict):
+        return credential
+    raise forms.ValidationError(passkey_refused())

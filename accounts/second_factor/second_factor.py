@@ -1,0 +1,213 @@
+"""A second factor: codes of an authenticator app, passkeys, and recovery codes for bad days.
+
+The parts are those of allauth.mfa. Ours is what it leaves open: secrets are sealed, a code of the
+app works once however it is sent again, tries are counted where those of passwords are, and every
+change is told (docs/promises.md, "Sign-in").
+"""
+
+import base64
+from contextlib import suppress
+from typing import Final, Literal
+
+import qrcode
+from allauth.core import context
+from allauth.core.internal.cryptokit import compare_user_code
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.internal.flows.add import validate_can_add_authenticator
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import (
+    SECRET_SESSION_KEY,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
+from qrcode.image.svg import SvgPathFillImage
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import User
+from accounts.secrets.sealing import open_sealed, seal
+from accounts.sessions import sessions
+from accounts.sign_in import security_changes, try_counts
+from accounts.sign_in.throttle import limits_of_codes
+from lib.refusal import Refused
+from lib.vault import VaultError
+
+_TYPES: Final = Authenticator.Type
+
+Reason = Literal["wrong", "replayed", "used"]
+_WORDS: Final[dict[Reason, Promise]] = {
+    "wrong": gettext_lazy("This code is not correct. Check the time on your phone and try again."),
+    "replayed": gettext_lazy("This code was already used. Wait until your app shows the next one."),
+    "used": gettext_lazy("This recovery code was already used. Each one works once."),
+}
+
+
+class CodeRefused(Exception):
+    """A code opens nothing; `text` says why, and what to do."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.text = str(_WORDS[reason])
+
+
+class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """Where allauth.mfa lets us decide."""
+
+    def build_totp_svg(self, url: str) -> str:
+        # With a ground of its own: a camera reads no dark picture on a dark page.
+        return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
+
+    def encrypt(self, text: str) -> str:
+        return base64.b64encode(seal(text, _place(_person_of_request()))).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return open_sealed(base64.b64decode(encrypted_text), _place(_person_of_request()))
+
+
+def _person_of_request() -> int:
+    """Whose factors this request is about: who signs in, else who is signed in."""
+    stage = getattr(context.request, "_login_stage", None)
+    user: User = stage.login.user if stage else context.request.user
+    return user.pk
+
+
+def _place(person: int) -> str:
+    return f"mfa_authenticator|{person}|data"
+
+
+def factors_of(user: User) -> list[Authenticator]:
+    """The person's factors and recovery codes, the oldest first."""
+    return list(Authenticator.objects.filter(user=user).order_by("created_at", "pk"))
+
+
+# Codes ------------------------------------------------------------------------------------------
+
+
+def may_add(user: User) -> bool:
+    """Whether the person may add a factor: a stranger's address, never confirmed, must not be kept
+    from its owner by one."""
+    try:
+        validate_can_add_authenticator(user)
+    except ValidationError:
+        return False
+    return True
+
+
+def use_code(request: HttpRequest, user: User, code: str) -> Authenticator:
+    """Use up a code of the person's app, or a recovery code; the factor that it is of.
+
+    Raises CodeRefused, and TooManyTries where too many were refused before.
+    """
+    network = security_changes.network_of_request(request)
+    limits = limits_of_codes(user.pk, network, known=try_counts.is_known(user.email, network))
+    try_counts.count(limits)
+    rows = {row.type: row for row in factors_of(user)}
+    used = _use_code_of_app(rows.get(_TYPES.TOTP), code) or _use_recovery_code(
+        request, user, rows.get(_TYPES.RECOVERY_CODES), code
+    )
+    if used is None:
+        raise CodeRefused("wrong")
+    try_counts.give_back(limits)
+    return used
+
+
+def step_of(secret: str, code: str) -> int | None:
+    """The step of time (RFC 6238) whose code it is, near now; None for no such code."""
+    steps = yield_hotp_counters_from_time()
+    return next((step for step in steps if _is_code(secret, step, code)), None)
+
+
+def _is_code(secret: str, step: int, code: str) -> bool:
+    expected = format_hotp_value(hotp_value(secret, step))
+    return bool(compare_user_code(actual=code, expected=expected))
+
+
+def _use_code_of_app(row: Authenticator | None, code: str) -> Authenticator | None:
+    if row is None:
+        return None
+    step = step_of(MFAAdapter().decrypt(row.data["secret"]), code)
+    if step is None:
+        return None
+    with transaction.atomic():
+        # The row is the lock: of two that send one code at once, one gets in.
+        locked = Authenticator.objects.select_for_update().get(pk=row.pk)
+        if step <= locked.data.get("last_step", 0):
+            raise CodeRefused("replayed")
+        _use_step(locked, step)
+    return row
+
+
+def _use_step(row: Authenticator, step: int) -> None:
+    """Refuse that step's code, and every earlier one, from now on."""
+    row.data["last_step"] = step
+    row.save(update_fields=["data"])
+
+
+def _use_recovery_code(
+    request: HttpRequest, user: User, row: Authenticator | None, code: str
+) -> Authenticator | None:
+    if row is None:
+        return None
+    codes = RecoveryCodes(row)
+    with transaction.atomic():
+        if codes.validate_code(code):
+            left = len(codes.get_unused_codes())
+            security_changes.record_use(request, user, "recovery_code.used", left=left)
+            return row
+    if any(compare_user_code(actual=code, expected=one) for one in codes.generate_codes()):
+        raise CodeRefused("used")
+    return None
+
+
+# Changes ----------------------------------------------------------------------------------------
+
+
+def pending_secret(request: HttpRequest, user: User, *, anew: bool) -> str:
+    """The secret of the app that is being added, sealed in the session until it is."""
+    place = f"django_session|{user.pk}|totp"
+    sealed = None if anew else request.session.get(SECRET_SESSION_KEY)
+    if sealed is not None:
+        with suppress(VaultError):  # its key may have left the ring meanwhile
+            return open_sealed(base64.b64decode(sealed), place)
+    secret: str = generate_totp_secret()
+    request.session[SECRET_SESSION_KEY] = base64.b64encode(seal(secret, place)).decode()
+    return secret
+
+
+def app_added(request: HttpRequest, user: User, step: int) -> None:
+    """Record, in the transaction that added it, that the person's app gives codes from now on."""
+    _use_step(Authenticator.objects.get(user=user, type=_TYPES.TOTP), step)
+    security_changes.record_change(request, user, "authenticator_app.added")
+
+
+def recovery_codes_left(rows: list[Authenticator]) -> int | None:
+    """How many recovery codes are unused; None without any."""
+    row = next((row for row in rows if row.type == _TYPES.RECOVERY_CODES), None)
+    return None if row is None else len(RecoveryCodes(row).get_unused_codes())
+
+
+def reset_factors(actor: Actor, user: User) -> None:
+    """Take every factor of a person away, for one who has lost them all: a password signs in
+    again, and every session ends.
+
+    Raises Refused for an operator, whom nobody of the same rank resets: the server's command does.
+    """
+    if user.operator and not actor.installation:
+        text = gettext(
+            "Operators cannot reset each other's two-factor authentication. Run on the "
+            "server: manage.py reset_second_factor %(email)s"
+        )
+        raise Refused("person", text % {"email": user.email})
+    with transaction.atomic():
+        Authenticator.objects.filter(user=user).delete()
+        audit.record(actor, None, "second_factor.reset", user)
+        security_changes.write_letter(user, "second_factor.reset")
+        sessions.end(user, "second_factor.reset", actor=actor)

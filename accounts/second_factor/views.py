@@ -1,0 +1,173 @@
+"""The pages of a second factor: at sign-in (W02), and where one sets it up (W60)."""
+
+import json
+from typing import Any, cast
+
+from allauth.account.models import Login
+from allauth.account.utils import get_next_redirect_url
+from allauth.mfa.base import views as base
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes import views as recovery_codes
+from allauth.mfa.totp import views as totp
+from allauth.mfa.webauthn import views as webauthn
+from allauth.mfa.webauthn.internal import auth as ceremony
+from allauth.mfa.webauthn.internal.flows import perform_passwordless_login
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render, resolve_url
+from django.urls import reverse_lazy
+from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
+from django.views.generic.edit import FormView
+
+from accounts.audit import audit
+from accounts.models import User
+from accounts.second_factor import second_factor
+from accounts.second_factor.forms import LoginPasskeyForm, RenamePasskeyForm
+from accounts.sign_in import entry_requirements, security_changes
+from accounts.single_sign_on import single_sign_on
+
+_HERE = reverse_lazy("mfa_index")
+
+
+@require_safe
+def security_page(request: HttpRequest) -> HttpResponse:
+    user = cast(User, request.user)
+    rows = second_factor.factors_of(user)
+    return render(
+        request,
+        "mfa/index.html",
+        {
+            "has_password": user.has_usable_password(),
+            "app": next((row for row in rows if row.type == Authenticator.Type.TOTP), None),
+            "passkeys": [row for row in rows if row.type == Authenticator.Type.WEBAUTHN],
+            "codes_left": second_factor.recovery_codes_left(rows),
+            "may_add": second_factor.may_add(user),
+            "connections": single_sign_on.connections_of(user),
+            "forced_by": [
+                one.name for one in entry_requirements.organisations_that_require_factor(user)
+            ],
+        },
+    )
+
+
+# At sign-in -------------------------------------------------------------------------------------
+
+
+class AuthenticateView(base.AuthenticateView):  # type: ignore[misc]
+    """What is asked after the password: a code or a passkey."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        types = {row.type for row in second_factor.factors_of(self.stage.login.user)}
+        has_passkey = Authenticator.Type.WEBAUTHN in types
+        return context | {
+            "options": json.dumps(context["js_data"]["request_options"]) if has_passkey else "",
+            "has_codes": types - {Authenticator.Type.WEBAUTHN},
+        }
+
+
+class PasskeyLoginView(webauthn.LoginWebAuthnView):  # type: ignore[misc]
+    """Signing in by a passkey alone: GET gives the options to a script, POST takes its answer."""
+
+    def form_valid(self, form: LoginPasskeyForm) -> HttpResponse:
+        row = form.cleaned_data["credential"]
+        login = Login(user=row.user, redirect_url=get_next_redirect_url(self.request))
+        return cast(HttpResponse, perform_passwordless_login(self.request, row, login))
+
+    def form_invalid(self, form: LoginPasskeyForm) -> HttpResponse:
+        query = {"refused": "passkey"}
+        if back := get_next_redirect_url(self.request):
+            query["next"] = back
+        return redirect(f"{resolve_url('account_login')}?{urlencode(query)}")
+
+
+# Changes ----------------------------------------------------------------------------------------
+
+
+class _Recorded:
+    """Audits and tells the change in its transaction."""
+
+    request: HttpRequest
+    action: str
+
+    def form_valid(self, form: Any) -> HttpResponseBase:
+        with transaction.atomic():
+            response: HttpResponseBase = super().form_valid(form)  # type: ignore[misc]
+            self.record(form)
+        return response
+
+    def record(self, form: Any) -> None:
+        security_changes.record_change(self.request, cast(User, self.request.user), self.action)
+
+
+class AddAppView(_Recorded, totp.ActivateTOTPView):  # type: ignore[misc]
+    """Add an authenticator app: scan, then type the first code."""
+
+    def record(self, form: Any) -> None:
+        second_factor.app_added(self.request, cast(User, self.request.user), form.step)
+
+
+class RemoveAppView(_Recorded, totp.DeactivateTOTPView):  # type: ignore[misc]
+    """Remove the authenticator app."""
+
+    action = "authenticator_app.removed"
+
+
+@require_safe
+def app_qr(request: HttpRequest) -> HttpResponse:
+    """The secret of the app that is being added, as a picture to scan."""
+    user = cast(User, request.user)
+    secret = second_factor.pending_secret(request, user, anew=False)
+    adapter = second_factor.MFAAdapter()
+    picture = adapter.build_totp_svg(adapter.build_totp_url(user, secret))
+    return HttpResponse(picture, content_type="image/svg+xml")
+
+
+class NewRecoveryCodesView(_Recorded, recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
+    """Make new recovery codes; the old ones end."""
+
+    action = "recovery_codes.made"
+
+
+class AddPasskeyView(_Recorded, webauthn.AddWebAuthnView):  # type: ignore[misc]
+    """Add a passkey, one that can also sign in by itself."""
+
+    action = "passkey.added"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        # Not allauth's own: it would ask the browser for a key that cannot sign in alone.
+        context = FormView.get_context_data(self, **kwargs)
+        options = ceremony.begin_registration(self.request.user, True)
+        return context | {"options": json.dumps(options)}
+
+
+class RemovePasskeyView(_Recorded, webauthn.RemoveWebAuthnView):  # type: ignore[misc]
+    """Remove a passkey."""
+
+    action = "passkey.removed"
+    success_url = _HERE
+
+
+class RenamePasskeyView(webauthn.EditWebAuthnView):  # type: ignore[misc]
+    """Rename a passkey; nothing changes in how one signs in, so that no letter is written."""
+
+    success_url = _HERE
+
+    def form_valid(self, form: RenamePasskeyForm) -> HttpResponseBase:
+        with transaction.atomic():
+            response: HttpResponseBase = super().form_valid(form)
+            actor = security_changes.oneself(cast(User, self.request.user))
+            audit.record(actor, None, "passkey.renamed", form.instance)
+        return response
+
+
+class ConfirmByPasskeyView(webauthn.ReauthenticateWebAuthnView):  # type: ignore[misc]
+    """Show by a passkey that one is still oneself."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return context | {"options": json.dumps(context["js_data"]["request_options"])}
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        return cast(HttpResponse, self.render_to_response(self.get_context_data(form=form)))

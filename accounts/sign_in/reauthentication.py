@@ -1,0 +1,105 @@
+"""Before what is dangerous: somebody who signed in, or confirmed it, a short while ago."""
+
+from functools import wraps
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from allauth.account.adapter import get_adapter
+from allauth.account.authentication import get_authentication_records
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, resolve_url
+from django.utils.http import urlencode
+from django.utils.translation import gettext
+
+from accounts.access.access import AccessDenied
+from accounts.access.guards import View
+from accounts.models import User
+from lib import clock
+from lib.database.tenancy import within
+from lib.htmx import is_htmx, page_address
+
+
+def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
+    """Whether whoever is signed in has shown a password, a factor or the like in the last
+    `ACCOUNT_REAUTHENTICATION_TIMEOUT` seconds, otherwise than by the identity provider `but_by`."""
+    records = get_authentication_records(request, cast(User, request.user))
+    counted = (record for record in records if not but_by or record.get("provider") != but_by)
+    latest = max((record["at"] for record in counted), default=0)
+    age_s = clock.now().timestamp() - latest
+    return bool(age_s < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
+
+
+def recent_sign_in_required(view: View) -> View:
+    """Let a view of a page be reached by somebody who signed in recently; everybody else confirms
+    who they are first and comes back. Stands inside of the guard that says who may come in:
+
+        @organisation_page("keys.write")
+        @recent_sign_in_required
+        def mint(request, actor): ...
+    """
+
+    @wraps(view)
+    def recent(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not signed_in_recently(request):
+            return confirm_first(request)
+        return cast(HttpResponseBase, view(request, *args, **kwargs))
+
+    return recent
+
+
+def check_signed_in_recently(request: HttpRequest) -> None:
+    """The same for an operation of the API: a key passes, a session needs a recent sign-in. Raises
+    AccessDenied."""
+    actor = getattr(request, "auth", None)
+    if getattr(actor, "key", None) is None and not signed_in_recently(request):
+        raise AccessDenied(
+            gettext("Confirm that it is you first: open %(url)s, then try again.")
+            % {"url": settings.PUBLIC_URL + resolve_url("account_reauthenticate")}
+        )
+
+
+def check_may_change_single_sign_on(request: HttpRequest) -> None:
+    """The same for what decides who signs in: closed to keys, unless the installation opens it
+    (`SSO_CHANGES_BY_KEY`): a key that leaks would take over accounts. Raises AccessDenied."""
+    actor = getattr(request, "auth", None)
+    if getattr(actor, "key", None) is not None and not settings.SSO_CHANGES_BY_KEY:
+        raise AccessDenied(
+            gettext(
+                "An API key cannot change single sign-on. Change it in the browser, or ask the "
+                "operator of this installation to set SSO_CHANGES_BY_KEY=1."
+            )
+        )
+    check_signed_in_recently(request)
+
+
+def confirm_first(request: HttpRequest) -> HttpResponseBase:
+    """To the page that asks for the password or a factor, and back."""
+    url = f"{_way_of(cast(User, request.user))}?{urlencode({'next': _back(request)})}"
+    if not is_htmx(request):
+        return redirect(url)
+    response = HttpResponse(status=403)
+    response["HX-Redirect"] = url
+    return response
+
+
+def _way_of(user: User) -> str:
+    """Where that person can confirm it: here, at an identity provider, or by a first password."""
+    with within(None):  # how someone signs in belongs to no organisation
+        if get_adapter().get_reauthentication_methods(user):
+            return resolve_url("account_reauthenticate")
+        account = SocialAccount.objects.filter(user=user).order_by("-last_login").first()
+    if account is not None:
+        return resolve_url("openid_connect_login", account.provider)
+    return resolve_url("account_set_password")
+
+
+def _back(request: HttpRequest) -> str:
+    """The page on which the person was: a form that was sent is filled in again, not kept."""
+    if is_htmx(request):
+        return page_address(request) or "/"
+    if request.method in ("GET", "HEAD"):
+        return request.get_full_path()
+    page = urlsplit(request.headers.get("referer", ""))
+    return page.path + (f"?{page.query}" if page.query else "") or "/"

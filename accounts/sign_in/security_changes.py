@@ -1,0 +1,51 @@
+"""What changes how a person signs in: it is audited, told by letter, and ends other sessions."""
+
+from django.http import HttpRequest
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import User
+from accounts.sessions import sessions
+from accounts.sessions.devices import device_of
+from accounts.sign_in.throttle import network_of
+from outbox.facts import put
+
+
+def oneself(user: User) -> Actor:
+    """The person, acting on their own account and in no organisation."""
+    return Actor(user, None, None, None, user.operator)
+
+
+def network_of_request(request: HttpRequest) -> str:
+    # The server has put in what a trusted proxy says; anybody else's word for it is not heard.
+    return network_of(request.META.get("REMOTE_ADDR", ""))
+
+
+def place_of_request(request: HttpRequest) -> dict[str, str]:
+    """Where a request comes from, for a letter: `network`, `browser` and `system`, "" unknown."""
+    device = device_of(request.META.get("HTTP_USER_AGENT", ""))
+    return {
+        "network": network_of_request(request),
+        "browser": device.browser,
+        "system": device.system,
+    }
+
+
+def record_use(request: HttpRequest, user: User, action: str, **detail: object) -> None:
+    """Audit it and write the person a letter, in the caller's transaction.
+
+    `action` is one of those that `notify/letters/security_changed_message.txt` has words for.
+    """
+    audit.record(oneself(user), None, action, user, **detail)
+    write_letter(user, action, **detail, **place_of_request(request))
+
+
+def record_change(request: HttpRequest, user: User, action: str, **detail: object) -> None:
+    """As `record_use`, and end the person's sessions but the one that made the change."""
+    record_use(request, user, action, **detail)
+    sessions.end(user, action, but=request.session.session_key)
+
+
+def write_letter(user: User, action: str, **body: object) -> None:
+    """Tell the person of it by a letter, in the caller's transaction."""
+    put("security.changed", None, people=[user.pk], action=action, **body)

@@ -1,0 +1,86 @@
+"""Counts tries to get in, in one statement, so that those that come at once are all counted."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from django.db import connection
+from django.db.models.functions import Lower
+
+from accounts.models import SignInNetwork, User
+from accounts.sign_in.throttle import KNOWN_FOR, Limit
+from lib import clock
+
+# Also forgets some windows that have ended: the table stays as large as the tries of now.
+_COUNT: Final = """
+    WITH forgotten AS (
+        DELETE FROM accounts_trywindow WHERE subject IN (
+            SELECT subject FROM accounts_trywindow
+            WHERE ends_at < statement_timestamp() AND subject <> ALL(%(subjects)s)
+            LIMIT 8 FOR UPDATE SKIP LOCKED
+        )
+    )
+    INSERT INTO accounts_trywindow AS kept (subject, tries, ends_at)
+    SELECT subject, 1, statement_timestamp() + seconds * interval '1 second'
+    FROM unnest(%(subjects)s, %(seconds)s::int[]) AS asked (subject, seconds)
+    ON CONFLICT (subject) DO UPDATE SET
+        tries = CASE WHEN kept.ends_at < statement_timestamp() THEN 1 ELSE kept.tries + 1 END,
+        ends_at = CASE WHEN kept.ends_at < statement_timestamp()
+            THEN excluded.ends_at ELSE kept.ends_at END
+    RETURNING subject, tries,
+        greatest(1, ceil(extract(epoch FROM ends_at - statement_timestamp())))::int
+"""
+_GIVE_BACK: Final = """
+    UPDATE accounts_trywindow SET tries = greatest(0, tries - 1) WHERE subject = ANY(%s)
+"""
+
+
+class TooManyTries(Exception):
+    """The next try counts in `wait_s` seconds."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(wait_s)
+        self.wait_s = wait_s
+
+
+def count(limits: Sequence[Limit]) -> None:
+    """Count one try under each of the limits. Raises TooManyTries where it is one too many: it is
+    then counted only there, or who tries on in one place would use up what others have left."""
+    # In one order everywhere, so that two that meet do not wait for each other.
+    by_digest = {_digest(limit): limit for limit in limits}
+    subjects = sorted(by_digest)
+    seconds = [by_digest[subject].seconds for subject in subjects]
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, {"subjects": subjects, "seconds": seconds})
+        rows = cursor.fetchall()
+    waits = {
+        bytes(subject): wait_s
+        for subject, tries, wait_s in rows
+        if tries > by_digest[bytes(subject)].count
+    }
+    if waits:
+        give_back([limit for subject, limit in by_digest.items() if subject not in waits])
+        raise TooManyTries(max(waits.values()))
+
+
+def give_back(limits: Sequence[Limit]) -> None:
+    """Count a try no more: it was a good one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_BACK, [sorted(map(_digest, limits))])
+
+
+def is_known(email: str, network: str) -> bool:
+    """Whether somebody has signed in to that account from there before."""
+    networks = SignInNetwork.objects.annotate(email=Lower("user__email"))
+    return networks.filter(email=email.lower(), network=network).exists()
+
+
+def remember(user: User, network: str) -> None:
+    """That person has signed in from there; it is known for half a year."""
+    SignInNetwork.objects.update_or_create(user=user, network=network)
+    gone = clock.now() - KNOWN_FOR
+    SignInNetwork.objects.filter(user=user, last_at__lt=gone).delete()
+
+
+def _digest(limit: Limit) -> bytes:
+    return hashlib.sha256(limit.subject.encode()).digest()

@@ -1,0 +1,116 @@
+"""Pages of signing in (W02)."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from allauth.account import views as allauth
+from django.db import IntegrityError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.access.guards import View, public
+from accounts.forms import ResetPasswordKeyForm, SignupForm
+from accounts.members import invitations
+from accounts.models import SignUpMode, User
+from accounts.sign_in import sign_in, try_counts
+from accounts.sign_in.password_hashing import HashingBusy
+from accounts.sign_in.security_changes import network_of_request
+from accounts.sign_in.throttle import Action, Limit, limits_of_form, limits_of_person
+from accounts.sign_up import sign_up
+
+_BUSY_S = 5
+
+
+def slowed(action: Action) -> Callable[[View], View]:
+    """Let a form that hashes a password, or sends a letter, be sent so often and not more."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def slow(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            try:
+                if request.method == "POST":
+                    try_counts.count(_limits(action, request))
+                return cast(HttpResponseBase, view(request, **kwargs))
+            except try_counts.TooManyTries as refused:
+                return _not_now(request, 429, refused.wait_s, action)
+            except HashingBusy:
+                return _not_now(request, 503, _BUSY_S, action)
+            except sign_in.PasswordChanged:
+                # What the page says now: the link is used, or who changed it signs in again.
+                return redirect(request.path)
+
+        return slow
+
+    return decorate
+
+
+def _limits(action: Action, request: HttpRequest) -> tuple[Limit, ...]:
+    limits = limits_of_form(action, network_of_request(request))
+    if isinstance(request.user, User):
+        limits += limits_of_person(request.user.pk)
+    return limits
+
+
+def _not_now(request: HttpRequest, status: int, wait_s: int, action: Action) -> HttpResponse:
+    context = {"seconds": wait_s, "minutes": -(-wait_s // 60), "action": action}
+    response = render(request, f"{status}.html", context, status=status)
+    response["Retry-After"] = str(wait_s)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+class SignInView(allauth.LoginView):  # type: ignore[misc]
+    """The page on which somebody signs in; it leads to making an account where one may."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return {**context, "may_sign_up": sign_up.may_sign_up(self.request)}
+
+
+class SignUpView(allauth.SignupView):  # type: ignore[misc]
+    """The page on which somebody makes an account."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return {**context, "invited": invitations.is_invited(self.request), "mode": sign_up.mode()}
+
+    def closed(self) -> HttpResponse:
+        context = {"by_invitation": sign_up.mode() == SignUpMode.INVITE}
+        return render(self.request, self.template_name_signup_closed, context)
+
+    def form_valid(self, form: SignupForm) -> HttpResponseBase:
+        try:
+            return cast(HttpResponseBase, super().form_valid(form))
+        except IntegrityError:
+            # Somebody took the address since the form was looked at: a second look finds it taken.
+            return cast(HttpResponseBase, allauth.signup(self.request))
+
+
+class ResetPasswordView(allauth.PasswordResetFromKeyView):  # type: ignore[misc]
+    """The new password, by a link of a letter."""
+
+    def form_valid(self, form: ResetPasswordKeyForm) -> HttpResponseBase:
+        response: HttpResponseBase = super().form_valid(form)
+        # Whoever reads the person's mail has shown as much as by signing in.
+        try_counts.remember(self.reset_user, network_of_request(self.request))
+        return response
+
+
+@public
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in_link(request: HttpRequest, text: str) -> HttpResponseBase:
+    # Looking at the page uses nothing up: mail programs and chats open links by themselves.
+    if request.method != "POST":
+        link = sign_in.living_link(text)
+        return _link_page(request, email=link.user.email) if link else _link_page(request)
+    return sign_in.sign_in_by_link(request, text) or _link_page(request)
+
+
+def _link_page(request: HttpRequest, email: str = "") -> HttpResponse:
+    return render(
+        request, "accounts/sign_in/link.html", {"email": email}, status=200 if email else 410
+    )

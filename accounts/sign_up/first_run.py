@@ -1,0 +1,86 @@
+"""First run: somebody becomes the first operator by a link that a command prints, once.
+
+Who can run a command of the installation owns it. There is no password that anybody could know
+before, and no page that makes an operator without the link.
+"""
+
+from allauth.account.models import EmailAddress
+from django.db import transaction
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils.translation import gettext
+
+from accounts.access.actors import SYSTEM
+from accounts.audit import audit
+from accounts.members import members
+from accounts.models import Organisation, SetUpLink, User
+from accounts.organisations import organisations
+from accounts.sign_in import link_lifetimes
+from accounts.sign_in.link_texts import link_digest, new_link_text
+from accounts.sign_in.security_changes import oneself
+from lib import clock
+from lib.refusal import Refused
+
+
+class SetUpDone(Exception):
+    """The link makes nobody an operator: it is unknown, used or expired, or there is one already.
+    All of these look the same."""
+
+
+def is_set_up() -> bool:
+    """Whether the installation has an operator."""
+    return User.objects.filter(operator=True).exists()
+
+
+def make_set_up_link() -> str:
+    """The path of a link that makes the first operator, once; earlier ones end. Raises Refused
+    where there is an operator."""
+    if is_set_up():
+        raise Refused("email", gettext("This installation already has an operator."))
+    text = new_link_text()
+    with transaction.atomic():
+        SetUpLink.objects.all().delete()
+        link = SetUpLink.objects.create(
+            digest=link_digest(text), expires_at=clock.now() + link_lifetimes.SET_UP
+        )
+        audit.record(SYSTEM, None, "set_up_link.made", link)
+    return reverse("set_up", args=[text])
+
+
+def is_living(text: str) -> bool:
+    """Whether a link of that text would still make an operator."""
+    return _living(text).exists() and not is_set_up()
+
+
+def set_up(text: str, email: str, name: str, hashed_password: str) -> User:
+    """Use the link up: the first operator. One conditional UPDATE decides among those who press at
+    once. Raises SetUpDone."""
+    with transaction.atomic():
+        if not _living(text).update(used_at=clock.now()) or is_set_up():
+            raise SetUpDone
+        user = members.add_person(email, name=name, operator=True, actor=SYSTEM)
+        user.password = hashed_password
+        user.save(update_fields=["password"])
+        # Whoever runs the installation says that it is theirs.
+        EmailAddress.objects.update_or_create(
+            user=user, email=user.email, defaults={"verified": True, "primary": True}
+        )
+        audit.record(oneself(user), None, "installation.set_up", user, email=user.email)
+    return user
+
+
+def found_first_organisation(user: User, name: str) -> Organisation:
+    """The organisation of an operator who is in none, who owns it; the one that they are in, where
+    they pressed twice. Raises Refused for a name that cannot be."""
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=user.pk)
+        membership = user.memberships.select_related("organisation").first()
+        if membership is not None:
+            return membership.organisation
+        return organisations.create_organisation(name, owner=user, actor=oneself(user))
+
+
+def _living(text: str) -> QuerySet[SetUpLink]:
+    return SetUpLink.objects.filter(
+        digest=link_digest(text), used_at=None, expires_at__gt=clock.now()
+    )

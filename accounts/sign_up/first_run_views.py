@@ -1,0 +1,89 @@
+"""First run: the page that makes the first operator (W01)."""
+
+from typing import cast
+
+from allauth.account.adapter import get_adapter
+from allauth.account.app_settings import EmailVerificationMethod
+from allauth.account.internal.flows.login import perform_login, record_authentication
+from allauth.account.models import Login
+from django import forms
+from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.access.guards import public
+from accounts.sign_in.views import slowed
+from accounts.sign_up.first_run import SetUpDone, is_living, is_set_up, set_up
+
+
+class SetUpForm(forms.Form):
+    """The first operator."""
+
+    email = forms.EmailField(
+        label=gettext_lazy("Email"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email", "autofocus": True}),
+    )
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        required=False,
+        max_length=120,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    password = forms.CharField(
+        label=gettext_lazy("Password"),
+        max_length=200,
+        strip=False,
+        help_text=gettext_lazy("At least 10 characters."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean_password(self) -> str:
+        return str(get_adapter().clean_password(self.cleaned_data["password"]))
+
+
+@public
+@never_cache
+@slowed("sign_up")
+@require_http_methods(["GET", "HEAD", "POST"])
+def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
+    # Looking at the page uses nothing up: mail programs and chats open links by themselves.
+    if not is_living(text):
+        return _over(request)
+    form = SetUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        # Takes long: no transaction waits for it.
+        hashed = make_password(data["password"])
+        try:
+            user = set_up(text, data["email"], data["name"], hashed)
+        except SetUpDone:
+            return _over(request)
+        else:
+            record_authentication(request, user, method="password")
+            login = Login(
+                user=user,
+                email_verification=EmailVerificationMethod.NONE,
+                redirect_url=reverse("set_up_steps"),
+            )
+            return cast(HttpResponseBase, perform_login(request, login))
+    status = 422 if form.errors else 200
+    return render(request, "accounts/sign_up/set_up.html", {"form": form}, status=status)
+
+
+@public
+@never_cache
+@require_safe
+def set_up_first(request: HttpRequest) -> HttpResponse:
+    """How to get the link, while there is no operator."""
+    if is_set_up():
+        return _over(request)
+    return render(request, "accounts/sign_up/set_up.html", {"first": True})
+
+
+def _over(request: HttpRequest) -> HttpResponse:
+    return render(request, "accounts/sign_up/set_up.html", {"over": True}, status=410)

@@ -1,0 +1,220 @@
+"""Who may make an account, and where somebody who has made one belongs.
+
+Signing up makes a person. Once they have confirmed their address and sign in, who is of a listed
+domain joins its organisation, and where sign-up is open anybody without one may name their own.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from allauth.account.app_settings import EmailVerificationMethod
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils.translation import gettext
+
+from accounts.access.actors import SYSTEM, Actor
+from accounts.audit import audit
+from accounts.members import invitations, members
+from accounts.models import (
+    Membership,
+    Organisation,
+    Role,
+    SignUpDomain,
+    SignUpMode,
+    SignUpSetting,
+    User,
+)
+from accounts.organisations import organisations
+from accounts.organisations.names import check_name
+from accounts.sign_in.security_changes import oneself
+from accounts.sign_up.email_domains import domain_of, is_domain
+from lib.refusal import Refused
+
+DOMAINS_MAX: Final = 100
+ROLES: Final = tuple(role for role in Role if role not in (Role.OWNER, Role.CUSTOM))
+_CONFIRMING: Final = (SignUpMode.DOMAIN, SignUpMode.OPEN)
+
+
+# The setting ------------------------------------------------------------------------------------
+
+
+def mode() -> SignUpMode:
+    """The mode in force. Without letters no address can be confirmed: then only invitations let
+    anybody in."""
+    row = SignUpSetting.objects.first() or SignUpSetting()
+    chosen = SignUpMode(row.mode)
+    return SignUpMode.INVITE if chosen in _CONFIRMING and not sends_letters() else chosen
+
+
+def sends_letters() -> bool:
+    """Whether a new person has to confirm the address, by a letter that is sent."""
+    return bool(settings.ACCOUNT_EMAIL_VERIFICATION == EmailVerificationMethod.MANDATORY)
+
+
+def described() -> dict[str, Any]:
+    """The setting as `save_sign_up` takes it: `mode`, and `domains` by name."""
+    rows = SignUpDomain.objects.select_related("organisation").order_by("domain")
+    return {
+        "mode": (SignUpSetting.objects.first() or SignUpSetting()).mode,
+        "domains": [
+            {"domain": row.domain, "organisation": row.organisation.slug, "role": row.role}
+            for row in rows
+        ],
+    }
+
+
+def save_sign_up(
+    actor: Actor, *, mode: str | None = None, domains: Sequence[dict[str, str]] | None = None
+) -> None:
+    """Set what is given; `domains` replaces all of them, each of `domain`, `organisation` (a slug)
+    and `role`. Raises Refused for what cannot be."""
+    with transaction.atomic():
+        row, _ = SignUpSetting.objects.select_for_update().get_or_create(id=1)
+        before = described()
+        if domains is not None:
+            SignUpDomain.objects.all().delete()
+            SignUpDomain.objects.bulk_create(_checked(domains))
+        if mode is not None:
+            row.mode = mode
+            row.save()
+        _check_mode(row.mode)
+        after = described()
+        if before != after:
+            audit.record(actor, None, "sign_up.changed", row, before=before, after=after)
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in SignUpMode.values:
+        text = gettext("Choose one of: %(known)s.") % {"known": ", ".join(SignUpMode.values)}
+        raise Refused("mode", text)
+    if mode in _CONFIRMING and not sends_letters():
+        text = gettext(
+            "People must confirm their email address, and this installation sends no emails. "
+            "Set EMAIL_HOST first."
+        )
+        raise Refused("mode", text)
+    if mode == SignUpMode.DOMAIN and not SignUpDomain.objects.exists():
+        raise Refused("domains", gettext("List at least one domain."))
+
+
+def _checked(domains: Sequence[dict[str, str]]) -> list[SignUpDomain]:
+    if len(domains) > DOMAINS_MAX:
+        raise Refused("domains", gettext("You can list up to %(n)s entries.") % {"n": DOMAINS_MAX})
+    rows = [_row(**domain) for domain in domains]
+    names = [row.domain for row in rows]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise Refused("domains", gettext("%(name)s is listed twice.") % {"name": twice})
+    return rows
+
+
+def _row(domain: str, organisation: str, role: str) -> SignUpDomain:
+    name = domain.strip().lower()
+    if not is_domain(name):
+        text = gettext("%(name)s is not a domain such as example.org.") % {"name": name[:80]}
+        raise Refused("domains", text)
+    joined = Organisation.objects.filter(slug=organisation.replace("\0", "")).first()
+    if joined is None:
+        text = gettext("There is no organisation %(name)s.") % {"name": organisation[:80]}
+        raise Refused("domains", text)
+    if role not in ROLES:
+        text = gettext("%(role)s cannot be given by domain. Choose from: %(known)s.")
+        known = ", ".join(ROLES)
+        raise Refused("domains", text % {"role": role[:40] or "–", "known": known})
+    return SignUpDomain(domain=name, organisation=joined, role=role)
+
+
+def domains_from_lines(text: str) -> list[dict[str, str]]:
+    """Domains as the page takes them, one a line: `domain = organisation: role`. Raises Refused."""
+    return [_from_line(line.strip()) for line in text.splitlines() if line.strip()]
+
+
+def _from_line(line: str) -> dict[str, str]:
+    domain, equals, rest = line.partition("=")
+    organisation, colon, role = rest.partition(":")
+    if not (equals and colon):
+        raise Refused("domains", gettext("Write each line as domain = organisation: role."))
+    return {"domain": domain.strip(), "organisation": organisation.strip(), "role": role.strip()}
+
+
+def domains_as_lines(domains: Sequence[dict[str, str]]) -> str:
+    return "\n".join(
+        f"{domain['domain']} = {domain['organisation']}: {domain['role']}" for domain in domains
+    )
+
+
+# Signing up -------------------------------------------------------------------------------------
+
+
+def may_sign_up(request: HttpRequest) -> bool:
+    """Whether this visitor may make an account; by domain, the address still decides."""
+    current = mode()
+    if current in _CONFIRMING:
+        return True
+    return current == SignUpMode.INVITE and invitations.is_invited(request)
+
+
+def accepts(request: HttpRequest, email: str) -> bool:
+    """Whether whoever may sign up may do so with that address: known and unknown ones alike."""
+    if mode() != SignUpMode.DOMAIN or invitations.is_invited(request):
+        return True
+    return _domain_of(email) is not None
+
+
+def _domain_of(email: str) -> SignUpDomain | None:
+    rows = SignUpDomain.objects.select_related("organisation")
+    return rows.filter(domain=domain_of(email), organisation__archived_at=None).first()
+
+
+# Belonging --------------------------------------------------------------------------------------
+
+
+def join_by_domain(user: User) -> None:
+    """At a person's first sign-in: make them a member where people of their domain belong. Nobody
+    who was in before comes back by it."""
+    if user.last_login is not None or mode() != SignUpMode.DOMAIN or not _has_confirmed(user):
+        return
+    rule = _domain_of(user.email)
+    if rule is None:
+        return
+    with transaction.atomic():
+        locked = _alone(user)
+        if locked is not None:
+            members.set_member(rule.organisation, locked.email, Role(rule.role), actor=SYSTEM)
+
+
+def may_found(user: User) -> bool:
+    """Whether that person may make an organisation of their own: everybody without one, where
+    sign-up is open."""
+    return (
+        mode() == SignUpMode.OPEN
+        and _has_confirmed(user)
+        and not Membership.objects.filter(user=user).exists()
+    )
+
+
+def found_organisation(user: User, name: str) -> Organisation:
+    """Make the organisation that such a person has named; they own it. Raises Refused."""
+    checked = check_name(name)
+    with transaction.atomic():
+        locked = _alone(user)
+        if locked is None or not may_found(user):
+            raise Refused(
+                "name",
+                gettext(
+                    "You cannot create an organisation. Ask an operator to create one for you."
+                ),
+            )
+        return organisations.create_organisation(checked, owner=locked, actor=oneself(locked))
+
+
+def _has_confirmed(user: User) -> bool:
+    addresses = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=True)
+    return bool(addresses.exists())
+
+
+def _alone(user: User) -> User | None:
+    """The person, locked, if they belong to no organisation: of two who ask at once, one is."""
+    locked = User.objects.select_for_update().get(pk=user.pk)
+    return None if Membership.objects.filter(user=locked).exists() else locked

@@ -1,0 +1,95 @@
+"""Sign-up: its setting, for operators (W76), and the organisation that a new person names (W02)."""
+
+from typing import cast
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.access import actors
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page, signed_in_view
+from accounts.models import User
+from accounts.organisations.names import NAME_MAX
+from accounts.sign_in.reauthentication import recent_sign_in_required
+from accounts.sign_up import sign_up
+from accounts.sign_up.words import SIGN_UP_NAMES
+from lib.htmx import see_other
+from lib.refusal import Refused
+
+_LINES_MAX = 40_000
+
+
+class SignUpSettingForm(forms.Form):
+    """Who may create an account."""
+
+    mode = forms.ChoiceField(
+        label=gettext_lazy("Who can sign up"),
+        choices=list(SIGN_UP_NAMES.items()),
+    )
+    domains = forms.CharField(
+        label=gettext_lazy("Email domains"),
+        help_text=gettext_lazy(
+            "One per line: domain = organisation: role, for example acme.example = acme: developer."
+        ),
+        max_length=_LINES_MAX,
+        required=False,
+        widget=forms.Textarea(attrs={"class": "mono", "rows": 4, "spellcheck": "false"}),
+    )
+
+
+class OwnOrganisationForm(forms.Form):
+    """The name of a new person's organisation."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Organisation name"),
+        max_length=NAME_MAX,
+        widget=forms.TextInput(attrs={"autocomplete": "organization", "autofocus": True}),
+    )
+
+
+@operator_page("organisations.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+@recent_sign_in_required
+def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    described = sign_up.described()
+    initial = {**described, "domains": sign_up.domains_as_lines(described["domains"])}
+    form = SignUpSettingForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            domains = sign_up.domains_from_lines(form.cleaned_data["domains"])
+            sign_up.save_sign_up(actor, mode=form.cleaned_data["mode"], domains=domains)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Settings saved."))
+            return see_other("sign_up_settings")
+    context = {"form": form, "sends_emails": sign_up.sends_letters()}
+    status = 422 if form.errors else 200
+    return render(request, "accounts/sign_up/sign_up_settings.html", context, status=status)
+
+
+def no_organisation(request: HttpRequest, user: User) -> HttpResponse:
+    """What somebody sees who belongs nowhere: how to, or a form that makes an organisation."""
+    form = OwnOrganisationForm() if sign_up.may_found(user) else None
+    return render(request, "accounts/sign_up/no_organisation.html", {"form": form})
+
+
+@signed_in_view
+@require_POST
+def own_organisation(request: HttpRequest) -> HttpResponseBase:
+    user = cast(User, request.user)
+    form = OwnOrganisationForm(request.POST)
+    if form.is_valid():
+        try:
+            organisation = sign_up.found_organisation(user, form.cleaned_data["name"])
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            return see_other("home", organisation.slug)
+    if actors.last_membership(request, user) is not None:
+        return redirect("root")
+    return render(request, "accounts/sign_up/no_organisation.html", {"form": form}, status=422)

@@ -1,0 +1,145 @@
+"""What is confirmed about an organisation's single sign-on, and what ends with it.
+
+    confirmed domain    an operator's word for one domain, one issuer and one client together
+    connection          a person at the provider is a person here; it belongs to issuer and client
+      by domain         made at sign-in by an address at a confirmed domain: it belongs to the
+                        confirmation too, and never opens the account of an operator or of a
+                        member of another organisation
+      own (OwnConnection)  made by the person while signed in another way
+    session             began, or was confirmed, by a connection
+
+Whoever runs an identity provider can sign in as everybody who is connected to it. `end_connections`
+therefore ends the sessions with the connections.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from allauth.account.authentication import get_authentication_records
+from allauth.socialaccount.models import SocialAccount
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+
+from accounts.models import Membership, OwnConnection, SingleSignOn, User
+from accounts.sessions import sessions
+from accounts.sign_up.email_domains import domain_of
+from lib.database.tenancy import within
+from lib.ids import id_text
+
+_METHOD: Final = "socialaccount"
+"""What allauth calls a sign-in by a provider in the records of a session."""
+
+
+def provider_id(row: SingleSignOn) -> str:
+    """What stands for it in addresses, in connections and in the records of sessions."""
+    return id_text(row.pk)
+
+
+# Confirmed domains ------------------------------------------------------------------------------
+
+
+def confirmed_domains(row: SingleSignOn) -> list[str]:
+    """The listed domains that an operator has confirmed for the present issuer and client."""
+    if (row.confirmed_issuer, row.confirmed_client_id) != (row.issuer, row.client_id):
+        return []
+    return [domain for domain in row.domains if domain in row.confirmed_domains]
+
+
+def confirm(row: SingleSignOn, domains: Iterable[str]) -> None:
+    """Set, without saving, what is confirmed for the present issuer and client."""
+    row.confirmed_domains = list(domains)
+    row.confirmed_issuer, row.confirmed_client_id = row.issuer, row.client_id
+
+
+def rows_of_domain(domain: str) -> QuerySet[SingleSignOn]:
+    """The single sign-on for which an operator has confirmed that domain."""
+    return SingleSignOn.objects.filter(
+        domains__contains=[domain],
+        confirmed_domains__contains=[domain],
+        confirmed_issuer=F("issuer"),
+        confirmed_client_id=F("client_id"),
+    )
+
+
+# Connections ------------------------------------------------------------------------------------
+
+
+def is_own(account: SocialAccount) -> bool:
+    """Whether its person made the connection while signed in another way."""
+    with within(None):
+        return OwnConnection.objects.filter(account=account).exists()
+
+
+def mark_own(account: SocialAccount) -> None:
+    """Record that its person has made, or taken over, this connection."""
+    with within(None):
+        OwnConnection.objects.get_or_create(account=account)
+
+
+def may_come_by_domain(user: User, row: SingleSignOn) -> bool:
+    """Whether an address alone may lead from the organisation's provider to that account: never to
+    an operator's, nor to that of a member of another organisation."""
+    if user.operator:
+        return False
+    with within(None):
+        others = Membership.objects.filter(user=user).exclude(organisation=row.organisation_id)
+        return not others.exists()
+
+
+def opens(row: SingleSignOn, account: SocialAccount, user: User) -> bool:
+    """Whether a connection that exists may sign its person in now."""
+    if is_own(account):
+        return True
+    return domain_of(user.email) in confirmed_domains(row) and may_come_by_domain(user, row)
+
+
+def end_connections(row: SingleSignOn, *, keep_session: str | None = None) -> None:
+    """End every connection to the provider, and the sessions that signed in by it but the one with
+    the key `keep_session`."""
+    with within(None):
+        _end(row, SocialAccount.objects.filter(provider=provider_id(row)), keep_session)
+
+
+def end_connections_of_domains(
+    row: SingleSignOn, domains: Collection[str], *, keep_session: str | None = None
+) -> None:
+    """End the connections by domain of people at these domains, and their sessions, likewise."""
+    with within(None):
+        accounts = SocialAccount.objects.filter(provider=provider_id(row), own=None)
+        chosen = [
+            account.pk
+            for account in accounts.select_related("user")
+            if domain_of(account.user.email) in domains
+        ]
+        _end(row, SocialAccount.objects.filter(pk__in=chosen), keep_session)
+
+
+def end_connections_by_domain(user: User) -> None:
+    """End the connections of a person that an address made, with all of the person's sessions that
+    began by them."""
+    with within(None):
+        accounts = SocialAccount.objects.filter(user=user, own=None)
+        providers = set(accounts.values_list("provider", flat=True))
+        accounts.delete()
+        sessions.end_signed_in_by([user], providers, "single_sign_on.ended")
+
+
+def _end(row: SingleSignOn, accounts: QuerySet[SocialAccount], keep_session: str | None) -> None:
+    people = list(User.objects.filter(pk__in=accounts.values("user")))
+    accounts.delete()
+    sessions.end_signed_in_by(people, {provider_id(row)}, "single_sign_on.ended", but=keep_session)
+
+
+def stale_record(request: HttpRequest, user: User) -> bool:
+    """Whether the session that is about to begin rests on a connection that has ended meanwhile,
+    for example while a second factor was awaited."""
+    providers = {
+        record.get("provider")
+        for record in get_authentication_records(request, user)
+        if record.get("method") == _METHOD
+    }
+    if not providers:
+        return False
+    with within(None):
+        connected = SocialAccount.objects.filter(user=user, provider__in=providers)
+        return set(connected.values_list("provider", flat=True)) != providers

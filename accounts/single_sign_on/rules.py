@@ -1,0 +1,93 @@
+"""Who may come in by an organisation's single sign-on, as what: pure reading of claims."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from accounts.sign_up.email_domains import domain_of
+
+Refusal = Literal[
+    "no_email",
+    "unverified_email",
+    "foreign_domain",
+    "unconfirmed_domain",
+    "connect_first",
+    "no_role",
+]
+
+
+@dataclass(frozen=True)
+class GroupRule:
+    """What members of a group of the identity provider are here: a role, and teams by slug; none =
+    every team."""
+
+    group: str
+    role: str
+    teams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Granted:
+    """A role, and the teams that it is limited to; none = it is not."""
+
+    role: str
+    teams: tuple[str, ...] = ()
+
+
+class ClaimsRefused(Exception):
+    """These claims let nobody in."""
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(reason)
+        self.reason: Refusal = reason
+
+
+def groups_of(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
+    """The groups that a claim names: a list of texts, or one text."""
+    value = claims.get(claim) if claim else None
+    if isinstance(value, str):
+        return frozenset({value})
+    if isinstance(value, Iterable):
+        return frozenset(group for group in value if isinstance(group, str))
+    return frozenset()
+
+
+def granted(groups: Collection[str], rules: Iterable[GroupRule], default_role: str) -> Granted:
+    """What these groups give: the role of the first rule that fits, else the default one, in the
+    teams of all rules that fit. Raises ClaimsRefused where nothing gives a role."""
+    fitting = [rule for rule in rules if rule.group in groups]
+    if not fitting:
+        if not default_role:
+            raise ClaimsRefused("no_role")
+        return Granted(default_role)
+    everywhere = any(not rule.teams for rule in fitting)
+    teams = {} if everywhere else dict.fromkeys(team for rule in fitting for team in rule.teams)
+    return Granted(fitting[0].role, tuple(teams))
+
+
+def verified_email(claims: Mapping[str, Any]) -> str:
+    """The address that the provider says it has verified. Raises ClaimsRefused."""
+    email = claims.get("email")
+    if not isinstance(email, str) or email.count("@") != 1 or email.split() != [email]:
+        raise ClaimsRefused("no_email")
+    # A text is no answer: "false" would be true.
+    if claims.get("email_verified") is not True:
+        raise ClaimsRefused("unverified_email")
+    return email.lower()
+
+
+def email_of_domain(
+    claims: Mapping[str, Any], domains: Collection[str], confirmed: Collection[str]
+) -> str:
+    """The verified address by which an account that is not connected yet is found or made.
+
+    Only addresses at domains that are `confirmed` are: whoever runs an identity provider may let it
+    say anything, and would take over the accounts of others. Raises ClaimsRefused.
+    """
+    email = verified_email(claims)
+    domain = domain_of(str(claims["email"]))
+    if domain not in domains:
+        raise ClaimsRefused("foreign_domain")
+    if domain not in confirmed:
+        raise ClaimsRefused("unconfirmed_domain")
+    return email

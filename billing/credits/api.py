@@ -1,0 +1,344 @@
+"""The management API of operators: charge rules, corrections, codes. Pages call the same
+functions."""
+
+import datetime as dt
+from typing import Any, Literal
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from billing.access import (
+    access_batch,
+    access_credit,
+    access_posting,
+    organisation_named,
+    visible_batches,
+    visible_credits,
+)
+from billing.credits import codes, credits
+from billing.currency.money import MoneyInvalid, format_usd, parse_usd
+from billing.idempotency import Answer, answered
+from billing.limits.charge_rule import stored_rule
+from billing.limits.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
+from billing.limits.charge_rule_settings import charge_rule_of, rule_stated, set_charge_rule
+from billing.models import CodeBatch, Credit, CreditKind
+from lib import clock
+from lib.api import pagination
+from lib.api.instants import Instant
+from lib.api.openapi import Schema, also_answers
+from lib.files.csv_file import csv_file
+from lib.ids import id_text
+from lib.numbers.whole_numbers import Whole
+
+router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
+
+
+class CreditIn(Schema):
+    """A correction of a balance."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    organisation: str = Field(max_length=60, description="Slug of the organisation.")
+    amount: str = Field(
+        max_length=40, description=("Exact decimal. A negative amount reduces the balance.")
+    )
+    kind: Literal["cash", "promo"] = Field("cash", description="`promo` is used first.")
+    expires_at: Instant | None = Field(None, description="When the promotional credit expires.")
+    reason: str = Field(min_length=1, max_length=500, description="The customer will see this.")
+    document: str = Field("", max_length=200, description="Number of one of your documents.")
+
+
+class ReversalIn(Schema):
+    """Why a posting is undone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class CreditOut(Schema):
+    id: str
+    organisation: str
+    amount: str
+    kind: str
+    expires_at: dt.datetime | None
+    reason: str
+    document: str
+    reverses: str | None
+    state: str = Field(description="`waiting` until another operator approves it.")
+    asked_by: str
+    asked_at: dt.datetime
+    decided_by: str | None
+    decided_at: dt.datetime | None
+
+
+class CreditPage(Schema):
+    items: list[CreditOut]
+    next: str | None
+
+
+class BatchIn(Schema):
+    """A batch of redemption codes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=120)
+    value: str = Field(max_length=40, description="The value of each code, as an exact decimal.")
+    count: Whole = Field(ge=1, le=codes.CODES_MAX)
+    max_uses: Whole = Field(
+        1, ge=1, le=1_000_000, description=("Each use must be by a different organisation.")
+    )
+    expires_at: Instant | None = Field(None, description="Until when codes can be redeemed.")
+    credit_days: Whole | None = Field(
+        None, ge=1, le=3650, description="How long the credit is valid."
+    )
+
+
+class BatchOut(Schema):
+    id: str
+    name: str
+    value: str
+    currency: str
+    count: int
+    max_uses: int
+    expires_at: dt.datetime | None
+    credit_days: int | None
+    created_at: dt.datetime
+    downloaded_at: dt.datetime | None
+    killed_at: dt.datetime | None
+
+
+class BatchPage(Schema):
+    items: list[BatchOut]
+    next: str | None
+
+
+@router.get(
+    "/organisations/{slug}/charge-rule", response=ChargeRuleOut, summary="Show a charge rule"
+)
+def read_charge_rule(request: HttpRequest, slug: str) -> ChargeRuleOut:
+    """What an organisation is charged for abandoned and failed requests. `inherit`: as the rule of
+    the model says, or else the channel."""
+    organisation = organisation_named(actors.actor_of(request), slug)
+    return ChargeRuleOut(**stored_rule(charge_rule_of(organisation)))
+
+
+@router.put(
+    "/organisations/{slug}/charge-rule", response=ChargeRuleOut, summary="Change a charge rule"
+)
+def write_charge_rule(request: HttpRequest, slug: str, body: ChargeRuleIn) -> ChargeRuleOut:
+    """Replaces the whole rule. It comes before the rules of models."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    organisation = organisation_named(actor, slug)
+    set_charge_rule(actor, organisation, rule_stated(body.stated()))
+    return ChargeRuleOut(**stored_rule(charge_rule_of(organisation)))
+
+
+@router.get("/credits", response=CreditPage, summary="List corrections")
+def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> CreditPage:
+    """Balance corrections of all organisations, newest first."""
+    rows = visible_credits(actors.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return CreditPage(items=[CreditOut(**credit_shown(row)) for row in page.items], next=page.next)
+
+
+@router.get("/credits/{id}", response=CreditOut, summary="Show a correction")
+def show_credit(request: HttpRequest, id: str) -> CreditOut:
+    """One correction, waiting or decided."""
+    return CreditOut(**credit_shown(access_credit(actors.actor_of(request), id)))
+
+
+@router.post(
+    "/credits",
+    response={201: CreditOut},
+    summary="Correct a balance",
+    openapi_extra=also_answers(409),
+)
+def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
+    """Above the limit for one operator, it waits for a second one. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    organisation = organisation_named(actor, body.organisation)
+
+    def act() -> Answer:
+        credit = credits.ask_credit(
+            actor,
+            organisation,
+            amount_of(body.amount),
+            kind=CreditKind(body.kind),
+            expires_at=body.expires_at,
+            reason=body.reason,
+            document=body.document,
+        )
+        return Answer(201, credit_shown(credit))
+
+    return answered(request, actor, act)
+
+
+@router.post(
+    "/credits/{id}/approve",
+    response=CreditOut,
+    summary="Approve a correction",
+    openapi_extra=also_answers(409),
+)
+def approve_credit(request: HttpRequest, id: str) -> HttpResponse:
+    """Approves as the second operator. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    credit = access_credit(actor, id)
+    return answered(
+        request, actor, lambda: Answer(200, credit_shown(credits.approve_credit(actor, credit)))
+    )
+
+
+@router.post(
+    "/credits/{id}/refuse",
+    response=CreditOut,
+    summary="Reject a correction",
+    openapi_extra=also_answers(409),
+)
+def refuse_credit(request: HttpRequest, id: str) -> HttpResponse:
+    """Nothing is posted. Whoever requested it can withdraw it this way."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    credit = access_credit(actor, id)
+    return answered(
+        request, actor, lambda: Answer(200, credit_shown(credits.refuse_credit(actor, credit)))
+    )
+
+
+@router.post(
+    "/postings/{id}/reverse",
+    response={201: CreditOut},
+    summary="Reverse a posting",
+    openapi_extra=also_answers(409),
+)
+def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResponse:
+    """Creates a new posting that refers to the old one. Only for corrections and opening
+    credits."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    posting = access_posting(actor, id)
+    return answered(
+        request,
+        actor,
+        lambda: Answer(201, credit_shown(credits.ask_reversal(actor, posting, reason=body.reason))),
+    )
+
+
+@router.get("/code-batches", response=BatchPage, summary="List batches of codes")
+def list_batches(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> BatchPage:
+    """Batches of redemption codes, newest first. The codes themselves are never shown again."""
+    rows = visible_batches(actors.actor_of(request))
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    return BatchPage(items=[BatchOut(**batch_shown(row)) for row in page.items], next=page.next)
+
+
+@router.post(
+    "/code-batches",
+    response={201: BatchOut},
+    summary="Create a batch of codes",
+    openapi_extra=also_answers(409),
+)
+def create_batch(request: HttpRequest, body: BatchIn) -> HttpResponse:
+    """The codes are generated when they are downloaded, once. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    access.require(actor, "codes.write")
+
+    def act() -> Answer:
+        batch = codes.create_batch(
+            actor,
+            body.name,
+            amount_of(body.value, "value"),
+            body.count,
+            max_uses=body.max_uses,
+            expires_at=body.expires_at,
+            credit_days=body.credit_days,
+        )
+        return Answer(201, batch_shown(batch))
+
+    return answered(request, actor, act)
+
+
+@router.get("/code-batches/{id}", response=BatchOut, summary="Show a batch of codes")
+def show_batch(request: HttpRequest, id: str) -> BatchOut:
+    """One batch, without its codes."""
+    return BatchOut(**batch_shown(access_batch(actors.actor_of(request), id)))
+
+
+@router.post("/code-batches/{id}/download", summary="Download the codes", response={200: str})
+def download_batch(request: HttpRequest, id: str) -> HttpResponse:
+    """The codes as CSV, once: only their hashes are stored."""
+    actor = actors.actor_of(request)
+    access.require(actor, "codes.write")
+    return codes_file(access_batch(actor, id), actor)
+
+
+@router.post("/code-batches/{id}/kill", response=BatchOut, summary="Disable a batch")
+def kill_batch(request: HttpRequest, id: str) -> BatchOut:
+    """From now on, its codes cannot be redeemed. Redeemed codes are not affected."""
+    actor = actors.actor_of(request)
+    access.require(actor, "codes.write")
+    return BatchOut(**batch_shown(codes.kill_batch(actor, access_batch(actor, id))))
+
+
+def codes_file(batch: CodeBatch, actor: actors.Actor) -> HttpResponse:
+    """The one answer that holds a batch's codes; nothing may keep it."""
+    texts = codes.download_codes(actor, batch)
+    until = batch.expires_at.isoformat() if batch.expires_at else ""
+    rows = ((text, format_usd(batch.value_nano), batch.currency, until) for text in texts)
+    head = ("code", "value", "currency", "expires_at")
+    response = csv_file(f"codes-{id_text(batch.id)}.csv", (head, *rows))
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def amount_of(text: str, field: str = "amount") -> int:
+    """The nano of a decimal string. Raises CreditRefused naming the field."""
+    try:
+        return parse_usd(text)
+    except MoneyInvalid as error:
+        raise credits.CreditRefused(field, str(error)) from error
+
+
+def credit_shown(credit: Credit) -> dict[str, Any]:
+    """A correction as the API tells it, ready for JSON."""
+    return {
+        "id": id_text(credit.id),
+        "organisation": credit.organisation.slug,
+        "amount": format_usd(credit.amount_nano),
+        "kind": str(credit.kind),
+        "expires_at": _time(credit.expires_at),
+        "reason": credit.reason,
+        "document": credit.document,
+        "reverses": id_text(credit.reverses_id) if credit.reverses_id else None,
+        "state": str(credit.state),
+        "asked_by": credit.asked_by.email,
+        "asked_at": _time(credit.asked_at),
+        "decided_by": credit.decided_by.email if credit.decided_by else None,
+        "decided_at": _time(credit.decided_at),
+    }
+
+
+def batch_shown(batch: CodeBatch) -> dict[str, Any]:
+    """A batch as the API tells it, ready for JSON."""
+    return {
+        "id": id_text(batch.id),
+        "name": batch.name,
+        "value": format_usd(batch.value_nano),
+        "currency": batch.currency,
+        "count": batch.count,
+        "max_uses": batch.max_uses,
+        "expires_at": _time(batch.expires_at),
+        "credit_days": batch.credit_days,
+        "created_at": _time(batch.created_at),
+        "downloaded_at": _time(batch.downloaded_at),
+        "killed_at": _time(batch.killed_at),
+    }
+
+
+def _time(at: dt.datetime | None) -> str | None:
+    return clock.rfc3339(at) if at else None

@@ -1,0 +1,293 @@
+"""Redemption codes: made in batches, shown in one download, redeemed once by each organisation.
+
+A code is 140 random bits of which only a keyed digest is stored. Who may redeem is decided by
+unique indexes and one conditional statement, never by looking first (I22, P3). Every refusal but
+the organisation's own second use reads the same, so that nothing tells a code from a guess; after
+five refusals in ten minutes, by a person or from a network, no further code is looked at.
+"""
+
+import datetime as dt
+import ipaddress
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, Sum
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import Organisation
+from accounts.organisations.names import check_name
+from accounts.secrets.sealing import pepper
+from billing.credits import code_format, promo
+from billing.currency.money import format_usd
+from billing.ledger.ledger import lock_wallet
+from billing.models import Code, CodeBatch, RedeemTry, Redemption
+from lib import clock
+from lib.ids import id_text, new_id
+from lib.refusal import Refused
+from outbox.facts import put
+
+CODES_MAX: Final = 100_000
+TRIES_MAX: Final = 5
+TRIES_WITHIN: Final = dt.timedelta(minutes=10)
+
+
+class CodeRefused(Refused):
+    """The code or the batch is not taken."""
+
+
+class RedeemedAlready(CodeRefused):
+    """The organisation has what the code gives: who types it again guesses nothing."""
+
+
+class TooManyTries(Exception):
+    """Five wrong codes in ten minutes: no other is looked at for `wait_s` seconds."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(gettext("Too many incorrect codes. Try again in 10 minutes."))
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True)
+class Redeemed:
+    """What a code gave."""
+
+    redemption: Redemption
+    amount_nano: int
+    expires_at: dt.datetime | None
+
+
+# Batches ----------------------------------------------------------------------------------------
+
+
+def create_batch(
+    actor: Actor,
+    name: str,
+    value_nano: int,
+    count: int,
+    *,
+    max_uses: int = 1,
+    expires_at: dt.datetime | None = None,
+    credit_days: int | None = None,
+) -> CodeBatch:
+    """A batch whose codes are still to be made, by its download. Raises CodeRefused, and Refused
+    for a name that cannot be."""
+    checked = check_name(name)
+    if value_nano <= 0:
+        raise CodeRefused("value", gettext("The value must be greater than zero."))
+    if not 1 <= count <= CODES_MAX:
+        text = gettext("A batch can have 1 to %(n)s codes.") % {"n": CODES_MAX}
+        raise CodeRefused("count", text)
+    if max_uses < 1:
+        raise CodeRefused("max_uses", gettext("Each code needs at least one use."))
+    if expires_at is not None and expires_at <= clock.now():
+        raise CodeRefused("expires_at", gettext("The expiry date is in the past."))
+    with transaction.atomic():
+        batch = CodeBatch.objects.create(
+            name=checked, value_nano=value_nano, count=count, max_uses=max_uses,
+            expires_at=expires_at, credit_days=credit_days, created_by=actor.user,
+        )  # fmt: skip
+        audit.record(
+            actor, None, "codes.created", batch, name=checked, value=format_usd(value_nano),
+            count=count, max_uses=max_uses,
+        )  # fmt: skip
+    return batch
+
+
+def download_codes(actor: Actor, batch: CodeBatch) -> list[str]:
+    """Make the codes of a batch: their texts, this once. Raises CodeRefused at the second time."""
+    with transaction.atomic():
+        locked = CodeBatch.objects.select_for_update().get(id=batch.id)
+        if locked.downloaded_at is not None:
+            raise CodeRefused("batch", gettext("These codes were already downloaded."))
+        if locked.killed_at is not None:
+            raise CodeRefused("batch", gettext("This batch is disabled."))
+        texts = [
+            code_format.compose(os.urandom(code_format.RANDOM_BYTES)) for _ in range(batch.count)
+        ]
+        Code.objects.bulk_create(
+            (
+                Code(id=new_id(), batch=locked, digest=_digest(text.replace("-", "")))
+                for text in texts
+            ),
+            batch_size=5_000,
+        )
+        locked.downloaded_at = clock.now()
+        locked.save(update_fields=["downloaded_at"])
+        audit.record(actor, None, "codes.downloaded", locked, count=len(texts))
+    return texts
+
+
+def bring_codes(
+    actor: Actor,
+    name: str,
+    value_nano: int,
+    texts: Sequence[str],
+    *,
+    expires_at: dt.datetime | None = None,
+) -> CodeBatch:
+    """A batch of codes that come from elsewhere: people hold their texts already, so there is no
+    download. Raises CodeRefused for a text that cannot be a code, or is one already, and Refused
+    for a name that cannot be."""
+    letters = [code_format.read(text) for text in texts]
+    if None in letters:
+        raise _unknown()
+    digests = [_digest(read or "") for read in letters]
+    taken = len(set(digests)) < len(digests) or Code.objects.filter(digest__in=digests).exists()
+    if taken:
+        raise CodeRefused("code", gettext("One of these codes already exists."))
+    with transaction.atomic():
+        batch = create_batch(actor, name, value_nano, len(texts), expires_at=expires_at)
+        batch.downloaded_at = clock.now()
+        batch.save(update_fields=["downloaded_at"])
+        codes = (Code(id=new_id(), batch=batch, digest=digest) for digest in digests)
+        Code.objects.bulk_create(codes, batch_size=5_000)
+        audit.record(actor, None, "codes.brought", batch, count=len(texts))
+    return batch
+
+
+def kill_batch(actor: Actor, batch: CodeBatch) -> CodeBatch:
+    """Switch a batch off for good: none of its codes is redeemed any more."""
+    with transaction.atomic():
+        locked = CodeBatch.objects.select_for_update().get(id=batch.id)
+        if locked.killed_at is None:
+            locked.killed_at = clock.now()
+            locked.save(update_fields=["killed_at"])
+            audit.record(actor, None, "codes.killed", locked, name=locked.name)
+    return locked
+
+
+def uses_of(batch_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How often codes of each batch were redeemed."""
+    counted = Code.objects.filter(batch__in=batch_ids).values("batch").annotate(used=Sum("uses"))
+    return {row["batch"]: row["used"] for row in counted}
+
+
+def batch_state(batch: CodeBatch) -> str:
+    """`unmade`, `living`, `expired` or `killed`."""
+    if batch.killed_at is not None:
+        return "killed"
+    if batch.expires_at is not None and batch.expires_at <= clock.now():
+        return "expired"
+    return "living" if batch.downloaded_at else "unmade"
+
+
+# Redeeming --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def counted_try(actor: Actor, network: str) -> Iterator[None]:
+    """Count what is done inside as a try of somebody's, wrong unless it ends well or the code was
+    redeemed before.
+
+    Raises TooManyTries before anything is looked at. A try counts from its beginning, so that many
+    at once are no way around the limit.
+    """
+    tries = RedeemTry.objects.filter(id__in=_begin_try(_subjects(actor, network)))
+    try:
+        yield
+    except RedeemedAlready:
+        tries.delete()
+        raise
+    tries.delete()
+
+
+def try_code(actor: Actor, organisation: Organisation, text: str, network: str) -> Redeemed:
+    """Redeem a code that somebody typed. Raises CodeRefused and TooManyTries."""
+    with counted_try(actor, network):
+        return redeem(actor, organisation, text)
+
+
+def redeem(actor: Actor, organisation: Organisation, text: str) -> Redeemed:
+    """Redeem a code for an organisation, once for each. Raises CodeRefused."""
+    letters = code_format.read(text)
+    code = Code.objects.filter(digest=_digest(letters or "")).first()
+    if letters is None or code is None:
+        raise _unknown()
+    with transaction.atomic():
+        # Accounts before anything else: the one order of locks.
+        lock_wallet(organisation.id)
+        batch = CodeBatch.objects.get(id=code.batch_id)
+        if batch.killed_at is not None or (batch.expires_at and batch.expires_at <= clock.now()):
+            raise _unknown()
+        if Redemption.objects.filter(code=code, organisation=organisation).exists():
+            raise RedeemedAlready("code", gettext("Your organisation already redeemed this code."))
+        used = Code.objects.filter(id=code.id, uses__lt=batch.max_uses).update(uses=F("uses") + 1)
+        if not used:
+            raise _unknown()
+        return _give(actor, organisation, code, batch)
+
+
+def _give(actor: Actor, organisation: Organisation, code: Code, batch: CodeBatch) -> Redeemed:
+    n = Code.objects.get(id=code.id).uses
+    now = clock.now()
+    expires_at = now + dt.timedelta(days=batch.credit_days) if batch.credit_days else None
+    grant = promo.grant(
+        organisation, batch.value_nano, f"redeem:{code.id}:{n}", "redeem",
+        expires_at=expires_at, actor=actor.user.email if actor.user else "",
+        cause={"batch": id_text(batch.id), "code": id_text(code.id)},
+    )  # fmt: skip
+    try:
+        redemption = Redemption.objects.create(
+            code=code, n=n, organisation=organisation, user=actor.user, grant=grant
+        )
+    except IntegrityError as error:
+        raise _unknown() from error
+    audit.record(
+        actor, organisation, "code.redeemed", redemption,
+        batch=batch.name, amount=format_usd(batch.value_nano),
+    )  # fmt: skip
+    put(
+        "code.redeemed", organisation.id, redemption=id_text(redemption.id),
+        amount=format_usd(batch.value_nano), currency="USD",
+        expires_at=expires_at.isoformat() if expires_at else None,
+    )  # fmt: skip
+    return Redeemed(redemption, batch.value_nano, expires_at)
+
+
+def drop_old_tries() -> int:
+    """Forget tries that no limit counts any more; how many rows went."""
+    return RedeemTry.objects.filter(at__lt=clock.now() - TRIES_WITHIN).delete()[0]
+
+
+def _begin_try(subjects: list[str]) -> list[int]:
+    """Count a try, or refuse it; the lock of each subject makes tries come one by one."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            for subject in sorted(subjects):
+                cursor.execute(
+                    "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"redeem|{subject}"]
+                )
+        since = clock.now() - TRIES_WITHIN
+        for subject in subjects:
+            recent = RedeemTry.objects.filter(subject=subject, at__gt=since).order_by("-at")
+            over = list(recent.values_list("at", flat=True)[:TRIES_MAX])
+            if len(over) == TRIES_MAX:
+                raise TooManyTries(max(int((over[-1] - since).total_seconds()), 1))
+        return [RedeemTry.objects.create(subject=subject).id for subject in subjects]
+
+
+def _subjects(actor: Actor, network: str) -> list[str]:
+    who = f"user:{actor.user.id}" if actor.user else f"key:{actor.key.id if actor.key else ''}"
+    with suppress(ValueError):
+        address = ipaddress.ip_address(network)
+        # Who has one IPv6 address has 2^64 of them.
+        prefix = 32 if address.version == 4 else 64
+        network = str(ipaddress.ip_network((address, prefix), strict=False))
+    return [who, f"network:{network}"[:80]]
+
+
+def _unknown() -> CodeRefused:
+    return CodeRefused(
+        "code", gettext("This code does not exist, has already been used, or has expired.")
+    )
+
+
+def _digest(letters: str) -> bytes:
+    return code_format.digest(pepper(), letters)

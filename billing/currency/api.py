@@ -1,0 +1,94 @@
+"""The management API of exchange rates. The page calls the same function."""
+
+import datetime as dt
+
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from billing.access import exchange_rates
+from billing.currency.exchange_rates import SOURCE_MAX, RateStated, add_rates, rate_text
+from billing.models import ExchangeRate
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.ids import id_text
+
+RATES_MAX = 1000
+
+router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
+
+
+class ExchangeRateIn(Schema):
+    """What one USD is worth in another currency on a day."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    currency: str = Field(max_length=3, description="Such as `EUR`.")
+    day: dt.date
+    rate: str = Field(max_length=24, description="Units of the currency for one USD, as a decimal.")
+    source: str = Field("", max_length=SOURCE_MAX, description="Where the rate is published.")
+
+
+class ExchangeRatesIn(Schema):
+    """Rates to add, all or none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[ExchangeRateIn] = Field(min_length=1, max_length=RATES_MAX)
+
+
+class ExchangeRateOut(Schema):
+    id: str
+    currency: str
+    day: dt.date
+    rate: str
+    source: str
+    created_at: dt.datetime
+
+
+class ExchangeRatePage(Schema):
+    items: list[ExchangeRateOut]
+    next: str | None
+
+
+class ExchangeRatesOut(Schema):
+    items: list[ExchangeRateOut]
+
+
+@router.get("/exchange-rates", response=ExchangeRatePage, summary="List exchange rates")
+def list_exchange_rates(
+    request: HttpRequest, query: Query[pagination.PageQuery]
+) -> ExchangeRatePage:
+    """Newest first. Of several rates of one currency and day, the newest counts."""
+    rows = exchange_rates(actors.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return ExchangeRatePage(items=[_shown(row) for row in page.items], next=page.next)
+
+
+@router.get("/exchange-rates/{id}", response=ExchangeRateOut, summary="Show an exchange rate")
+def show_exchange_rate(request: HttpRequest, id: str) -> ExchangeRateOut:
+    """One rate."""
+    return _shown(access.one_of(exchange_rates(actors.actor_of(request)), id))
+
+
+@router.post("/exchange-rates", response={201: ExchangeRatesOut}, summary="Add exchange rates")
+def add_exchange_rates(request: HttpRequest, body: ExchangeRatesIn) -> Status[ExchangeRatesOut]:
+    """For organisations that show amounts in a currency of their own. Charges and documents stay in
+    USD. Rates are never changed: to correct one, add another of the same day, in a request of its
+    own."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    stated = [RateStated(one.currency, one.day, one.rate, one.source) for one in body.items]
+    return Status(201, ExchangeRatesOut(items=[_shown(row) for row in add_rates(actor, stated)]))
+
+
+def _shown(row: ExchangeRate) -> ExchangeRateOut:
+    return ExchangeRateOut(
+        id=id_text(row.id),
+        currency=row.currency,
+        day=row.day,
+        rate=rate_text(row),
+        source=row.source,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,82 @@
+"""The operators' table of exchange rates, for organisations that see amounts in a currency of their
+own beside USD."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import Organisation
+from billing.currency import conversion
+from billing.models import ExchangeRate
+from lib import clock
+from lib.refusal import Refused, check_text
+
+SOURCE_MAX: Final = 120
+
+
+class RateStated(NamedTuple):
+    """A rate as somebody states it: units of `currency` for one USD on `day`, by `source`."""
+
+    currency: str
+    day: dt.date
+    rate: str
+    source: str = ""
+
+
+def add_rates(actor: Actor, stated: Iterable[RateStated]) -> list[ExchangeRate]:
+    """Add rates, all or none; of a day that has one already, the new one counts. Raises Refused,
+    also for two of one currency and day: nobody said which is meant."""
+    rates = [_read(one) for one in stated]
+    for (currency, day), count in Counter((rate.currency, rate.day) for rate in rates).items():
+        if count > 1:
+            text = gettext("There are several rates of %(currency)s for %(day)s. Add one of them.")
+            raise Refused("day", text % {"currency": currency, "day": day.isoformat()})
+    with transaction.atomic():
+        added = ExchangeRate.objects.bulk_create(rates)
+        for rate in added:
+            audit.record(
+                actor, None, "exchange_rate.added", rate, currency=rate.currency,
+                day=rate.day.isoformat(), rate=rate_text(rate), source=rate.source,
+            )  # fmt: skip
+    return added
+
+
+def rate_of(currency: str, day: dt.date) -> conversion.ExchangeRate | None:
+    """The rate of that day, else of the last one before it that has one; None where none has."""
+    rows = ExchangeRate.objects.filter(currency=currency, day__lte=day)
+    found = rows.order_by("-day", "-id").values_list("currency", "day", "per_usd").first()
+    return None if found is None else conversion.ExchangeRate(*found)
+
+
+def display_rate(organisation: Organisation, day: dt.date) -> conversion.ExchangeRate | None:
+    """By what the organisation's amounts of a day are shown in its own currency; None where it has
+    none beside USD, or that has no rate. Asks nothing where it has none."""
+    currency = organisation.display_currency
+    return rate_of(currency, day) if currency else None
+
+
+def rate_text(rate: ExchangeRate | conversion.ExchangeRate) -> str:
+    """The rate as a plain decimal without trailing zeros."""
+    text = f"{rate.per_usd:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _read(stated: RateStated) -> ExchangeRate:
+    currency = stated.currency.strip().upper()
+    if not conversion.is_currency(currency):
+        raise Refused("currency", gettext("Enter the three letters of a currency, such as EUR."))
+    if stated.day > clock.now().date() + dt.timedelta(days=1):
+        raise Refused("day", gettext("The day cannot be in the future."))
+    try:
+        rate = conversion.read_rate(stated.rate)
+    except conversion.ExchangeRateInvalid as error:
+        text = gettext("Enter how much one USD is worth, such as 0.92, with at most 10 decimals.")
+        raise Refused("rate", text) from error
+    source = check_text("source", stated.source, SOURCE_MAX)
+    return ExchangeRate(currency=currency, day=stated.day, per_usd=rate, source=source)

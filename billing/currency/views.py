@@ -1,0 +1,78 @@
+"""The operators' table of exchange rates."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from accounts.preferences.table_preferences import read_table
+from billing.access import exchange_rates
+from billing.currency.exchange_rates import RateStated, add_rates, rate_text
+from billing.invoices.forms import ExchangeRateForm
+from billing.models import ExchangeRate
+from lib import clock
+from lib.htmx import see_other
+from lib.ids import id_text
+from lib.refusal import Refused
+from lib.tables.pages import answer_table
+from lib.tables.sources import QuerySource
+from lib.tables.table import Column, Filter, Table
+
+RATES = Table(
+    "exchange-rates",
+    _("Exchange rates"),
+    (
+        Column("currency", _("Currency"), sort=True, card="title"),
+        Column("day", _("Day"), sort=True, card="second"),
+        Column("rate", _("One USD is worth"), "code", card="money"),
+        Column("source", _("Source"), sort=True, priority=2),
+        Column("added", _("Added"), "time", sort="created_at", priority=3, card="last"),
+    ),
+    default_sort="-day",
+    filters=(Filter("currency", _("Currency")),),
+)
+
+
+@operator_page("credits.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def exchange_rate_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = ExchangeRateForm(request.POST or None, initial={"day": clock.now().date()})
+    if form.is_valid():
+        try:
+            add_rates(actor, [RateStated(**form.cleaned_data)])
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Rate added."))
+            return see_other("exchange_rates")
+    rows = exchange_rates(actor)
+    codes = rows.order_by("currency").values_list("currency", flat=True).distinct()
+    choices = [("", gettext("All currencies")), *((code, code) for code in codes)]
+    state = read_table(RATES, request, actor, choices={"currency": choices})
+    if state.value("currency"):
+        rows = rows.filter(currency=state.value("currency"))
+    templates = ("billing/currency/exchange_rates.html", "billing/currency/_exchange_rates.html")
+    response = answer_table(request, state, QuerySource(rows), templates, {"form": form}, _rows)
+    if form.errors:
+        response.status_code = 422
+    return response
+
+
+def _rows(page: list[ExchangeRate]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": id_text(rate.id),
+            "currency": rate.currency,
+            "day": date_format(rate.day, "DATE_FORMAT"),
+            "rate": rate_text(rate),
+            "source": rate.source,
+            "added": rate.created_at,
+        }
+        for rate in page
+    ]

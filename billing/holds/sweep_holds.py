@@ -1,0 +1,118 @@
+"""Holds of processes that died: who lives, how far attempts are, which holds nobody will settle."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from billing.ledger.sql_statement import Statement
+from lib.ids import id_array, id_bounds
+
+
+class Mark(NamedTuple):
+    """How far one attempt surely is: JSON text of meters, of which a provider counts no less."""
+
+    attempt_id: UUID
+    meters: str
+
+
+def mark_holds(marks: Sequence[Mark]) -> Statement:
+    """Note how far these attempts are; a hold that is resolved keeps the mark it had."""
+    attempts, meters = zip(*marks, strict=True)
+    quoted = [text.replace('"', '\\"') for text in meters]
+    return _MARK_HOLDS, {
+        **id_bounds(attempts),
+        "attempts": id_array(attempts),
+        "meters": "{" + ",".join([f'"{text}"' for text in quoted]) + "}",
+    }
+
+
+def renew_lease(process_id: UUID, seconds: int) -> Statement:
+    """Say that a process lives, and will say so again within these seconds."""
+    return _RENEW_LEASE, {"process": process_id, "seconds": seconds}
+
+
+def suspect_processes() -> Statement:
+    """Suspect the processes that did not say in time that they live."""
+    return _SUSPECT_PROCESSES, {}
+
+
+def forget_processes() -> Statement:
+    """Drop the processes that died long ago and hold nothing."""
+    return _FORGET_PROCESSES, {}
+
+
+def due_holds(limit: int, silence_s: int) -> Statement:
+    """Open holds that nobody will settle, oldest first: (attempt_id, organisation_id, amount_nano,
+    mark, rated_ids, units): the most that each is charged; `rated_ids` is null where nothing counts
+    its tokens, `units` are the included ones that it holds, JSON of each meter in their order.
+
+    They are past their time, or their process has been suspected for `silence_s`. They are not
+    locked here, for accounts come first; `resolve_holds` looks again.
+    """
+    return _DUE_HOLDS, {"limit": limit, "silence": silence_s}
+
+
+def held_units(attempt_id: UUID) -> Statement:
+    """(units,) of a hold, as `due_holds` has them; null where it holds none."""
+    return _HELD_UNITS, {"attempt": attempt_id}
+
+
+def entrust_hold(attempt_id: UUID, seconds: int) -> Statement:
+    """Let the open hold of an attempt outlive its process, for so long: what is written with it
+    in this transaction is to resolve it. It takes no place of a limit of requests at once any
+    more. (attempt_id,), no row where somebody has resolved it."""
+    return _ENTRUST_HOLD, {"attempt": attempt_id, "seconds": seconds}
+
+
+def try_sweep_lock() -> Statement:
+    """(true,) for the one transaction that may sweep; the lock ends with it."""
+    return _TRY_SWEEP_LOCK, {}
+
+
+_MARK_HOLDS = """
+    UPDATE billing_hold hold SET mark = marked.meters
+    FROM unnest(%(attempts)s::uuid[], %(meters)s::jsonb[]) AS marked (attempt_id, meters)
+    WHERE hold.id = marked.attempt_id AND hold.resolved_at IS NULL
+      AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid"""
+
+_ENTRUST_HOLD = """
+    UPDATE billing_hold
+    SET process_id = NULL, expires_at = now() + %(seconds)s::int * interval '1 second',
+        rated_ids = NULL, tokens = NULL, leased_key_id = NULL, leased_team_id = NULL,
+        leased_organisation_id = NULL, leased_member_id = NULL, leased_channel_id = NULL
+    WHERE id = %(attempt)s::uuid AND resolved_at IS NULL RETURNING id"""
+
+_RENEW_LEASE = """
+    INSERT INTO billing_process (id, alive_until)
+    VALUES (%(process)s::uuid, now() + %(seconds)s::int * interval '1 second')
+    ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until, suspected_at = NULL"""
+
+_SUSPECT_PROCESSES = """
+    UPDATE billing_process SET suspected_at = now()
+    WHERE alive_until < now() AND suspected_at IS NULL"""
+
+_FORGET_PROCESSES = """
+    DELETE FROM billing_process process
+    WHERE suspected_at < now() - interval '1 hour' AND NOT EXISTS (
+        SELECT FROM billing_hold hold WHERE hold.state = 'open' AND hold.process_id = process.id)"""
+
+_UNITS = """(
+               SELECT json_object_agg(quota.meter, taken.count ORDER BY taken.place)
+               FROM unnest(hold.quota_ids, hold.quota_units)
+                   WITH ORDINALITY AS taken (quota_id, count, place)
+               JOIN billing_includedunits quota ON quota.id = taken.quota_id)"""
+
+_HELD_UNITS = f"SELECT {_UNITS} FROM billing_hold hold WHERE hold.id = %(attempt)s::uuid"  # noqa: S608
+
+_DUE_HOLDS = f"""
+    SELECT hold.id, hold.organisation_id, hold.amount_nano + coalesce(hold.included_nano, 0),
+           hold.mark, hold.rated_ids, {_UNITS}
+    FROM billing_hold hold
+    LEFT JOIN billing_process process ON process.id = hold.process_id
+    WHERE hold.state = 'open' AND (
+        hold.expires_at < now()
+        OR process.suspected_at < now() - %(silence)s * interval '1 second')
+    ORDER BY hold.expires_at LIMIT %(limit)s"""  # noqa: S608 - only constants are put in
+
+# Any fixed number serves; it must only differ from other advisory locks of the product.
+_TRY_SWEEP_LOCK = "SELECT pg_try_advisory_xact_lock(8113072025)"

@@ -1,0 +1,164 @@
+"""Holds that nobody settled: their process died, or lost the database for too long.
+
+The relay places and settles holds itself, by the statements of `sql/`; here is what resolves the
+rest (I24), and `rules/hold_life.py` has what can become of any.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from billing.holds import sweep_holds
+from billing.holds.resolve_holds import HoldResolved, Loss, post_losses, resolve_holds
+from billing.holds.rules import HoldState
+from billing.ledger.accounts import LOSS_KINDS, lock_accounts, open_accounts
+from billing.ledger.ledger import execute
+from billing.limits.enforcement import lock_channels
+from billing.models import Process
+from billing.prices.meters import find_meter
+from billing.subscriptions.included_units import NOTHING_PAID, Paid
+from lib import clock
+from lib.ids import new_id
+
+# A process that was only cut off from the database renews its lease within this time.
+_SILENCE_S = 5
+
+
+class DueHold(NamedTuple):
+    """A hold that nobody will settle, charged `amount_nano` at most; `mark` has the meters of its
+    last high-water mark, `units` the included ones that it holds of each meter."""
+
+    attempt_id: UUID
+    organisation_id: UUID
+    amount_nano: int
+    mark: Mapping[str, int] | None
+    units: Mapping[str, int]
+
+
+def due_holds(limit: int) -> list[DueHold]:
+    """Up to `limit` holds past their time or of dead processes, their accounts locked, and after
+    these what counts their tokens, in the one order of locks (I23).
+
+    Runs in the transaction in which `expire` then resolves them. Any number of processes may call
+    it: one works, the others find nothing to do.
+    """
+    if execute(sweep_holds.try_sweep_lock()) != [(True,)]:
+        return []
+    execute(sweep_holds.suspect_processes())
+    execute(sweep_holds.forget_processes())
+    due, rated = list[DueHold](), set[UUID]()
+    for attempt_id, organisation_id, amount_nano, mark, rated_ids, units in execute(
+        sweep_holds.due_holds(limit, _SILENCE_S)
+    ):
+        held = _meters(units) or {}
+        due.append(DueHold(attempt_id, organisation_id, amount_nano, _meters(mark), held))
+        rated.update(rated_ids or ())
+    if due:
+        execute(lock_accounts({hold.organisation_id for hold in due}))
+    if rated:
+        # Which of them are channels is not known here; of the others nobody takes this lock.
+        execute(lock_channels(rated))
+    return due
+
+
+def suspect_all() -> None:
+    """Nobody lives any more who placed a hold until now: all open ones are due."""
+    Process.objects.update(suspected_at=clock.now() - dt.timedelta(seconds=10 * _SILENCE_S))
+
+
+class Expired(NamedTuple):
+    """What a due hold comes to: what the customer is charged; what we owe its provider for that,
+    and beside it for what nobody pays; and what its included units pay of the charge."""
+
+    hold: DueHold
+    charge_nano: int
+    cost_nano: int
+    loss_nano: int
+    paid: Paid
+
+
+def expire(due: Sequence[Expired]) -> set[UUID]:
+    """Resolve these holds; the attempts that this call resolved.
+
+    The tokens of its mark are what an attempt took of a limit of tokens per minute.
+
+    A settlement that comes later finds the hold resolved and moves nothing (I6, I7).
+    """
+    if not due:
+        return set()
+    rows = execute(
+        resolve_holds(
+            [
+                HoldResolved(
+                    hold.attempt_id,
+                    new_id(),
+                    hold.organisation_id,
+                    "expired",
+                    charge_nano,
+                    _tokens(hold.mark or {}),
+                    cost_nano,
+                    paid.nano,
+                    paid.of_each(hold.units),
+                )
+                for hold, charge_nano, cost_nano, _, paid in due
+            ]
+        )
+    )
+    resolved = {row[0] for row in rows}
+    losses = [
+        Loss(hold.attempt_id, new_id(), hold.organisation_id, loss_nano)
+        for hold, _, _, loss_nano, _ in due
+        if loss_nano and hold.attempt_id in resolved
+    ]
+    if losses:
+        execute(open_accounts({loss.organisation_id for loss in losses}, LOSS_KINDS))
+        execute(post_losses(losses, "expired"))
+    return resolved
+
+
+class Ended(NamedTuple):
+    """How an attempt ended that outlived its process: settled at its charge, or voided; what we owe
+    its provider; and what of the charge is paid by the included units `units` that it holds."""
+
+    attempt_id: UUID
+    organisation_id: UUID
+    state: HoldState
+    charge_nano: int = 0
+    cost_nano: int = 0
+    paid: Paid = NOTHING_PAID
+    units: Mapping[str, int] = MappingProxyType({})
+
+
+def units_held(attempt_id: UUID) -> Mapping[str, int]:
+    """The included units of each meter that the hold of an attempt holds."""
+    ((units,),) = execute(sweep_holds.held_units(attempt_id)) or [(None,)]
+    return _meters(units) or {}
+
+
+def lock_wallets(organisation_ids: Iterable[UUID]) -> None:
+    """Lock the accounts that `end` moves money on, before anything else of the transaction."""
+    execute(lock_accounts(organisation_ids))
+
+
+def end(ended: Ended) -> bool:
+    """Resolve the hold of such an attempt, in the transaction that writes its record; False where
+    somebody has resolved it, and nothing is moved (I6). Run `lock_wallets` before it."""
+    hold = HoldResolved(
+        ended.attempt_id, new_id(), ended.organisation_id, ended.state, ended.charge_nano,
+        cost_nano=ended.cost_nano, included_nano=ended.paid.nano,
+        units=ended.paid.of_each(ended.units),
+    )  # fmt: skip
+    return bool(execute(resolve_holds([hold])))
+
+
+def _tokens(meters: Mapping[str, int]) -> int:
+    return sum(n for name, n in meters.items() if find_meter(name).unit == "token")
+
+
+def _meters(mark: Any) -> Mapping[str, int] | None:
+    """Django's connection gives JSON as text."""
+    meters: Mapping[str, int] | None = json.loads(mark) if isinstance(mark, str) else mark
+    return meters

@@ -1,0 +1,121 @@
+"""Who stands on invoices: the seller, each organisation as a buyer, and the taxes between them."""
+
+import datetime as dt
+import re
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import Organisation
+from billing.currency.money import MoneyInvalid, parse_scaled
+from billing.invoices.rules import percent_text
+from billing.models import BuyerDetail, SellerDetail, TaxRate
+from lib.refusal import Refused, check_text
+
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_LENGTHS: Final = {"legal_name": 200, "address": 500, "tax_id": 40}
+_PERCENT_DIGITS: Final = 4
+
+
+class DetailRefused(Refused):
+    """It cannot stand on an invoice so."""
+
+
+def seller() -> SellerDetail:
+    """The installation's details; empty until an operator has given them."""
+    return SellerDetail.objects.filter(id=1).first() or SellerDetail(id=1)
+
+
+def buyer_of(organisation: Organisation) -> BuyerDetail:
+    """An organisation's details; empty until it has given them."""
+    found = BuyerDetail.objects.filter(organisation=organisation).first()
+    return found or BuyerDetail(organisation=organisation)
+
+
+def zone_of(organisation: Organisation) -> ZoneInfo:
+    """The zone of the organisation's months."""
+    return ZoneInfo(buyer_of(organisation).zone)
+
+
+def set_seller(actor: Actor, **stated: str) -> SellerDetail:
+    """Change the installation's details: `legal_name`, `address`, `country`, `tax_id`. Raises
+    DetailRefused."""
+    with transaction.atomic():
+        detail = seller()
+        before = detail.document()
+        _state(detail, stated)
+        detail.save()
+        audit.record(actor, None, "seller.changed", detail, before=before, after=detail.document())
+    return detail
+
+
+def set_buyer(actor: Actor, organisation: Organisation, zone: str, **stated: str) -> BuyerDetail:
+    """Change an organisation's details, which stand on what is closed from then on. Raises
+    DetailRefused."""
+    if zone not in available_timezones():
+        raise DetailRefused("zone", gettext("This time zone does not exist."))
+    with transaction.atomic():
+        detail = buyer_of(organisation)
+        before = {**detail.document(), "zone": detail.zone}
+        _state(detail, stated)
+        detail.zone = zone
+        detail.save()
+        audit.record(
+            actor, organisation, "billing_details.changed", detail,
+            before=before, after={**detail.document(), "zone": zone},
+        )  # fmt: skip
+    return detail
+
+
+def add_tax_rate(
+    actor: Actor,
+    name: str,
+    country: str,
+    percent: str,
+    valid_from: dt.date,
+    reverse_charge_text: str = "",
+) -> TaxRate:
+    """A tax of a country ("" for all others) from a day on. Raises DetailRefused."""
+    name = check_text("name", name, 60)
+    if not name:
+        raise DetailRefused("name", gettext("Enter a name."))
+    try:
+        rate_ppm = parse_scaled(percent.strip(), _PERCENT_DIGITS)
+    except MoneyInvalid as error:
+        raise DetailRefused("percent", gettext("Enter a percentage such as 19 or 8.1.")) from error
+    if not 0 <= rate_ppm <= 1_000_000:
+        raise DetailRefused("percent", gettext("Enter a percentage from 0 to 100."))
+    try:
+        with transaction.atomic():
+            rate = TaxRate.objects.create(
+                name=name,
+                country=_country(country),
+                rate_ppm=rate_ppm,
+                valid_from=valid_from,
+                reverse_charge_text=check_text("reverse_charge_text", reverse_charge_text, 500),
+            )
+            audit.record(
+                actor, None, "tax_rate.added", rate, name=name, country=rate.country,
+                percent=percent_text(rate_ppm), valid_from=valid_from.isoformat(),
+            )  # fmt: skip
+    except IntegrityError as error:
+        text = gettext("This tax already has a rate from that day on.")
+        raise DetailRefused("valid_from", text, already_exists=True) from error
+    return rate
+
+
+def _state(detail: SellerDetail | BuyerDetail, stated: dict[str, str]) -> None:
+    for field, length in _LENGTHS.items():
+        setattr(detail, field, check_text(field, stated.get(field, ""), length))
+    detail.country = _country(stated.get("country", ""))
+
+
+def _country(text: str) -> str:
+    text = text.strip().upper()
+    if text and not _COUNTRY.fullmatch(text):
+        raise DetailRefused("country", gettext("Enter the two letters of a country, such as DE."))
+    return text

@@ -1,0 +1,222 @@
+"""A document in the words of a language: what its page shows and what its PDF prints.
+
+Both are made from this one form, so that no figure of one is not that of the other. Amounts are
+exact decimals of the currency.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.utils.formats import date_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from billing.currency.money import format_usd
+from billing.invoices.invoices import lines_of
+from billing.invoices.payments import due_on, left_nano, payment_state
+from billing.invoices.rules import Line, percent_text
+from billing.models import Invoice, InvoiceKind, InvoicePayment, InvoiceState
+from billing.prices.words import meter_name, rate_figure, unit_word
+from lib.numbers.formatting import grouped
+from lib.tables.table import Badge
+
+KINDS: Final[Mapping[str, Promise]] = {
+    InvoiceKind.INVOICE: _("Invoice"),
+    InvoiceKind.CREDIT_NOTE: _("Credit note"),
+    InvoiceKind.DEBIT_NOTE: _("Debit note"),
+}
+STATES: Final[Mapping[str, Badge]] = {
+    "open": Badge(pgettext_lazy("state of an invoice", "Open"), "info", "circle-dashed"),
+    "closed": Badge(_("Closed"), "ok", "lock"),
+    "corrected": Badge(_("Corrected"), "warn", "pencil"),
+}
+
+PAYMENTS: Final[Mapping[str, Badge]] = {
+    "paid": Badge(_("Paid"), "ok"),
+    "due": Badge(_("Payment due"), "info", "clock"),
+    "overdue": Badge(_("Overdue"), "bad"),
+    "void": Badge(pgettext_lazy("state of an invoice", "Void"), icon="ban"),
+}
+
+
+@dataclass(frozen=True)
+class RowShown:
+    """One line. What a line has not is empty."""
+
+    what: str
+    detail: str
+    quantity: str
+    unit: str
+    rate: str
+    amount: str
+
+
+@dataclass(frozen=True)
+class DocumentShown:
+    """The whole document as texts; `parties` are (heading, lines of text)."""
+
+    language: str
+    title: str
+    number: str
+    closed_on: str
+    draft: str
+    period: str
+    corrects: str
+    reason_word: str
+    reason: str
+    parties: tuple[tuple[str, tuple[str, ...]], ...]
+    heads: tuple[str, ...]
+    rows: tuple[RowShown, ...]
+    totals: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    checksum: str
+
+
+def state_of(invoice: Invoice, noted: bool) -> str:
+    """`noted`: whether a closed note corrects it."""
+    if invoice.state != InvoiceState.CLOSED:
+        return "open"
+    return "corrected" if noted else "closed"
+
+
+def payment_shown(invoice: Invoice) -> dict[str, Any]:
+    """What a page shows of how a document was paid: `payment_badge` is None where it need not be
+    said."""
+    state = payment_state(invoice)
+    return {
+        "payment_badge": PAYMENTS[state] if state else None,
+        "payments": list(
+            InvoicePayment.objects.filter(invoice=invoice)
+            .select_related("recorded_by")
+            .order_by("id")
+        ),
+        "left_nano": left_nano(invoice),
+        "due_on": due_on(invoice),
+    }
+
+
+def month_word(month: dt.date) -> str:
+    return date_format(month, "YEAR_MONTH_FORMAT")
+
+
+def amount(nano: int) -> str:
+    """``1,284.07``: exact, grouped, in the document's currency."""
+    whole, _, fraction = format_usd(abs(nano)).partition(".")
+    text = f"{int(whole):,}.{fraction}"
+    return f"-{text}" if nano < 0 else text
+
+
+def document_shown(invoice: Invoice, language: str) -> DocumentShown:
+    """The document in the language that is active, which is `language`."""
+    heads = (
+        gettext("Description"), gettext("Quantity"), gettext("Unit"), gettext("Rate"),
+        gettext("Amount (%(currency)s)") % {"currency": invoice.currency},
+    )  # fmt: skip
+    return DocumentShown(
+        language=language,
+        title=str(KINDS[invoice.kind]),
+        number=invoice.number or "",
+        closed_on=_day(invoice.closed_at, invoice) if invoice.closed_at else "",
+        draft="" if invoice.number else gettext("Draft. Not an invoice yet."),
+        period=_period(invoice),
+        corrects=invoice.corrects.number or "" if invoice.corrects else "",
+        reason_word=gettext("Reason"),
+        reason=invoice.reason,
+        parties=(
+            (gettext("Seller"), party(invoice.seller)),
+            (gettext("Buyer"), party(invoice.buyer)),
+        ),
+        heads=heads,
+        rows=tuple(_row(line) for line in lines_of(invoice)),
+        totals=(
+            (gettext("Net"), amount(invoice.net_nano)),
+            (gettext("Tax"), amount(invoice.tax_nano)),
+            (gettext("Rounding"), amount(invoice.rounding_nano)),
+            (
+                gettext("Total (%(currency)s)") % {"currency": invoice.currency},
+                amount(invoice.total_nano),
+            ),
+        ),
+        notes=_notes(invoice),
+        checksum=invoice.checksum,
+    )
+
+
+def _period(invoice: Invoice) -> str:
+    zone = ZoneInfo(invoice.zone)
+    first, end = invoice.from_at.astimezone(zone), invoice.until_at.astimezone(zone)
+    return gettext("%(month)s: from %(first)s until %(end)s, %(zone)s") % {
+        "month": month_word(invoice.month),
+        "first": f"{first:%Y-%m-%d %H:%M}",
+        "end": f"{end:%Y-%m-%d %H:%M}",
+        "zone": invoice.zone,
+    }
+
+
+def _day(at: dt.datetime, invoice: Invoice) -> str:
+    return f"{at.astimezone(ZoneInfo(invoice.zone)):%Y-%m-%d}"
+
+
+def party(stored: Mapping[str, Any]) -> tuple[str, ...]:
+    """Who stands on a document, line by line."""
+    lines = [stored.get("legal_name", ""), *str(stored.get("address", "")).splitlines()]
+    lines.append(stored.get("country", ""))
+    if tax_id := stored.get("tax_id"):
+        lines.append(gettext("Tax ID: %(id)s") % {"id": tax_id})
+    return tuple(line for line in lines if line)
+
+
+def _row(line: Line) -> RowShown:
+    if line.kind == "usage":
+        return RowShown(
+            f"{line.project or line.team or '–'} · {line.model}",
+            _joined(meter_name(line.meter), _origin(line)),
+            grouped(line.quantity),
+            unit_word(line.meter),
+            rate_figure(line.meter, line.rate_nano_per_million, line.multiplier_ppm),
+            amount(line.amount_nano),
+        )
+    rate = f"{percent_text(line.rate_ppm)} %" if line.kind == "tax" and line.rate_ppm else ""
+    return RowShown(_what(line), _origin(line), "", "", rate, amount(line.amount_nano))
+
+
+def _what(line: Line) -> str:
+    if line.kind == "correction":
+        place = _joined(line.project or line.team, line.model)
+        return f"{gettext('Correction')} · {place}" if place else gettext("Correction")
+    if line.kind == "subscription":
+        return gettext("Subscription: %(plan)s") % {"plan": line.text}
+    words = {
+        "remainder": gettext("Rounding per request, and amounts above a hold not charged"),
+        "credit": gettext("Promotional credit used"),
+        "included": gettext("Included usage used"),
+        "rounding": gettext("Rounding of the total"),
+    }
+    return words.get(line.kind) or line.text
+
+
+def _origin(line: Line) -> str:
+    if line.origin is None:
+        return ""
+    return gettext("from %(month)s") % {"month": month_word(line.origin)}
+
+
+def _joined(*texts: str) -> str:
+    return " · ".join(text for text in texts if text)
+
+
+def _notes(invoice: Invoice) -> tuple[str, ...]:
+    rounded = gettext(
+        "Each line is exact. The whole is rounded once, at the total, half to even, to the cent; "
+        "the difference is a line of its own."
+    )
+    if invoice.kind != InvoiceKind.INVOICE:
+        return (rounded,)
+    paid = gettext(
+        "Usage and subscriptions were paid from the balance. This is no request for payment."
+    )
+    return (rounded, paid)

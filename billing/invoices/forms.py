@@ -1,0 +1,119 @@
+"""The forms of invoices: who stands on them, the taxes, and notes."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from billing.forms import MoneyField
+from billing.models import InvoiceKind
+from lib.numbers.date_input import DateInput
+
+
+class PartyForm(forms.Form):
+    """Who stands on a document."""
+
+    legal_name = forms.CharField(label=_("Legal name"), max_length=200, required=False)
+    address = forms.CharField(
+        label=_("Address"),
+        max_length=500,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    country = forms.CharField(
+        label=_("Country"),
+        max_length=2,
+        required=False,
+        help_text=_("Country code, such as DE. It decides which taxes apply."),
+        widget=forms.TextInput(attrs={"autocomplete": "country", "class": "mono"}),
+    )
+    tax_id = forms.CharField(label=_("Tax ID"), max_length=40, required=False)
+
+
+class BuyerForm(PartyForm):
+    """The same of an organisation, and the zone of its months."""
+
+    zone = forms.CharField(
+        label=_("Time zone of invoices"),
+        max_length=64,
+        help_text=_("Months begin and end at midnight in this zone, such as Asia/Kolkata."),
+    )
+
+
+class TaxForm(forms.Form):
+    """A new row of the table of taxes. The seller's form, on the same page, has a country too."""
+
+    name = forms.CharField(label=_("Name"), max_length=60)
+    country = forms.CharField(
+        label=_("Country"),
+        max_length=2,
+        required=False,
+        help_text=_("Leave empty for all other countries."),
+    )
+    percent = forms.CharField(label=_("Rate (%)"), max_length=12)
+    valid_from = forms.DateField(label=_("Valid from"), widget=DateInput())
+    reverse_charge_text = forms.CharField(
+        label=_("Reverse charge"),
+        max_length=500,
+        required=False,
+        help_text=_(
+            "If set, buyers with a tax ID are not charged this tax; invoices show the text."
+        ),
+    )
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, auto_id="tax_%s")
+
+
+class ExchangeRateForm(forms.Form):
+    """What one USD is worth in another currency on a day."""
+
+    currency = forms.CharField(
+        label=_("Currency"),
+        max_length=3,
+        help_text=_("Currency code, such as EUR."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "class": "mono"}),
+    )
+    day = forms.DateField(label=_("Day"), widget=DateInput())
+    rate = forms.CharField(
+        label=_("One USD is worth"),
+        max_length=24,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "decimal"}),
+    )
+    source = forms.CharField(
+        label=_("Source"),
+        max_length=120,
+        required=False,
+        help_text=_("Where the rate is published, such as ECB."),
+    )
+
+
+class PaymentForm(forms.Form):
+    """How an invoice was paid. The note's form, on the same page, has an amount too."""
+
+    amount = MoneyField(label=_("Amount (USD)"))
+    reference = forms.CharField(
+        label=_("Reference of the payment"),
+        max_length=120,
+        help_text=_("Such as the bank's reference. The customer will see this."),
+    )
+    paid_on = forms.DateField(label=_("Paid on"), widget=DateInput())
+
+    def __init__(self, data: Any = None, **over: Any) -> None:
+        super().__init__(data, auto_id="payment_%s", **over)
+
+
+class NoteForm(forms.Form):
+    """A credit or debit note."""
+
+    kind = forms.ChoiceField(
+        label=_("Type"),
+        choices=[
+            (InvoiceKind.CREDIT_NOTE, _("Credit note")),
+            (InvoiceKind.DEBIT_NOTE, _("Debit note")),
+        ],
+    )
+    amount = MoneyField(label=_("Net amount (USD)"))
+    reason = forms.CharField(
+        label=_("Reason"), max_length=500, help_text=_("The customer will see this.")
+    )

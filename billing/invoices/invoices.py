@@ -1,0 +1,369 @@
+"""Documents of a month: drafted, proposed by one operator, closed by another (I18, I19).
+
+A draft is made once from the ledger's movement, after the books of its month are complete. Its
+lines of usage stay as they are; seller, buyer, taxes and total are made again when it is proposed
+and when it is closed. Closing gives a number without gaps, posts what the document adds to its
+usage, and ends every change: the database refuses one from then on.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.db import connection, transaction
+from django.utils.translation import gettext
+
+from accounts.access import access
+from accounts.access.actors import SYSTEM, Actor
+from accounts.audit import audit
+from accounts.models import Organisation, User
+from billing.currency.money import format_usd
+from billing.invoices.billing_details import buyer_of, seller
+from billing.invoices.rules import (
+    Line,
+    Tax,
+    TaxRow,
+    month_after,
+    number_text,
+    taxes_of,
+    with_totals,
+)
+from billing.ledger.funding import close_invoice
+from billing.ledger.ledger import lock_wallet, post
+from billing.models import (
+    Invoice,
+    InvoiceCounter,
+    InvoiceKind,
+    InvoiceLine,
+    InvoiceState,
+    TaxRate,
+)
+from billing.period_starts import Span
+from lib import clock
+from lib.ids import first_id_at
+from lib.refusal import Refused, check_text
+from outbox.facts import put
+
+REASON_MAX: Final = 500
+_SERIES: Final[Mapping[str, str]] = {
+    InvoiceKind.INVOICE: "INV",
+    InvoiceKind.CREDIT_NOTE: "CN",
+    InvoiceKind.DEBIT_NOTE: "DN",
+}
+# Made again whenever the document is.
+_MADE: Final = ("tax", "rounding")
+# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+_SLACK: Final = dt.timedelta(hours=1)
+
+Movement = list[list[Any]]
+
+
+class InvoiceRefused(Refused):
+    """The document cannot be so now."""
+
+
+def movement_of(organisation_id: Any, span: Span) -> Movement:
+    """What the ledger moved: [kind of posting, kind of account, postings, nano], sorted."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MOVEMENT,
+            {
+                "organisation": organisation_id,
+                "from": span.start_at,
+                "until": span.end_at,
+                "first_id": first_id_at(span.start_at - _SLACK),
+                "until_id": first_id_at(span.end_at + _SLACK),
+            },
+        )
+        rows = cursor.fetchall()
+    return sorted([kind, account, int(n), int(nano)] for kind, account, n, nano in rows)
+
+
+def moved_nano(movement: Movement, kinds: Sequence[str], account: str) -> int:
+    """What postings of these kinds put on an account."""
+    return sum(nano for kind, to, _, nano in movement if kind in kinds and to == account)
+
+
+def draft_invoice(
+    organisation: Organisation,
+    month: dt.date,
+    zone: ZoneInfo,
+    span: Span,
+    lines: Sequence[Line],
+    movement: Movement,
+) -> Invoice:
+    """Write the draft of a month; the one that is there stays as it is."""
+    with transaction.atomic():
+        lock_wallet(organisation.id)
+        there = Invoice.objects.filter(
+            organisation=organisation, month=month, kind=InvoiceKind.INVOICE
+        ).first()
+        if there is not None:
+            return there
+        invoice = Invoice.objects.create(
+            organisation=organisation,
+            kind=InvoiceKind.INVOICE,
+            month=month,
+            zone=zone.key,
+            from_at=span.start_at,
+            until_at=span.end_at,
+            currency=organisation.currency,
+            movement=movement,
+        )
+        _write_lines(invoice, lines, 0)
+        _compose(invoice)
+        audit.record(SYSTEM, organisation, "invoice.drafted", invoice, **_told(invoice))
+    return invoice
+
+
+def propose_invoice(actor: Actor, invoice: Invoice) -> Invoice:
+    """The first operator's word. Raises InvoiceRefused."""
+    user = _person(actor)
+    with transaction.atomic():
+        locked = _lock(invoice, InvoiceState.DRAFT)
+        _compose(locked)
+        locked.state, locked.proposed_by = InvoiceState.PROPOSED, user
+        locked.proposed_at = clock.now()
+        locked.save()
+        audit.record(actor, locked.organisation, "invoice.proposed", locked, **_told(locked))
+    return locked
+
+
+def propose_note(
+    actor: Actor, invoice: Invoice, kind: InvoiceKind, net_nano: int, reason: str
+) -> Invoice:
+    """A credit or debit note on a closed invoice, for `net_nano` (above 0) before taxes, which are
+    those of the invoice. Raises InvoiceRefused."""
+    user = _person(actor)
+    reason = check_text("reason", reason, REASON_MAX)
+    if not reason:
+        raise InvoiceRefused("reason", gettext("Enter a reason. The customer will see it."))
+    if net_nano <= 0:
+        raise InvoiceRefused("amount", gettext("The amount must be greater than zero."))
+    with transaction.atomic():
+        locked = _lock(invoice, InvoiceState.CLOSED)
+        if locked.kind != InvoiceKind.INVOICE:
+            raise InvoiceRefused("invoice", gettext("Only an invoice can be corrected."))
+        left_nano = creditable_nano(locked)
+        if kind == InvoiceKind.CREDIT_NOTE and net_nano > left_nano:
+            text = gettext("At most %(left)s USD of this invoice can be credited.")
+            raise InvoiceRefused("amount", text % {"left": format_usd(left_nano)})
+        note = Invoice.objects.create(
+            organisation=locked.organisation,
+            kind=kind,
+            state=InvoiceState.PROPOSED,
+            corrects=locked,
+            reason=reason,
+            month=locked.month,
+            zone=locked.zone,
+            from_at=locked.from_at,
+            until_at=locked.until_at,
+            currency=locked.currency,
+            proposed_by=user,
+            proposed_at=clock.now(),
+        )
+        amount_nano = -net_nano if kind == InvoiceKind.CREDIT_NOTE else net_nano
+        _write_lines(note, [Line("note", amount_nano, text=reason)], 0)
+        _compose(note)
+        audit.record(actor, locked.organisation, "invoice.proposed", note, **_told(note))
+    return note
+
+
+def creditable_nano(invoice: Invoice) -> int:
+    """What of an invoice no note has credited yet, before taxes."""
+    return max(invoice.net_nano + sum(note.net_nano for note in invoice.notes.all()), 0)
+
+
+def withdraw_invoice(actor: Actor, invoice: Invoice) -> None:
+    """Back to a draft; a note is no more. Raises InvoiceRefused."""
+    _person(actor)
+    with transaction.atomic():
+        locked = _lock(invoice, InvoiceState.PROPOSED)
+        audit.record(actor, locked.organisation, "invoice.withdrawn", locked, **_told(locked))
+        if locked.kind != InvoiceKind.INVOICE:
+            locked.delete()
+            return
+        locked.state, locked.proposed_by, locked.proposed_at = InvoiceState.DRAFT, None, None
+        locked.save()
+
+
+def close_document(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
+    """The second operator's word on the document with this checksum: it gets its number, and never
+    changes again. Raises InvoiceRefused."""
+    user = _person(actor)
+    with transaction.atomic():
+        wallet = lock_wallet(invoice.organisation_id)
+        locked = _lock(invoice, InvoiceState.PROPOSED)
+        if locked.proposed_by_id == user.id:
+            raise InvoiceRefused(
+                "invoice", gettext("You proposed this yourself. Another operator has to close it.")
+            )
+        proposed = locked.checksum
+        _compose(locked)
+        if locked.checksum != proposed or checksum != proposed:
+            raise InvoiceRefused(
+                "invoice",
+                gettext("The document has changed since it was proposed. Propose it again."),
+            )
+        if locked.kind == InvoiceKind.INVOICE and locked.movement != movement_of(
+            locked.organisation_id, Span(locked.from_at, locked.until_at)
+        ):
+            raise InvoiceRefused(
+                "invoice", gettext("The ledger of this month no longer matches the document.")
+            )
+        now = clock.now()
+        locked.number = _next_number(_SERIES[locked.kind], now.year)
+        corrected_nano = 0 if locked.kind == InvoiceKind.INVOICE else locked.net_nano
+        if corrected_nano or locked.tax_nano or locked.rounding_nano:
+            posting = close_invoice(
+                locked.id, corrected_nano, locked.tax_nano, locked.rounding_nano, wallet
+            )
+            cause = {"document": locked.number, "reason": locked.reason}
+            post(posting, actor=user.email, cause=cause)
+        locked.state, locked.closed_by, locked.closed_at = InvoiceState.CLOSED, user, now
+        locked.save()
+        audit.record(
+            actor, locked.organisation, "invoice.closed", locked,
+            number=locked.number, **_told(locked),
+        )  # fmt: skip
+        put(
+            "invoice.closed", locked.organisation_id, number=locked.number,
+            document=str(locked.kind), month=f"{locked.month:%Y-%m}",
+            total=format_usd(locked.total_nano), currency=locked.currency,
+        )  # fmt: skip
+    return locked
+
+
+def lines_of(invoice: Invoice) -> list[Line]:
+    """The lines of a document, in their order."""
+    return [
+        Line(**{name: getattr(row, name) for name in Line.__dataclass_fields__})
+        for row in invoice.lines.order_by("n")
+    ]
+
+
+def checksum_of(invoice: Invoice) -> str:
+    """Over the parties, the period, all lines, the totals and the ledger's movement."""
+    lines = [
+        [
+            line.kind, line.amount_nano, line.project, line.team, line.model, line.meter,
+            line.rate_nano_per_million, line.multiplier_ppm, line.quantity,
+            line.origin.isoformat() if line.origin else None, line.rate_ppm, line.text,
+        ]
+        for line in lines_of(invoice)
+    ]  # fmt: skip
+    whole = {
+        "organisation": str(invoice.organisation_id),
+        "kind": str(invoice.kind),
+        "corrects": str(invoice.corrects_id) if invoice.corrects_id else None,
+        "reason": invoice.reason,
+        "period": [
+            invoice.zone,
+            *(at.astimezone(dt.UTC).isoformat() for at in (invoice.from_at, invoice.until_at)),
+        ],
+        "currency": invoice.currency,
+        "seller": invoice.seller,
+        "buyer": invoice.buyer,
+        "lines": lines,
+        "totals": [
+            invoice.net_nano, invoice.tax_nano, invoice.rounding_nano, invoice.total_nano,
+        ],
+        "movement": invoice.movement,
+    }  # fmt: skip
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _compose(invoice: Invoice) -> None:
+    """Make parties, taxes, totals and checksum anew, and keep them."""
+    if invoice.corrects is not None:
+        invoice.seller, invoice.buyer = invoice.corrects.seller, invoice.corrects.buyer
+        taxed = invoice.corrects.lines.filter(kind="tax").order_by("n")
+        taxes = [Tax(line.text, line.rate_ppm) for line in taxed]
+    else:
+        buyer = buyer_of(invoice.organisation)
+        invoice.seller, invoice.buyer = seller().document(), buyer.document()
+        invoice.buyer["legal_name"] = buyer.legal_name or invoice.organisation.name
+        last_day = month_after(invoice.month) - dt.timedelta(days=1)
+        taxes = taxes_of(_tax_rows(), buyer.country, bool(buyer.tax_id), last_day)
+    kept = [line for line in lines_of(invoice) if line.kind not in _MADE]
+    lines, totals = with_totals(kept, taxes)
+    invoice.lines.filter(kind__in=_MADE).delete()
+    _write_lines(invoice, lines[len(kept) :], len(kept))
+    invoice.net_nano, invoice.tax_nano = totals.net_nano, totals.tax_nano
+    invoice.rounding_nano, invoice.total_nano = totals.rounding_nano, totals.total_nano
+    invoice.checksum = checksum_of(invoice)
+    invoice.save()
+
+
+def _tax_rows() -> list[TaxRow]:
+    return [
+        TaxRow(row.name, row.country, row.rate_ppm, row.valid_from, row.reverse_charge_text)
+        for row in TaxRate.objects.all()
+    ]
+
+
+def _write_lines(invoice: Invoice, lines: Sequence[Line], first: int) -> None:
+    InvoiceLine.objects.bulk_create(
+        InvoiceLine(
+            invoice=invoice,
+            n=n,
+            **{name: getattr(line, name) for name in Line.__dataclass_fields__},
+        )
+        for n, line in enumerate(lines, first)
+    )
+
+
+def _next_number(series: str, year: int) -> str:
+    InvoiceCounter.objects.bulk_create(
+        [InvoiceCounter(series=series, year=year)], ignore_conflicts=True
+    )
+    counter = InvoiceCounter.objects.select_for_update().get(series=series, year=year)
+    counter.last += 1
+    counter.save(update_fields=["last"])
+    return number_text(series, year, counter.last)
+
+
+def _lock(invoice: Invoice, state: InvoiceState) -> Invoice:
+    """The document as it stands now, nobody else's to change. Raises InvoiceRefused."""
+    # Accounts before anything else: the one order of locks.
+    lock_wallet(invoice.organisation_id)
+    locked = (
+        Invoice.objects.select_for_update(of=("self",))
+        .select_related("organisation", "corrects")
+        .filter(id=invoice.id)
+        .first()
+    )
+    if locked is None or locked.state != state:
+        raise InvoiceRefused("invoice", gettext("Someone else has already acted on this."))
+    return locked
+
+
+def _told(invoice: Invoice) -> dict[str, str]:
+    return {
+        "kind": str(invoice.kind),
+        "month": f"{invoice.month:%Y-%m}",
+        "total": format_usd(invoice.total_nano),
+        "checksum": invoice.checksum,
+    }
+
+
+def _person(actor: Actor) -> User:
+    access.require(actor, "credits.write")
+    if actor.user is None:
+        raise InvoiceRefused("invoice", gettext("Only a person can do this."))
+    return actor.user
+
+
+_MOVEMENT: Final = """
+    SELECT posting.kind, account.kind, count(DISTINCT posting.id), sum(entry.amount_nano)::bigint
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    JOIN billing_account account ON account.id = entry.account_id
+    WHERE posting.organisation_id = %(organisation)s
+    AND posting.created_at >= %(from)s AND posting.created_at < %(until)s
+    AND posting.id >= %(first_id)s AND posting.id < %(until_id)s
+    GROUP BY 1, 2"""

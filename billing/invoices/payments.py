@@ -1,0 +1,171 @@
+"""Which invoices are paid: from the balance, or as an operator records it.
+
+Usage, subscriptions and taxes are paid from the balance, so most invoices are paid as they are
+closed. What the balance does not cover, because the organisation pays later or owes, is due: the
+newest invoice is due first, as what is owed at its close is of its month. Money that comes in pays
+the oldest first.
+"""
+
+import datetime as dt
+from typing import Final, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.db.models import Sum
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from billing.currency.money import format_usd
+from billing.invoices.invoices import InvoiceRefused
+from billing.invoices.rules import PAYMENT_DAYS, covered
+from billing.ledger.ledger import lock_wallet
+from billing.models import (
+    Invoice,
+    InvoiceDue,
+    InvoiceKind,
+    InvoicePayment,
+    InvoiceState,
+    PaymentSource,
+)
+from lib import clock
+from lib.database.tenancy import within
+from lib.refusal import check_text
+
+REFERENCE_MAX: Final = 120
+PaymentState = Literal["paid", "due", "overdue", "void"]
+
+
+def payment_state(invoice: Invoice) -> PaymentState | None:
+    """None of a draft and of a note, which changes what is due of its invoice."""
+    if invoice.state != InvoiceState.CLOSED or invoice.kind != InvoiceKind.INVOICE:
+        return None
+    if left_nano(invoice):
+        return "overdue" if due_on(invoice) < _today(invoice) else "due"
+    return (
+        "void" if invoice.total_nano > 0 and noted_nano(invoice) <= -invoice.total_nano else "paid"
+    )
+
+
+def left_nano(invoice: Invoice) -> int:
+    """What of a closed invoice is still to be paid."""
+    due = InvoiceDue.objects.filter(invoice=invoice).first()
+    return due.left_nano if due else 0
+
+
+def due_on(invoice: Invoice) -> dt.date:
+    """The last day on which it can be paid in time."""
+    closed_at = invoice.closed_at or clock.now()
+    return closed_at.astimezone(ZoneInfo(invoice.zone)).date() + dt.timedelta(days=PAYMENT_DAYS)
+
+
+def noted_nano(invoice: Invoice) -> int:
+    """What closed notes changed of its total."""
+    notes = Invoice.objects.filter(corrects=invoice, state=InvoiceState.CLOSED)
+    return int(notes.aggregate(nano=Sum("total_nano"))["nano"] or 0)
+
+
+def note_closed(document: Invoice) -> None:
+    """A document was closed, and what it adds was posted: settle what is due of its invoice, in the
+    transaction of its close and under the lock of the wallet."""
+    invoice = document.corrects or document
+    due = InvoiceDue.objects.filter(invoice=invoice).first()
+    left = due.left_nano if due else 0
+    if document.total_nano > 0:
+        uncovered = document.total_nano - _covered(document)
+        _set_left(invoice, left + uncovered)
+        _paid_from_balance(invoice, document.total_nano - uncovered)
+    elif document.corrects is not None:
+        _set_left(invoice, max(left + document.total_nano, 0))
+
+
+def record_payment(
+    actor: Actor, invoice: Invoice, amount_nano: int, *, reference: str, paid_on: dt.date
+) -> InvoicePayment:
+    """An operator knows how an invoice, or a part of it, was paid. Raises InvoiceRefused."""
+    if actor.user is None:
+        raise InvoiceRefused("invoice", gettext("Only a person can do this."))
+    reference = check_text("reference", reference, REFERENCE_MAX)
+    if not reference:
+        raise InvoiceRefused("reference", gettext("Enter the reference of the payment."))
+    with transaction.atomic():
+        lock_wallet(invoice.organisation_id)
+        left = left_nano(invoice)
+        if paid_on > _today(invoice):
+            raise InvoiceRefused("paid_on", gettext("The date is in the future."))
+        if not 0 < amount_nano <= left:
+            text = gettext("Enter an amount of at most %(left)s USD, which is still due.")
+            raise InvoiceRefused("amount", text % {"left": format_usd(left)})
+        payment = InvoicePayment.objects.create(
+            invoice=invoice,
+            amount_nano=amount_nano,
+            source=PaymentSource.RECORDED,
+            reference=reference,
+            paid_on=paid_on,
+            recorded_by=actor.user,
+        )
+        _set_left(invoice, left - amount_nano)
+        audit.record(
+            actor, invoice.organisation, "invoice.payment_recorded", invoice,
+            number=invoice.number, amount=format_usd(amount_nano), reference=reference,
+            paid_on=paid_on.isoformat(),
+        )  # fmt: skip
+    return payment
+
+
+def settle_invoices() -> int:
+    """Let money that came in since pay what is due; of how many organisations something is."""
+    owners = set(InvoiceDue.objects.values_list("invoice__organisation_id", flat=True))
+    for organisation_id in sorted(owners):
+        with within(organisation_id):
+            _settle(organisation_id)
+    return len(owners)
+
+
+def _settle(organisation_id: UUID) -> None:
+    with transaction.atomic():
+        owed_nano = _owed(organisation_id)
+        dues = list(
+            InvoiceDue.objects.select_related("invoice")
+            .filter(invoice__organisation_id=organisation_id)
+            .order_by("invoice__closed_at", "invoice_id")
+        )
+        came_nano = sum(due.left_nano for due in dues) - owed_nano
+        for due in dues:
+            paid_nano = min(due.left_nano, came_nano)
+            if paid_nano <= 0:
+                break
+            came_nano -= paid_nano
+            _set_left(due.invoice, due.left_nano - paid_nano)
+            _paid_from_balance(due.invoice, paid_nano)
+
+
+def _covered(document: Invoice) -> int:
+    others = InvoiceDue.objects.filter(invoice__organisation_id=document.organisation_id)
+    due_nano = int(others.aggregate(nano=Sum("left_nano"))["nano"] or 0)
+    return covered(document.total_nano, _owed(document.organisation_id), due_nano)
+
+
+def _owed(organisation_id: UUID) -> int:
+    """How far below 0 the organisation stands: its debt, and what it used of a credit line."""
+    wallet = lock_wallet(organisation_id)
+    return max(wallet.owed_nano - wallet.available_nano, 0)
+
+
+def _set_left(invoice: Invoice, nano: int) -> None:
+    if nano > 0:
+        InvoiceDue.objects.update_or_create(invoice=invoice, defaults={"left_nano": nano})
+    else:
+        InvoiceDue.objects.filter(invoice=invoice).delete()
+
+
+def _paid_from_balance(invoice: Invoice, nano: int) -> None:
+    if nano > 0:
+        InvoicePayment.objects.create(
+            invoice=invoice, amount_nano=nano, source=PaymentSource.BALANCE, paid_on=_today(invoice)
+        )
+
+
+def _today(invoice: Invoice) -> dt.date:
+    return clock.now().astimezone(ZoneInfo(invoice.zone)).date()

@@ -1,0 +1,130 @@
+"""A document as PDF: tagged (PDF/UA-1), with its fonts inside, of the same texts as its page.
+
+The texts go to the typesetter as JSON and are data there, whatever they hold. A letter that no
+font has is an error of PDF/UA, so that none becomes a box: in Chinese the PDF is refused and says
+what is missing; elsewhere such letters are printed by their code, and a note says so.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import typst
+from django.utils.translation import gettext, override
+
+from billing.invoices.document import DocumentShown, document_shown
+from billing.models import Invoice, TopUp
+from billing.topups.receipt_document import receipt_shown
+from lib.refusal import Refused
+
+LANGUAGES: Final = ("en", "zh-hans")
+# The first is inside the wheel; the others are looked for among the fonts of the machine.
+_FONTS: Final = (
+    "Libertinus Serif", "Noto Serif CJK SC", "Noto Sans CJK SC", "Source Han Serif SC",
+    "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
+)  # fmt: skip
+_TEMPLATE: Final = (Path(__file__).parent / "invoice.typ").read_bytes()
+_REGIONS: Final = {"en": ("en", "US"), "zh-hans": ("zh", "CN")}
+# What no PDF may hold: controls, byte order marks, halves of pairs.
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
+# What the font inside the wheel surely has.
+_FOREIGN: Final = re.compile("[^\t\n\x20-\x7e\xa0-\u017f\u2010-\u2026\u2212]")
+_NO_GLYPH: Final = "could not be displayed"
+
+
+class FontMissing(Refused):
+    """No font of this machine has the letters of this language."""
+
+    def __init__(self) -> None:
+        text = gettext(
+            "This installation has no font for Chinese. An operator can install one, such as the "
+            "package fonts-noto-cjk."
+        )
+        super().__init__("language", text)
+
+
+def invoice_pdf(invoice: Invoice, language: str) -> bytes:
+    """The PDF of a document in one of LANGUAGES. Raises FontMissing."""
+    return _pdf(lambda: document_shown(invoice, language), language)
+
+
+def invoice_picture(invoice: Invoice, language: str) -> bytes:
+    """The first page of that PDF as PNG, of 144 dots per inch."""
+    with override(language):
+        document = _document(document_shown(invoice, language), language)
+    inputs = {"document": json.dumps(document)}
+    pages: Any = typst.compile(_TEMPLATE, sys_inputs=inputs, format="png", ppi=144)
+    first: bytes = pages[0] if isinstance(pages, list) else pages
+    return first
+
+
+def receipt_pdf(top_up: TopUp, language: str) -> bytes:
+    """The same of the receipt of a payment."""
+    return _pdf(lambda: receipt_shown(top_up, language), language)
+
+
+def _pdf(make: Callable[[], DocumentShown], language: str) -> bytes:
+    with override(language):
+        document = _document(make(), language)
+        try:
+            return _compile(document)
+        except typst.TypstError as error:
+            if _NO_GLYPH not in str(error):
+                raise
+            if language != "en":
+                raise FontMissing from error
+        document = _mapped(document, _by_code)
+        document["notes"].append(
+            gettext("Letters that no font of this installation has are printed by their code.")
+        )
+        return _compile(document)
+
+
+def _document(shown: DocumentShown, language: str) -> dict[str, Any]:
+    lang, region = _REGIONS[language]
+    facts = [
+        (gettext("Date"), shown.closed_on),
+        (gettext("Period"), shown.period),
+        (gettext("Corrects"), shown.corrects),
+        (shown.reason_word, shown.reason),
+    ]
+    whole = {
+        **asdict(shown),
+        "lang": lang,
+        "region": region,
+        "facts": [fact for fact in facts if fact[1]],
+        "checksum": f"SHA-256 {shown.checksum}" if shown.checksum else "",
+    }
+    mapped = _mapped(whole, lambda text: _FORBIDDEN.sub("\ufffd", text))
+    return {**mapped, "fonts": [font for font in _FONTS if font in _families()]}
+
+
+def _compile(document: dict[str, Any]) -> bytes:
+    made: bytes = typst.compile(
+        _TEMPLATE, sys_inputs={"document": json.dumps(document)}, pdf_standards=["ua-1"]
+    )
+    return made
+
+
+@cache
+def _families() -> frozenset[str]:
+    """The fonts of this machine, and those in the wheel."""
+    return frozenset(typst.Fonts().families())
+
+
+def _by_code(text: str) -> str:
+    return _FOREIGN.sub(lambda found: f"[U+{ord(found.group()):04X}]", text)
+
+
+def _mapped(value: Any, change: Any) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {name: _mapped(inner, change) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mapped(inner, change) for inner in value]
+    return value

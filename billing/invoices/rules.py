@@ -1,0 +1,209 @@
+"""What an invoice is: a month of an organisation's zone, its lines, its taxes, its total.
+
+An invoice is made of the ledger's movement in its period, which is told by the database's clock at
+which each charge was posted. Usage that was admitted before the period and posted in it is late: it
+stands on lines of its own that name its month. So does what corrects usage that was posted before.
+
+Each line of usage is quantity x rate, to the nano. Requests are charged one by one, each rounded to
+the nano and never above what was held for it: what these single amounts come to beside the lines is
+the `remainder`, one line. The whole is rounded once, half-even, to the minor unit of the currency,
+at the total; the difference is a line, too. So the total is the sum of the lines (I19).
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from billing.currency.money import NANO_PER_USD, format_scaled, round_half_even
+from billing.period_starts import Span, first_instant_at
+
+LineKind = Literal[
+    "usage",
+    "remainder",
+    "correction",
+    "subscription",
+    "credit",
+    "included",
+    "note",
+    "tax",
+    "rounding",
+]
+
+PPM: Final = 1_000_000
+MINOR_NANO: Final = NANO_PER_USD // 100
+_LINE_DENOMINATOR: Final = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. `project` and `team` are names; a line of usage has one of both.
+
+    `rate_nano_per_million` is the stated rate of `meter`, before the plan's `multiplier_ppm`; of a
+    tax, `rate_ppm` is its rate.
+    `origin` is the first day of the month that late usage and corrections are of, None for the
+    invoice's own. `text` is what a tax, a note or a line of a subscription says.
+    """
+
+    kind: LineKind
+    amount_nano: int
+    project: str = ""
+    team: str = ""
+    model: str = ""
+    meter: str = ""
+    rate_nano_per_million: int = 0
+    multiplier_ppm: int = PPM
+    quantity: int = 0
+    origin: dt.date | None = None
+    rate_ppm: int = 0
+    text: str = ""
+
+
+PAYMENT_DAYS: Final = 14
+"""How many days after its date an invoice that the balance does not cover is to be paid."""
+
+
+class Tax(NamedTuple):
+    """A tax that holds for an invoice. Of a reverse charge the buyer owes the tax: nothing is
+    charged, and the name says so."""
+
+    name: str
+    rate_ppm: int
+
+
+class TaxRow(NamedTuple):
+    """A row of the operator's table; `country` is "" where it holds for all others."""
+
+    name: str
+    country: str
+    rate_ppm: int
+    valid_from: dt.date
+    reverse_charge_text: str = ""
+
+
+class Totals(NamedTuple):
+    """net + tax + rounding = total, all in nano; the total is whole minor units."""
+
+    net_nano: int
+    tax_nano: int
+    rounding_nano: int
+    total_nano: int
+
+
+def month_span(month: dt.date, zone: ZoneInfo) -> Span:
+    """The calendar month that begins on that day, as instants in UTC."""
+    return Span(_begin(month, zone), _begin(month_after(month), zone))
+
+
+def month_after(month: dt.date) -> dt.date:
+    return (month + dt.timedelta(days=32)).replace(day=1)
+
+
+def last_month(now: dt.datetime, zone: ZoneInfo) -> dt.date:
+    """The first day of the latest month that is over in the zone."""
+    this = now.astimezone(zone).date().replace(day=1)
+    if now < _begin(this, zone):
+        this = (this - dt.timedelta(days=1)).replace(day=1)
+    return (this - dt.timedelta(days=1)).replace(day=1)
+
+
+def usage_amount(quantity: int, rate_nano_per_million: int, multiplier_ppm: int) -> int:
+    """What a quantity comes to at a rate, in nano, rounded once."""
+    return round_half_even(quantity * rate_nano_per_million * multiplier_ppm, _LINE_DENOMINATOR)
+
+
+def usage_lines(lines: Iterable[Line], charged_nano: int) -> list[Line]:
+    """Lines of usage in the order of an invoice, equal ones put together, with their amounts; and
+    what the requests were charged beside them, as the last."""
+    quantities: dict[Line, int] = {}
+    for line in lines:
+        head = _without_quantity(line)
+        quantities[head] = quantities.get(head, 0) + line.quantity
+    made = [_priced(head, quantity) for head, quantity in quantities.items() if quantity]
+    made.sort(key=_order)
+    remainder_nano = charged_nano - sum(line.amount_nano for line in made)
+    return [*made, Line("remainder", remainder_nano)] if remainder_nano else made
+
+
+def taxes_of(
+    rows: Iterable[TaxRow], country: str, has_tax_id: bool, last_day: dt.date
+) -> list[Tax]:
+    """The taxes for a buyer of a country: the latest row of each name that holds on that day, of
+    the country's own rows, or of those for all others where it has none.
+
+    A row with a text for the reverse charge is not charged to a buyer who has a tax id.
+    """
+    valid = [row for row in rows if row.valid_from <= last_day]
+    own = [row for row in valid if row.country and row.country == country]
+    latest: dict[str, TaxRow] = {}
+    for row in sorted(own or [row for row in valid if not row.country], key=lambda r: r.valid_from):
+        latest[row.name] = row
+    return [
+        Tax(f"{row.name}: {row.reverse_charge_text}", 0)
+        if row.reverse_charge_text and has_tax_id
+        else Tax(row.name, row.rate_ppm)
+        for row in sorted(latest.values(), key=lambda r: r.name)
+    ]
+
+
+def with_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line], Totals]:
+    """All lines of an invoice, taxes and rounding behind the others, and what they come to."""
+    net_nano = sum(line.amount_nano for line in lines)
+    tax_lines = [
+        Line(
+            "tax",
+            round_half_even(net_nano * tax.rate_ppm, PPM),
+            rate_ppm=tax.rate_ppm,
+            text=tax.name,
+        )
+        for tax in taxes
+    ]
+    tax_nano = sum(line.amount_nano for line in tax_lines)
+    exact_nano = net_nano + tax_nano
+    total_nano = round_half_even(exact_nano, MINOR_NANO) * MINOR_NANO
+    rounding_nano = total_nano - exact_nano
+    rounding = [Line("rounding", rounding_nano)] if rounding_nano else []
+    return [*lines, *tax_lines, *rounding], Totals(net_nano, tax_nano, rounding_nano, total_nano)
+
+
+def covered(total_nano: int, owed_nano: int, due_nano: int) -> int:
+    """How much of a document's total is paid, of an organisation that owes so much in all, of which
+    `due_nano` is due of other documents already."""
+    return total_nano - min(max(owed_nano - due_nano, 0), total_nano)
+
+
+def percent_text(rate_ppm: int) -> str:
+    """Parts per million as percent ("19", "8.1")."""
+    return format_scaled(rate_ppm, 4)
+
+
+def number_text(series: str, year: int, count: int) -> str:
+    """``INV-2026-0117``."""
+    return f"{series}-{year}-{count:04d}"
+
+
+def _begin(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    return first_instant_at(dt.datetime.combine(day, dt.time()), zone)
+
+
+def _without_quantity(line: Line) -> Line:
+    return Line(
+        "usage", 0, line.project, line.team, line.model, line.meter,
+        line.rate_nano_per_million, line.multiplier_ppm, 0, line.origin,
+    )  # fmt: skip
+
+
+def _priced(head: Line, quantity: int) -> Line:
+    amount_nano = usage_amount(quantity, head.rate_nano_per_million, head.multiplier_ppm)
+    return Line(
+        "usage", amount_nano, head.project, head.team, head.model, head.meter,
+        head.rate_nano_per_million, head.multiplier_ppm, quantity, head.origin,
+    )  # fmt: skip
+
+
+def _order(line: Line) -> tuple[object, ...]:
+    return (
+        line.origin or dt.date.max, line.project, line.team, line.model, line.meter,
+        line.rate_nano_per_million, line.multiplier_ppm,
+    )  # fmt: skip

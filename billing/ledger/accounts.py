@@ -1,0 +1,70 @@
+"""The accounts of organisations: their locks, which come before anything else (I23), their opening,
+what stands on them."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from billing.ledger.sql_statement import Statement, array
+from lib.ids import id_array
+
+WALLET_KINDS = (
+    "customer:available", "customer:held", "revenue", "provider:payable", "provider:cost",
+)  # fmt: skip
+"""The accounts that every request moves: an organisation has all of them or none."""
+
+LOCKED_KIND = "customer:available"
+"""The account whose row is locked for all of an organisation's: who opens any opens it too."""
+
+LOSS_KINDS = ("platform:loss", "provider:payable")
+
+
+def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
+    """Lock the accounts of these organisations until the transaction ends, in the order of ids.
+
+    The row of what is available stands for all of an organisation's: whoever changes another one
+    has locked it before, and each further row would be written to the log once more.
+    """
+    return _LOCK_ACCOUNTS, {"organisations": id_array(set(organisation_ids))}
+
+
+def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Statement:
+    """Make the accounts of these kinds that are missing."""
+    return _OPEN_ACCOUNTS, {
+        "organisations": id_array(set(organisation_ids)),
+        "kinds": array(kinds),
+    }
+
+
+def read_balances(organisation_id: UUID) -> Statement:
+    """An organisation's accounts: (kind, balance_nano, overdraft_nano)."""
+    return _READ_BALANCES, {"organisation": organisation_id}
+
+
+def in_debt(limit: int) -> Statement:
+    """Organisations that owe while something is available: (organisation_id,)."""
+    return _IN_DEBT, {"limit": limit}
+
+
+_LOCK_ACCOUNTS = """
+    SELECT id FROM billing_account
+    WHERE organisation_id = ANY (%(organisations)s::uuid[]) AND kind = 'customer:available'
+    ORDER BY id FOR NO KEY UPDATE"""
+
+_OPEN_ACCOUNTS = """
+    INSERT INTO billing_account (organisation_id, kind, currency, balance_nano)
+    SELECT o.id, kind, o.currency, 0
+    FROM accounts_organisation o, unnest(%(kinds)s::text[]) AS kind
+    WHERE o.id = ANY (%(organisations)s::uuid[])
+    ORDER BY o.id, kind
+    ON CONFLICT DO NOTHING"""
+
+_READ_BALANCES = """
+    SELECT kind, balance_nano, overdraft_nano FROM billing_account
+    WHERE organisation_id = %(organisation)s"""
+
+_IN_DEBT = """
+    SELECT debt.organisation_id FROM billing_account debt
+    JOIN billing_account available USING (organisation_id)
+    WHERE debt.kind = 'customer:debt' AND debt.balance_nano < 0
+    AND available.kind = 'customer:available' AND available.balance_nano > 0
+    LIMIT %(limit)s"""

@@ -1,0 +1,30 @@
+"""Debt is paid as soon as there is money: what a hold gives back pays it before it is spent."""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from billing.credits.promo import count_spending
+from billing.ledger.accounts import in_debt
+from billing.ledger.funding import repay
+from billing.ledger.ledger import execute, lock_wallet, post
+from lib.database.tenancy import within
+from lib.ids import new_id
+
+
+def repay_debts(limit: int) -> int:
+    """Pay the debts of up to `limit` organisations that have something available; how many."""
+    paid = 0
+    for (organisation_id,) in execute(in_debt(limit)):
+        if isinstance(organisation_id, UUID):
+            with within(organisation_id):
+                paid += _repay(organisation_id)
+    return paid
+
+
+def _repay(organisation_id: UUID) -> bool:
+    with transaction.atomic():
+        # What is left of promo must be known exactly: it pays no debt.
+        count_spending(organisation_id)
+        posting = repay(new_id(), lock_wallet(organisation_id))
+        return posting is not None and post(posting)

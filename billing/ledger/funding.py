@@ -1,0 +1,300 @@
+"""Postings of money that comes in and goes out: credits, codes, promo, payments, chargebacks.
+
+What comes in pays the debt first, the rest is available. What is taken out comes from what is
+available; the part that was spent already is debt, a balance below 0 on `customer:debt` (I12).
+
+The other side of each is where the money stands for the installation: `processor:received:<p>`
+for what a processor was paid, `equity:adjustment` for corrections, `promo:issued` for gifts.
+`processor:clearing:<p>` keeps what a processor got and no top-up explains, until somebody does
+(I24).
+
+Promo stands inside `customer:available`, and pays no debt. What is left of it stands on
+`promo:available` as well, against `promo:earmarked`: two accounts that sum to 0 and move with each
+grant, use and expiry (I20; ADR 9).
+
+Usage that a subscription plan includes is such a grant, too. Its other sides are its own, so that
+the books tell what was sold from what was given: `included:issued`, and `included:earmarked`. What
+the plan itself costs stands on `subscription:fees`.
+"""
+
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+from billing.ledger.posting import AccountKind, Entry, Posting, PostingInvalid, PostingKind
+
+Processor = Literal["stripe", "manual"]
+Pool = Literal["promo", "included"]
+"""Whether a grant is a gift, or part of a subscription."""
+_RECEIVED: Final[dict[Processor, AccountKind]] = {
+    "stripe": "processor:received:stripe",
+    "manual": "processor:received:manual",
+}
+_CLEARING: Final[dict[Processor, AccountKind]] = {
+    "stripe": "processor:clearing:stripe",
+    "manual": "processor:clearing:manual",
+}
+_ISSUED: Final[dict[Pool, AccountKind]] = {
+    "promo": "promo:issued",
+    "included": "included:issued",
+}
+_EARMARKED: Final[dict[Pool, AccountKind]] = {
+    "promo": "promo:earmarked",
+    "included": "included:earmarked",
+}
+
+
+class Wallet(NamedTuple):
+    """What stands on an organisation's accounts, read under their lock.
+
+    `owed_nano` is 0 or more; `promo_nano` is the part of `available_nano` that was given;
+    `line_nano` is how far `available_nano` may fall below 0.
+    """
+
+    organisation_id: UUID
+    available_nano: int
+    owed_nano: int
+    promo_nano: int
+    line_nano: int = 0
+
+    @property
+    def cash_nano(self) -> int:
+        """What can be paid at once for something other than usage: neither grants nor what is
+        owed, but the credit line."""
+        return self.available_nano - self.promo_nano - self.owed_nano + self.line_nano
+
+
+def adjust(credit_id: UUID, amount_nano: int, wallet: Wallet) -> Posting:
+    """An operator's correction, above 0 onto the balance, below 0 off it."""
+    return _flow(f"adjust:{credit_id}", "adjust", "equity:adjustment", amount_nano, wallet)
+
+
+def reverse(old: UUID, other_side: AccountKind, amount_nano: int, wallet: Wallet) -> Posting:
+    """Undo the posting `old`, which put `amount_nano` onto the balance (below 0: took off) (I2)."""
+    return _flow(f"reverse:{old}", "reverse", other_side, -amount_nano, wallet)
+
+
+def close_invoice(
+    invoice_id: UUID, corrected_nano: int, tax_nano: int, rounding_nano: int, wallet: Wallet
+) -> Posting:
+    """What a document adds to what its usage was charged: its taxes, its rounding, and what a note
+    corrects (above 0: the customer pays more). Not all of them are 0."""
+    owner = wallet.organisation_id
+    parts: tuple[tuple[AccountKind, int], ...] = (
+        ("equity:adjustment", corrected_nano),
+        ("tax:payable", tax_nano),
+        ("rounding", rounding_nano),
+    )
+    others = tuple(Entry(kind, owner, nano) for kind, nano in parts)
+    return _moved(f"invoice:{invoice_id}", "adjust", others, wallet)
+
+
+def subscription_fee(charge_id: UUID, amount_nano: int, wallet: Wallet) -> Posting:
+    """What days of a subscription plan cost; below 0, what is given back for days that are not
+    used. Not 0."""
+    return _flow(f"subscription:{charge_id}", "adjust", "subscription:fees", -amount_nano, wallet)
+
+
+def top_up(processor: Processor, payment_id: str, amount_nano: int, wallet: Wallet) -> Posting:
+    """A payment that was matched to its order; once for each object of the processor (I21)."""
+    _refuse_not_positive(amount_nano)
+    return _flow(
+        f"pay:{processor}:{payment_id}",
+        "topup",
+        _RECEIVED[processor],
+        amount_nano,
+        wallet,
+    )
+
+
+def receive_unmatched(
+    processor: Processor, payment_id: str, amount_nano: int, organisation_id: UUID
+) -> Posting:
+    """A payment that arrived and was not credited: it stands on the clearing account (I24)."""
+    _refuse_not_positive(amount_nano)
+    return Posting(
+        f"receive:{processor}:{payment_id}",
+        "receive",
+        (
+            Entry(_RECEIVED[processor], organisation_id, -amount_nano),
+            Entry(_CLEARING[processor], organisation_id, amount_nano),
+        ),
+    )
+
+
+def return_unmatched(
+    processor: Processor, payment_id: str, amount_nano: int, organisation_id: UUID
+) -> Posting:
+    """A payment that was not credited went back to its payer: nothing is left of it."""
+    _refuse_not_positive(amount_nano)
+    return Posting(
+        f"refund:{processor}:{payment_id}:{amount_nano}",
+        "refund",
+        (
+            Entry(_CLEARING[processor], organisation_id, -amount_nano),
+            Entry(_RECEIVED[processor], organisation_id, amount_nano),
+        ),
+    )
+
+
+def refund(
+    processor: Processor, payment_id: str, refunded_nano: int, total_nano: int, wallet: Wallet
+) -> Posting:
+    """`refunded_nano` went back to the payer, which makes `total_nano` of this payment.
+
+    The total is in the idempotency id: processors tell sums, in any order and more than once.
+    """
+    _refuse_not_positive(refunded_nano)
+    return _flow(
+        f"refund:{processor}:{payment_id}:{total_nano}",
+        "refund",
+        _RECEIVED[processor],
+        -refunded_nano,
+        wallet,
+    )
+
+
+def dispute(processor: Processor, dispute_id: str, amount_nano: int, wallet: Wallet) -> Posting:
+    """The bank took a payment back. What was spent of it is debt."""
+    _refuse_not_positive(amount_nano)
+    return _flow(
+        f"dispute:{processor}:{dispute_id}",
+        "dispute",
+        _RECEIVED[processor],
+        -amount_nano,
+        wallet,
+    )
+
+
+def reinstate(processor: Processor, dispute_id: str, amount_nano: int, wallet: Wallet) -> Posting:
+    """A dispute was won: the payment is there again."""
+    _refuse_not_positive(amount_nano)
+    return _flow(
+        f"reinstate:{processor}:{dispute_id}",
+        "reinstate",
+        _RECEIVED[processor],
+        amount_nano,
+        wallet,
+    )
+
+
+def repay(posting_id: UUID, wallet: Wallet) -> Posting | None:
+    """Pay debt by what became available since, promo left out; None when there is nothing to do."""
+    amount_nano = min(wallet.owed_nano, wallet.available_nano - wallet.promo_nano)
+    if amount_nano <= 0:
+        return None
+    return Posting(
+        f"repay:{posting_id}",
+        "repay",
+        (
+            Entry("customer:available", wallet.organisation_id, -amount_nano),
+            Entry("customer:debt", wallet.organisation_id, amount_nano),
+        ),
+    )
+
+
+def cut_line(posting_id: UUID, line_nano: int, wallet: Wallet) -> Posting | None:
+    """What was used of a credit line beyond what it is lowered to is debt; None when nothing is."""
+    beyond_nano = -line_nano - wallet.available_nano
+    if beyond_nano <= 0:
+        return None
+    return Posting(
+        f"repay:{posting_id}",
+        "repay",
+        (
+            Entry("customer:available", wallet.organisation_id, beyond_nano),
+            Entry("customer:debt", wallet.organisation_id, -beyond_nano),
+        ),
+    )
+
+
+def grant_promo(
+    idempotency_id: str,
+    kind: PostingKind,
+    amount_nano: int,
+    organisation_id: UUID,
+    pool: Pool = "promo",
+) -> Posting:
+    """A grant, spendable at once."""
+    _refuse_not_positive(amount_nano)
+    return Posting(
+        idempotency_id,
+        kind,
+        (
+            Entry(_ISSUED[pool], organisation_id, -amount_nano),
+            Entry("customer:available", organisation_id, amount_nano),
+            *_earmark(organisation_id, amount_nano, pool),
+        ),
+    )
+
+
+def consume_promo(
+    grant_id: UUID, entry_id: int, amount_nano: int, organisation_id: UUID, pool: Pool = "promo"
+) -> Posting:
+    """What was spent up to a ledger entry came out of this grant."""
+    _refuse_not_positive(amount_nano)
+    return Posting(
+        f"consume:{grant_id}:{entry_id}", "consume", _earmark(organisation_id, -amount_nano, pool)
+    )
+
+
+def lapse_promo(
+    grant_id: UUID,
+    expired_nano: int,
+    amount_nano: int,
+    organisation_id: UUID,
+    pool: Pool = "promo",
+) -> Posting:
+    """What is left of an expired grant goes back, or of one that is taken back; `expired_nano` is
+    what went back before."""
+    _refuse_not_positive(amount_nano)
+    return Posting(
+        f"lapse:{grant_id}:{expired_nano}",
+        "lapse",
+        (
+            Entry("customer:available", organisation_id, -amount_nano),
+            Entry(_ISSUED[pool], organisation_id, amount_nano),
+            *_earmark(organisation_id, -amount_nano, pool),
+        ),
+    )
+
+
+def _earmark(organisation_id: UUID, amount_nano: int, pool: Pool) -> tuple[Entry, Entry]:
+    return (
+        Entry("promo:available", organisation_id, amount_nano),
+        Entry(_EARMARKED[pool], organisation_id, -amount_nano),
+    )
+
+
+def _flow(
+    idempotency_id: str,
+    kind: PostingKind,
+    other_side: AccountKind,
+    amount_nano: int,
+    wallet: Wallet,
+) -> Posting:
+    other = Entry(other_side, wallet.organisation_id, -amount_nano)
+    return _moved(idempotency_id, kind, (other,), wallet)
+
+
+def _moved(
+    idempotency_id: str, kind: PostingKind, others: tuple[Entry, ...], wallet: Wallet
+) -> Posting:
+    """The wallet against the other sides: onto it above 0, debt first; off it below 0, what is not
+    there becoming debt."""
+    amount_nano = -sum(entry.amount_nano for entry in others)
+    if amount_nano > 0:
+        debt_nano = min(amount_nano, wallet.owed_nano)
+    else:
+        debt_nano = min(wallet.available_nano + wallet.line_nano + amount_nano, 0)
+    lines = (
+        *others,
+        Entry("customer:debt", wallet.organisation_id, debt_nano),
+        Entry("customer:available", wallet.organisation_id, amount_nano - debt_nano),
+    )
+    moved = tuple(line for line in lines if line.amount_nano)
+    return Posting(idempotency_id, kind, moved)
+
+
+def _refuse_not_positive(amount_nano: int) -> None:
+    if amount_nano <= 0:
+        raise PostingInvalid(f"{amount_nano} nano: expected more than 0")

@@ -1,0 +1,112 @@
+"""The only writer of postings outside the relay; the statements are the relay's own."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from billing.ledger.accounts import (
+    LOCKED_KIND,
+    WALLET_KINDS,
+    lock_accounts,
+    open_accounts,
+    read_balances,
+)
+from billing.ledger.funding import Wallet
+from billing.ledger.posting import Posting
+from billing.ledger.sql import NewEntry, insert_posting, read_posting
+from billing.ledger.sql_statement import Statement
+from billing.limits.budget_windows import count_guards
+from lib.ids import new_id
+
+Row = tuple[Any, ...]
+
+
+class PostingConflict(Exception):
+    """The idempotency id is taken by a posting of other content (I8). A defect, never a retry."""
+
+
+def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | None = None) -> bool:
+    """Write a posting and move the balances by it, in a transaction.
+
+    False when the same posting was there already: nothing is moved twice. Raises PostingConflict
+    for the same idempotency id with other content, and IntegrityError when an account of a
+    customer would fall below zero (I4).
+    """
+    organisations = {entry.organisation_id for entry in posting.entries}
+    owner = posting.entries[0].organisation_id
+    posting_id = new_id()
+    with transaction.atomic():
+        kinds = {LOCKED_KIND, *(entry.account_kind for entry in posting.entries)}
+        open_and_lock(organisations, kinds)
+        written = insert_posting(
+            posting_id,
+            posting.idempotency_id,
+            posting.kind,
+            owner,
+            json.dumps(dict(cause or {})),
+            actor,
+            [
+                NewEntry(entry.organisation_id, entry.account_kind, entry.amount_nano)
+                for entry in posting.entries
+            ],
+        )
+        if not execute(written):
+            _compare(posting)
+            return False
+    return True
+
+
+def open_and_lock(organisation_ids: Collection[UUID], kinds: Iterable[str]) -> None:
+    """Lock the accounts of organisations until the transaction ends; those of these kinds that are
+    missing are opened before."""
+    execute(open_accounts(organisation_ids, kinds))
+    execute(lock_accounts(organisation_ids))
+
+
+def lock_wallet(organisation_id: UUID) -> Wallet:
+    """Lock the organisation's accounts until the transaction ends; what stands on them.
+
+    What is decided on it in the same transaction holds: nobody else moves them meanwhile.
+    """
+    open_and_lock([organisation_id], WALLET_KINDS)
+    stands: dict[str, int] = {}
+    line_nano = 0
+    for kind, nano, overdraft_nano in execute(read_balances(organisation_id)):
+        stands[kind] = nano
+        line_nano += overdraft_nano
+    return Wallet(
+        organisation_id,
+        stands.get("customer:available", 0),
+        max(-stands.get("customer:debt", 0), 0),
+        stands.get("promo:available", 0),
+        line_nano,
+    )
+
+
+def tell_of_units(organisation_id: UUID) -> None:
+    """Let each admission hear that an organisation's included units have changed; under the lock of
+    its wallet, in the transaction that changes them."""
+    execute(open_accounts([organisation_id], ["included:units"]))
+    execute(count_guards([organisation_id]))
+
+
+def execute(statement: Statement) -> list[Row]:
+    """Run one statement on Django's connection; its rows, none for one that returns none."""
+    text, parameters = statement
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _compare(posting: Posting) -> None:
+    """Refuse a posting whose idempotency id stands for something else (I8)."""
+    rows = execute(read_posting(posting.idempotency_id))
+    wanted = sorted(
+        (posting.kind, entry.organisation_id, entry.account_kind, entry.amount_nano)
+        for entry in posting.entries
+    )
+    if sorted(rows) != wanted:
+        raise PostingConflict(f"{posting.idempotency_id} stands for another posting")

@@ -1,0 +1,160 @@
+"""Postings: balanced movements of money, built here and written by the ledger.
+
+A posting is two or more entries that sum to 0 (I1) under an idempotency id that says what it is.
+The books see money from the customer's side: an amount above 0 puts money on an account, below 0
+takes it off. What customers own stands on `customer:*`; what was sold stands on `revenue`; what an
+installation gave its customers to begin with was taken off `equity:opening`. Every account, these
+two included, is kept for each organisation apart, so that no row is shared by all requests.
+
+What we owe providers is put on `provider:payable`, for every attempt that may have cost us (I15):
+taken off `provider:cost` for what was sold, and off `platform:loss` for what a provider may count
+and no customer pays (I13). A loss is what it would have been charged at; what an attempt cost is
+reckoned at its price of the kind cost, and where there is none at what it was charged at.
+
+The postings of a hold (`billing/holds/rules.py`) are written by the batch, in
+`billing/ledger/sql.py`. What
+is learnt of an attempt after its hold was resolved is an adjustment of its own (I7).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+AccountKind = Literal[
+    "customer:available",
+    "customer:held",
+    "customer:debt",
+    "revenue",
+    "equity:opening",
+    "platform:loss",
+    "provider:payable",
+    "provider:cost",
+    "equity:adjustment",
+    "promo:issued",
+    "promo:available",
+    "promo:earmarked",
+    "included:issued",
+    "included:earmarked",
+    "included:units",
+    "subscription:fees",
+    "processor:received:stripe",
+    "processor:received:manual",
+    "processor:clearing:stripe",
+    "processor:clearing:manual",
+    "tax:payable",
+    "rounding",
+]
+PostingKind = Literal[
+    "opening",
+    "hold",
+    "settle",
+    "void",
+    "expire",
+    "correct",
+    "adjust",
+    "reverse",
+    "redeem",
+    "consume",
+    "lapse",
+    "repay",
+    "topup",
+    "receive",
+    "refund",
+    "dispute",
+    "reinstate",
+]
+
+
+class PostingInvalid(ValueError):
+    """A posting that does not balance, or an amount that has no meaning; a programmer's error."""
+
+
+class Entry(NamedTuple):
+    """One line: so much onto (above 0) or off (below 0) one account of an organisation."""
+
+    account_kind: AccountKind
+    organisation_id: UUID
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """Two or more entries that sum to 0. The same idempotency id is the same posting (I8)."""
+
+    idempotency_id: str
+    kind: PostingKind
+    entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.entries) < 2:
+            raise PostingInvalid(f"{self.idempotency_id}: a posting has two entries or more")
+        if sum(entry.amount_nano for entry in self.entries) != 0:
+            raise PostingInvalid(f"{self.idempotency_id}: entries do not sum to 0")
+
+
+def opening_credit(organisation_id: UUID, amount_nano: int) -> Posting:
+    """The credit with which an organisation begins; posted once for each organisation."""
+    if amount_nano <= 0:
+        raise PostingInvalid(f"opening credit of {amount_nano} nano: expected more than 0")
+    return Posting(
+        f"opening:{organisation_id}",
+        "opening",
+        (
+            Entry("equity:opening", organisation_id, -amount_nano),
+            Entry("customer:available", organisation_id, amount_nano),
+        ),
+    )
+
+
+def opening_debt(organisation_id: UUID, owed_nano: int) -> Posting:
+    """What an organisation owes to begin with, in place of a credit."""
+    if owed_nano <= 0:
+        raise PostingInvalid(f"opening debt of {owed_nano} nano: expected more than 0")
+    return Posting(
+        f"opening:{organisation_id}",
+        "opening",
+        (
+            Entry("equity:opening", organisation_id, owed_nano),
+            Entry("customer:debt", organisation_id, -owed_nano),
+        ),
+    )
+
+
+def adjust_attempt(
+    attempt_id: UUID,
+    organisation_id: UUID,
+    source: str,
+    *,
+    charge_nano: int,
+    loss_nano: int,
+    owed_nano: int,
+    available_nano: int,
+    included_nano: int = 0,
+) -> Posting | None:
+    """What late usage changes: so much more (or less, below 0) for the customer to pay, for the
+    platform to bear, and for us to owe its provider. None when it changes nothing.
+
+    What the customer has no money for any more becomes its debt (I12). Of what goes back
+    `included_nano` was paid by included units, and is not the balance's. `source` tells one
+    about an attempt from the other: each is posted once.
+    """
+    entries = []
+    if charge_nano:
+        own_nano = charge_nano + included_nano
+        paid_nano = min(own_nano, max(available_nano, 0))
+        entries.append(Entry("revenue", organisation_id, charge_nano))
+        if paid_nano:
+            entries.append(Entry("customer:available", organisation_id, -paid_nano))
+        if paid_nano != own_nano:
+            entries.append(Entry("customer:debt", organisation_id, paid_nano - own_nano))
+        if included_nano:
+            entries.append(Entry("included:units", organisation_id, included_nano))
+    if loss_nano:
+        entries.append(Entry("platform:loss", organisation_id, -loss_nano))
+    if owed_nano:
+        entries.append(Entry("provider:payable", organisation_id, owed_nano))
+    if owed_nano != loss_nano:
+        entries.append(Entry("provider:cost", organisation_id, loss_nano - owed_nano))
+    if not entries:
+        return None
+    return Posting(f"adjust:{attempt_id}:{source}", "correct", tuple(entries))

@@ -1,0 +1,118 @@
+"""What an organisation was charged, and has held, since an instant of the database's clock."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from billing.ledger.sql_statement import Statement
+from lib.ids import first_id_at
+
+# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+_SLACK: Final = dt.timedelta(hours=1)
+
+
+def database_time() -> Statement:
+    """(instant,) by the one clock that money goes by."""
+    return _DATABASE_TIME, {}
+
+
+def next_entry() -> Statement:
+    """(id,) of a ledger entry that nobody writes.
+
+    Under the lock of an organisation's accounts every earlier entry of them has a lower id, every
+    later one a higher.
+    """
+    return _NEXT_ENTRY, {}
+
+
+def spent_since(
+    organisation_id: UUID, entry_id: int, at: dt.datetime | None, edges: Sequence[str]
+) -> Statement:
+    """What was charged after a ledger entry, less what included units paid: (step, spent_nano), by
+    how many of the instants `edges` (ISO 8601) lay at or before the admission of what was charged.
+    `at` is when the entry was the last one, None = nobody knows.
+
+    Run `lock_accounts` before it in the same transaction.
+    """
+    return _SPENT_SINCE, {
+        "organisation": organisation_id,
+        "entry": entry_id,
+        "first": UUID(int=0) if at is None else first_id_at(at - _SLACK),
+        "edges": "{" + ",".join(f'"{edge}"' for edge in edges) + "}",
+    }
+
+
+def paid_by_included(organisation_id: UUID, attempt_id: UUID) -> Statement:
+    """(nano,) of what included units have paid of an attempt's charge."""
+    return _PAID_BY_INCLUDED, {"organisation": organisation_id, "attempt": attempt_id}
+
+
+def charged_between(
+    organisation_id: UUID, from_entry: int, entry_id: int, since: dt.datetime | None
+) -> Statement:
+    """(nano,) of what was charged after one ledger entry and before another, less what included
+    units paid. `since` is when the
+    first was the last one, None = nobody knows."""
+    return _CHARGED_BETWEEN, {
+        "organisation": organisation_id,
+        "from": from_entry,
+        "entry": entry_id,
+        "first": UUID(int=0) if since is None else first_id_at(since - _SLACK),
+    }
+
+
+def held_since_before(organisation_id: UUID, instant: str) -> Statement:
+    """(sum,) of the unresolved holds that were placed before an instant (ISO 8601)."""
+    return _HELD_SINCE_BEFORE, {"organisation": organisation_id, "instant": instant}
+
+
+_DATABASE_TIME = "SELECT statement_timestamp()"
+
+_NEXT_ENTRY = "SELECT nextval('billing_ledgerentry_id_seq')"
+
+# The hold is looked up for each entry: under row-level security a join by a text that is taken
+# apart uses no index (docs/adr/0013).
+_SPENT_SINCE = """
+    SELECT step, sum(amount_nano)::bigint FROM (
+        SELECT entry.amount_nano, (
+            SELECT count(*) FROM unnest(%(edges)s::timestamptz[]) AS edge
+            WHERE edge <= coalesce((
+                SELECT hold.opened_at FROM billing_hold hold
+                WHERE hold.id = coalesce(
+                    posting.attempt_id, CASE WHEN posting.kind IN ('settle', 'expire')
+                    THEN split_part(posting.idempotency_id, ':', 2)::uuid END)
+            ), posting.created_at)
+        ) AS step
+        FROM billing_ledgerentry entry
+        JOIN billing_posting posting ON posting.id = entry.posting_id
+        WHERE posting.organisation_id = %(organisation)s AND posting.id >= %(first)s
+        AND entry.id > %(entry)s AND entry.account_id = ANY (ARRAY(
+            SELECT id FROM billing_account
+            WHERE organisation_id = %(organisation)s AND kind IN ('revenue', 'included:units')))
+    ) spent
+    GROUP BY step"""
+
+_CHARGED_BETWEEN = """
+    SELECT coalesce(sum(entry.amount_nano), 0)::bigint
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    WHERE posting.organisation_id = %(organisation)s AND posting.id >= %(first)s
+    AND entry.id > %(from)s AND entry.id < %(entry)s AND entry.account_id = ANY (ARRAY(
+        SELECT id FROM billing_account
+        WHERE organisation_id = %(organisation)s AND kind IN ('revenue', 'included:units')))"""
+
+_PAID_BY_INCLUDED = """
+    SELECT -coalesce(sum(entry.amount_nano), 0)::bigint
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    WHERE posting.attempt_id = %(attempt)s AND entry.account_id = (
+        SELECT id FROM billing_account
+        WHERE organisation_id = %(organisation)s AND kind = 'included:units')"""
+
+_HELD_SINCE_BEFORE = """
+    SELECT coalesce(sum(amount_nano), 0)::bigint FROM billing_hold
+    WHERE organisation_id = %(organisation)s
+    -- Each by its own index: a list of both is looked for in every hold there ever was.
+    AND (state = 'open' OR state = 'kept')
+    AND opened_at < %(instant)s::timestamptz"""

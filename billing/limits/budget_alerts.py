@@ -1,0 +1,148 @@
+"""Budget alerts: told once per period, limit and share, however many workers look (W53).
+
+Looked for every few seconds, apart from the requests: what stands in a window is there already. A
+window that has just ended is looked at for a while too, so that what was reached in its last
+seconds is told. One hundred per cent is also reached when the budget refuses: what is left of it is
+too little for what is asked, and hardly ever exactly nothing.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import Key
+from billing.currency.money import format_usd
+from billing.limits import budgets
+from billing.models import Budget, BudgetAlert, BudgetAlertKind, BudgetScope
+from outbox.facts import put
+
+LISTED: Final = 20
+
+_KINDS: Final = {
+    BudgetAlertKind.REACHED: "budget.reached",
+    BudgetAlertKind.FORECAST: "budget.forecast",
+    BudgetAlertKind.TEST: "budget.tested",
+}
+
+
+def tell_budgets() -> int:
+    """Tell what was reached and not told yet; how many alerts."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            # A second worker waits here for the first, and then finds the alerts there.
+            cursor.execute(_MARK)
+            ids = [id for (id,) in cursor.fetchall()]
+        alerts = BudgetAlert.objects.select_related("budget__organisation").filter(id__in=ids)
+        _tell(list(alerts.order_by("budget_id", "percent")))
+    return len(ids)
+
+
+def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
+    """Tell everybody who would be told of this budget that an alert arrives."""
+    (standing,) = budgets.standing_of([budget])
+    with transaction.atomic():
+        alert = BudgetAlert.objects.create(
+            budget=budget, kind=BudgetAlertKind.TEST, starts_at=standing.span.start_at,
+            limit_nano=standing.limit_nano, spent_nano=standing.spent_nano,
+        )  # fmt: skip
+        _tell([alert])
+        audit.record(actor, budget.organisation, "budget.alert_tested", budget)
+    return alert
+
+
+def alerts_of(budget: Budget) -> list[BudgetAlert]:
+    """What was told of a budget lately, newest first."""
+    return list(budget.alerts.order_by("-id")[:LISTED])
+
+
+def alert_facts(standing: budgets.Standing, name: str) -> dict[str, Any]:
+    """What a telling says of a budget: money as decimal strings, `name` what it is for."""
+    budget = standing.budget
+    return {
+        "budget": str(budget.id),
+        "scope": str(budget.scope),
+        "subject": name,
+        "period": str(budget.period),
+        "limit": format_usd(standing.limit_nano),
+        "spent": format_usd(standing.spent_nano),
+        "currency": budget.organisation.currency,
+        "action": str(budget.action),
+        "resets_at": standing.resets_at.isoformat() if standing.resets_at else None,
+    }
+
+
+def people_of(budget: Budget) -> list[int]:
+    """Whose budget it is, beside those who look after all of them."""
+    if budget.scope == BudgetScope.USER:
+        return [int(budget.subject)]
+    if budget.scope == BudgetScope.KEY:
+        owners = Key.objects.filter(id=budget.subject).exclude(user=None)
+        return list(owners.values_list("user_id", flat=True))
+    return []
+
+
+def _tell(alerts: Sequence[BudgetAlert]) -> None:
+    alerted = [alert.budget for alert in alerts]
+    names = budgets.subject_names(alerted)
+    standings = {standing.budget.id: standing for standing in budgets.standing_of(alerted)}
+    for alert in alerts:
+        standing = standings[alert.budget_id]
+        body = alert_facts(standing, names[alert.budget_id])
+        percent = alert.spent_nano * 100 // alert.limit_nano if alert.limit_nano else 100
+        body |= {
+            "limit": format_usd(alert.limit_nano),
+            "spent": format_usd(alert.spent_nano),
+            "spent_percent": percent,
+            "threshold": alert.percent,
+            "period_began": alert.starts_at.isoformat(),
+        }
+        if alert.kind == BudgetAlertKind.FORECAST and standing.forecast_at is not None:
+            body["forecast_at"] = standing.forecast_at.isoformat()
+        kind = _KINDS[BudgetAlertKind(alert.kind)]
+        people = people_of(alert.budget)
+        alert.fact_id = put(kind, alert.budget.organisation_id, people=people, **body)
+    BudgetAlert.objects.bulk_update(alerts, ["fact_id"])
+
+
+_FORGIVEN: Final = dt.timedelta(minutes=15)
+# A forecast by less than a tenth of the period is none.
+_MARK: Final = f"""
+    WITH stands AS (
+        SELECT budget.id, budget.alert_percents, budget.alert_forecast, budget.period,
+               window_.starts_at, window_.ends_at, window_.spent_nano,
+               window_.refused_at IS NOT NULL AND budget.action = 'block' AS refusing,
+               budget.amount_nano + CASE WHEN budget.raised_until > statement_timestamp()
+                   THEN budget.raised_nano ELSE 0 END AS limit_nano,
+               extract(epoch FROM window_.ends_at - window_.starts_at) AS whole_s,
+               extract(epoch FROM statement_timestamp() - window_.starts_at) AS passed_s
+        FROM billing_budgetwindow window_ JOIN billing_budget budget ON budget.id = budget_id
+        WHERE window_.ends_at > statement_timestamp() - interval '{_FORGIVEN.seconds} seconds'
+          AND window_.starts_at <= statement_timestamp() AND budget.enabled
+    ),
+    reached AS (
+        SELECT id, 'reached' AS kind, percent, starts_at, limit_nano, spent_nano
+        FROM stands, unnest(alert_percents) AS percent
+        WHERE limit_nano > 0 AND spent_nano::numeric * 100 >= limit_nano::numeric * percent
+           OR percent = 100 AND refusing
+        UNION ALL
+        SELECT id, 'forecast', NULL, starts_at, limit_nano, spent_nano
+        FROM stands
+        WHERE alert_forecast AND period <> 'total' AND ends_at > statement_timestamp()
+          AND spent_nano < limit_nano AND passed_s * 10 >= whole_s
+          AND spent_nano * whole_s > limit_nano * passed_s
+    )
+    INSERT INTO billing_budgetalert (budget_id, kind, percent, starts_at, limit_nano, spent_nano)
+    SELECT id, kind, percent, starts_at, limit_nano, spent_nano FROM reached
+    WHERE NOT EXISTS (
+        SELECT FROM billing_budgetalert told
+        WHERE told.budget_id = reached.id AND told.starts_at = reached.starts_at
+          AND told.limit_nano = reached.limit_nano AND told.kind = reached.kind
+          AND told.percent IS NOT DISTINCT FROM reached.percent
+    )
+    ORDER BY id, percent
+    ON CONFLICT DO NOTHING
+    RETURNING id"""  # noqa: S608 - only a constant is put in

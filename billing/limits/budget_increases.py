@@ -1,0 +1,263 @@
+"""Requests for more of a budget (W54): asked, decided, ended by themselves.
+
+A raise holds from its approval to its instant by the clock of the database, in the admission
+itself; that it is over is written down afterwards, and changes nothing that is admitted.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access import access
+from accounts.access.actors import SYSTEM, Actor
+from accounts.audit import audit
+from accounts.models import Organisation, User
+from billing.currency.money import NANO_PER_USD, format_usd
+from billing.limits import budgets
+from billing.limits.budget_alerts import alert_facts, people_of
+from billing.limits.budget_rules import BUDGET_MAX_NANO, INCREASE_DAYS_MAX
+from billing.limits.budgets import BudgetRefused
+from billing.models import Budget, BudgetRaise, BudgetScope, RaiseState
+from lib import clock
+from lib.ids import id_text, parse_number
+from outbox.facts import put
+
+
+class RaiseRefused(BudgetRefused):
+    """The request cannot be so."""
+
+
+def askable_budgets(actor: Actor) -> QuerySet[Budget]:
+    """The budgets that may stand over the actor's requests; a refusal names each of them."""
+    access.require(actor, "budgets.ask")
+    rows = Budget.objects.filter(organisation=actor.organisation, enabled=True).order_by("id")
+    if access.scope_of(actor, "budgets.read") == "all":
+        return rows
+    keys = list(access.visible_keys(actor))
+    shared = ~Q(scope__in=[BudgetScope.USER, BudgetScope.KEY, BudgetScope.TEAM])
+    mine = Q(scope=BudgetScope.KEY, subject__in=[str(key.id) for key in keys])
+    mine |= Q(scope=BudgetScope.TEAM, subject__in=[str(key.team_id) for key in keys])
+    if actor.user is not None:
+        mine |= Q(scope=BudgetScope.USER, subject=str(actor.user.id))
+    return rows.filter(shared | mine)
+
+
+def askable_budget(actor: Actor, id: str) -> Budget:
+    """One budget of which the actor may ask for more. Http404 when it may not, or there is none."""
+    return access.one_of(askable_budgets(actor), parse_number(id))
+
+
+def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
+    """The organisation's requests for who decides them, else the actor's own; newest first."""
+    access.require(actor, "budgets.ask")
+    rows = BudgetRaise.objects.filter(
+        budget__organisation=actor.organisation, budget__removed_at=None
+    )
+    scope = access.scope_of(actor, "budgets.write")
+    if scope is None:
+        rows = rows.filter(asked_by=actor.user)
+    elif scope == "teams":
+        rows = rows.filter(Q(asked_by=actor.user) | Q(budget__in=budgets.visible_budgets(actor)))
+    people = ("asked_by", "decided_by")
+    return rows.select_related("budget__organisation", *people).order_by("-id")
+
+
+def access_raise(actor: Actor, id: str) -> BudgetRaise:
+    """One request that the actor may see. Http404 when it is another's or none."""
+    return access.one_of(visible_raises(actor), id)
+
+
+def ask_for_more(
+    actor: Actor, budget: Budget, *, amount_nano: int, until: dt.datetime, reason: str
+) -> BudgetRaise:
+    """Ask for so much more of a budget until then. Raises RaiseRefused."""
+    if actor.user is None:
+        raise RaiseRefused("budget", gettext("Only a person can request an increase."))
+    if not 0 < amount_nano <= BUDGET_MAX_NANO:
+        text = gettext("Enter an amount above 0 and up to %(most)s USD.")
+        raise RaiseRefused("amount", text % {"most": f"{BUDGET_MAX_NANO // NANO_PER_USD:,}"})
+    now = clock.now()
+    if not now < until <= now + dt.timedelta(days=INCREASE_DAYS_MAX):
+        text = gettext("Choose an end date in the future, at most %(n)s days from now.") % {
+            "n": INCREASE_DAYS_MAX
+        }
+        raise RaiseRefused("until", text)
+    if not reason.strip():
+        raise RaiseRefused("reason", gettext("Enter a reason."))
+    try:
+        with transaction.atomic():
+            budget_raise = BudgetRaise.objects.create(
+                budget=budget, amount_nano=amount_nano, until=until, reason=reason.strip(),
+                asked_by=actor.user,
+            )  # fmt: skip
+            audit.record(
+                actor, budget.organisation, "raise.asked", budget_raise, **_facts(budget_raise)
+            )
+            _tell("raise.asked", budget_raise)
+    except IntegrityError as error:
+        text = gettext("You already have a pending request for this budget.")
+        raise RaiseRefused("budget", text, already_exists=True) from error
+    return budget_raise
+
+
+def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> BudgetRaise:
+    """Raise the limit until the instant that was asked for, from now on. Raises RaiseRefused.
+
+    Of a budget one raise holds at a time: the one before ends.
+    """
+    budgets.check_reach(actor, budget_raise.budget.scope, budget_raise.budget.subject)
+    with transaction.atomic():
+        budget = budgets.lock_budget(budget_raise.budget)
+        locked = _waiting(budget_raise)
+        if locked.until <= clock.now():
+            raise RaiseRefused("until", gettext("The period this was requested for has passed."))
+        for before in BudgetRaise.objects.filter(budget=budget, state=RaiseState.APPROVED):
+            _end(actor, before)
+        budget.raised_nano, budget.raised_until = locked.amount_nano, locked.until
+        budget.save(update_fields=["raised_nano", "raised_until"])
+        budgets.fit_windows(budget)
+        locked.budget = budget
+        _decide(actor, locked, RaiseState.APPROVED, answer)
+    return locked
+
+
+def deny(actor: Actor, budget_raise: BudgetRaise, answer: str) -> BudgetRaise:
+    """Leave the budget as it is, and say why. Raises RaiseRefused."""
+    if not answer.strip():
+        raise RaiseRefused("answer", gettext("Enter a reason. The requester will see it."))
+    with transaction.atomic():
+        locked = _waiting(budget_raise)
+        _decide(actor, locked, RaiseState.DENIED, answer)
+    return locked
+
+
+def waiting_of(user: User, organisation: Organisation) -> QuerySet[BudgetRaise]:
+    """The requests of a person that nobody has decided yet."""
+    return BudgetRaise.objects.filter(
+        asked_by=user, budget__organisation=organisation, state=RaiseState.WAITING
+    )
+
+
+def deny_all_of(actor: Actor, user: User, organisation: Organisation) -> int:
+    """Close what somebody who leaves has asked for and nobody has decided; how many."""
+    text = gettext("Closed: %(email)s is no longer a member.") % {"email": user.email}
+    with transaction.atomic():
+        return len([deny(actor, row, text) for row in waiting_of(user, organisation)])
+
+
+def end_raise(actor: Actor, budget_raise: BudgetRaise) -> BudgetRaise:
+    """Take a raise back before its time. Raises RaiseRefused when it does not hold."""
+    with transaction.atomic():
+        budget = budgets.lock_budget(budget_raise.budget)
+        locked = BudgetRaise.objects.select_for_update().get(id=budget_raise.id)
+        if locked.state != RaiseState.APPROVED:
+            raise RaiseRefused("state", gettext("This increase is no longer active."))
+        _take_back(actor, budget, locked)
+    return locked
+
+
+def end_raises() -> int:
+    """Write down which raises are over; how many."""
+    over = Budget.objects.filter(raised_until__lte=budgets.database_now()).values_list(
+        "id", flat=True
+    )
+    return sum(_end_if_over(id) for id in over)
+
+
+def raise_shown(budget_raise: BudgetRaise) -> dict[str, Any]:
+    """A request as the API tells it."""
+    return {
+        "id": id_text(budget_raise.id),
+        "budget": str(budget_raise.budget_id),
+        "amount": format_usd(budget_raise.amount_nano),
+        "until": budget_raise.until,
+        "reason": budget_raise.reason,
+        "state": str(budget_raise.state),
+        "asked_by": budget_raise.asked_by.email,
+        "asked_at": budget_raise.asked_at,
+        "decided_by": budget_raise.decided_by.email if budget_raise.decided_by else None,
+        "decided_at": budget_raise.decided_at,
+        "answer": budget_raise.answer,
+    }
+
+
+def _end_if_over(budget_id: int) -> bool:
+    with transaction.atomic():
+        budget = Budget.objects.filter(id=budget_id).first()
+        if budget is None:
+            return False
+        budget = budgets.lock_budget(budget)
+        if budget.raised_until is None or budget.raised_until > budgets.database_now():
+            return False
+        _take_back(SYSTEM, budget, budget.raises.get(state=RaiseState.APPROVED))
+        return True
+
+
+def _take_back(actor: Actor, budget: Budget, budget_raise: BudgetRaise) -> None:
+    budget.raised_nano, budget.raised_until = 0, None
+    budget.save(update_fields=["raised_nano", "raised_until"])
+    budgets.fit_windows(budget)
+    _end(actor, budget_raise)
+    _tell("raise.ended", budget_raise)
+
+
+def _end(actor: Actor, budget_raise: BudgetRaise) -> None:
+    budget_raise.state = RaiseState.ENDED
+    budget_raise.save(update_fields=["state"])
+    audit.record(
+        actor, budget_raise.budget.organisation, "raise.ended", budget_raise, **_facts(budget_raise)
+    )
+
+
+def _waiting(budget_raise: BudgetRaise) -> BudgetRaise:
+    locked = (
+        BudgetRaise.objects.select_for_update(of=("self",))
+        .select_related("budget__organisation", "asked_by")
+        .get(id=budget_raise.id)
+    )
+    if locked.state != RaiseState.WAITING:
+        raise RaiseRefused("state", gettext("This request was already decided."))
+    return locked
+
+
+def _decide(actor: Actor, budget_raise: BudgetRaise, state: RaiseState, answer: str) -> None:
+    budget_raise.state, budget_raise.answer = state, answer.strip()
+    budget_raise.decided_by, budget_raise.decided_at = actor.user, clock.now()
+    budget_raise.save(update_fields=["state", "answer", "decided_by", "decided_at"])
+    audit.record(
+        actor, budget_raise.budget.organisation, f"raise.{state}", budget_raise,
+        answer=budget_raise.answer, **_facts(budget_raise),
+    )  # fmt: skip
+    _tell("raise.decided", budget_raise)
+
+
+def _tell(kind: str, budget_raise: BudgetRaise) -> None:
+    budget = budget_raise.budget
+    (standing,) = budgets.standing_of([budget])
+    people: Sequence[int] = [budget_raise.asked_by_id, *people_of(budget)]
+    if kind == "raise.asked":
+        people = []
+    elif budget_raise.decided_by_id is not None:
+        people = [*people, budget_raise.decided_by_id]
+    put(
+        kind, budget.organisation_id, people=people,
+        **alert_facts(standing, budgets.subject_names([budget])[budget.id]),
+        request=id_text(budget_raise.id), amount=format_usd(budget_raise.amount_nano),
+        until=budget_raise.until.isoformat(), reason=budget_raise.reason,
+        answer=budget_raise.answer, approved=budget_raise.state == RaiseState.APPROVED,
+        asked_by=budget_raise.asked_by.email, decided_by=budget_raise.decided_by.email if
+        budget_raise.decided_by else "",
+    )  # fmt: skip
+
+
+def _facts(budget_raise: BudgetRaise) -> dict[str, Any]:
+    return {
+        "budget": budget_raise.budget_id,
+        "amount": format_usd(budget_raise.amount_nano),
+        "until": budget_raise.until.isoformat(),
+        "reason": budget_raise.reason,
+    }

@@ -1,0 +1,119 @@
+"""Budgets: in which window of its time an instant lies, and to which requests a budget applies.
+
+A period begins where the wall clock of the budget's zone shows its anchor:
+
+    hour    minute of the hour, 0 to 59
+    day     hour of the day, 0 to 23
+    week    day of the week, 0 Monday to 6 Sunday
+    month   day of the month, 1 to 31; the last day of a shorter month
+    total   no anchor (0): one window for all time
+
+The windows of a budget tile time (I17, P17). Where the clock jumps over the anchor the window
+begins at the jump; where it shows the anchor twice it begins the first time, and what repeats
+belongs to the window begun. A period that a zone left out altogether has no window.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Final, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from billing.period_starts import Span, first_instant_at
+
+Scope = Literal["organisation", "team", "user", "key", "model", "project", "tag", "customer"]
+Period = Literal["hour", "day", "week", "month", "total"]
+
+PERIODS: Final[tuple[Period, ...]] = ("hour", "day", "week", "month", "total")
+# Labels that a request or its key carries, and that a budget can be for.
+LABEL_SCOPES: Final[tuple[Scope, ...]] = ("project", "tag", "customer")
+FOREVER: Final = Span(
+    dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
+)
+# What a window lets in whose budget refuses nothing; far above all money, and sums of it fit.
+UNBOUNDED_NANO: Final = 2**62
+BUDGET_MAX_NANO: Final = 10**18
+"""Of a budget, and of an increase on top of it: with what is spent, their sum fits 64 bits."""
+ALERT_PERCENTS: Final = (50, 80, 100)
+"""At which shares of a budget people hear of it, unless whoever makes it chooses others."""
+ALERTS_MAX: Final = 10
+"""Percentages at which one budget alerts."""
+SUBJECT_LENGTH: Final = 200
+INCREASE_DAYS_MAX: Final = 366
+INCREASE_REASON_MAX: Final = 500
+
+_ANCHORS: Final[dict[Period, range]] = {
+    "hour": range(60),
+    "day": range(24),
+    "week": range(7),
+    "month": range(1, 32),
+    "total": range(1),
+}
+_HOUR: Final = dt.timedelta(hours=1)
+_DAY: Final = dt.timedelta(days=1)
+_WEEK: Final = dt.timedelta(weeks=1)
+
+
+class BudgetInvalid(ValueError):
+    """A budget that cannot be; `field` is the input to correct, the text says what was expected."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+def default_anchor(period: Period) -> int:
+    """Where a period begins when nobody says: the full hour, midnight, Monday, the first."""
+    return _ANCHORS[period][0]
+
+
+def anchors_of(period: Period) -> range:
+    """Where a period can begin."""
+    return _ANCHORS[period]
+
+
+def check_budget(period: Period, anchor: int, timezone: str) -> None:
+    """Raise BudgetInvalid unless a budget's time can be so."""
+    allowed = _ANCHORS[period]
+    if anchor not in allowed:
+        what = f"expected a whole number from {allowed[0]} to {allowed[-1]} for a {period}"
+        raise BudgetInvalid("anchor", what)
+    if timezone not in available_timezones():
+        raise BudgetInvalid("timezone", "expected the name of a time zone such as Europe/Berlin")
+
+
+def window(period: Period, anchor: int, timezone: str, at: dt.datetime) -> Span:
+    """The window that an aware instant lies in."""
+    if period == "total":
+        return FOREVER
+    zone = ZoneInfo(timezone)
+    starts = sorted(
+        {first_instant_at(label, zone) for label in _labels(period, anchor, at.astimezone(zone))}
+    )
+    later = next(n for n, start in enumerate(starts) if start > at)
+    return Span(starts[later - 1], starts[later])
+
+
+def _labels(period: Period, anchor: int, local: dt.datetime) -> Iterator[dt.datetime]:
+    """What the wall shows where periods begin, from well before a local time to well after it.
+
+    A clock that is set back, by three hours at the most so far, has shown later hours already.
+    """
+    wall = local.replace(tzinfo=None, minute=0, second=0, microsecond=0)
+    midnight = wall.replace(hour=0)
+    for n in range(-2, 6):
+        if period == "hour":
+            yield (wall + n * _HOUR).replace(minute=anchor)
+        elif period == "day":
+            yield (midnight + n * _DAY).replace(hour=anchor)
+        elif period == "week":
+            yield midnight + (anchor - midnight.weekday()) * _DAY + n * _WEEK
+        else:
+            yield _month_day(midnight.year * 12 + midnight.month - 1 + n, anchor)
+
+
+def _month_day(months: int, day: int) -> dt.datetime:
+    year, month = divmod(months, 12)
+    following, next_month = divmod(months + 1, 12)
+    last = (dt.datetime(following, next_month + 1, 1) - _DAY).day  # noqa: DTZ001 - a wall's date
+    return dt.datetime(year, month + 1, min(day, last))  # noqa: DTZ001

@@ -1,0 +1,528 @@
+"""Budgets: made, changed, removed. What stands in their windows is written by the relay.
+
+A budget holds from the instant of its commit, in every process: the lock of the organisation's
+accounts stands between it and every admission, and the count of guards tells an admission that
+knows of other budgets to read them again.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce, Greatest
+from django.http import Http404
+from django.utils.translation import gettext
+
+from accounts.access import access
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
+from accounts.organisations.labels import is_label
+from billing.currency.money import NANO_PER_USD, format_usd
+from billing.holds.rules import UNRESOLVED
+from billing.ledger.accounts import WALLET_KINDS
+from billing.ledger.ledger import execute, open_and_lock
+from billing.limits import budget_rules as rules
+from billing.limits.budget_windows import count_guards, stand_in_window
+from billing.models import Budget, BudgetAction, BudgetScope, BudgetWindow, Hold
+from billing.period_starts import Span
+from lib.ids import id_text, parse_id, parse_number
+from lib.refusal import Refused
+
+TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
+"""What of a budget can change beside its amount."""
+
+OF_SUBSCRIPTION: Final = "subscription"
+"""The subject of an organisation's budget that is the limit of its subscription."""
+_SECOND: Final = dt.timedelta(seconds=1)
+
+
+class Past(NamedTuple):
+    """What has happened already under a budget in its present window: what was charged, and which
+    attempts run."""
+
+    spent_nano: int
+    open_attempts: Sequence[UUID]
+
+
+LookBack = Callable[[Budget, dt.datetime], Past]
+"""The past of a budget since an instant; who keeps the usage knows it."""
+
+
+class BudgetRefused(Refused):
+    """The budget cannot be so."""
+
+
+class Standing(NamedTuple):
+    """A budget with its present window: what is spent and held in it, when it ends, and what the
+    limit is `at` the instant that it was looked at."""
+
+    budget: Budget
+    span: Span
+    spent_nano: int
+    held_nano: int
+    limit_nano: int
+    at: dt.datetime
+
+    @property
+    def left_nano(self) -> int:
+        """What can still be held, never below 0."""
+        return max(0, self.limit_nano - self.spent_nano - self.held_nano)
+
+    @property
+    def forecast_at(self) -> dt.datetime | None:
+        """When the limit is reached at the pace of this period; None when it is not before the
+        period ends, or is already."""
+        if self.budget.period == "total" or not 0 < self.spent_nano < self.limit_nano:
+            return None
+        passed_s = (self.at - self.span.start_at) // _SECOND
+        needed_s = passed_s * self.limit_nano // self.spent_nano
+        if needed_s >= (self.span.end_at - self.span.start_at) // _SECOND:
+            return None
+        return self.span.start_at + needed_s * _SECOND
+
+    @property
+    def resets_at(self) -> dt.datetime | None:
+        """When all of it is free again; None for a budget without a period."""
+        return None if self.budget.period == "total" else self.span.end_at
+
+
+def create_budget(
+    actor: Actor,
+    organisation: Organisation,
+    look_back: LookBack,
+    *,
+    scope: str,
+    subject: str,
+    amount_nano: int,
+    period: rules.Period,
+    anchor: int | None = None,
+    timezone: str = "UTC",
+    **terms: Any,
+) -> Budget:
+    """A new budget, in whose window everything of its period stands already; `terms` are TERMS.
+
+    BudgetRefused for a time that cannot be, for a negative amount, for a key that spends nothing,
+    and when there is one for the same part and period.
+    """
+    check_reach(actor, scope, subject)
+    _check_terms(terms)
+    _check_spends(scope, subject)
+    anchor = rules.default_anchor(period) if anchor is None else anchor
+    budget = Budget(
+        organisation=organisation, scope=scope, subject=subject, amount_nano=amount_nano,
+        period=period, anchor=anchor, timezone=timezone, **terms,
+    )  # fmt: skip
+    check_budget(budget)
+    with transaction.atomic():
+        _lock(organisation.id)
+        with _alone():
+            budget.save(force_insert=True)
+        if budget.enabled:
+            _fill(budget, look_back)
+        audit.record(actor, organisation, "budget.created", budget, **_facts(budget))
+    return budget
+
+
+def change_budget(
+    actor: Actor,
+    budget: Budget,
+    look_back: LookBack,
+    *,
+    amount_nano: int | None = None,
+    **terms: Any,
+) -> Budget:
+    """Set the amount or some of TERMS; equal values change nothing.
+
+    An amount below what stands already lets nothing more in until the window ends.
+    """
+    check_reach(actor, budget.scope, budget.subject)
+    _check_own(actor, budget)
+    _check_terms(terms)
+    with transaction.atomic():
+        _lock(budget.organisation_id)
+        locked = _living(budget)
+        before = _facts(locked)
+        if amount_nano is not None:
+            locked.amount_nano = amount_nano
+        for name, value in terms.items():
+            setattr(locked, name, value)
+        after = _facts(locked)
+        if after == before:
+            return locked
+        check_budget(locked)
+        locked.save(update_fields=["amount_nano", *terms])
+        if locked.enabled and before["enabled"]:
+            fit_windows(locked)
+        else:
+            _put_away(locked)
+        if locked.enabled and not before["enabled"]:
+            _fill(locked, look_back)
+        audit.record(
+            actor, locked.organisation, "budget.changed", locked, before=before, after=after
+        )
+    return locked
+
+
+def fit_windows(budget: Budget) -> None:
+    """Let the present window of a budget that changed have its limit; the caller has locked it."""
+    now = database_now()
+    # It may stand above a limit that was lowered; the database allows what stands.
+    stands = F("held_nano") + F("spent_nano")
+    BudgetWindow.objects.filter(budget=budget, ends_at__gt=now).update(
+        cap_nano=Greatest(_cap_nano(budget, now), stands), refused_at=None
+    )
+
+
+def lock_budget(budget: Budget) -> Budget:
+    """The budget as it is, with no admission beside it until the caller's transaction ends."""
+    _lock(budget.organisation_id)
+    return _living(budget)
+
+
+def remove_budget(actor: Actor, budget: Budget) -> None:
+    """End a budget; nothing that was charged changes. BudgetRefused for one that the actor may only
+    see."""
+    check_reach(actor, budget.scope, budget.subject)
+    _check_own(actor, budget)
+    with transaction.atomic():
+        _lock(budget.organisation_id)
+        rows = Budget.objects.filter(id=budget.id)
+        if not rows.update(enabled=False, removed_at=database_now()):
+            return
+        _put_away(budget)
+        audit.record(actor, budget.organisation, "budget.removed", budget, **_facts(budget))
+
+
+def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool = True) -> Budget:
+    """Bring a removed budget that the actor may see back, as one that is switched on again.
+
+    Http404 where none was removed; BudgetRefused when another one took its place meanwhile.
+    """
+    removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
+    budget = access.one_of(_seen_by(actor, removed), parse_number(id))
+    check_reach(actor, budget.scope, budget.subject)
+    _check_own(actor, budget)
+    with transaction.atomic():
+        _lock(budget.organisation_id)
+        budget = Budget.with_removed.get(id=budget.id)
+        if budget.removed_at is None:
+            return budget
+        budget.enabled, budget.removed_at = enabled, None
+        with _alone():
+            budget.save(update_fields=["enabled", "removed_at"])
+        if budget.enabled:
+            _fill(budget, look_back)
+        audit.record(actor, budget.organisation, "budget.restored", budget, **_facts(budget))
+    return budget
+
+
+def hand_over(actor: Actor, ended: Key, key: Key) -> None:
+    """Let the budgets of a key that has ended stand over the one that takes its place."""
+    with transaction.atomic():
+        _lock(key.organisation_id)
+        for budget in Budget.objects.filter(scope=BudgetScope.KEY, subject=str(ended.id)):
+            budget.subject = str(key.id)
+            budget.save(update_fields=["subject"])
+            audit.record(actor, key.organisation, "budget.handed_over", budget, **_facts(budget))
+
+
+def standing_of(budgets: Sequence[Budget]) -> list[Standing]:
+    """What stands in the present window of each; nothing where nobody has spent of it yet."""
+    now = database_now()
+    windows = {
+        window.budget_id: window
+        for window in BudgetWindow.objects.filter(
+            budget__in=budgets, starts_at__lte=now, ends_at__gt=now
+        )
+    }
+    standings = []
+    for budget in budgets:
+        window = windows.get(budget.id)
+        if window is None:
+            span, spent_nano, held_nano = _span(budget, now), 0, 0
+        else:
+            span = Span(window.starts_at, window.ends_at)
+            spent_nano, held_nano = window.spent_nano, window.held_nano
+        limit_nano = budget.limit_nano(now)
+        standings.append(Standing(budget, span, spent_nano, held_nano, limit_nano, now))
+    return standings
+
+
+def visible_budgets(actor: Actor) -> QuerySet[Budget]:
+    """The budgets that the actor may see: all of the organisation, or those that are for itself and
+    for its keys."""
+    access.require(actor, "budgets.read")
+    return _seen_by(actor, Budget.objects.filter(organisation=actor.organisation).order_by("id"))
+
+
+def _seen_by(actor: Actor, budgets: QuerySet[Budget]) -> QuerySet[Budget]:
+    """Those of the organisation's budgets that the actor may see."""
+    if actor.model_key:
+        return budgets.filter(scope=BudgetScope.KEY, subject=str(actor.model_key.id))
+    scope = access.scope_of(actor, "budgets.read")
+    if scope == "all":
+        return budgets
+    keys = [str(key.id) for key in access.visible_keys(actor)]
+    own = budgets.filter(scope=BudgetScope.KEY, subject__in=keys)
+    if scope == "teams":
+        own = own | budgets.filter(
+            scope=BudgetScope.TEAM, subject__in=[str(team) for team in actor.teams or ()]
+        )
+    if actor.user is not None:
+        own = own | budgets.filter(scope=BudgetScope.USER, subject=str(actor.user.id))
+    return own
+
+
+def check_reach(actor: Actor, scope: str, subject: str) -> None:
+    """Raise BudgetRefused where somebody who is limited to teams would set a budget of more than
+    these and their keys (P23)."""
+    if access.scope_of(actor, "budgets.write") != "teams":
+        return
+    teams = actor.teams or frozenset()
+    if scope == BudgetScope.TEAM and subject in map(str, teams):
+        return
+    if scope == BudgetScope.KEY and Key.objects.filter(team__in=teams, id=subject).exists():
+        return
+    raise BudgetRefused("scope", gettext("You can only set budgets for your teams and their keys."))
+
+
+def access_budget(actor: Actor, id: str) -> Budget:
+    """One budget that the actor may see. Http404 when it is another's or none."""
+    return access.one_of(visible_budgets(actor), parse_number(id))
+
+
+def find_subject(actor: Actor, scope: str, given: str) -> str:
+    """What a budget of that scope is for, as it is stored, from what people call it: a team by its
+    slug or name, a key by its id or name, a person by the e-mail address; a model or label is
+    itself.
+
+    BudgetRefused when there is no such thing in the actor's organisation.
+    """
+    if scope == BudgetScope.ORGANISATION:
+        if given:
+            raise BudgetRefused(
+                "subject",
+                gettext(
+                    "An organisation budget covers the whole organisation. Leave the name empty."
+                ),
+            )
+        return ""
+    subject_id: object = None
+    if scope == BudgetScope.TEAM:
+        teams = Team.objects.filter(organisation=actor.organisation)
+        teams = teams.filter(Q(slug=given) | Q(name=given)).order_by("created_at", "id")
+        subject_id = teams.values_list("id", flat=True).first()
+    elif scope == BudgetScope.KEY:
+        key_id = parse_id(given)
+        named = Q(id=key_id) if key_id else Q(name=given, revoked_at=None)
+        subject_id = access.visible_keys(actor).filter(named).values_list("id", flat=True).first()
+    elif scope == BudgetScope.USER:
+        members = Membership.objects.filter(
+            organisation=actor.organisation, user__email__iexact=given
+        )
+        subject_id = members.values_list("user_id", flat=True).first()
+    elif scope in rules.LABEL_SCOPES:
+        subject_id = given if is_label(given) else None
+    elif 0 < len(given) <= rules.SUBJECT_LENGTH and given.isprintable():
+        subject_id = given
+    if subject_id is None:
+        raise BudgetRefused("subject", _missing(scope, given))
+    return str(subject_id)
+
+
+def _missing(scope: str, given: str) -> str:
+    """What is said of a subject that is not there, in the words of the form."""
+    if scope == BudgetScope.TEAM:
+        return gettext("This team does not exist.")
+    if scope == BudgetScope.KEY:
+        return gettext("This API key does not exist.")
+    if scope == BudgetScope.USER:
+        return gettext("This person is not a member.")
+    if scope in rules.LABEL_SCOPES and given:
+        return gettext("A label has 1 to 100 visible characters and no space at the start or end.")
+    return gettext("Enter what the budget applies to.")
+
+
+def stated_subjects(budgets: Sequence[Budget]) -> dict[int, str]:
+    """What each budget is for, by the budget's id, in the form that `find_subject` takes: a team's
+    slug, a key's id, a person's address."""
+    teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
+    users = User.objects.filter(id__in=_subjects(budgets, BudgetScope.USER))
+    stated = {
+        **{(BudgetScope.TEAM, str(team.id)): team.slug for team in teams},
+        **{
+            (BudgetScope.KEY, key): id_text(UUID(key))
+            for key in _subjects(budgets, BudgetScope.KEY)
+        },
+        **{(BudgetScope.USER, str(user.id)): user.email for user in users},
+    }
+    return {
+        budget.id: stated.get((BudgetScope(budget.scope), budget.subject), budget.subject)
+        for budget in budgets
+    }
+
+
+def subject_names(budgets: Sequence[Budget]) -> dict[int, str]:
+    """What people call what each budget is for, by the budget's id."""
+    teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
+    keys = Key.objects.filter(id__in=_subjects(budgets, BudgetScope.KEY))
+    users = User.objects.filter(id__in=_subjects(budgets, BudgetScope.USER))
+    names = {
+        **{(BudgetScope.TEAM, str(team.id)): team.name for team in teams},
+        **{(BudgetScope.KEY, str(key.id)): key.name for key in keys},
+        **{(BudgetScope.USER, str(user.id)): user.name or user.email for user in users},
+    }
+    return {
+        budget.id: names.get((BudgetScope(budget.scope), budget.subject), budget.subject)
+        for budget in budgets
+    }
+
+
+def _subjects(budgets: Sequence[Budget], scope: BudgetScope) -> list[str]:
+    return [budget.subject for budget in budgets if budget.scope == scope]
+
+
+def check_budget(budget: Budget) -> None:
+    """BudgetRefused for a time or an amount that cannot be."""
+    try:
+        rules.check_budget(budget.period, budget.anchor, budget.timezone)  # type: ignore[arg-type]
+    except rules.BudgetInvalid as error:
+        raise BudgetRefused(error.field, _time_text(budget, error.field)) from error
+    if not 0 <= budget.amount_nano <= rules.BUDGET_MAX_NANO:
+        text = gettext("A budget must be between 0 and %(most)s USD.")
+        raise BudgetRefused("amount", text % {"most": f"{rules.BUDGET_MAX_NANO // NANO_PER_USD:,}"})
+
+
+def _time_text(budget: Budget, field: str) -> str:
+    if field == "timezone":
+        return gettext("Choose a time zone such as Europe/Berlin.")
+    allowed = rules.anchors_of(budget.period)  # type: ignore[arg-type]
+    text = gettext("This period must start at a whole number from %(first)s to %(last)s.")
+    return text % {"first": allowed[0], "last": allowed[-1]}
+
+
+def _check_spends(scope: str, subject: str) -> None:
+    """BudgetRefused for a management key: a budget of it would hold nowhere."""
+    if scope == BudgetScope.KEY and Key.objects.filter(id=subject, kind=KeyKind.MANAGEMENT):
+        raise BudgetRefused(
+            "subject",
+            gettext("A management key cannot call models and spends nothing. Choose another key."),
+        )
+
+
+def _check_own(actor: Actor, budget: Budget) -> None:
+    """BudgetRefused for the limit of a subscription, which nobody changes but the subscription."""
+    own = budget.subject == OF_SUBSCRIPTION and budget.scope == BudgetScope.ORGANISATION
+    if own and (actor.user is not None or actor.key is not None):
+        text = gettext("This limit belongs to the subscription. Change the plan instead.")
+        raise BudgetRefused("budget", text)
+
+
+def _check_terms(terms: Mapping[str, Any]) -> None:
+    unknown = terms.keys() - {*TERMS}
+    if unknown:
+        raise TypeError(f"not a term of a budget: {', '.join(sorted(unknown))}")
+    percents = terms.get("alert_percents", ())
+    if len(percents) > rules.ALERTS_MAX or not all(1 <= percent <= 100 for percent in percents):
+        text = gettext("Enter up to %(n)s whole percentages between 1 and 100.") % {
+            "n": rules.ALERTS_MAX
+        }
+        raise BudgetRefused("alert_percents", text)
+
+
+def _cap_nano(budget: Budget, at: dt.datetime) -> int:
+    """What the database itself lets into a window."""
+    if budget.action != BudgetAction.BLOCK:
+        return rules.UNBOUNDED_NANO
+    return budget.limit_nano(at)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Tell the database's refusal of a second budget for the same as BudgetRefused."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        taken = gettext("This scope and period already have a budget. Edit that one instead.")
+        raise BudgetRefused("period", taken, already_exists=True) from error
+
+
+def _lock(organisation_id: UUID) -> None:
+    open_and_lock([organisation_id], WALLET_KINDS)
+    execute(count_guards([organisation_id]))
+
+
+def _living(budget: Budget) -> Budget:
+    """The budget as it is under the lock. Http404 when it was removed meanwhile."""
+    living = Budget.objects.select_related("organisation").filter(id=budget.id).first()
+    if living is None:
+        raise Http404
+    return living
+
+
+def _fill(budget: Budget, look_back: LookBack) -> None:
+    """Let the budget's present window begin with what has happened in its time."""
+    now = database_now()
+    span = _span(budget, now)
+    past = look_back(budget, span.start_at)
+    cap_nano = _cap_nano(budget, now)
+    kept = BudgetWindow.objects.filter(budget=budget, starts_at__lte=now, ends_at__gt=now).first()
+    window = kept or BudgetWindow.objects.create(
+        budget=budget, starts_at=span.start_at, ends_at=span.end_at, cap_nano=cap_nano
+    )
+    spent_nano = max(window.spent_nano, past.spent_nano)
+    execute(stand_in_window(window.id, past.open_attempts))
+    # Each state by its own index: a list of them is looked for in every hold there ever was.
+    unresolved = Q(*[("state", state) for state in UNRESOLVED], _connector=Q.OR)
+    held = Hold.objects.filter(unresolved, window_ids__contains=[window.id])
+    whole_nano = F("amount_nano") + Coalesce("included_nano", 0)
+    held_nano = held.aggregate(nano=Sum(whole_nano))["nano"] or 0
+    BudgetWindow.objects.filter(id=window.id).update(
+        held_nano=held_nano,
+        spent_nano=spent_nano,
+        brought_nano=window.brought_nano + spent_nano - window.spent_nano,
+        cap_nano=max(cap_nano, held_nano + spent_nano),
+        refused_at=None,
+    )
+
+
+def _put_away(budget: Budget) -> None:
+    """Drop the present window of a budget that is off: what happens meanwhile is not in it, and is
+    looked up when it is switched on again. What stands under a label is known from nowhere else
+    (see `usage.limits.budget_simulation`), so its window stays, lest switching off and on were a
+    reset."""
+    if budget.scope not in rules.LABEL_SCOPES:
+        BudgetWindow.objects.filter(budget=budget, ends_at__gt=database_now()).delete()
+
+
+def _span(budget: Budget, at: dt.datetime) -> Span:
+    return rules.window(budget.period, budget.anchor, budget.timezone, at)  # type: ignore[arg-type]
+
+
+def database_now() -> dt.datetime:
+    """Money's time is the database's (docs/promises.md, "Time")."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: dt.datetime = cursor.fetchone()[0]
+    return now
+
+
+def _facts(budget: Budget) -> dict[str, Any]:
+    return {
+        "scope": str(budget.scope),
+        "subject": budget.subject,
+        "amount": format_usd(budget.amount_nano),
+        "period": str(budget.period),
+        "anchor": budget.anchor,
+        "timezone": budget.timezone,
+        "enabled": budget.enabled,
+        "at_limit": str(budget.action),
+        "alert_percents": sorted(budget.alert_percents),
+        "alert_forecast": budget.alert_forecast,
+    }

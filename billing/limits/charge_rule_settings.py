@@ -1,0 +1,69 @@
+"""What an organisation is charged for abandoned and failed requests, where operators have said so.
+
+Rules of models are model rules (`gateway/routing/model_rules.py`); which of them holds is
+`rules/charge_rule.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from accounts.models import Organisation
+from billing.limits.charge_rule import (
+    DRAIN_SECONDS_MAX,
+    ChargeRule,
+    ChargeRuleInvalid,
+    checked,
+    read_rule,
+    stored_rule,
+)
+from billing.models import OrganisationChargeRule
+from lib.refusal import Refused
+
+
+def charge_rule_of(organisation: Organisation) -> ChargeRule | None:
+    """The organisation's own rule; None where it has none."""
+    row = OrganisationChargeRule.objects.filter(organisation=organisation).first()
+    return None if row is None else read_rule(row.rule)
+
+
+def set_charge_rule(actor: Actor, organisation: Organisation, rule: ChargeRule | None) -> None:
+    """Set the organisation's rule for the requests that end from now on; None for none."""
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        before, after = stored_rule(charge_rule_of(organisation)), stored_rule(rule)
+        if before == after:
+            return
+        if rule is None:
+            OrganisationChargeRule.objects.filter(organisation=organisation).delete()
+        else:
+            OrganisationChargeRule.objects.update_or_create(
+                organisation=organisation, defaults={"rule": after}
+            )
+        audit.record(
+            actor, organisation, "organisation.charge_rule_changed", organisation,
+            before={"charge_rule": before}, after={"charge_rule": after},
+        )  # fmt: skip
+        bump_epoch()
+
+
+def rule_stated(stated: Mapping[str, Any]) -> ChargeRule | None:
+    """The rule of what somebody states of `kind`, `seconds` and `cost`; None where that is nothing.
+    Raises Refused for the field that cannot be so."""
+    if not stated:
+        return None
+    try:
+        return checked(stated["kind"], stated.get("seconds"), stated.get("cost"))
+    except ChargeRuleInvalid as error:
+        texts = {
+            "kind": gettext("Choose what is charged."),
+            "seconds": gettext("Enter 1 to %(n)s seconds. Only used when reading continues.")
+            % {"n": DRAIN_SECONDS_MAX},
+            "cost": gettext("Enter an amount such as 0.05. Only used when reading continues."),
+        }
+        raise Refused(error.field, texts[error.field]) from error

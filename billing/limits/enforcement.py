@@ -1,0 +1,557 @@
+"""Admission: one statement that decides on a batch of holds and places those that are admitted.
+
+There are two of it, made of the same parts: where nobody of the batch has limits, and no budget
+applies, it looks at keys and wallets alone.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+import msgspec
+
+from accounts.keys.sql import holder_stands
+from billing.ledger.sql import MOVE_BALANCES
+from billing.ledger.sql_statement import Parameter, Statement, array
+from billing.limits.channel_limits import ChannelLimits
+from lib.ids import id_array, id_before
+
+
+class HoldRequest(msgspec.Struct, frozen=True):
+    """One hold to place: `amount_nano` of an organisation's available money, for one attempt, which
+    may be charged `included_nano` more: what the units that it takes may pay."""
+
+    attempt_id: UUID
+    organisation_id: UUID
+    key_id: UUID
+    amount_nano: int
+    # How long the attempt can take at most; after it the sweeper resolves the hold.
+    ttl_seconds: int
+    # The count of budget changes that the caller knows of.
+    guards: int = 0
+    # Where it is False nothing below is looked at: nobody here has limits, and no budget applies.
+    guarded: bool = False
+    # The budgets that the request falls under.
+    budget_ids: tuple[int, ...] = ()
+    # What it takes of a limit of tokens per minute.
+    tokens: int = 0
+    # It takes one of the requests per minute, which a further attempt of a request does not.
+    counted: bool = True
+    # Who asks, if anybody does.
+    user_id: int | None = None
+    # The limits of the channel that is asked, where it has any; each attempt is a request to it.
+    channel: ChannelLimits | None = None
+    # What it takes of included units: (id of the row, how many).
+    units: tuple[tuple[int, int], ...] = ()
+    included_nano: int = 0
+
+
+def place_holds(holds: Sequence[HoldRequest]) -> Statement:
+    """Decide on a batch of holds and place those that are admitted (I5, I23).
+
+    One row for each, in their order: (verdict, available_nano, details). The verdict:
+
+        admitted      the hold is placed
+        key_gone      the key is not valid any more by the database's clock
+        no_wallet     the organisation has not all its accounts yet: `open_accounts`, ask again
+        stale         its budgets are other ones than the caller knows: read them, ask again
+        no_window     a budget has no window for this instant: `open_windows`, ask again
+        again         it fits, but not beside others of this batch that were refused: ask again
+        no_units      less units are included than it would take: ask for less of them, or none
+        insufficient  the wallet or a budget has too little
+        limited       a limit of requests, tokens or requests at once is reached; of the scope
+                      "channel" it says nothing of other channels
+
+    `available_nano` is what the wallet, or the budget that has less, still has after this batch;
+    what the organisation owes is not in it (I12).
+    `details` is JSON, null where there are none; see `_PLACE_GUARDED_HOLDS`.
+
+    Small holds are placed first, so that a sum refuses only what really does not fit. The clock is
+    read after the lock, so that what one organisation is admitted is in the order of its instants.
+    Run `lock_accounts` before it in the same transaction, and `lock_channels` for the limited ones.
+    """
+    columns = zip(*map(msgspec.structs.astuple, holds), strict=True)
+    attempts, organisations, keys, amounts, ttls, guards, *_ = columns
+    parameters: dict[str, Parameter] = {
+        "attempts": id_array(attempts),
+        "organisations": id_array(organisations),
+        "keys": id_array(keys),
+        "amounts": array(amounts),
+        "ttls": array(ttls),
+        "guards": array(guards),
+    }
+    if not any(hold.guarded for hold in holds):
+        return _PLACE_HOLDS, parameters
+    return _PLACE_GUARDED_HOLDS, {
+        **parameters,
+        "guarded": array([hold.guarded for hold in holds]),
+        "budgets": array(['"' + array(hold.budget_ids) + '"' for hold in holds]),
+        "tokens": array([hold.tokens for hold in holds]),
+        "counted": array([hold.counted for hold in holds]),
+        "users": array(["NULL" if hold.user_id is None else hold.user_id for hold in holds]),
+        "quotas": array(['"' + array(id for id, _ in hold.units) + '"' for hold in holds]),
+        "units": array(['"' + array(count for _, count in hold.units) + '"' for hold in holds]),
+        "included": array([hold.included_nano for hold in holds]),
+        # The months in which an attempt may still run; all others are left out.
+        "leased_from": id_before(min(attempts), _LEASE_LIFE),
+        "leased_to": id_before(max(attempts), -_CLOCKS_APART),
+        **_channels(holds),
+    }
+
+
+def lock_channels(channel_ids: Iterable[UUID]) -> Statement:
+    """Lock the counts of limited channels until the transaction ends, in one order: organisations
+    share them. Run it after `lock_accounts`, before `place_holds` and `resolve_holds`."""
+    return _LOCK_CHANNELS, {"channels": id_array(set(channel_ids))}
+
+
+def _channels(holds: Sequence[HoldRequest]) -> dict[str, Parameter]:
+    columns: tuple[Sequence[object], ...] = tuple(
+        zip(*(hold.channel or (None,) * len(ChannelLimits._fields) for hold in holds), strict=True)
+    )
+    texts = [array(["NULL" if value is None else value for value in column]) for column in columns]
+    return dict(zip(_CHANNEL_PARAMETERS, texts, strict=True))
+
+
+# Ids are made by the clocks of processes; an attempt takes a day at most, and so does the margin of
+# its hold.
+_CLOCKS_APART = dt.timedelta(days=1)
+_LEASE_LIFE = dt.timedelta(days=2) + _CLOCKS_APART
+
+_CHANNEL_PARAMETERS = ("channels", "channel_rpms", "channel_tpms", "channel_parallels")
+
+# Two channels whose ids come to the same number only wait for each other.
+_LOCK_CHANNELS = """
+    SELECT pg_advisory_xact_lock(key) FROM (
+        SELECT DISTINCT hashtextextended('channel ' || id, 0) AS key
+        FROM unnest(%(channels)s::uuid[]) AS id ORDER BY 1
+    ) AS limited"""
+
+# P11: what ended since the relay heard of the key is refused here. One row per key of the batch,
+# which many of its requests share. Not IS NULL, by which the planner would take the index of live
+# keys' names.
+_KEYS = f"""standing_key AS MATERIALIZED (
+        SELECT id, organisation_id, team_id, rpm, tpm, parallel FROM accounts_key key
+        WHERE id = ANY (%(keys)s::uuid[])
+          AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
+          AND (key.expires_at IS NULL OR key.expires_at > now())
+          AND {holder_stands("key", "key.user_id")}
+    )"""  # noqa: S608 - only constants are put in
+
+# One row per wallet of the batch; a join to accounts per hold would read them once each. What is
+# owed, below 0 on its account, is not there to be held (I12); a credit line is (I4).
+_WALLET = """wallet AS (
+        SELECT organisation_id,
+               max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
+               max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
+               greatest(sum(balance_nano + overdraft_nano) FILTER (
+                   WHERE kind IN ('customer:available', 'customer:debt')), 0)::bigint
+                   AS available_nano,
+               -coalesce(sum(balance_nano) FILTER (WHERE kind = 'customer:debt'), 0)::bigint
+                   AS owed_nano,
+               max(guards) FILTER (WHERE kind = 'customer:available') AS guards,
+               count(*) FILTER (WHERE kind IN (
+                   'customer:available', 'customer:held', 'revenue', 'provider:payable',
+                   'provider:cost')) = 5 AS whole
+        FROM billing_account
+        WHERE organisation_id = ANY (%(organisations)s::uuid[])
+        GROUP BY organisation_id
+    )"""
+
+
+def _move(decided: str) -> str:
+    """What moves the money of the holds that `decided` admits: by the wallet's balances alone, for
+    nothing is posted before a hold ends (docs/adr/0018)."""
+    return f"""move AS (
+        SELECT available_id AS account_id, -amount_nano AS amount_nano
+        FROM {decided} WHERE admitted
+        UNION ALL
+        SELECT held_id, amount_nano FROM {decided} WHERE admitted
+    ),
+    {MOVE_BALANCES}"""  # noqa: S608
+
+
+_PLACE_HOLDS = f"""
+    WITH request AS (
+        SELECT * FROM unnest(
+            %(attempts)s::uuid[], %(organisations)s::uuid[], %(keys)s::uuid[],
+            %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[]
+        ) WITH ORDINALITY AS t
+            (attempt_id, organisation_id, key_id, amount_nano, ttl, guards, place)
+    ),
+    {_KEYS},
+    {_WALLET},
+    judged AS (
+        SELECT request.*, wallet.available_id, wallet.held_id, wallet.available_nano,
+               wallet.owed_nano,
+               key.id IS NOT NULL AS key_valid,
+               wallet.whole IS TRUE AS wallet_open,
+               wallet.guards IS DISTINCT FROM request.guards AS stale
+        FROM request
+        LEFT JOIN standing_key key
+            ON key.id = request.key_id AND key.organisation_id = request.organisation_id
+        LEFT JOIN wallet ON wallet.organisation_id = request.organisation_id
+    ),
+    fitted AS (
+        SELECT judged.*,
+               key_valid AND wallet_open AND NOT stale AND available_nano >= sum(
+                   CASE WHEN key_valid AND NOT stale THEN amount_nano ELSE 0 END
+               ) OVER (PARTITION BY organisation_id ORDER BY amount_nano, place) AS admitted
+        FROM judged
+    ),
+    held AS (
+        INSERT INTO billing_hold (id, organisation_id, amount_nano, state, expires_at, posted)
+        SELECT attempt_id, organisation_id, amount_nano, 'open',
+               now() + ttl * interval '1 second', false
+        FROM fitted WHERE admitted
+    ),
+    {_move("fitted")}
+    SELECT CASE WHEN admitted THEN 'admitted'
+                WHEN NOT key_valid THEN 'key_gone'
+                WHEN NOT wallet_open THEN 'no_wallet'
+                WHEN stale THEN 'stale'
+                ELSE 'insufficient' END,
+           (coalesce(available_nano, 0) - coalesce(sum(amount_nano) FILTER (WHERE admitted)
+               OVER (PARTITION BY organisation_id), 0))::bigint,
+           CASE WHEN NOT admitted AND owed_nano > 0
+                THEN json_build_object('gate', 'wallet', 'owed', owed_nano) END
+    FROM fitted ORDER BY place"""  # noqa: S608 - only constants are put in
+
+# Everything that a request must fit is a gate: so much room, so much needed. The wallet is one; so
+# is each budget window, each row of included units that it takes from, and each limit of the key,
+# its team, its organisation and who asks. A
+# request is admitted when at each of its gates it fits together with all those before it in the
+# batch that are not hopeless, which is to say that they fit no gate of theirs even alone. What is
+# then left over but would fit after the admitted ones is asked again, without the refused that
+# stood in its way: each round admits at least the smallest, and nobody is refused for another's
+# sake.
+#
+# A budget whose action is warn has room for everything. One whose action is slow has room above its
+# limit as well, but only for one request: while something is held under it, the next one waits.
+#
+# The limits of a channel are the only gates that two organisations share, and have a lock of their
+# own. Over all others stands the lock of the organisation's accounts. There is one order of locks:
+# accounts by their ids, then channels (I23).
+#
+# A minute slides over whole seconds: those that any of the last sixty seconds fell in, so that no
+# sixty seconds ever hold more than the limit, and a sixty-first part of it is lost at most.
+#
+# `details` of an admitted request, those of the key:
+#    {"requests" | "tokens": [limit, left, ms until all is free again]}
+# Of a refused one, the gate that is the most limiting:
+#    {"gate": "wallet"}
+#    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
+#     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}
+#    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"},
+#     whose scope may be "channel"
+# Of one that would take more units than there are: {"left": {id of the row: units}}
+# Of one without a window: {"now": Unix s, "windows": [[budget, period, anchor, zone], ...]}
+_PLACE_GUARDED_HOLDS = f"""
+    WITH clock AS MATERIALIZED (
+        SELECT at, floor(extract(epoch FROM at))::bigint AS second,
+               floor(extract(epoch FROM at) * 1000)::bigint AS ms
+        FROM (SELECT clock_timestamp() AS at OFFSET 0) read
+    ),
+    request AS (
+        SELECT * FROM unnest(
+            %(attempts)s::uuid[], %(organisations)s::uuid[], %(keys)s::uuid[],
+            %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[],
+            %(guarded)s::boolean[], %(budgets)s::text[], %(tokens)s::bigint[],
+            %(counted)s::boolean[], %(users)s::bigint[], %(channels)s::uuid[],
+            %(channel_rpms)s::bigint[], %(channel_tpms)s::bigint[], %(channel_parallels)s::bigint[],
+            %(quotas)s::text[], %(units)s::text[], %(included)s::bigint[]
+        ) WITH ORDINALITY AS t
+            (attempt_id, organisation_id, key_id, amount_nano, ttl, guards, guarded,
+             budgets, tokens, counted, user_id, channel_id, channel_rpm, channel_tpm,
+             channel_parallel, quotas, units, included_nano, place)
+    ),
+    {_KEYS},
+    {_WALLET},
+    known AS MATERIALIZED (
+        SELECT request.place, request.attempt_id, request.organisation_id,
+               request.amount_nano, request.ttl, request.tokens, request.counted, request.budgets,
+               nullif(request.quotas, '{{}}')::bigint[] AS quotas,
+               nullif(request.units, '{{}}')::bigint[] AS units,
+               nullif(request.included_nano, 0) AS included_nano,
+               request.amount_nano + request.included_nano AS whole_nano,
+               wallet.available_id, wallet.held_id, wallet.available_nano, wallet.owed_nano,
+               CASE WHEN key.id IS NULL THEN 'key_gone'
+                    WHEN wallet.whole IS NOT TRUE THEN 'no_wallet'
+                    WHEN wallet.guards IS DISTINCT FROM request.guards THEN 'stale'
+               END AS unsound,
+               request.guarded AND key.id IS NOT NULL AS guarded,
+               key.id AS key_id, key.rpm, key.tpm, key.parallel,
+               team.id AS team_id, team.rpm AS team_rpm, team.tpm AS team_tpm,
+               team.parallel AS team_parallel,
+               owner.rpm AS owner_rpm, owner.tpm AS owner_tpm, owner.parallel AS owner_parallel,
+               member.limit_id AS member_id, member.rpm AS member_rpm, member.tpm AS member_tpm,
+               member.parallel AS member_parallel,
+               request.channel_id, request.channel_rpm, request.channel_tpm,
+               request.channel_parallel
+        FROM request
+        LEFT JOIN standing_key key
+            ON key.id = request.key_id AND key.organisation_id = request.organisation_id
+        LEFT JOIN accounts_team team ON team.id = key.team_id
+        LEFT JOIN accounts_organisation owner ON owner.id = key.organisation_id
+        LEFT JOIN LATERAL (
+            SELECT limit_id, rpm, tpm, parallel FROM accounts_membership
+            WHERE user_id = request.user_id AND organisation_id = key.organisation_id
+            LIMIT 1
+        ) member ON true
+        LEFT JOIN wallet ON wallet.organisation_id = request.organisation_id
+    ),
+    -- One row per limited organisation, team, member, key or channel of the batch, with what it has
+    -- used. Of a channel whose limits are just being changed the batch may know two.
+    subject AS MATERIALIZED (
+        SELECT named.*, rate.requests, rate.tokens,
+               CASE WHEN named.parallel IS NULL THEN 0 WHEN named.scope = 'key' THEN (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_key_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
+                     AND hold.expires_at > clock.at)
+               WHEN named.scope = 'team' THEN (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_team_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
+                     AND hold.expires_at > clock.at)
+               WHEN named.scope = 'organisation' THEN (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_organisation_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
+                     AND hold.expires_at > clock.at)
+               WHEN named.scope = 'channel' THEN (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_channel_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
+                     AND hold.expires_at > clock.at)
+               ELSE (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_member_id = named.id AND hold.state = 'open'
+                     AND hold.id BETWEEN %(leased_from)s::uuid AND %(leased_to)s::uuid
+                     AND hold.expires_at > clock.at) END AS running
+        FROM clock, (
+            SELECT DISTINCT ON (limited.scope, limited.id) limited.* FROM known, LATERAL (VALUES
+                ('key', key_id, rpm, tpm, parallel),
+                ('team', team_id, team_rpm, team_tpm, team_parallel),
+                ('organisation', organisation_id, owner_rpm, owner_tpm, owner_parallel),
+                ('user', member_id, member_rpm, member_tpm, member_parallel),
+                ('channel', channel_id, channel_rpm, channel_tpm, channel_parallel)
+            ) AS limited (scope, id, rpm, tpm, parallel)
+            WHERE guarded AND num_nonnulls(limited.rpm, limited.tpm, limited.parallel) > 0
+        ) named,
+        LATERAL (
+            SELECT coalesce(sum(requests), 0)::bigint AS requests,
+                   coalesce(sum(tokens), 0)::bigint AS tokens
+            FROM billing_ratesecond
+            WHERE subject_id = named.id AND second >= clock.second - 60
+        ) rate
+    ),
+    gate AS (
+        SELECT known.*, 'wallet' AS kind, available_id::text AS gate_id, NULL AS scope,
+               NULL::uuid AS subject_id, NULL::bigint AS window_id, NULL::json AS missing,
+               available_nano AS most, 0::bigint AS used, available_nano AS room,
+               amount_nano AS need
+        FROM known
+        UNION ALL
+        SELECT known.*, CASE budget.action WHEN 'slow' THEN 'slow' ELSE 'budget' END,
+               'window ' || stands.id, budget.scope, NULL, stands.id,
+               CASE WHEN stands.id IS NULL THEN json_build_array(
+                   budget.id, budget.period, budget.anchor, budget.timezone) END,
+               allowed.nano, stands.held_nano + stands.spent_nano,
+               CASE budget.action
+                   WHEN 'warn' THEN 4611686018427387904
+                   WHEN 'slow' THEN greatest(
+                       allowed.nano - stands.held_nano - stands.spent_nano,
+                       CASE WHEN stands.held_nano = 0 THEN known.whole_nano ELSE 0 END)
+                   ELSE greatest(least(allowed.nano, stands.cap_nano)
+                                 - stands.held_nano - stands.spent_nano, 0) END,
+               known.whole_nano
+        FROM clock, known, unnest(known.budgets::bigint[]) AS falls_under (budget_id)
+        JOIN billing_budget budget ON budget.id = falls_under.budget_id AND budget.enabled
+        CROSS JOIN LATERAL (
+            SELECT budget.amount_nano + CASE WHEN budget.raised_until > clock.at
+                THEN budget.raised_nano ELSE 0 END AS nano
+        ) allowed
+        LEFT JOIN LATERAL (
+            SELECT * FROM (
+                SELECT id, ends_at, cap_nano, held_nano, spent_nano FROM billing_budgetwindow
+                WHERE budget_id = budget.id AND starts_at <= clock.at
+                ORDER BY starts_at DESC LIMIT 1
+            ) latest WHERE ends_at > clock.at
+        ) stands ON true
+        WHERE unsound IS NULL
+        UNION ALL
+        SELECT known.*, limited.kind, limited.kind || ' ' || subject.id, subject.scope,
+               subject.id, NULL, NULL, limited.most, limited.used,
+               greatest(limited.most - limited.used, 0), limited.need
+        FROM known JOIN subject ON subject.id IN (
+            known.key_id, known.team_id, known.organisation_id, known.member_id,
+            known.channel_id),
+        LATERAL (VALUES
+            ('requests', subject.rpm::bigint, subject.requests,
+             (known.counted OR subject.scope = 'channel')::int::bigint),
+            ('tokens', subject.tpm, subject.tokens, known.tokens),
+            ('parallel', subject.parallel, subject.running, 1)
+        ) AS limited (kind, most, used, need)
+        WHERE unsound IS NULL AND guarded AND limited.most IS NOT NULL
+        UNION ALL
+        SELECT known.*, 'units', 'units ' || quota.id, NULL, NULL, NULL, NULL,
+               quota.included, quota.used + quota.held,
+               CASE WHEN quota.ends_at > clock.at
+                   THEN greatest(quota.included - quota.used - quota.held, 0) ELSE 0 END,
+               taken.count
+        FROM clock, known, unnest(known.quotas, known.units) AS taken (quota_id, count)
+        JOIN billing_includedunits quota ON quota.id = taken.quota_id
+        WHERE unsound IS NULL
+    ),
+    tried AS (
+        SELECT gate.*, bool_or(need > room OR missing IS NOT NULL OR unsound IS NOT NULL)
+            OVER (PARTITION BY place) AS hopeless
+        FROM gate
+    ),
+    summed AS (
+        SELECT tried.*, sum(CASE WHEN hopeless THEN 0 ELSE need END)
+            OVER (PARTITION BY gate_id ORDER BY amount_nano, place) AS together
+        FROM tried
+    ),
+    fitted AS (
+        SELECT summed.*, bool_and(NOT hopeless AND together <= room)
+            OVER (PARTITION BY place) AS admitted
+        FROM summed
+    ),
+    judged AS MATERIALIZED (
+        SELECT fitted.*, (room - coalesce(sum(need) FILTER (WHERE admitted)
+            OVER (PARTITION BY gate_id), 0))::bigint AS left_over
+        FROM fitted
+    ),
+    decided AS MATERIALIZED (
+        SELECT place, attempt_id, organisation_id, amount_nano, ttl, tokens,
+               available_id, held_id, unsound, admitted, included_nano, quotas, units,
+               min(left_over) FILTER (WHERE kind IN ('wallet', 'budget')) AS available_nano,
+               bool_or(need > left_over) AS short,
+               bool_or(need > left_over
+                   AND kind IN ('requests', 'tokens', 'parallel', 'slow')) AS limited,
+               json_object_agg(substr(gate_id, 7), left_over) FILTER (
+                   WHERE kind = 'units' AND need > left_over) AS units_left,
+               json_agg(missing) FILTER (WHERE missing IS NOT NULL) AS missing,
+               array_agg(window_id) FILTER (WHERE window_id IS NOT NULL) AS window_ids,
+               array_agg(DISTINCT subject_id) FILTER (WHERE kind IN ('requests', 'tokens'))
+                   AS rated_ids,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'key')::uuid
+                   AS leased_key_id,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'team')::uuid
+                   AS leased_team_id,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'organisation')
+                   ::uuid AS leased_organisation_id,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'user')::uuid
+                   AS leased_member_id,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'channel')::uuid
+                   AS leased_channel_id
+        FROM judged
+        GROUP BY place, attempt_id, organisation_id, amount_nano, ttl, tokens,
+                 available_id, held_id, unsound, admitted, included_nano, quotas, units
+    ),
+    held AS (
+        INSERT INTO billing_hold (
+            id, organisation_id, amount_nano, state, opened_at, expires_at, window_ids, rated_ids,
+            tokens, leased_key_id, leased_team_id, leased_organisation_id, leased_member_id,
+            leased_channel_id, posted, included_nano, quota_ids, quota_units)
+        SELECT attempt_id, organisation_id, amount_nano, 'open', clock.at,
+               clock.at + ttl * interval '1 second', window_ids, rated_ids,
+               CASE WHEN rated_ids IS NOT NULL THEN tokens END, leased_key_id, leased_team_id,
+               leased_organisation_id, leased_member_id, leased_channel_id, false,
+               included_nano, quotas, units
+        FROM decided, clock WHERE admitted
+    ),
+    taken AS (
+        UPDATE billing_includedunits quota SET held = quota.held + total.count
+        FROM (
+            SELECT substr(gate_id, 7)::bigint AS quota_id, sum(need)::bigint AS count FROM judged
+            WHERE admitted AND kind = 'units' GROUP BY 1
+        ) total
+        WHERE quota.id = total.quota_id
+    ),
+    budgeted AS (
+        UPDATE billing_budgetwindow stands SET held_nano = stands.held_nano + total.held_nano
+        FROM (
+            SELECT window_id, sum(need)::bigint AS held_nano FROM judged
+            WHERE admitted AND window_id IS NOT NULL GROUP BY window_id
+        ) total
+        WHERE stands.id = total.window_id
+    ),
+    rated AS (
+        INSERT INTO billing_ratesecond AS rate (subject_id, second, requests, tokens)
+        SELECT subject_id, clock.second,
+               coalesce(sum(need) FILTER (WHERE kind = 'requests'), 0),
+               coalesce(sum(need) FILTER (WHERE kind = 'tokens'), 0)
+        FROM judged, clock WHERE admitted AND kind IN ('requests', 'tokens')
+        GROUP BY subject_id, clock.second
+        ON CONFLICT (subject_id, second) DO UPDATE
+            SET requests = rate.requests + excluded.requests, tokens = rate.tokens + excluded.tokens
+    ),
+    forgotten AS (
+        DELETE FROM billing_ratesecond rate USING subject, clock
+        WHERE rate.subject_id = subject.id AND rate.second < clock.second - 120
+    ),
+    {_move("decided")},
+    -- What is told of a request, gate by gate: the most limiting of those that refuse it.
+    refusing AS (
+        SELECT DISTINCT ON (place) place, CASE
+            WHEN kind = 'wallet' THEN json_build_object('gate', kind, 'owed', owed_nano)
+            WHEN kind IN ('budget', 'slow') THEN (
+                SELECT json_build_object(
+                    'gate', judged.kind, 'budget', budget.id, 'window', stands.id,
+                    'scope', budget.scope, 'subject', budget.subject,
+                    'period', budget.period, 'limit', judged.most,
+                    'wait_ms', judged.wait_ms, 'spent', stands.spent_nano, 'held',
+                    judged.used + judged.room - judged.left_over - stands.spent_nano,
+                    'reset', extract(epoch FROM stands.ends_at)::bigint)
+                FROM billing_budgetwindow stands JOIN billing_budget budget
+                    ON budget.id = stands.budget_id
+                WHERE stands.id = judged.window_id)
+            ELSE json_build_object(
+                'gate', kind, 'scope', scope, 'limit', most, 'used', used + room - left_over,
+                'need', need, 'wait_ms', wait_ms)
+            END AS details
+        FROM (
+            SELECT judged.*, CASE
+                WHEN kind IN ('parallel', 'slow') THEN 1000
+                WHEN kind IN ('requests', 'tokens') THEN (CASE
+                    WHEN room - left_over > most - need THEN clock.second
+                    ELSE coalesce((
+                        SELECT max(second) FROM (
+                            SELECT second, sum(
+                                CASE WHEN kind = 'requests' THEN rate.requests ELSE rate.tokens END
+                            ) OVER (ORDER BY second DESC) AS newer
+                            FROM billing_ratesecond rate
+                            WHERE rate.subject_id = judged.subject_id
+                              AND second >= clock.second - 60
+                        ) back WHERE newer + room - left_over > most - need
+                    ), clock.second) END + 61) * 1000 - clock.ms
+                END AS wait_ms
+            FROM judged, clock WHERE need > left_over AND NOT admitted
+        ) judged
+        ORDER BY place, wait_ms DESC NULLS LAST, left_over, kind
+    ),
+    headroom AS (
+        SELECT place, json_object_agg(kind, json_build_array(
+            most, left_over, (clock.second + 61) * 1000 - clock.ms)) AS details
+        FROM judged, clock
+        WHERE admitted AND kind IN ('requests', 'tokens') AND scope = 'key' GROUP BY place
+    )
+    SELECT CASE WHEN unsound IS NOT NULL THEN unsound
+                WHEN admitted THEN 'admitted'
+                WHEN missing IS NOT NULL THEN 'no_window'
+                WHEN NOT short THEN 'again'
+                WHEN units_left IS NOT NULL THEN 'no_units'
+                WHEN limited THEN 'limited'
+                ELSE 'insufficient' END,
+           coalesce(available_nano, 0),
+           CASE WHEN unsound IS NOT NULL THEN NULL
+                WHEN admitted THEN (
+                    SELECT details FROM headroom WHERE headroom.place = decided.place)
+                WHEN missing IS NOT NULL THEN
+                    json_build_object('now', clock.second, 'windows', missing)
+                WHEN units_left IS NOT NULL THEN json_build_object('left', units_left)
+                ELSE (SELECT details FROM refusing WHERE refusing.place = decided.place) END
+    FROM decided, clock ORDER BY place"""  # noqa: S608 - only constants are put in

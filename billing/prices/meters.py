@@ -1,0 +1,120 @@
+"""The meters: what can be counted and priced, as one table.
+
+Meters are disjoint: a token of a request stands on exactly one of them. A meter may carry variants
+in brackets, `images[1024,standard]` or `video_ms[720p]`; each variant has a rate of its own and
+shares the row of its plain name here.
+
+Outside, a rate is a decimal string of USD per million units (tokens, characters, milliseconds) or
+per one unit (requests, images, pages, searches, sessions). Inside, every rate is an integer of
+nano-USD per million units, so that pricing has one arithmetic.
+"""
+
+import re
+from typing import Final, Literal, NamedTuple
+
+from billing.currency.money import MoneyInvalid, format_scaled, parse_scaled
+
+Unit = Literal["token", "ms", "character", "request", "image", "page", "search", "session"]
+Side = Literal["in", "out", "other"]
+Scale = Literal["per_million", "per_one"]
+
+
+class Meter(NamedTuple):
+    """One billable dimension. `fallback` names the meter whose rate is used if it has none."""
+
+    name: str
+    unit: Unit
+    side: Side
+    scale: Scale
+    fallback: str | None = None
+
+
+# The order of the input tokens is the order in which they stand in a prompt: what was read from a
+# cache is its beginning, what was written to one follows, the rest is its end. Marginal tiers
+# count in this order.
+METERS: Final[dict[str, Meter]] = {
+    meter.name: meter
+    for meter in (
+        Meter("in_cache_read", "token", "in", "per_million", fallback="in_text"),
+        Meter("in_audio_cached", "token", "in", "per_million"),
+        Meter("in_image_cached", "token", "in", "per_million"),
+        # No other lifetime's rate stands in for the longest: who has none for it names one (I14).
+        Meter("in_cache_write_12h", "token", "in", "per_million"),
+        Meter("in_cache_write_1h", "token", "in", "per_million", fallback="in_text"),
+        Meter("in_cache_write_5m", "token", "in", "per_million", fallback="in_text"),
+        Meter("in_cache_write_30m", "token", "in", "per_million", fallback="in_cache_write_5m"),
+        Meter("in_text", "token", "in", "per_million"),
+        Meter("in_audio", "token", "in", "per_million"),
+        Meter("in_image", "token", "in", "per_million"),
+        Meter("in_video_ms", "ms", "in", "per_million"),
+        Meter("out_text", "token", "out", "per_million"),
+        Meter("out_reasoning", "token", "out", "per_million", fallback="out_text"),
+        Meter("out_audio", "token", "out", "per_million"),
+        Meter("out_image", "token", "out", "per_million"),
+        Meter("images", "image", "out", "per_one"),
+        Meter("video_ms", "ms", "out", "per_million"),
+        Meter("audio_ms", "ms", "in", "per_million"),
+        Meter("characters", "character", "in", "per_million"),
+        Meter("pages", "page", "in", "per_one"),
+        Meter("searches", "search", "other", "per_one"),
+        Meter("file_searches", "search", "other", "per_one"),
+        Meter("code_sessions", "session", "other", "per_one"),
+        Meter("requests", "request", "other", "per_one"),
+    )
+}
+
+# What a price tier's threshold is compared with: all input that is counted in tokens.
+INPUT_TOKEN_METERS: Final[tuple[str, ...]] = tuple(
+    meter.name for meter in METERS.values() if meter.side == "in" and meter.unit == "token"
+)
+TOKEN_METERS: Final = frozenset(meter.name for meter in METERS.values() if meter.unit == "token")
+"""All that counts language-model tokens, in and out."""
+FALLBACKS: Final[dict[str, str]] = {
+    meter.name: meter.fallback for meter in METERS.values() if meter.fallback is not None
+}
+PLAIN_OF: Final[dict[str, str]] = {
+    "in_cache_read": "in_text",
+    "in_audio_cached": "in_audio",
+    "in_image_cached": "in_image",
+}
+"""What input that was read from a cache would have been counted as without it."""
+
+_WITH_VARIANTS: Final = frozenset({"images", "video_ms", "searches"})
+_VARIANT: Final = re.compile(r"([a-z0-9_]+)\[[0-9A-Za-z_.:,-]{1,60}\]")
+_SCALE_DIGITS: Final[dict[Scale, int]] = {"per_million": 9, "per_one": 15}
+
+
+class MeterUnknown(ValueError):
+    """A name that is no meter."""
+
+    def __init__(self, name: object) -> None:
+        super().__init__(f"{name!r} is not a meter: expected one of {', '.join(sorted(METERS))}")
+        self.name = name
+
+
+def find_meter(name: str) -> Meter:
+    """The row of a meter, variants included (`video_ms[720p]`). Raises MeterUnknown."""
+    meter = METERS.get(name)
+    if meter is not None:
+        return meter
+    match = _VARIANT.fullmatch(name)
+    if match is None or match.group(1) not in _WITH_VARIANTS:
+        raise MeterUnknown(name)
+    return METERS[match.group(1)]
+
+
+def parse_rate(meter_name: str, text: str) -> int:
+    """A rate as written by people, USD per million or per one, as nano per million units.
+
+    `parse_rate("in_text", "0.15")` is 150_000_000; `parse_rate("requests", "0.04")` is 4 × 10¹³.
+    Raises MeterUnknown, and MoneyInvalid for what is negative or not exact in that unit.
+    """
+    rate = parse_scaled(text, _SCALE_DIGITS[find_meter(meter_name).scale])
+    if rate < 0:
+        raise MoneyInvalid(text, "a rate that is not negative")
+    return rate
+
+
+def format_rate(meter_name: str, rate_nano_per_million: int) -> str:
+    """The inverse of `parse_rate`: exact, without trailing zeros. Raises MeterUnknown."""
+    return format_scaled(rate_nano_per_million, _SCALE_DIGITS[find_meter(meter_name).scale])

@@ -1,0 +1,306 @@
+"""Plans: what is paid, as a multiple of the prices, and which models are shown.
+
+An organisation can be on a plan, and so can one of its teams or members: a request is charged by
+the plan of the person, else of the team of its key, else of the organisation, else at the prices as
+they are. The subscription of an organisation may multiply the prices of some models, in the place
+of the organisation's plan. A change holds for the requests that are admitted after it: each attempt
+carries the multiplier that it was admitted with (I11).
+
+A change by which somebody pays less than half of what it was needs two operators, as such a price
+does: the first asks for it, another one does the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from accounts.models import Key, Membership, Organisation, Team
+from accounts.organisations.names import check_name
+from billing.models import (
+    MemberPlan,
+    OrganisationPlan,
+    Plan,
+    PlanCut,
+    Subscription,
+    SubscriptionState,
+    TeamPlan,
+)
+from billing.prices.multipliers import Multiplier, multiplier_for
+from billing.prices.pricing import PPM
+from billing.subscriptions.plans import multipliers_of_plan
+
+
+class PlanRefused(ValueError):
+    """The plan cannot be so; the text says why."""
+
+
+class SecondPersonNeeded(PlanRefused):
+    """The change is asked for, and waits for another operator to make it too."""
+
+    def __init__(self) -> None:
+        super().__init__("This cuts prices by more than half. Another operator must confirm it.")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPlan:
+    """A plan as it is shown; `model_patterns` () = every model. `subscribed` are the multipliers of
+    a subscription, where they hold."""
+
+    name: str
+    multiplier_ppm: int
+    model_patterns: tuple[str, ...]
+    organisations: int
+    subscribed: tuple[Multiplier, ...] = ()
+
+    def multiplier_for(self, model: str) -> int:
+        """What the prices of a model are multiplied by, in parts per million."""
+        return multiplier_for(self.subscribed, model, self.multiplier_ppm)
+
+
+STANDARD = ListedPlan("", PPM, (), 0)
+"""What holds where there is no plan."""
+
+Holder: TypeAlias = Organisation | Team | Membership
+"""Who can be on a plan."""
+
+Level = Literal["organisation", "team", "member"]
+
+
+class PlanInForce(NamedTuple):
+    """The plan that holds, and the level that it comes from."""
+
+    plan: ListedPlan
+    level: Level
+
+
+class _Kind(NamedTuple):
+    """How the plans of one kind of holder are stored: rows of `model`, by `field`."""
+
+    model: type[OrganisationPlan] | type[TeamPlan] | type[MemberPlan]
+    field: str
+    level: Level
+
+
+_KINDS: Final[dict[type[Any], _Kind]] = {
+    Membership: _Kind(MemberPlan, "membership", "member"),
+    Team: _Kind(TeamPlan, "team", "team"),
+    Organisation: _Kind(OrganisationPlan, "organisation", "organisation"),
+}
+
+
+def save_plan(
+    actor: Actor,
+    name: str,
+    *,
+    multiplier_ppm: int | None = None,
+    models: Sequence[str] | None = None,
+) -> Plan:
+    """Make a plan, or set what is given of one that is there. Raises Refused for a name that cannot
+    be, and SecondPersonNeeded when the multiplier waits; the models are set then."""
+    name = check_name(name)
+    waits = False
+    with transaction.atomic():
+        plan, _ = Plan.objects.select_for_update().get_or_create(name=name)
+        before = _facts(plan)
+        if multiplier_ppm is not None:
+            before_ppm = plan.multiplier_ppm if is_used(plan) else 0
+            waits = _waits(actor, plan, None, before_ppm, multiplier_ppm)
+            if not waits:
+                plan.multiplier_ppm = multiplier_ppm
+        if models is not None:
+            plan.model_patterns = list(models)
+        plan.full_clean()
+        plan.save()
+        audit.record(
+            actor,
+            None,
+            "plan.saved",
+            plan,
+            name=name,
+            before=before,
+            after=_facts(plan),
+        )
+        bump_epoch()
+    if waits:
+        raise SecondPersonNeeded
+    return plan
+
+
+def _facts(plan: Plan) -> dict[str, object]:
+    return {"multiplier_ppm": plan.multiplier_ppm, "models": plan.model_patterns}
+
+
+def remove_plan(actor: Actor, plan: Plan) -> None:
+    """Remove a plan that nobody is on. PlanRefused else."""
+    with transaction.atomic():
+        if is_used(plan):
+            text = gettext(
+                "The plan %(plan)s is in use. Move everyone on it to another plan first."
+            )
+            raise PlanRefused(text % {"plan": plan.name})
+        audit.record(actor, None, "plan.removed", plan, name=plan.name)
+        plan.delete()
+        bump_epoch()
+
+
+def put_on_plan(actor: Actor, holder: Holder, name: str) -> None:
+    """Put an organisation, a team or a member on the plan of that name; "" takes it off any.
+    PlanRefused for an unknown name, SecondPersonNeeded when it waits."""
+    plan = Plan.objects.filter(name=name).first() if name else None
+    if name and plan is None:
+        raise PlanRefused(gettext("There is no plan named %(plan)s.") % {"plan": name})
+    organisation = _organisation_of(holder)
+    kind = _KINDS[type(holder)]
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        own = _rows_of(holder).select_related("plan").first()
+        before = [_listed(own.plan, 0)] if own else _plans_above(holder)
+        after = [_listed(plan, 0)] if plan else _plans_above(holder)
+        before_ppm = max(row.multiplier_ppm for row in before)
+        waits = _waits(actor, plan, holder, before_ppm, min(row.multiplier_ppm for row in after))
+        if not waits:
+            _rows_of(holder).delete()
+            if plan is not None:
+                kind.model.objects.create(**{kind.field: holder, "plan": plan})
+            audit.record(actor, organisation, f"{kind.level}.plan", holder, plan=name)
+            bump_epoch()
+    if waits:
+        raise SecondPersonNeeded
+
+
+def is_used(plan: Plan) -> bool:
+    """Whether anybody is on the plan."""
+    return any(rows.exists() for rows in (plan.organisations, plan.teams, plan.members))
+
+
+def holders_of(plan: Plan) -> list[Holder]:
+    """Who is on the plan: organisations, then teams, then members, each by name."""
+    teams = plan.teams.select_related("team__organisation").order_by("team__name")
+    members = plan.members.select_related("membership__user", "membership__organisation")
+    organisations = plan.organisations.select_related("organisation").order_by("organisation__name")
+    return [
+        *(row.organisation for row in organisations),
+        *(row.team for row in teams),
+        *(row.membership for row in members.order_by("membership__user__email")),
+    ]
+
+
+def waiting_cuts(plan: Plan) -> list[PlanCut]:
+    """What waits for another operator: of this plan, and of those who are on it."""
+    of_those = (
+        Q(organisation__in=plan.organisations.values("organisation"), team=None, membership=None)
+        | Q(team__in=plan.teams.values("team"))
+        | Q(membership__in=plan.members.values("membership"))
+    )
+    rows = PlanCut.objects.select_related(
+        "plan", "organisation", "team", "membership__user", "asked_by"
+    )
+    return list(rows.filter(Q(plan=plan) | Q(of_those, plan=None)).order_by("id"))
+
+
+def _waits(actor: Actor, plan: Plan | None, holder: Holder | None, before: int, after: int) -> bool:
+    """Whether a change from one multiplier to another must wait for a second operator; it is
+    written down then. The installation itself waits for nobody: its file is reviewed before."""
+    organisation = _organisation_of(holder) if holder else None
+    where = {
+        "plan": plan,
+        "organisation": organisation,
+        "team": holder if isinstance(holder, Team) else None,
+        "membership": holder if isinstance(holder, Membership) else None,
+    }
+    cuts = PlanCut.objects.filter(**where)
+    first = cuts.select_related("asked_by").first()
+    if actor.user is None or 2 * after >= before:
+        cuts.delete()
+        return False
+    if first is not None and first.multiplier_ppm == after and first.asked_by != actor.user:
+        cuts.delete()
+        return False
+    cuts.delete()
+    cut = PlanCut.objects.create(**where, multiplier_ppm=after, asked_by=actor.user)
+    audit.record(
+        actor, organisation, "plan.cut_asked", cut, plan=plan.name if plan else "",
+        before_ppm=before, after_ppm=after,
+    )  # fmt: skip
+    return True
+
+
+# Which plan holds -------------------------------------------------------------------------------
+
+
+def plan_of(organisation: Organisation) -> ListedPlan:
+    """The plan that an organisation is on, STANDARD when on none."""
+    return plan_in_force(organisation).plan
+
+
+def plan_of_actor(actor: Actor, key: Key | None = None) -> ListedPlan:
+    """The plan by which the actor's own requests are charged, by that key or the one that it is;
+    STANDARD outside of an organisation."""
+    if actor.organisation is None:
+        return STANDARD
+    key = key or actor.key
+    team = key.team if key else None
+    return plan_in_force(actor.organisation, team=team, member=_member(actor)).plan
+
+
+def plan_in_force(
+    organisation: Organisation, *, team: Team | None = None, member: Membership | None = None
+) -> PlanInForce:
+    """The plan of a request of that team and that person, as far as each is given: the nearest
+    wins. The relay has the same order (`relay/credentials/keys.py`)."""
+    for holder in (member, team):
+        row = _rows_of(holder).select_related("plan").first() if holder else None
+        if holder is not None and row is not None:
+            return PlanInForce(_listed(row.plan, 0), _KINDS[type(holder)].level)
+    row = _rows_of(organisation).select_related("plan").first()
+    plan = _listed(row.plan, 0) if row else STANDARD
+    return PlanInForce(replace(plan, subscribed=_subscribed(organisation)), "organisation")
+
+
+def _subscribed(organisation: Organisation) -> tuple[Multiplier, ...]:
+    active = Subscription.objects.filter(state=SubscriptionState.ACTIVE, organisation=organisation)
+    subscription = active.select_related("plan").first()
+    return multipliers_of_plan(subscription.plan) if subscription else ()
+
+
+def _member(actor: Actor) -> Membership | None:
+    if actor.user is None:
+        return None
+    return Membership.objects.filter(user=actor.user, organisation=actor.organisation).first()
+
+
+def _plans_above(holder: Holder) -> list[ListedPlan]:
+    """What may hold without the holder's own plan: a member can have keys in every team."""
+    if isinstance(holder, Organisation):
+        return [STANDARD]
+    plans = [plan_of(holder.organisation)]
+    if isinstance(holder, Membership):
+        rows = TeamPlan.objects.filter(team__organisation=holder.organisation)
+        plans += [_listed(row.plan, 0) for row in rows.select_related("plan")]
+    return plans
+
+
+def _organisation_of(holder: Holder) -> Organisation:
+    return holder if isinstance(holder, Organisation) else holder.organisation
+
+
+def _rows_of(holder: Holder) -> QuerySet[Any]:
+    kind = _KINDS[type(holder)]
+    return kind.model.objects.filter(**{kind.field: holder})
+
+
+def list_plans() -> list[ListedPlan]:
+    """Every plan with the number of its organisations, by name."""
+    plans = Plan.objects.annotate(organisation_count=Count("organisations")).order_by("name")
+    return [_listed(plan, plan.organisation_count) for plan in plans]
+
+
+def _listed(plan: Plan, organisations: int) -> ListedPlan:
+    return ListedPlan(plan.name, plan.multiplier_ppm, tuple(plan.model_patterns), organisations)

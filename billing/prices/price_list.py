@@ -1,0 +1,97 @@
+"""A list of model prices as JSON, in the form that LiteLLM publishes: model -> what it costs.
+
+    {"gpt-4o": {"mode": "chat", "input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05, …}}
+
+Costs are USD per token. What cannot be carried over without a guess is not carried over: a model
+with a price that depends on something we do not see in its name (long prompts, pictures, seconds)
+is left out, with the reason. Prices of other services (batches, flex, priority) are other prices,
+and not looked at.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from billing.currency.money import INT64_MAX
+
+_NANO_PER_MILLION: Final = Decimal(10**9 * 10**6)
+_METERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "input_cost_per_token": ("in_text",),
+    "output_cost_per_token": ("out_text",),
+    "cache_read_input_token_cost": ("in_cache_read",),
+    "cache_creation_input_token_cost": ("in_cache_write_5m", "in_cache_write_1h"),
+    "cache_creation_input_token_cost_above_1hr": ("in_cache_write_1h",),
+    "output_cost_per_reasoning_token": ("out_reasoning",),
+    "input_cost_per_audio_token": ("in_audio",),
+    "output_cost_per_audio_token": ("out_audio",),
+}
+_MODES: Final = frozenset({"chat", "completion", "responses", "embedding"})
+_COST: Final = re.compile(r"cost_per_|_cost(?:_|$)")
+# Of a service that a request has to ask for, or of none of ours.
+_OTHER_SERVICE: Final = re.compile(
+    r"_(?:batches|batch_requests|flex|priority)(?:$|_)|^(?:search_context|file_search|code_interp"
+    r"|vector_store|computer_use|citation)"
+)
+_NAME: Final = re.compile(r"[^\s*]{1,200}")
+
+
+class ListInvalid(ValueError):
+    """The text is no list of prices; the message says what it is instead."""
+
+
+class PriceListRead(NamedTuple):
+    """The rates by model, in the stored form of rules/pricing.py; and why others are left out."""
+
+    rates: dict[str, dict[str, Any]]
+    skipped: dict[str, str]
+
+
+class _Left(Exception):
+    pass
+
+
+def read_price_list(text: str | bytes) -> PriceListRead:
+    """Raises ListInvalid."""
+    try:
+        document = json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
+        raise ListInvalid(f"It is no JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ListInvalid("It is no JSON object of models.")
+    found = PriceListRead({}, {})
+    for name, entry in document.items():
+        if not isinstance(entry, dict) or entry.get("mode") not in _MODES:
+            continue
+        try:
+            found.rates[name] = {"meters": _meters(name, entry), "tiers": []}
+        except _Left as left:
+            found.skipped[name] = str(left)
+    if not found.rates and not found.skipped:
+        raise ListInvalid("It names no model with a mode of chat, completion or embedding.")
+    return found
+
+
+def _meters(name: str, entry: Mapping[str, Any]) -> dict[str, int]:
+    if not _NAME.fullmatch(name):
+        raise _Left("not a name that a model can have")
+    meters: dict[str, int] = {}
+    for key, value in entry.items():
+        if not _COST.search(key) or _OTHER_SERVICE.search(key) or value in (None, 0):
+            continue
+        if key not in _METERS:
+            raise _Left(f"{key[:60]} has no counterpart")
+        meters |= dict.fromkeys(_METERS[key], _nano(key, value))
+    if "input_cost_per_token" not in entry:
+        raise _Left("no price of a token")
+    return {"in_text": 0, **meters}
+
+
+def _nano(key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise _Left(f"{key} is no number")
+    nano = Decimal(value) * _NANO_PER_MILLION
+    if not nano.is_finite() or nano < 0 or nano > INT64_MAX or nano != nano.to_integral_value():
+        raise _Left(f"{key} is not exact to a nano per million tokens")
+    return int(nano)

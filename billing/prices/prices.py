@@ -1,0 +1,300 @@
+"""Prices: what a model name, or a pattern of names, is charged at from an instant on.
+
+A version that may have been used is never changed (I11): a new one closes it. The database itself
+refuses versions of one price that overlap in time.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from billing.models import Price, PriceKind, PriceProposal, PriceVersion
+from billing.prices import pricing
+from billing.prices.catalogue import CATALOGUE as CATALOGUE
+from billing.prices.catalogue import CatalogueRow
+from billing.prices.conditions import ConditionInvalid, PriceKey, read_hours, tier_name
+from billing.prices.meters import MeterUnknown
+
+
+class PriceRefused(ValueError):
+    """The price cannot be so; the text says why."""
+
+
+class PriceStale(PriceRefused):
+    """The version that was named is not the one that would be replaced; the text says which is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPrice:
+    """One version as a price list shows it; `rates` in the stored form of rules/pricing.py."""
+
+    key: PriceKey
+    price_id: int
+    version_id: int
+    valid_from: dt.datetime
+    valid_to: dt.datetime | None
+    rates: dict[str, Any]
+    source: str
+
+    @property
+    def model(self) -> str:
+        return self.key.model
+
+    @property
+    def from_catalogue(self) -> bool:
+        return self.source.startswith(CATALOGUE)
+
+    def in_force_at(self, at: dt.datetime) -> bool:
+        """Whether the dates of this version hold at an instant."""
+        return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
+
+
+def check_key(key: PriceKey) -> None:
+    """PriceRefused for a key that no price can have."""
+    if key.kind == PriceKind.CHARGE and key.channel:
+        raise PriceRefused(
+            gettext("Only costs are set by channel. A charge is the same on all channels.")
+        )
+    if key.service_tier != tier_name(key.service_tier):
+        text = gettext(
+            "%(tier)s is not a service tier of its own. Leave it empty for the standard price."
+        )
+        raise PriceRefused(text % {"tier": key.service_tier})
+    try:
+        read_hours(key.hours)
+    except ConditionInvalid as error:
+        text = gettext(
+            "Enter hours in UTC such as 16:30-00:30, with different start and end times, "
+            "or leave them empty for the whole day."
+        )
+        raise PriceRefused(text) from error
+
+
+def set_price(
+    actor: Actor,
+    model: str | PriceKey,
+    valid_from: dt.datetime,
+    rates: Mapping[str, object],
+    *,
+    source: str,
+    valid_to: dt.datetime | None = None,
+) -> PriceVersion:
+    """A new version of a price; the version that is valid at `valid_from` ends there.
+
+    `rates` is the stored form of rules/pricing.py; a model's name alone stands for its plain
+    charge. PriceRefused for unusable rates, for hours that overlap those of another price, and
+    when it would overlap a version that begins later.
+    """
+    key = PriceKey(model) if isinstance(model, str) else model
+    check_key(key)
+    try:
+        pricing.PriceVersion.from_stored(rates)
+    except (pricing.PriceInvalid, MeterUnknown) as error:
+        raise PriceRefused(str(error)) from error
+    with transaction.atomic():
+        price, _ = Price.objects.get_or_create(**key._asdict())
+        Price.objects.select_for_update().get(id=price.id)
+        _refuse_shared_hours(key)
+        try:
+            with transaction.atomic():
+                if not source.startswith(CATALOGUE):
+                    _end_shipped_beside(key, valid_from)
+                price.versions.filter(valid_from__lt=valid_from).filter(
+                    Q(valid_to=None) | Q(valid_to__gt=valid_from)
+                ).update(valid_to=valid_from)
+                version = PriceVersion.objects.create(
+                    price=price,
+                    valid_from=valid_from,
+                    valid_to=valid_to,
+                    rates=dict(rates),
+                    source=source,
+                )
+        except IntegrityError as error:
+            raise _refusal(error, str(key)) from error
+        audit.record(
+            actor,
+            None,
+            "price.set",
+            version,
+            **_key_fields(key),
+            valid_from=valid_from.isoformat(),
+            valid_to=valid_to.isoformat() if valid_to else None,
+            rates=dict(rates),
+            source=source,
+        )
+        bump_epoch()
+    return version
+
+
+def _refuse_shared_hours(key: PriceKey) -> None:
+    hours = read_hours(key.hours)
+    if hours is None:
+        return
+    same = Price.objects.filter(
+        model=key.model, kind=key.kind, channel=key.channel, service_tier=key.service_tier
+    )
+    for other in same.exclude(hours__in=("", key.hours)).filter(versions__isnull=False).distinct():
+        span = read_hours(other.hours)
+        if span is not None and span.overlap(hours):
+            text = gettext(
+                "The hours %(hours)s of %(model)s overlap %(others)s, which already has a price."
+            )
+            named = {"hours": key.hours, "model": key.model, "others": other.hours}
+            raise PriceRefused(text % named)
+
+
+def _end_shipped_beside(key: PriceKey, valid_from: dt.datetime) -> None:
+    """An own plain price holds in every service tier and at every hour that has no own one."""
+    if key.kind != PriceKind.CHARGE or not key.unconditional:
+        return
+    narrowed = PriceVersion.objects.filter(
+        Q(price__service_tier__gt="") | Q(price__hours__gt=""),
+        price__model=key.model,
+        price__kind=key.kind,
+        source__startswith=CATALOGUE,
+    )
+    narrowed.filter(valid_from__gte=valid_from).delete()
+    narrowed.filter(Q(valid_to=None) | Q(valid_to__gt=valid_from)).update(valid_to=valid_from)
+
+
+def _key_fields(key: PriceKey) -> dict[str, str]:
+    """The key for the audit trail: what narrows nothing down is left out."""
+    given = {name: value for name, value in key._asdict().items() if value}
+    if key.kind == PriceKind.CHARGE:
+        del given["kind"]
+    return given
+
+
+def end_price(actor: Actor, version: PriceVersion, valid_to: dt.datetime | None) -> PriceVersion:
+    """Move the instant at which a version ends; None for open-ended. PriceRefused on an overlap."""
+    with transaction.atomic():
+        version.valid_to = valid_to
+        try:
+            with transaction.atomic():
+                version.save(update_fields=["valid_to"])
+        except IntegrityError as error:
+            raise _refusal(error, version.price.model) from error
+        audit.record(
+            actor,
+            None,
+            "price.ended",
+            version,
+            **_key_fields(key_of(version.price)),
+            valid_to=valid_to.isoformat() if valid_to else None,
+        )
+        bump_epoch()
+    return version
+
+
+def remove_price(actor: Actor, version: PriceVersion) -> None:
+    """Remove a version that nothing was charged at; the caller knows that (I11)."""
+    with transaction.atomic():
+        key = key_of(version.price)
+        audit.record(actor, None, "price.removed", version, **_key_fields(key), rates=version.rates)
+        try:
+            with transaction.atomic():
+                version.delete()
+        except IntegrityError as error:
+            raise _refusal(error, str(key)) from error
+        bump_epoch()
+
+
+def load_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> int:
+    """Make the catalogue's versions for every model that has no price yet; how many were made.
+
+    The catalogue is active at a fresh installation only: when versions of any catalogue are there,
+    nothing is done, because a newer catalogue is a proposal, not a price.
+    """
+    with transaction.atomic():
+        if catalogue_loaded():
+            return 0
+        priced = set(Price.objects.values_list("model", flat=True))
+        wanted = [row for row in rows if row.model not in priced]
+        keys = dict.fromkeys(catalogue_key(row) for row in wanted)
+        prices = Price.objects.bulk_create([Price(**key._asdict()) for key in keys])
+        by_key = {key_of(price): price for price in prices}
+        versions = PriceVersion.objects.bulk_create(
+            [
+                PriceVersion(
+                    price=by_key[catalogue_key(row)],
+                    valid_from=row.valid_from,
+                    valid_to=row.valid_to,
+                    rates=row.rates,
+                    source=source_of(row, source),
+                )
+                for row in wanted
+            ]
+        )
+        if versions:
+            audit.record(
+                actor, None, "catalogue.loaded", versions[0], source=source, versions=len(versions)
+            )
+            bump_epoch()
+    return len(versions)
+
+
+def source_of(row: CatalogueRow, catalogue: str) -> str:
+    """The source of a version that is made of a row: the catalogue, or where else it stands."""
+    return f"{CATALOGUE} + {row.source}" if row.source else catalogue
+
+
+def catalogue_loaded() -> bool:
+    """Whether any catalogue was loaded into this installation."""
+    return PriceVersion.objects.filter(source__startswith=CATALOGUE).exists()
+
+
+def catalogue_key(row: CatalogueRow) -> PriceKey:
+    """The price that a row of the catalogue is a version of."""
+    return PriceKey(row.model, service_tier=row.service_tier, hours=row.hours)
+
+
+def key_of(price: Price | PriceProposal) -> PriceKey:
+    """What a stored price, or a proposal for one, is known by."""
+    return PriceKey(price.model, price.kind, price.channel, price.service_tier, price.hours)
+
+
+def list_prices(models: Iterable[str] | None = None, *, kind: str = "charge") -> list[ListedPrice]:
+    """Every version of that kind, by key and time; of the named models only, when some are named.
+
+    The plain price of a model comes before those of its service tiers and hours.
+    """
+    versions = PriceVersion.objects.filter(price__kind=kind).order_by(
+        "price__model", "price__channel", "price__service_tier", "price__hours", "valid_from"
+    )
+    if models is not None:
+        versions = versions.filter(price__model__in=list(models))
+    # Rows, for a list of thousands is read at every page of prices.
+    rows = versions.values_list(
+        *(f"price__{name}" for name in PriceKey._fields),
+        "price_id",
+        "id",
+        "valid_from",
+        "valid_to",
+        "rates",
+        "source",
+    )
+    width = len(PriceKey._fields)
+    return [ListedPrice(PriceKey(*row[:width]), *row[width:]) for row in rows]
+
+
+def _refusal(error: IntegrityError, model: str) -> PriceRefused:
+    if "price_versions_do_not_overlap" in str(error):
+        text = gettext("This price of %(model)s overlaps another one in time.")
+    elif "price_version_has_length" in str(error):
+        text = gettext("This price of %(model)s ends before it starts.")
+    elif "stays as it is" in str(error):
+        text = gettext(
+            "Requests were already charged at the price of %(model)s that is in force at that "
+            "time, so it cannot change. Choose a later start."
+        )
+    else:
+        raise error
+    return PriceRefused(text % {"model": model})

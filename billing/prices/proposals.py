@@ -1,0 +1,581 @@
+"""Prices that are not in force yet: drafts written by hand, and what a newer catalogue changes.
+
+Nothing applies by itself: a person accepts a proposal, and it becomes a price version. Where a rate
+falls by more than half, a second person must accept it too (docs/promises.md, "Operators and
+audit").
+"""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from billing.models import Price, PriceKind, PriceProposal, PriceVersion, ProposalState
+from billing.prices import pricing
+from billing.prices.catalogue import CatalogueRow
+from billing.prices.conditions import PriceKey
+from billing.prices.meters import MeterUnknown
+from billing.prices.name_patterns import matches
+from billing.prices.prices import (
+    CATALOGUE,
+    ListedPrice,
+    PriceRefused,
+    PriceStale,
+    catalogue_key,
+    check_key,
+    end_price,
+    key_of,
+    list_prices,
+    remove_price,
+    set_price,
+    source_of,
+)
+from billing.prices.rate_changes import RateChange, falls_by_more_than_half, rate_changes
+from lib import clock
+
+WAITING = (ProposalState.OPEN, ProposalState.SECOND)
+_TOGETHER = dt.timedelta(hours=24)
+# A process whose clock is ahead, or that has not heard of it yet, may charge at it already.
+_BEFORE_START = dt.timedelta(minutes=1)
+DRAFT = "draft"
+"""The source of a proposal that a person wrote."""
+Charges = Mapping[str, Sequence[ListedPrice]]
+"""What customers pay, and paid, by name or pattern."""
+
+
+class SecondPersonNeeded(PriceRefused):
+    """The proposal was accepted, and waits for another person to accept it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedProposal:
+    """One proposal as a list shows it; `changes` say rate by rate what it changes, `needs_two` that
+    a second person must accept it."""
+
+    row: PriceProposal
+    key: PriceKey
+    changes: tuple[RateChange, ...]
+    needs_two: bool
+
+    @property
+    def what(self) -> str:
+        """`added`, `changed` or `removed`."""
+        if self.row.rates is None:
+            return "removed"
+        return "changed" if self.row.replaces is not None else "added"
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether a person wrote it; else a list says so."""
+        return self.row.source == DRAFT
+
+
+class Proposed(NamedTuple):
+    """What a newer catalogue came to: how many prices it adds, changes and has no more."""
+
+    added: int
+    changed: int
+    removed: int
+
+
+def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> Proposed:
+    """Proposals for whatever a catalogue says from now on otherwise than the prices in force.
+
+    Models with a price of one's own are left alone. The open proposals of an older catalogue go;
+    what was ignored of a catalogue of the same source is not proposed again.
+    """
+    now = clock.now()
+    current = _in_force(list_prices(), now)
+    own = {price.model for price in current.values() if not price.from_catalogue}
+    wanted: dict[PriceKey, CatalogueRow] = {}
+    for row in rows:
+        if row.model in own or (row.valid_to is not None and row.valid_to <= now):
+            continue
+        if row.valid_from <= now:
+            wanted[catalogue_key(row)] = row
+    sources = {source, *(source_of(row, source) for row in wanted.values())}
+    with transaction.atomic():
+        PriceProposal.objects.filter(source__startswith=CATALOGUE, state__in=WAITING).delete()
+        ignored = {
+            (key_of(row), _canonical(row.rates))
+            for row in PriceProposal.objects.filter(source__in=sources, state=ProposalState.IGNORED)
+        }
+        made: list[PriceProposal] = []
+        for key, row in wanted.items():
+            there = current.get(key)
+            if there is not None and _same(there.rates, row.rates):
+                continue
+            made.append(_proposal(key, row.rates, there, source_of(row, source)))
+        made += [
+            _proposal(key, None, there, source)
+            for key, there in current.items()
+            if there.from_catalogue and key not in wanted
+        ]
+        made = [row for row in made if (key_of(row), _canonical(row.rates)) not in ignored]
+        PriceProposal.objects.bulk_create(made)
+        counts = Proposed(
+            sum(1 for row in made if row.replaces is None),
+            sum(1 for row in made if row.replaces is not None and row.rates is not None),
+            sum(1 for row in made if row.rates is None),
+        )
+        if made:
+            audit.record(
+                actor, None, "catalogue.proposed", made[0], source=source, **counts._asdict()
+            )
+    return counts
+
+
+def propose_list(
+    actor: Actor,
+    rates: Mapping[str, dict[str, Any]],
+    source: str,
+    *,
+    listed_names: Collection[str] | None = None,
+    ignored: Collection[str] = (),
+) -> Proposed:
+    """Proposals for what a list, which need not name every model, says from now on otherwise than
+    the prices in force; of prices that came from this list, also that it has them no more.
+
+    `listed_names` are all that the list names, also those whose prices cannot be carried over.
+    Models whose price comes from elsewhere than the shipped catalogue or this list are left alone,
+    and so are those that a name or pattern of `ignored` meets. The open proposals of the same list
+    go; what was ignored of it is not proposed again.
+    """
+    now, listed_names = clock.now(), rates if listed_names is None else listed_names
+    current = _in_force(list_prices(), now)
+    own = {
+        price.model
+        for price in current.values()
+        if not price.from_catalogue and price.source != source
+    }
+    with transaction.atomic():
+        PriceProposal.objects.filter(source=source, state__in=WAITING).delete()
+        put_away = {
+            (row.model, _canonical(row.rates))
+            for row in PriceProposal.objects.filter(source=source, state=ProposalState.IGNORED)
+        }
+        made: list[PriceProposal] = []
+        for model, wanted in rates.items():
+            there = current.get(PriceKey(model))
+            left = model in own or any(matches(pattern, model) for pattern in ignored)
+            same = there is not None and _same(there.rates, wanted)
+            if not left and not same and (model, _canonical(wanted)) not in put_away:
+                made.append(_proposal(PriceKey(model), wanted, there, source))
+        made += [
+            _proposal(key, None, there, source)
+            for key, there in current.items()
+            if there.source == source
+            and key.model not in listed_names
+            and (key.model, "") not in put_away
+            and not any(matches(pattern, key.model) for pattern in ignored)
+        ]
+        PriceProposal.objects.bulk_create(made)
+        removed = sum(1 for row in made if row.rates is None)
+        added = sum(1 for row in made if row.replaces is None)
+        counts = Proposed(added, len(made) - added - removed, removed)
+        if made:
+            audit.record(
+                actor, None, "catalogue.proposed", made[0], source=source, **counts._asdict()
+            )
+    return counts
+
+
+class UpstreamProposed(NamedTuple):
+    """What an upstream's prices came to, and how many of the proposals were not there before."""
+
+    proposed: Proposed
+    new: int
+
+
+def propose_upstream(
+    actor: Actor,
+    rates: Mapping[PriceKey, dict[str, Any]],
+    source: str,
+    *,
+    ended: Collection[PriceKey],
+) -> UpstreamProposed:
+    """Proposals for what an upstream says otherwise than the prices in force; those of `ended` it
+    has no more, which ends the prices that came from it.
+
+    The open proposals of the same source go, unless they stay the same; what was dismissed of it is
+    not proposed again.
+    """
+    now = clock.now()
+    current = _in_force([*list_prices(), *list_prices(kind=PriceKind.COST)], now)
+    with transaction.atomic():
+        rows = PriceProposal.objects.select_for_update().filter(source=source)
+        waiting = {
+            (key_of(row), _canonical(row.rates)): row for row in rows.filter(state__in=WAITING)
+        }
+        put_away = {
+            (key_of(row), _canonical(row.rates)) for row in rows.filter(state=ProposalState.IGNORED)
+        }
+        wanted: dict[PriceKey, dict[str, Any] | None] = {
+            key: stated
+            for key, stated in rates.items()
+            if (there := current.get(key)) is None or not _same(there.rates, stated)
+        }
+        for key in ended:
+            if key in current and current[key].source == source:
+                wanted[key] = None
+        named = {(key, _canonical(stated)): key for key, stated in wanted.items()}
+        named = {name: key for name, key in named.items() if name not in put_away}
+        gone = [row.id for name, row in waiting.items() if name not in named]
+        PriceProposal.objects.filter(id__in=gone).delete()
+        made = [
+            _proposal(key, wanted[key], current.get(key), source)
+            for name, key in named.items()
+            if name not in waiting
+        ]
+        PriceProposal.objects.bulk_create(made)
+        open_now = [*made, *(row for name, row in waiting.items() if name in named)]
+        removed = sum(1 for row in open_now if row.rates is None)
+        added = sum(1 for row in open_now if row.replaces is None)
+        counts = Proposed(added, len(open_now) - added - removed, removed)
+        if made:
+            audit.record(
+                actor, None, "upstream.prices_proposed", made[0],
+                source=source, new=len(made), **counts._asdict(),
+            )  # fmt: skip
+    return UpstreamProposed(counts, len(made))
+
+
+def draft_price(
+    actor: Actor,
+    key: PriceKey,
+    rates: Mapping[str, object],
+    *,
+    valid_from: dt.datetime | None,
+    note: str = "",
+    replaces: int | None = None,
+) -> PriceProposal:
+    """Write a draft of a new version; others of the same price may stand beside it.
+
+    `valid_from` None = from the acceptance on. PriceRefused for what cannot be charged, and for a
+    beginning in the past; PriceStale when the version `replaces` is not the one that it is for.
+    """
+    check_key(key)
+    _refuse_past(key, valid_from, clock.now())
+    try:
+        pricing.PriceVersion.from_stored(rates)
+    except (pricing.PriceInvalid, MeterUnknown) as error:
+        raise PriceRefused(str(error)) from error
+    with transaction.atomic():
+        there = _in_force(list_prices([key.model], kind=key.kind), valid_from or clock.now())
+        draft = _proposal(key, dict(rates), there.get(key), DRAFT)
+        draft.valid_from, draft.note, draft.made_by = valid_from, note, actor.user
+        _refuse_stale(draft, replaces, clock.now())
+        draft.save()
+        audit.record(actor, None, "price.drafted", draft, **key._asdict(), rates=dict(rates))
+    return draft
+
+
+def accept(
+    actor: Actor,
+    proposal_ids: Sequence[UUID],
+    *,
+    replacing: Collection[int] = (),
+    replaces: int | None = None,
+) -> list[PriceProposal]:
+    """Make versions of proposals, all or none; those that still wait for a second person.
+
+    A version that is planned for later stays, and the new one ends where it begins; one that is
+    planned for the same moment gives way only if its id is among `replacing`, or is `replaces`.
+    PriceRefused when one of the proposals cannot be, or is decided already; PriceStale when one
+    would take the place of another version than `replaces`.
+    """
+    now = clock.now()
+    waiting: list[PriceProposal] = []
+    with transaction.atomic():
+        rows = PriceProposal.objects.select_for_update().filter(id__in=list(proposal_ids))
+        for row in rows.order_by("model", "service_tier", "hours"):
+            if row.state not in WAITING:
+                text = gettext("The proposal for %(model)s was already decided.")
+                raise PriceRefused(text % {"model": row.model})
+            _refuse_past(key_of(row), row.valid_from, now)
+            _refuse_stale(row, replaces, now)
+            if replaces is None:
+                _refuse_unseen(row, replacing)
+            _look_again(row, now)
+            if needs_two(row) and not _second_of(actor, row):
+                _wait_for_second(actor, row)
+                waiting.append(row)
+                continue
+            _apply(actor, row, now)
+    return waiting
+
+
+def ignore(actor: Actor, proposal_ids: Sequence[UUID]) -> int:
+    """Put proposals away; how many were waiting."""
+    with transaction.atomic():
+        rows = list(
+            PriceProposal.objects.select_for_update().filter(
+                id__in=list(proposal_ids), state__in=WAITING
+            )
+        )
+        for row in rows:
+            _decide(actor, row, ProposalState.IGNORED)
+            audit.record(actor, None, "price.proposal_ignored", row, **key_of(row)._asdict())
+    return len(rows)
+
+
+def withdraw(actor: Actor, version: PriceVersion) -> None:
+    """Take back a version that has not begun: what it was to end holds on, until the next.
+
+    PriceRefused when it has begun or is about to, and when another would then cut what is paid by
+    more than half, which nobody has asked a second person for.
+    """
+    with transaction.atomic():
+        Price.objects.select_for_update().filter(id=version.price_id).first()
+        draft = PriceVersion.objects.select_related("price").filter(id=version.id).first()
+        if draft is None:
+            raise PriceRefused(gettext("This version no longer exists."))
+        key, named = key_of(draft.price), {"model": draft.price.model, "id": draft.id}
+        begins, ends = draft.valid_from, draft.valid_to
+        if begins <= clock.now() + _BEFORE_START:
+            text = gettext(
+                "Version #%(id)s of %(model)s has started or is about to start, "
+                "so it cannot be withdrawn."
+            )
+            raise PriceRefused(text % named)
+        shipped, cuts = draft.source.startswith(CATALOGUE), _deep_cuts(key)
+        remove_price(actor, draft)
+        former = Q(price_id=draft.price_id)
+        if not shipped and key.unconditional and key.kind == PriceKind.CHARGE:
+            # An own plain price ends what the shipped list narrows down.
+            former |= Q(price__model=key.model, price__kind=key.kind, source__startswith=CATALOGUE)
+        held = PriceVersion.objects.select_related("price").filter(former, valid_to=begins)
+        for other in held.exclude(price__versions__valid_from=begins):
+            end_price(actor, other, ends)
+        if deeper := _deep_cuts(key) - cuts:
+            text = gettext(
+                "Without version #%(id)s of %(model)s, version #%(other)s would cut the "
+                "price by more than half, which needs two operators. Withdraw #%(other)s "
+                "first."
+            )
+            raise PriceRefused(text % {**named, "other": min(deeper)})
+
+
+def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
+    """The proposals that wait, by price; only drafts or only those of catalogues, if told so."""
+    rows = PriceProposal.objects.filter(state__in=WAITING).select_related("made_by", "first_by")
+    if drafts is not None:
+        rows = rows.filter(source=DRAFT) if drafts else rows.exclude(source=DRAFT)
+    charges = _by_name(list_prices())
+    return [listed(row, charges) for row in rows]
+
+
+def listed(row: PriceProposal, charges: Charges | None = None) -> ListedProposal:
+    """A proposal with what it changes; `charges` as for `needs_two`."""
+    changes = rate_changes(row.replaces, row.rates)
+    return ListedProposal(row, key_of(row), changes, needs_two(row, charges))
+
+
+def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
+    """Whether a rate that customers pay falls by more than half within 24 hours, or ends for
+    nothing. Who asks of many proposals gives all `charges`."""
+    if row.kind != PriceKind.CHARGE:
+        return False
+    if charges is None:
+        charges = _charges_of(row.model)
+    now, own = clock.now(), key_of(row)
+    at = max(row.valid_from or now, now)
+    before = [row.replaces or _paid(own, charges, at), _paid(own, charges, at - _TOGETHER)]
+    return any(falls_by_more_than_half(rates, row.rates) for rates in before)
+
+
+def _deep_cuts(key: PriceKey) -> set[int]:
+    """The versions of a model to come that cut what is paid by more than half, by their ids."""
+    if key.kind != PriceKind.CHARGE:
+        return set()
+    charges, now = _charges_of(key.model), clock.now()
+    deep = set()
+    for version in charges.get(key.model, ()):
+        if version.valid_from <= now:
+            continue
+        instants = (version.valid_from - dt.timedelta.resolution, version.valid_from - _TOGETHER)
+        before = [_paid(version.key, charges, at) for at in instants]
+        if any(falls_by_more_than_half(rates, version.rates) for rates in before):
+            deep.add(version.version_id)
+    return deep
+
+
+def _charges_of(model: str) -> Charges:
+    named = Price.objects.filter(Q(model=model) | Q(model__contains="*"), kind=PriceKind.CHARGE)
+    return _by_name(list_prices(named.values_list("model", flat=True)))
+
+
+def _paid(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
+    """What is paid at an instant where a price is to hold: itself, or the one in whose place it
+    comes: that of the whole day, in the plain tier, of a pattern."""
+    patterns = [name for name in charges if "*" in name and matches(name, own.model)]
+    patterns.sort(key=lambda name: (-len(name), name))
+    for name in (own.model, *patterns):
+        held = _in_force(charges.get(name, ()), at)
+        for key in (own, PriceKey(name, service_tier=own.service_tier), PriceKey(name)):
+            if key in held:
+                return held[key].rates
+    return None
+
+
+def _by_name(prices: Iterable[ListedPrice]) -> Charges:
+    return {name: list(of_it) for name, of_it in groupby(prices, lambda listed: listed.model)}
+
+
+def _look_again(row: PriceProposal, now: dt.datetime) -> None:
+    """Compare with the price that is in force by now: it may have changed since."""
+    at = max(row.valid_from or now, now)
+    there = _in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
+    replaces = None if there is None else there.rates
+    if replaces != row.replaces:
+        row.replaces = replaces
+        row.save(update_fields=["replaces"])
+
+
+def _second_of(actor: Actor, row: PriceProposal) -> bool:
+    if row.state != ProposalState.SECOND or actor.user is None:
+        return False
+    if row.first_by_id == actor.user.id:
+        raise SecondPersonNeeded(
+            f"You already accepted the price of {row.model}. Another operator must accept it too."
+        )
+    return True
+
+
+def _wait_for_second(actor: Actor, row: PriceProposal) -> None:
+    row.state, row.first_by = ProposalState.SECOND, actor.user
+    row.save(update_fields=["state", "first_by"])
+    audit.record(actor, None, "price.accepted_first", row, **key_of(row)._asdict())
+
+
+def _apply(actor: Actor, row: PriceProposal, now: dt.datetime) -> None:
+    key, valid_from = key_of(row), row.valid_from or now
+    there = PriceVersion.objects.filter(**_of_price(row))
+    # What the shipped list says from then on gives way, and so does what was seen to be replaced.
+    there.filter(source__startswith=CATALOGUE, valid_from__gte=valid_from).delete()
+    for version in there.filter(valid_from=valid_from).select_related("price"):
+        remove_price(actor, version)
+    if row.rates is None:
+        ending = Q(valid_to=None) | Q(valid_to__gt=valid_from)
+        for version in there.filter(ending, valid_from__lt=valid_from).select_related("price"):
+            end_price(actor, version, valid_from)
+    else:
+        later = planned_after(row, valid_from)
+        set_price(
+            actor,
+            key,
+            valid_from,
+            row.rates,
+            source=_version_source(row),
+            valid_to=later.valid_from if later else None,
+        )
+    _decide(actor, row, ProposalState.ACCEPTED)
+
+
+def planned_at(row: PriceProposal) -> PriceVersion | None:
+    """The planned version that begins when a proposal does, and that it would replace."""
+    return _planned(row).filter(valid_from=row.valid_from).first() if row.valid_from else None
+
+
+def planned_after(row: PriceProposal, at: dt.datetime) -> PriceVersion | None:
+    """The planned version of the same price at which a proposal ends that begins at an instant."""
+    return _planned(row).filter(valid_from__gt=at).order_by("valid_from").first()
+
+
+def _planned(row: PriceProposal) -> QuerySet[PriceVersion]:
+    return PriceVersion.objects.filter(**_of_price(row)).exclude(source__startswith=CATALOGUE)
+
+
+def _of_price(row: PriceProposal) -> dict[str, str]:
+    return {f"price__{name}": value for name, value in key_of(row)._asdict().items()}
+
+
+def _refuse_past(key: PriceKey, valid_from: dt.datetime | None, now: dt.datetime) -> None:
+    # I11: what was charged stays; a draft that waited too long is no exception.
+    if valid_from is not None and valid_from < now:
+        raise PriceRefused(
+            gettext(
+                "The price of %(model)s cannot start in the past, and %(at)s has passed. "
+                "Choose a later start, or leave it empty to start when published."
+            )
+            % {"model": key.model, "at": _moment(valid_from)}
+        )
+
+
+def _refuse_stale(row: PriceProposal, replaces: int | None, now: dt.datetime) -> None:
+    if replaces is None:
+        return
+    planned = planned_at(row)
+    at = max(row.valid_from or now, now)
+    there = _in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
+    current = planned.id if planned else there.version_id if there else None
+    if current == replaces:
+        return
+    instead = f"it would replace #{current}" if current else "there is no version that it replaces"
+    raise PriceStale(
+        f"The price of {row.model} is not version #{replaces} at that time: {instead}. Read "
+        "price-versions again, and name that one or none."
+    )
+
+
+def _refuse_unseen(row: PriceProposal, replacing: Collection[int]) -> None:
+    there = planned_at(row)
+    if there is not None and there.id not in replacing:
+        raise PriceRefused(
+            gettext(
+                "This draft for %(model)s starts at %(at)s, the same time as scheduled "
+                "version #%(id)s. Publish it in place of #%(id)s, or choose another start."
+            )
+            % {"model": row.model, "at": _moment(there.valid_from), "id": there.id}
+        )
+
+
+def _moment(at: dt.datetime) -> str:
+    return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _version_source(row: PriceProposal) -> str:
+    return "page" if row.source == DRAFT else row.source
+
+
+def _decide(actor: Actor, row: PriceProposal, state: ProposalState) -> None:
+    row.state, row.decided_by, row.decided_at = state, actor.user, clock.now()
+    row.save(update_fields=["state", "decided_by", "decided_at"])
+
+
+def _proposal(
+    key: PriceKey, rates: dict[str, Any] | None, there: ListedPrice | None, source: str
+) -> PriceProposal:
+    replaces = None if there is None else there.rates
+    return PriceProposal(**key._asdict(), rates=rates, replaces=replaces, source=source)
+
+
+def _in_force(prices: Iterable[ListedPrice], at: dt.datetime) -> dict[PriceKey, ListedPrice]:
+    return {price.key: price for price in prices if price.in_force_at(at)}
+
+
+def _canonical(rates: Mapping[str, Any] | None) -> str:
+    return (
+        ""
+        if rates is None
+        else repr(
+            (
+                sorted(rates["meters"].items()),
+                rates.get("tiers") or [],
+                rates.get("conditions") or [],
+            )
+        )
+    )
+
+
+def _same(terms: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    read: Callable[[Mapping[str, Any]], pricing.PriceVersion] = pricing.PriceVersion.from_stored
+    return read(terms) == read(other)

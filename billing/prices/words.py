@@ -1,0 +1,221 @@
+"""Meters and rates as people read them: names, exact decimals with the unit that they are for."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from billing.currency.money import format_multiplier, format_price, format_scaled
+from billing.prices.meters import METERS, Meter, MeterUnknown, find_meter
+from billing.prices.multipliers import Multiplier
+from billing.prices.prices import ListedPrice
+from billing.prices.pricing import PPM
+from billing.wallets.words import money_symbol
+
+METER_NAMES: Final[Mapping[str, Promise]] = {
+    "in_text": _("Input"),
+    "in_cache_read": _("Cached input"),
+    "in_audio_cached": _("Cached audio input"),
+    "in_image_cached": _("Cached image input"),
+    "in_cache_write_1h": _("Cache write, 1 h"),
+    "in_cache_write_5m": _("Cache write, 5 min"),
+    "in_cache_write_30m": _("Cache write, 30 min"),
+    "in_cache_write_12h": _("Cache write, 12 h"),
+    "in_audio": _("Audio input"),
+    "in_image": _("Image input"),
+    "in_video_ms": _("Video input, ms"),
+    "out_text": _("Output"),
+    "out_reasoning": _("Reasoning"),
+    "out_audio": _("Audio output"),
+    "out_image": _("Image output"),
+    "images": _("Images"),
+    "video_ms": _("Video, ms"),
+    "audio_ms": _("Audio, ms"),
+    "characters": _("Characters"),
+    "pages": _("Pages"),
+    "searches": _("Web searches"),
+    "file_searches": _("File searches"),
+    "code_sessions": _("Code sessions"),
+    "requests": _("Requests"),
+}
+_CONDITIONS: Final[Mapping[tuple[str, str], Promise]] = {
+    ("speed", "fast"): _("fast mode"),
+    ("inference_geo", "us"): _("inference in the US only"),
+    ("processing", "batch"): _("batch"),
+}
+_CONDITION_KINDS: Final[Mapping[str, Promise]] = {
+    "speed": pgettext_lazy("condition of a price", "Speed"),
+    "inference_geo": pgettext_lazy("condition of a price", "Place"),
+    "processing": pgettext_lazy("condition of a price", "Processing"),
+}
+PER_MILLION: Final = pgettext_lazy("unit of a rate", "1M")
+_UNITS: Final[Mapping[str, Promise]] = {
+    "token": PER_MILLION,
+    "character": pgettext_lazy("unit of a rate", "1M characters"),
+    "ms": pgettext_lazy("unit of a rate", "s"),
+    "request": pgettext_lazy("unit of a rate", "request"),
+    "image": pgettext_lazy("unit of a rate", "image"),
+    "page": pgettext_lazy("unit of a rate", "page"),
+    "search": pgettext_lazy("unit of a rate", "search"),
+    "session": pgettext_lazy("unit of a rate", "session"),
+}
+# Nano per million units times parts per million, as USD for one unit of the word above: per million
+# tokens or characters, per 1,000 ms, per one of anything else.
+_DIGITS: Final[Mapping[str, int]] = {"token": 15, "character": 15, "ms": 18}
+# What people look for first; then the order of the meters.
+_FIRST: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
+_ORDER: Final = {
+    name: place
+    for place, name in enumerate((*_FIRST, *(name for name in METERS if name not in _FIRST)))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RateShown:
+    """One rate of a price, and the tier that it stands in.
+
+    A book has thousands and a page shows a few: its words are made only when they are read.
+    """
+
+    meter: str
+    input_over: int | None
+    mode: str
+    rate: int
+    multiplier_ppm: int = PPM
+    condition: tuple[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        if self.condition is None:
+            return meter_name(self.meter)
+        words = condition_words(*self.condition)
+        return f"{meter_name(self.meter)} · {words}" if self.meter else words
+
+    @property
+    def text(self) -> str:
+        if not self.meter:
+            return gettext("× %(n)s, all tokens") % {"n": format_multiplier(self.rate)}
+        return rate_text(self.meter, self.rate, self.multiplier_ppm)
+
+    @property
+    def price(self) -> str:
+        """`$0.10`, where the unit stands above or below the figures."""
+        return _price_text(self.meter, self.rate, self.multiplier_ppm)
+
+
+def meter_name(meter: str) -> str:
+    """A meter in the page's language, its variant behind it: `Images (1024,standard)`."""
+    plain, _, variant = meter.partition("[")
+    name = str(METER_NAMES.get(plain, plain))
+    return f"{name} ({variant.rstrip(']')})" if variant else name
+
+
+def unit_word(meter: str) -> str:
+    """What a rate of this meter is for: `1M`, `image`."""
+    row = _find(meter)
+    return str(_UNITS[row.unit]) if row else ""
+
+
+def multiplier_words(multipliers: Iterable[Multiplier]) -> str:
+    """What a subscription multiplies prices by: ``gpt-5* × 0.8, o3 × 2``."""
+    return ", ".join(f"{one.pattern} × {format_multiplier(one.ppm)}" for one in multipliers)
+
+
+def rate_figure(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
+    """The rate for one such unit, in USD, exact, with the plan's multiplier in it."""
+    return format_scaled(rate * multiplier_ppm, _digits(meter))
+
+
+def rate_text(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
+    """`$0.10 / 1M`: the exact rate, with two decimals at least, its currency and its unit."""
+    return f"{_price_text(meter, rate, multiplier_ppm)} / {unit_word(meter)}"
+
+
+def _price_text(meter: str, rate: int, multiplier_ppm: int) -> str:
+    return money_symbol() + format_price(rate * multiplier_ppm, _digits(meter))
+
+
+def _digits(meter: str) -> int:
+    row = _find(meter)
+    return _DIGITS.get(row.unit if row else "", 21)
+
+
+def shown_rates(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateShown]:
+    """Every stated rate of a stored price, tier by tier, in the order of the meters."""
+    shown = list(_shown(stored["meters"], None, "", multiplier_ppm))
+    for tier in stored.get("tiers") or ():
+        mode = tier.get("mode", "whole")
+        shown += _shown(tier["meters"], tier["input_over"], mode, multiplier_ppm)
+    return shown
+
+
+def shown_conditions(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateShown]:
+    """Every rate that a condition of a stored price has; one that multiplies has no meter."""
+    shown: list[RateShown] = []
+    for one in stored.get("conditions") or ():
+        held = (one["kind"], one["value"])
+        if "multiplier_ppm" in one:
+            shown.append(RateShown("", None, "", one["multiplier_ppm"], PPM, held))
+        else:
+            rates = shown_rates(one, multiplier_ppm)
+            shown += [replace(rate, condition=held) for rate in rates]
+    return shown
+
+
+def condition_words(kind: str, value: str) -> str:
+    """A condition of a price in words: `fast mode`."""
+    known = _CONDITIONS.get((kind, value))
+    return str(known) if known else f"{kind} {value}"
+
+
+def condition_kind_name(kind: str) -> str:
+    """What a condition is about, in words."""
+    return str(_CONDITION_KINDS[kind])
+
+
+def condition_text(service_tier: str, hours: str, channel: str = "") -> str:
+    """What narrows a price down, in words; "" for the plain one."""
+    parts = []
+    if channel:
+        parts.append(gettext("channel %(name)s") % {"name": channel})
+    if service_tier:
+        parts.append(gettext("service tier %(name)s") % {"name": service_tier})
+    if hours:
+        parts.append(gettext("%(hours)s UTC") % {"hours": hours})
+    return " · ".join(parts)
+
+
+def source_name(price: ListedPrice) -> str:
+    """Where a price comes from, in words."""
+    return gettext("Price list") if price.from_catalogue else gettext("Custom")
+
+
+def _shown(
+    meters: Mapping[str, int], input_over: int | None, mode: str, multiplier_ppm: int
+) -> Iterable[RateShown]:
+    for meter, rate in sorted(meters.items(), key=_place):
+        yield RateShown(meter, input_over, mode, rate, multiplier_ppm)
+
+
+def meter_names() -> tuple[str, ...]:
+    """Every meter in the order of pages."""
+    return tuple(_ORDER)
+
+
+def meter_place(meter: str) -> int:
+    """Where a meter stands in that order, variants with their plain name."""
+    return _ORDER.get(meter.split("[")[0], len(_ORDER))
+
+
+def _place(item: tuple[str, int]) -> tuple[int, str]:
+    return meter_place(item[0]), item[0]
+
+
+def _find(meter: str) -> Meter | None:
+    try:
+        return find_meter(meter)
+    except MeterUnknown:
+        return None

@@ -1,0 +1,314 @@
+"""Subscription plans: an organisation's own, and the page of operators who write them."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.access import access
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page, organisation_page
+from accounts.models import Organisation
+from accounts.preferences.table_preferences import read_table
+from billing.access import (
+    access_subscription_plan,
+    access_wallet,
+    offered_plans,
+    visible_subscription_plans,
+)
+from billing.forms import MoneyField
+from billing.invoices.rules import month_after
+from billing.models import Overage, SubscriptionPlan, SubscriptionPlanState
+from billing.prices.multipliers import Multiplier
+from billing.prices.words import multiplier_words
+from billing.subscriptions import plans as subscription_plans
+from billing.subscriptions import subscriptions
+from billing.subscriptions.included_units import UnitTerm
+from billing.subscriptions.plans import (
+    DESCRIPTION_MAX,
+    multipliers_of_plan,
+    read_multiplier,
+    unit_term,
+)
+from billing.subscriptions.rules import Terms
+from lib.htmx import back_to, see_other
+from lib.refusal import Refused
+from lib.tables.pages import answer_table
+from lib.tables.sources import QuerySource
+from lib.tables.table import Badge, Column, Filter, Table, status_filter
+
+_BADGES = {
+    SubscriptionPlanState.DRAFT: Badge(_("Draft"), icon="circle-dashed"),
+    SubscriptionPlanState.OFFERED: Badge(_("Offered"), "ok"),
+    SubscriptionPlanState.ARCHIVED: Badge(_("Archived"), icon="ban"),
+}
+PLANS = Table(
+    "subscription-plans",
+    _("Subscription plans"),
+    (
+        Column("name", _("Name"), sort=True, card="title"),
+        Column(
+            "state",
+            _("Status"),
+            "badge",
+            value=lambda row: _BADGES[SubscriptionPlanState(row.state)],
+            sort="state",
+            card="first",
+        ),
+        Column("price", _("Price per month"), "total", value="price_nano", sort=True, card="money"),
+        Column(
+            "included",
+            _("Included usage"),
+            "total",
+            value="included_nano",
+            sort=True,
+            card="second",
+        ),
+        Column(
+            "overage",
+            _("Beyond the included usage"),
+            value=lambda row: Overage(row.overage).label,
+            sort=True,
+            chosen=False,
+        ),
+        Column(
+            "multipliers",
+            _("Price multipliers"),
+            value=lambda row: multiplier_words(multipliers_of_plan(row)),
+            chosen=False,
+        ),
+        Column("subscribers", _("Subscribers"), "number", sort=True, priority=2),
+        Column("description", _("Description"), sort=True, priority=3),
+        Column("by", _("Created by"), value="written_by.email", chosen=False),
+        Column("created", _("Created"), "ago", value="created_at", sort="id", card="last"),
+    ),
+    default_sort="-created",
+    filters=(Filter("q", _("Name"), "search"), status_filter(_BADGES)),
+)
+
+
+class PlanForm(forms.Form):
+    """A new plan."""
+
+    name = forms.CharField(label=_("Name"), max_length=60)
+    price = MoneyField(label=_("Price per month (USD)"))
+    included = MoneyField(
+        label=_("Included usage per month (USD)"),
+        help_text=_("Usage at list prices that needs no balance. More is paid from the balance."),
+    )
+    units = forms.CharField(
+        label=_("Included units per month"),
+        help_text=_(
+            "One meter per line: its name, the number of units, and the models unless it is for "
+            "all. For example: in_text 5000000 gpt-5*, o3"
+        ),
+        max_length=10_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    multipliers = forms.CharField(
+        label=_("Price multipliers"),
+        help_text=_(
+            "One model or pattern per line, and what its prices are multiplied by. The first line "
+            "that fits a model applies. For example: gpt-5* 0.8"
+        ),
+        max_length=12_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "mono"}),
+    )
+    overage = forms.ChoiceField(
+        label=_("Beyond the included usage"), choices=Overage.choices, initial=Overage.BALANCE
+    )
+    description = forms.CharField(
+        label=_("Description"), max_length=DESCRIPTION_MAX, required=False
+    )
+
+    def clean_units(self) -> tuple[UnitTerm, ...]:
+        terms = []
+        for line in self.cleaned_data["units"].splitlines():
+            meter, _space, rest = line.strip().partition(" ")
+            count, _space, models = rest.strip().partition(" ")
+            if not meter:
+                continue
+            digits = count.replace(",", "").replace("_", "")
+            if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
+                text = gettext("Enter a meter and a number of units: %(line)s")
+                raise forms.ValidationError(text % {"line": line[:80]})
+            names = [name.strip() for name in models.split(",") if name.strip()]
+            try:
+                terms.append(unit_term(meter, names, int(digits)))
+            except Refused as refused:
+                raise forms.ValidationError(refused.message) from refused
+        return tuple(terms)
+
+    def clean_multipliers(self) -> tuple[Multiplier, ...]:
+        multipliers = []
+        for line in self.cleaned_data["multipliers"].splitlines():
+            words = line.split()
+            if not words:
+                continue
+            if len(words) != 2:
+                text = gettext("Enter a model or pattern and a multiplier: %(line)s")
+                raise forms.ValidationError(text % {"line": line[:80]})
+            try:
+                multipliers.append(read_multiplier(*words))
+            except Refused as refused:
+                raise forms.ValidationError(refused.message) from refused
+        return tuple(multipliers)
+
+
+class ChooseForm(forms.Form):
+    """Which plan, and what was seen of it."""
+
+    plan = forms.ModelChoiceField(
+        SubscriptionPlan.objects.none(),
+        label=_("Plan"),
+        error_messages={"invalid_choice": _("This plan is not offered.")},
+    )
+    seen = forms.CharField(required=False, max_length=1000, widget=forms.HiddenInput)
+
+
+# An organisation's own (W40) ---------------------------------------------------------------------
+
+
+@organisation_page("balance.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def subscription(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    organisation = access_wallet(actor, "balance.read")
+    form = ChooseForm(request.POST or None)
+    form.fields["plan"].queryset = offered_plans(actor)  # type: ignore[attr-defined]
+    preview, status = None, 200
+    if request.method == "POST":
+        access.require(actor, "wallet.write")
+        status = 422
+        if form.is_valid():
+            preview = _previewed(organisation, form)
+            if preview is not None and form.cleaned_data["seen"] and _chosen(actor, form):
+                messages.success(
+                    request, gettext("Your plan is now %(plan)s.") % {"plan": preview.plan.name}
+                )
+                return see_other("subscription", organisation.slug)
+            status = 422 if form.errors else 200
+    context = {"form": form, "preview": preview, **_shown(actor, organisation)}
+    return render(request, "billing/subscriptions/subscription.html", context, status=status)
+
+
+@organisation_page("wallet.write")
+@require_POST
+def subscription_cancel(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _ended_or_resumed(request, actor, subscriptions.cancel_subscription)
+
+
+@organisation_page("wallet.write")
+@require_POST
+def subscription_resume(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _ended_or_resumed(request, actor, subscriptions.resume_subscription)
+
+
+def _ended_or_resumed(request: HttpRequest, actor: Actor, act: Any) -> HttpResponse:
+    organisation = access_wallet(actor, "wallet.write")
+    try:
+        act(actor, organisation)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return see_other("subscription", organisation.slug)
+
+
+def _previewed(organisation: Organisation, form: ChooseForm) -> subscriptions.Preview | None:
+    try:
+        return subscriptions.preview_plan(organisation, form.cleaned_data["plan"])
+    except Refused as refused:
+        refused.tell(form)
+        return None
+
+
+def _chosen(actor: Actor, form: ChooseForm) -> bool:
+    organisation = access_wallet(actor, "wallet.write")
+    cleaned = form.cleaned_data
+    try:
+        subscriptions.choose_plan(actor, organisation, cleaned["plan"], seen=cleaned["seen"])
+    except Refused as refused:
+        form.add_error(None, refused.message)
+        return False
+    return True
+
+
+def _shown(actor: Actor, organisation: Organisation) -> dict[str, Any]:
+    current = subscriptions.subscription_of(organisation)
+    return {
+        "current": current,
+        "included": subscriptions.included_in(current) if current else None,
+        "units": subscriptions.units_of(current) if current else [],
+        "renews_on": month_after(current.month) if current else None,
+        "plans": list(offered_plans(actor)),
+        "charges": current.charges.select_related("plan").order_by("-id")[:24] if current else [],
+        "may_change": access.scope_of(actor, "wallet.write") is not None,
+    }
+
+
+# The operators' ----------------------------------------------------------------------------------
+
+
+@operator_page("credits.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def subscription_plan_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = PlanForm(request.POST or None)
+    if request.method == "POST":
+        access.require(actor, "credits.write")
+        if form.is_valid() and _written(actor, form):
+            messages.success(request, gettext("Plan created. Offer it when it is ready."))
+            return see_other("subscription_plans")
+    state = read_table(PLANS, request, actor)
+    rows = visible_subscription_plans(actor).filter(name__icontains=state.value("q"))
+    if state.value("state"):
+        rows = rows.filter(state=state.value("state"))
+    templates = (
+        "billing/subscriptions/subscription_plans.html",
+        "billing/subscriptions/_subscription_plans.html",
+    )
+    response = answer_table(request, state, QuerySource(rows), templates, {"form": form})
+    if form.is_bound:
+        response.status_code = 422
+    return response
+
+
+@operator_page("credits.write")
+@require_POST
+def subscription_plan_offer(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    try:
+        subscription_plans.offer_plan(actor, access_subscription_plan(actor, id))
+        messages.success(request, gettext("Organisations can now subscribe to the plan."))
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return see_other(back_to(request, reverse("subscription_plans")))
+
+
+@operator_page("credits.write")
+@require_POST
+def subscription_plan_archive(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    subscription_plans.archive_plan(actor, access_subscription_plan(actor, id))
+    messages.success(request, gettext("Plan archived. Present subscriptions go on."))
+    return see_other(back_to(request, reverse("subscription_plans")))
+
+
+def _written(actor: Actor, form: PlanForm) -> bool:
+    cleaned = form.cleaned_data
+    try:
+        subscription_plans.write_plan(
+            actor,
+            cleaned["name"],
+            Terms(cleaned["price"], cleaned["included"], cleaned["units"]),
+            multipliers=cleaned["multipliers"],
+            description=cleaned["description"],
+            overage=cleaned["overage"],
+        )
+    except Refused as refused:
+        refused.tell(form)
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""Automatic top-ups: a balance that is low is filled by the kept card where that is switched on.
+
+Looked for every few seconds, at what is available then. It is an order like any other, one at a
+time for each organisation, and credited by its event, not by the answer to us.
+"""
+
+import datetime as dt
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils.translation import gettext
+
+from accounts.access.actors import SYSTEM, Actor
+from accounts.audit import audit
+from accounts.models import Organisation
+from billing.currency.money import format_usd
+from billing.models import TopUp, TopUpState, WalletSetting
+from billing.topups.processors import UnknownProcessor, processor_named
+from billing.topups.processors.processor import ChargeOrder, ProcessorDeclined, ProcessorUnavailable
+from billing.topups.rules import AUTOMATIC_A_DAY, NANO_PER_MINOR
+from billing.topups.topups import TopUpRefused, check_amount, keep_checkout
+from billing.wallets.wallets import locked_setting, watched_settings
+from lib import clock
+from lib.database.tenancy import within
+from lib.ids import id_text
+from outbox.facts import put
+
+
+def set_automatic(
+    actor: Actor, organisation: Organisation, *, enabled: bool, below_nano: int, amount_nano: int
+) -> None:
+    """Whether and how the balance is filled by the kept card. Raises TopUpRefused."""
+    if below_nano < 0:
+        raise TopUpRefused("below", gettext("The threshold must be zero or more."))
+    check_amount(amount_nano)
+    with transaction.atomic():
+        setting = locked_setting(organisation)
+        if enabled and not setting.customer_ref:
+            raise TopUpRefused("enabled", gettext("Top up once by card and save the card first."))
+        before = _automatic_facts(setting)
+        setting.auto_enabled = enabled
+        setting.auto_below_nano, setting.auto_amount_nano = below_nano, amount_nano
+        setting.save(update_fields=["auto_enabled", "auto_below_nano", "auto_amount_nano"])
+        audit.record(
+            actor, organisation, "wallet.automatic_set", setting,
+            before=before, after=_automatic_facts(setting),
+        )  # fmt: skip
+
+
+def _automatic_facts(setting: WalletSetting) -> dict[str, object]:
+    return {
+        "enabled": setting.auto_enabled,
+        "below": format_usd(setting.auto_below_nano),
+        "amount": format_usd(setting.auto_amount_nano),
+    }
+
+
+def fill_balances() -> int:
+    """Order what is due, and charge every order that is still to be charged; how many charged."""
+    for setting in watched_settings().filter(
+        ~Q(customer_ref=""), auto_enabled=True, available__lt=F("auto_below_nano")
+    ):
+        with within(setting.pk):
+            _order(setting)
+    charged = 0
+    for top_up in TopUp.objects.filter(automatic=True, state=TopUpState.ORDERED, checkout_id=""):
+        with within(top_up.organisation_id):
+            charged += _charge(top_up)
+    return charged
+
+
+def _order(setting: WalletSetting) -> None:
+    day = clock.now() - dt.timedelta(days=1)
+    recent = TopUp.objects.filter(
+        organisation=setting.organisation_id, automatic=True, created_at__gt=day
+    )
+    if recent.count() >= AUTOMATIC_A_DAY:
+        text = gettext("The card was charged %(n)s times within 24 hours.")
+        _stop(setting.organisation_id, text % {"n": AUTOMATIC_A_DAY})
+        return
+    try:
+        live = processor_named(setting.processor).live
+    except UnknownProcessor:
+        _stop(setting.organisation_id, gettext("This payment method is not available."))
+        return
+    try:
+        with transaction.atomic():
+            top_up = TopUp.objects.create(
+                organisation_id=setting.organisation_id, processor=setting.processor, live=live,
+                amount_nano=setting.auto_amount_nano, automatic=True,
+            )  # fmt: skip
+            audit.record(
+                SYSTEM, top_up.organisation, "topup.ordered", top_up,
+                amount=format_usd(top_up.amount_nano), automatic=True,
+            )  # fmt: skip
+    except IntegrityError:
+        return  # one is under way
+
+
+def _charge(top_up: TopUp) -> bool:
+    setting = WalletSetting.objects.get(organisation=top_up.organisation_id)
+    if not setting.auto_enabled:
+        unasked = TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED, checkout_id="")
+        unasked.update(state=TopUpState.EXPIRED)
+        return False
+    try:
+        # No transaction is open meanwhile (I9); asked again, the processor charges once.
+        payment_id = processor_named(top_up.processor).charge_kept_card(
+            ChargeOrder(
+                order_id=top_up.outer_id,
+                owner_id=id_text(top_up.organisation_id),
+                amount_minor=top_up.amount_nano // NANO_PER_MINOR,
+                currency=top_up.currency,
+                customer=setting.customer_ref,
+            )
+        )
+    except (ProcessorUnavailable, UnknownProcessor):
+        return False  # the next round asks again
+    except ProcessorDeclined as declined:
+        TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED).update(state=TopUpState.FAILED)
+        _stop(top_up.organisation_id, str(declined))
+        return False
+    keep_checkout(top_up, payment_id, "")
+    return True
+
+
+def _stop(organisation_id: UUID, reason: str) -> None:
+    with transaction.atomic():
+        on = WalletSetting.objects.filter(organisation=organisation_id, auto_enabled=True)
+        if on.update(auto_enabled=False):
+            organisation = Organisation.objects.get(id=organisation_id)
+            audit.record(
+                SYSTEM, organisation, "wallet.automatic_stopped", organisation, reason=reason
+            )
+            put("autotopup.stopped", organisation_id, reason=reason)

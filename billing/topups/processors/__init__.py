@@ -1,0 +1,26 @@
+"""The payment companies that this installation takes money by."""
+
+from django.conf import settings
+
+from billing.topups.processors.bank_transfer import ManualProcessor
+from billing.topups.processors.processor import Processor
+from billing.topups.processors.stripe import StripeProcessor
+
+
+class UnknownProcessor(LookupError):
+    """There is no processor of that name, or it is not configured."""
+
+
+def processors() -> dict[str, Processor]:
+    """The processors that are configured, the preferred one first."""
+    configured: list[Processor] = [StripeProcessor()] if settings.STRIPE_SECRET_KEY else []
+    configured.append(ManualProcessor())
+    return {processor.name: processor for processor in configured}
+
+
+def processor_named(name: str) -> Processor:
+    """The processor of that name. Raises UnknownProcessor."""
+    try:
+        return processors()[name]
+    except KeyError:
+        raise UnknownProcessor(name) from None

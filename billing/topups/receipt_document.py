@@ -1,0 +1,58 @@
+"""The receipt of a payment, in the words of a language: what its page shows and its PDF prints."""
+
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext
+
+from billing.invoices.billing_details import buyer_of, seller
+from billing.invoices.document import DocumentShown, RowShown, amount, party
+from billing.models import TopUp
+from billing.wallets.words import METHODS
+
+
+def receipt_shown(top_up: TopUp, language: str) -> DocumentShown:
+    """Of a top-up that was paid, in the language that is active, which is `language`. Its number is
+    that of the top-up; both parties are as they are known now."""
+    buyer = buyer_of(top_up.organisation)
+    named = {**buyer.document(), "legal_name": buyer.legal_name or top_up.organisation.name}
+    method = str(METHODS.get(top_up.processor, top_up.processor))
+    rows = [(gettext("Payment by %(method)s") % {"method": method}, top_up.amount_nano)]
+    rows += [
+        (word, -nano)
+        for word, nano in (
+            (gettext("Refunded"), top_up.refunded_nano),
+            (gettext("Reversed by the bank"), top_up.disputed_nano),
+        )
+        if nano
+    ]
+    paid_at = top_up.paid_at or top_up.created_at
+    return DocumentShown(
+        language=language,
+        title=gettext("Payment receipt"),
+        number=top_up.outer_id,
+        closed_on=f"{paid_at.astimezone(ZoneInfo(buyer.zone)):%Y-%m-%d}",
+        draft="",
+        period="",
+        corrects="",
+        reason_word=gettext("Payment"),
+        reason=top_up.payment_id,
+        parties=(
+            (gettext("Paid to"), party(seller().document())),
+            (gettext("Paid by"), party(named)),
+        ),
+        heads=(
+            gettext("Description"), "", "", "",
+            gettext("Amount (%(currency)s)") % {"currency": top_up.currency},
+        ),
+        rows=tuple(RowShown(word, "", "", "", "", amount(nano)) for word, nano in rows),
+        totals=(
+            (
+                gettext("Total (%(currency)s)") % {"currency": top_up.currency},
+                amount(sum(nano for _, nano in rows)),
+            ),
+        ),
+        notes=(
+            gettext("This confirms a payment into the balance. It is no invoice and shows no tax."),
+        ),
+        checksum="",
+    )  # fmt: skip

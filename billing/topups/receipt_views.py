@@ -1,0 +1,98 @@
+"""Receipts of payments, and all invoices of a year as one file."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.views.decorators.http import require_safe
+
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from billing.access import access_top_up, visible_invoices
+from billing.invoices.pdf import LANGUAGES, FontMissing, invoice_pdf, receipt_pdf
+from billing.models import Invoice, TopUp, TopUpState
+from billing.topups.receipt_document import receipt_shown
+from billing.wallets.words import top_up_badge
+from lib.files.csv_file import stream
+from lib.files.zip_stream import zipped
+from lib.htmx import see_other
+
+_YEAR: Final = re.compile("2[0-9]{3}")
+
+
+@organisation_page("topups.read")
+@require_safe
+def receipt(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    top_up = _paid(actor, id)
+    context = {
+        "id": top_up.outer_id,
+        "shown": receipt_shown(top_up, get_language() or "en"),
+        "badge": top_up_badge(top_up),
+    }
+    return render(request, "billing/topups/receipt.html", context)
+
+
+@organisation_page("topups.read")
+@require_safe
+def receipt_file(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    top_up = _paid(actor, id)
+    try:
+        return receipt_answer(top_up, request.GET.get("language") or get_language() or "en")
+    except FontMissing as missing:
+        messages.error(request, str(missing))
+        return see_other(reverse("receipt", args=[slug_of(actor), top_up.outer_id]))
+
+
+def receipt_answer(top_up: TopUp, language: str) -> HttpResponse:
+    """The PDF of the receipt. Http404 before it is paid. Raises FontMissing."""
+    if top_up.paid_at is None or language not in LANGUAGES:
+        raise Http404
+    response = HttpResponse(receipt_pdf(top_up, language), content_type="application/pdf")
+    name = f"receipt-{top_up.outer_id}-{language}.pdf"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+@organisation_page("balance.read")
+@require_safe
+def invoice_archive(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """What was closed for the months of a year, as PDF in the language of the page. It is sent
+    while it is made, one document in memory at a time."""
+    year, language = request.GET.get("year", ""), get_language() or "en"
+    if not _YEAR.fullmatch(year) or language not in LANGUAGES:
+        raise Http404
+    closed = visible_invoices(actor).exclude(number=None).filter(month__year=int(year))
+    first = closed.first()
+    if first is None:
+        raise Http404
+    try:
+        # What cannot be printed at all is told before the first byte.
+        invoice_pdf(first, language)
+    except FontMissing as missing:
+        messages.error(request, str(missing))
+        return see_other("invoices", slug_of(actor))
+    name = f"invoices-{year}-{language}.zip"
+    pieces = zipped(_files(list(closed.values_list("id", flat=True)), language))
+    response = stream(request, name, "application/zip", pieces)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _files(ids: list[UUID], language: str) -> Iterator[tuple[str, bytes]]:
+    for id in ids:
+        found = Invoice.objects.select_related("organisation", "corrects").get(id=id)
+        yield f"{found.number}-{language}.pdf", invoice_pdf(found, language)
+
+
+def _paid(actor: Actor, id: str) -> TopUp:
+    top_up = access_top_up(actor, id)
+    if top_up.state != TopUpState.PAID:
+        raise Http404
+    return top_up

@@ -1,0 +1,507 @@
+"""Top-ups: ordered, paid at a processor, credited once on its signed word (I21, P4).
+
+Events come in any order, more than once, and late. Each is kept once, by its id; what it moves is
+moved once, by the id of the processor's object; what comes before that which it is about waits and
+is applied after it. What fits no order moves nothing and is told to operators.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q, Sum
+from django.utils.translation import gettext
+
+from accounts.access.actors import SYSTEM, Actor
+from accounts.audit import audit
+from accounts.models import AuditEvent, Organisation, User
+from billing.credits.credits import TOGETHER, limit_nano
+from billing.currency.money import NANO_PER_USD, format_usd
+from billing.ledger import funding
+from billing.ledger.ledger import lock_wallet, post
+from billing.models import (
+    EventVerdict,
+    Posting,
+    ProcessorEvent,
+    TopUp,
+    TopUpState,
+    WalletSetting,
+)
+from billing.topups.processors import UnknownProcessor, processor_named
+from billing.topups.processors.processor import CheckoutOrder
+from billing.topups.rules import (
+    NANO_PER_MINOR,
+    TOP_UP_MAX_NANO,
+    TOP_UP_MIN_NANO,
+    Order,
+    PaymentEvent,
+    mismatch,
+)
+from billing.wallets.wallets import balance
+from lib import clock
+from lib.ids import id_text, parse_id
+from lib.refusal import Refused
+from outbox.facts import put
+
+_UNPAID: Final = (TopUpState.ORDERED, TopUpState.PENDING)
+
+
+class TopUpRefused(Refused):
+    """The top-up cannot be so."""
+
+
+def check_amount(amount_nano: int) -> None:
+    """Raise TopUpRefused where no top-up may be of that amount."""
+    if amount_nano % NANO_PER_MINOR:
+        raise TopUpRefused("amount", gettext("Use at most two decimal places."))
+    if not TOP_UP_MIN_NANO <= amount_nano <= TOP_UP_MAX_NANO:
+        least, most = (f"{nano // NANO_PER_USD:,}" for nano in (TOP_UP_MIN_NANO, TOP_UP_MAX_NANO))
+        text = gettext("Enter an amount from %(least)s to %(most)s USD.")
+        raise TopUpRefused("amount", text % {"least": least, "most": most})
+
+
+# Ordering ---------------------------------------------------------------------------------------
+
+
+def order_top_up(
+    actor: Actor,
+    organisation: Organisation,
+    amount_nano: int,
+    *,
+    processor: str,
+    keep_card: bool = False,
+) -> TopUp:
+    """An order, still without a place to pay it. Raises TopUpRefused."""
+    try:
+        chosen = processor_named(processor)
+    except UnknownProcessor as error:
+        raise TopUpRefused("processor", gettext("This payment method is not available.")) from error
+    check_amount(amount_nano)
+    if keep_card and not chosen.keeps_cards:
+        raise TopUpRefused("keep_card", gettext("This payment method cannot save a card."))
+    with transaction.atomic():
+        top_up = TopUp.objects.create(
+            organisation=organisation, processor=processor, live=chosen.live,
+            amount_nano=amount_nano, keep_card=keep_card, created_by=actor.user,
+        )  # fmt: skip
+        audit.record(
+            actor, organisation, "topup.ordered", top_up,
+            amount=format_usd(amount_nano), processor=processor,
+        )  # fmt: skip
+    return top_up
+
+
+def open_checkout(top_up: TopUp) -> TopUp:
+    """Make the place to pay an order, or find the one that it has; outside of transactions (I9).
+
+    Raises ProcessorError; asked again, the processor gives the same checkout.
+    """
+    if top_up.checkout_id or top_up.state != TopUpState.ORDERED:
+        return top_up
+    owner = top_up.organisation
+    page = f"{settings.PUBLIC_URL}/o/{owner.slug}/billing/top-ups/{top_up.outer_id}"
+    checkout = processor_named(top_up.processor).create_checkout(
+        CheckoutOrder(
+            order_id=top_up.outer_id,
+            owner_id=id_text(owner.id),
+            owner_name=owner.name,
+            amount_minor=top_up.amount_nano // NANO_PER_MINOR,
+            currency=top_up.currency,
+            email=top_up.created_by.email if top_up.created_by else "",
+            return_url=page,
+            cancel_url=f"{page}?return=cancelled",
+            keep_card=top_up.keep_card,
+        )
+    )
+    return keep_checkout(top_up, checkout.checkout_id, checkout.url)
+
+
+def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
+    """Remember what the processor made for an order; an event of it may have come already."""
+    with transaction.atomic():
+        lock_wallet(top_up.organisation_id)
+        locked = _locked(top_up.id)
+        locked.checkout_id, locked.checkout_url = checkout_id, url
+        locked.save(update_fields=["checkout_id", "checkout_url"])
+        _apply_waiting(locked)
+    return locked
+
+
+def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
+    """An operator has seen the money of a transfer; above the limit a second one must, too. What
+    one operator confirms alone for one organisation within 24 hours counts together.
+
+    `document` is the bank's reference: one transfer pays one order, and a second operator confirms
+    what the first one named. Raises TopUpRefused.
+    """
+    document = document.replace("\x00", "").strip()
+    if not document:
+        raise TopUpRefused("document", gettext("Enter the bank's reference for the transfer."))
+    with transaction.atomic():
+        lock_wallet(top_up.organisation_id)
+        locked = _locked(top_up.id)
+        if locked.processor != "manual" or locked.state not in _UNPAID:
+            raise TopUpRefused("top_up", gettext("There is no transfer to confirm."))
+        if actor.user is None or locked.confirmed_by == actor.user:
+            text = gettext(
+                "You already confirmed this transfer. Another operator has to confirm it too."
+            )
+            raise TopUpRefused("top_up", text)
+        if locked.payment_id and locked.payment_id != document:
+            text = gettext(
+                "The first confirmation used %(reference)s. Use the same reference, or reject "
+                "the transfer."
+            )
+            raise TopUpRefused("document", text % {"reference": locked.payment_id})
+        _lock_payment("manual", document)
+        claims = TopUp.objects.filter(processor="manual", payment_id=document)
+        if claims.exclude(id=locked.id).exists():
+            raise TopUpRefused("document", gettext("Another top-up already uses this transfer."))
+        audit.record(
+            actor, locked.organisation, "topup.confirmed", locked,
+            amount=format_usd(locked.amount_nano), document=document,
+        )  # fmt: skip
+        together_nano = locked.amount_nano + _confirmed_alone(actor.user, locked.organisation)
+        if together_nano > limit_nano() and locked.confirmed_by is None:
+            locked.confirmed_by, locked.state = actor.user, TopUpState.PENDING
+            locked.payment_id = document
+            locked.save(update_fields=["confirmed_by", "state", "payment_id"])
+            return locked
+        apply_event(
+            PaymentEvent(
+                processor="manual",
+                event_id=f"transfer:{document}",
+                kind="paid",
+                object_id=locked.checkout_id,
+                payment_id=document,
+                order_id=locked.outer_id,
+                owner_id=id_text(locked.organisation_id),
+                amount_minor=locked.amount_nano // NANO_PER_MINOR,
+                currency=locked.currency,
+                live=True,
+            )
+        )
+    return TopUp.objects.get(id=top_up.id)
+
+
+def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
+    """End a transfer that is not credited: its buyer until an operator has seen the money, an
+    operator at any time. The reference is free again. Raises TopUpRefused."""
+    with transaction.atomic():
+        lock_wallet(top_up.organisation_id)
+        locked = _locked(top_up.id)
+        if locked.processor != "manual" or locked.state not in _UNPAID:
+            raise TopUpRefused("top_up", gettext("There is no transfer to cancel."))
+        if locked.confirmed_by is not None and not by_operator:
+            text = gettext("An operator has already confirmed this transfer.")
+            raise TopUpRefused("top_up", text)
+        audit.record(
+            actor, locked.organisation, "topup.cancelled", locked,
+            amount=format_usd(locked.amount_nano), document=locked.payment_id,
+        )  # fmt: skip
+        locked.state, locked.payment_id = TopUpState.CANCELLED, ""
+        locked.save(update_fields=["state", "payment_id"])
+        if by_operator:
+            _tell("topup.failed", locked, locked.amount_nano)
+    return locked
+
+
+def _confirmed_alone(user: User, organisation: Organisation) -> int:
+    confirmed = AuditEvent.objects.filter(
+        actor_user=user, organisation=organisation, action="topup.confirmed",
+        at__gt=clock.now() - TOGETHER,
+    ).values_list("object_id", flat=True)  # fmt: skip
+    alone = TopUp.objects.filter(
+        id__in=map(parse_id, confirmed), state=TopUpState.PAID, confirmed_by=None
+    )
+    return alone.aggregate(nano=Sum("amount_nano"))["nano"] or 0
+
+
+# Events -----------------------------------------------------------------------------------------
+
+
+def take_event(processor: str, headers: Mapping[str, str], body: bytes) -> EventVerdict | None:
+    """Verify what a processor sent, and apply it; None for what is of no interest.
+
+    Raises UnknownProcessor, and EventInvalid for what it did not sign.
+    """
+    event = processor_named(processor).verify_event(headers, body)
+    return None if event is None else apply_event(event)
+
+
+def apply_event(event: PaymentEvent) -> EventVerdict:
+    """Move what a verified event moves, once, whatever came before it."""
+    top_up = _order_of(event)
+    with transaction.atomic():
+        if top_up is None:
+            _lock_payment(event.processor, event.payment_id)
+            top_up = _order_of(event)
+        if top_up is not None:
+            # Accounts before anything else; the lock makes events of one wallet come one by one.
+            lock_wallet(top_up.organisation_id)
+            top_up = _locked(top_up.id)
+        kept, fresh = _kept(event, top_up)
+        if not fresh:
+            return EventVerdict(kept.verdict)
+        _judge(kept, event, top_up)
+        if top_up is not None:
+            _apply_waiting(top_up)
+    return EventVerdict(kept.verdict)
+
+
+def _kept(event: PaymentEvent, top_up: TopUp | None) -> tuple[ProcessorEvent, bool]:
+    """The event's row, and whether this is the first time that it came."""
+    payload = asdict(event)
+    try:
+        with transaction.atomic():
+            row = ProcessorEvent.objects.create(
+                processor=event.processor, event_id=event.event_id, kind=event.kind,
+                payment_id=event.payment_id, told=payload, top_up=top_up,
+                verdict=EventVerdict.WAITING,
+            )  # fmt: skip
+            return row, True
+    except IntegrityError:
+        known = ProcessorEvent.objects.get(processor=event.processor, event_id=event.event_id)
+        return known, False
+
+
+def _judge(row: ProcessorEvent, event: PaymentEvent, top_up: TopUp | None) -> None:
+    verdict, reason = _apply(event, top_up)
+    row.verdict, row.reason, row.top_up = verdict, reason, top_up
+    row.save(update_fields=["verdict", "reason", "top_up"])
+    if verdict != EventVerdict.WAITING:
+        audit.record(
+            SYSTEM, top_up.organisation if top_up else None, f"payment.{event.kind}", row,
+            reason=reason, processor=event.processor, payment=event.payment_id,
+            amount=format_usd(event.amount_nano), verdict=str(verdict),
+        )  # fmt: skip
+    if verdict == EventVerdict.REFUSED:
+        put(
+            "payment.unmatched", None, processor=event.processor, payment=event.payment_id,
+            event=event.event_id, amount=format_usd(event.amount_nano),
+            currency=event.currency.upper(), reason=reason,
+        )  # fmt: skip
+
+
+def _apply(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
+    if event.kind == "paid":
+        return _pay(event, top_up)
+    if event.kind in ("pending", "failed", "expired"):
+        return _follow(event, top_up)
+    if top_up is None:
+        return _return_unmatched(event), ""
+    if top_up.state != TopUpState.PAID:
+        return EventVerdict.WAITING, ""
+    reason = _foreign(event, top_up)
+    if reason:
+        return EventVerdict.REFUSED, reason
+    if event.kind == "refunded":
+        return _refund(event, top_up)
+    if event.kind == "unrefunded":
+        return _tell_unrefunded(event, top_up), ""
+    return _dispute(event, top_up)
+
+
+def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
+    if top_up is None:
+        return EventVerdict.REFUSED, "There is no such order."
+    if not top_up.checkout_id and top_up.state in _UNPAID:
+        # The processor was faster with its event than with its answer to us.
+        return EventVerdict.WAITING, ""
+    if top_up.state == TopUpState.PAID and top_up.payment_id == event.payment_id:
+        # Told by another event of the same payment: it is credited (I21).
+        return EventVerdict.APPLIED, ""
+    reason = mismatch(_order(top_up), event)
+    if reason is not None:
+        _receive_unmatched(event, top_up)
+        return EventVerdict.REFUSED, reason
+    _lock_payment(event.processor, event.payment_id)
+    name = _processor(top_up)
+    posting = funding.top_up(
+        name, event.payment_id, top_up.amount_nano, lock_wallet(top_up.organisation_id)
+    )
+    post(posting, actor=name, cause={"top_up": top_up.outer_id, "payment": event.payment_id})
+    top_up.state, top_up.payment_id, top_up.paid_at = TopUpState.PAID, event.payment_id, clock.now()
+    top_up.save(update_fields=["state", "payment_id", "paid_at"])
+    if top_up.keep_card and event.customer:
+        WalletSetting.objects.update_or_create(
+            organisation_id=top_up.organisation_id,
+            defaults={"processor": name, "customer_ref": event.customer},
+        )
+    _tell("topup.paid", top_up, top_up.amount_nano)
+    return EventVerdict.APPLIED, ""
+
+
+def _receive_unmatched(event: PaymentEvent, top_up: TopUp) -> None:
+    """Real money that arrived and is nobody's yet stands on the clearing account (I24)."""
+    ours = event.live == processor_named(top_up.processor).live
+    if ours and event.currency.lower() == "usd" and event.amount_minor and event.payment_id:
+        posting = funding.receive_unmatched(
+            _processor(top_up), event.payment_id, event.amount_nano, top_up.organisation_id
+        )
+        post(posting, actor=event.processor, cause={"event": event.event_id})
+
+
+def _return_unmatched(event: PaymentEvent) -> EventVerdict:
+    """A refund of what no order explains ends it; every other event of it waits for its order."""
+    name: funding.Processor = "stripe" if event.processor == "stripe" else "manual"
+    received = Posting.objects.filter(
+        idempotency_id=f"receive:{name}:{event.payment_id}",
+        entries__amount_nano=event.amount_nano,
+    ).first()
+    if received is None or event.kind != "refunded":
+        return EventVerdict.WAITING
+    owner = received.organisation_id
+    post(funding.return_unmatched(name, event.payment_id, event.amount_nano, owner), actor=name)
+    return EventVerdict.APPLIED
+
+
+def _follow(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
+    """The order's state goes forward only: what was paid stays paid."""
+    if top_up is None:
+        return EventVerdict.REFUSED, "There is no such order."
+    known = event.object_id == top_up.checkout_id and not _foreign(event, top_up)
+    if top_up.state in _UNPAID and known:
+        top_up.state = TopUpState(event.kind)
+        top_up.save(update_fields=["state"])
+        if event.kind == "failed":
+            _tell("topup.failed", top_up, top_up.amount_nano)
+    return EventVerdict.APPLIED, ""
+
+
+def _refund(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
+    total_nano = event.amount_nano
+    if total_nano > top_up.amount_nano:
+        return EventVerdict.REFUSED, "More was refunded than paid."
+    more_nano = total_nano - top_up.refunded_nano
+    if more_nano > 0:
+        posting = funding.refund(
+            _processor(top_up), top_up.payment_id, more_nano, total_nano,
+            lock_wallet(top_up.organisation_id),
+        )  # fmt: skip
+        post(posting, actor=event.processor, cause={"top_up": top_up.outer_id})
+        top_up.refunded_nano = total_nano
+        top_up.save(update_fields=["refunded_nano"])
+        _tell("topup.refunded", top_up, more_nano)
+    return EventVerdict.APPLIED, ""
+
+
+def _tell_unrefunded(event: PaymentEvent, top_up: TopUp) -> EventVerdict:
+    """The money is at the processor again. Whether it is to be sent once more, or given back to the
+    balance, a person decides: refunds are told as sums, which do not say of which one."""
+    refund = Q(kind="unrefunded", told__object_id=event.object_id, verdict=EventVerdict.APPLIED)
+    if not ProcessorEvent.objects.filter(refund, processor=event.processor).exists():
+        put(
+            "refund.failed", None, processor=event.processor, payment=event.payment_id,
+            refund=event.object_id, amount=format_usd(event.amount_nano),
+            currency=event.currency.upper(), name=top_up.organisation.name,
+        )  # fmt: skip
+    return EventVerdict.APPLIED
+
+
+def _dispute(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
+    if not 0 < event.amount_nano <= top_up.amount_nano:
+        return EventVerdict.REFUSED, "More was disputed than paid."
+    name, wallet = _processor(top_up), lock_wallet(top_up.organisation_id)
+    if event.kind == "disputed":
+        posting = funding.dispute(name, event.object_id, event.amount_nano, wallet)
+        change_nano = event.amount_nano
+    else:
+        taken = Posting.objects.filter(idempotency_id=f"dispute:{name}:{event.object_id}")
+        if not taken.exists():
+            return EventVerdict.WAITING, ""
+        posting = funding.reinstate(name, event.object_id, event.amount_nano, wallet)
+        change_nano = -event.amount_nano
+    if _posted(posting.idempotency_id):
+        return EventVerdict.APPLIED, ""
+    post(posting, actor=event.processor, cause={"top_up": top_up.outer_id})
+    top_up.disputed_nano += change_nano
+    top_up.save(update_fields=["disputed_nano"])
+    if event.kind == "disputed":
+        _tell("topup.disputed", top_up, event.amount_nano)
+    return EventVerdict.APPLIED, ""
+
+
+def _apply_waiting(top_up: TopUp) -> None:
+    """Apply what came before that which it is about, until nothing moves any more."""
+    moved = True
+    while moved:
+        moved = False
+        about = Q(top_up=top_up)
+        if top_up.payment_id:
+            about |= Q(payment_id=top_up.payment_id)
+        waiting = ProcessorEvent.objects.filter(
+            about, processor=top_up.processor, verdict=EventVerdict.WAITING
+        ).order_by("created_at", "id")
+        for row in waiting:
+            _judge(row, PaymentEvent(**row.told), top_up)
+            moved = moved or row.verdict != EventVerdict.WAITING
+
+
+def _foreign(event: PaymentEvent, top_up: TopUp) -> str:
+    """Why a refund or dispute is not one of this payment; empty when it is."""
+    if event.live != top_up.live:
+        return "The mode does not match the order."
+    if event.currency.lower() != top_up.currency.lower():
+        return "The currency does not match the order."
+    return ""
+
+
+def _order_of(event: PaymentEvent) -> TopUp | None:
+    if event.kind in ("refunded", "unrefunded", "disputed", "reinstated"):
+        orders = TopUp.objects.filter(processor=event.processor, payment_id=event.payment_id)
+        return orders.first() if event.payment_id else None
+    order_id = parse_id(event.order_id)
+    return TopUp.objects.filter(id=order_id).first() if order_id else None
+
+
+def _lock_payment(processor: str, payment_id: str) -> None:
+    """Until the transaction ends, nobody else finds that this payment has no order while it gets
+    one: another event of it would wait for good, another order be confirmed by it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"payment|{processor}|{payment_id}"],
+        )
+
+
+def _locked(id: UUID) -> TopUp:
+    return (
+        TopUp.objects.select_for_update(of=("self",))
+        .select_related("organisation", "confirmed_by")
+        .get(id=id)
+    )
+
+
+def _order(top_up: TopUp) -> Order:
+    return Order(
+        processor=top_up.processor,
+        order_id=top_up.outer_id,
+        owner_id=id_text(top_up.organisation_id),
+        checkout_id=top_up.checkout_id,
+        amount_nano=top_up.amount_nano,
+        currency=top_up.currency,
+        live=top_up.live,
+        state=top_up.state,
+    )
+
+
+def _processor(top_up: TopUp) -> funding.Processor:
+    return "stripe" if top_up.processor == "stripe" else "manual"
+
+
+def _posted(idempotency_id: str) -> bool:
+    return Posting.objects.filter(idempotency_id=idempotency_id).exists()
+
+
+def _tell(kind: str, top_up: TopUp, amount_nano: int) -> None:
+    payload: dict[str, Any] = {
+        "top_up": top_up.outer_id,
+        "amount": format_usd(amount_nano),
+        "currency": top_up.currency,
+        "available": format_usd(balance(top_up.organisation).free_nano),
+    }
+    put(kind, top_up.organisation_id, **payload)

@@ -1,0 +1,40 @@
+"""An organisation's balance day by day, from its statements: it ends where the balance stands."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from accounts.models import Organisation
+from billing.ledger.statement import USAGE, Statement
+from lib import clock
+
+_DAY: Final = dt.timedelta(days=1)
+
+
+class BalanceDay(NamedTuple):
+    """One day of UTC: the balance at its end, and what came in besides usage (top-ups, codes,
+    credits)."""
+
+    on: dt.date
+    balance_nano: int
+    added_nano: int
+
+
+def balance_days(organisation: Organisation, statements: Sequence[Statement]) -> list[BalanceDay]:
+    """Every day of the statements up to today, or since the organisation began."""
+    today = clock.now().astimezone(dt.UTC).date()
+    first = max(statements[0].month, organisation.created_at.astimezone(dt.UTC).date())
+    stands = statements[0].opening_nano
+    ends: dict[dt.date, int] = {}
+    added: dict[dt.date, int] = {}
+    for line in (line for month in statements for line in reversed(month.lines)):
+        on = line.at.astimezone(dt.UTC).date()
+        ends[on] = line.balance_nano
+        if line.kind != USAGE and line.amount_nano > 0:
+            added[on] = added.get(on, 0) + line.amount_nano
+    days = []
+    for n in range((today - first).days + 1):
+        on = first + n * _DAY
+        stands = ends.get(on, stands)
+        days.append(BalanceDay(on, stands, added.get(on, 0)))
+    return days

@@ -1,0 +1,51 @@
+"""Low balances: told once per crossing. Looked for every few seconds, at what is available then."""
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import Organisation
+from billing.currency.money import format_usd
+from billing.models import WalletSetting
+from billing.wallets.wallets import locked_setting, watched_settings
+from lib import clock
+from outbox.facts import put
+
+
+def set_low_balance(actor: Actor, organisation: Organisation, low_nano: int | None) -> None:
+    """From which balance on the organisation wants to hear of it; None for never."""
+    with transaction.atomic():
+        setting = locked_setting(organisation)
+        before = {"low": _amount(setting.low_nano)}
+        setting.low_nano, setting.low_told_at = low_nano, None
+        setting.save(update_fields=["low_nano", "low_told_at"])
+        audit.record(
+            actor, organisation, "wallet.alert_set", setting,
+            before=before, after={"low": _amount(low_nano)},
+        )  # fmt: skip
+
+
+def _amount(nano: int | None) -> str | None:
+    return None if nano is None else format_usd(nano)
+
+
+def tell_low_balances() -> int:
+    """Tell each balance that fell below its threshold since it was last told; how many."""
+    above = watched_settings().filter(available__gte=F("low_nano")).exclude(low_told_at=None)
+    WalletSetting.objects.filter(pk__in=[setting.pk for setting in above]).update(low_told_at=None)
+    count = 0
+    for setting in watched_settings().filter(
+        Q(available__lt=F("low_nano")) | Q(available=None, low_nano__gt=0), low_told_at=None
+    ):
+        with transaction.atomic():
+            # Once per crossing, however many processes look.
+            if WalletSetting.objects.filter(pk=setting.pk, low_told_at=None).update(
+                low_told_at=clock.now()
+            ):
+                put(
+                    "balance.low", setting.pk, available=format_usd(setting.available or 0),
+                    threshold=format_usd(setting.low_nano), currency="USD",
+                )  # fmt: skip
+                count += 1
+    return count

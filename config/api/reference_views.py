@@ -1,0 +1,33 @@
+"""The reference of the management API: what there is, and a page for each group of operations."""
+
+from typing import Any, cast
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_safe
+
+from accounts.access.actors import Actor
+from accounts.access.guards import open_page
+from config.api.api import api
+from config.api.reference import Section, sections
+
+
+@open_page
+@require_safe
+def api_reference(request: HttpRequest, actor: Actor | None) -> HttpResponse:
+    return render(request, "config/api/api.html", {"sections": _sections()})
+
+
+@open_page
+@require_safe
+def api_section(request: HttpRequest, actor: Actor | None, section: str) -> HttpResponse:
+    every = _sections()
+    shown = next((one for one in every if one.id == section), None)
+    if shown is None:
+        raise Http404
+    return render(request, "config/api/api_section.html", {"sections": every, "section": shown})
+
+
+def _sections() -> list[Section]:
+    return sections(cast(dict[str, Any], api.get_openapi_schema()), gettext)

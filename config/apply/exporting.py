@@ -1,0 +1,297 @@
+"""The installation as a file that `apply` takes, every field stated.
+
+Where a secret cannot be read, `keep` stands in its place.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import yaml
+
+from accounts.organisations.content_retention import RETENTION_HOURS
+from billing.currency.money import format_multiplier, format_usd
+from config.apply import file_format
+from config.apply.difference import Item, Value, instant_text, rates_as_written
+from config.apply.exporting_access import (
+    invitation_document,
+    member_document,
+    project_document,
+    single_sign_on_document,
+    team_document,
+    unless_default,
+)
+from config.apply.item_fields import (
+    BUDGET_TERMS,
+    ENTRY_FIELDS,
+    KEY_LIMITS,
+    LIMITS,
+    ORGANISATION_STATES,
+    RULE_FIELDS,
+)
+from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS
+from playground.models import PayerRule
+
+Document = dict[str, Any]
+
+
+def document(present: Iterable[Item]) -> Document:
+    """The present items in the file's shape, ready to be written as YAML."""
+    whole: Document = {"version": 1, "settings": {}}
+    whole |= {"channels": [], "prices": [], "plans": [], "people": [], "organisations": []}
+    organisations = _Organisations(whole["organisations"])
+    for item in present:
+        if not _put_of_installation(whole, item):
+            organisations.put(item)
+    return whole
+
+
+def _put_of_installation(whole: Document, item: Item) -> bool:
+    """Write what belongs to no organisation; False = this does."""
+    fields, name = item.fields, item.id.name
+    match item.id.kind:
+        case "settings":
+            whole["settings"] = _document_of(fields, tuple(file_format.Settings.model_fields))
+        case "channel":
+            whole["channels"].append(_channel(name[0], fields))
+        case "price":
+            whole["prices"].append(_price(name, fields))
+        case "plan":
+            whole["plans"].append(_plan(name[0], fields))
+        case "model":
+            model = {"name": name[0], **unless_default(file_format.Model, fields, ENTRY_FIELDS)}
+            whole.setdefault("models", []).append(model)
+        case "model_rule":
+            rule = {"model": name[0], **_document_of(fields, RULE_FIELDS)}
+            rule |= _charge_rule(fields) | _shadow(fields)
+            whole.setdefault("model_rules", []).append(rule)
+        case "alias":
+            whole.setdefault("aliases", {})[name[0]] = fields["target"]
+        case "person":
+            person = {"email": name[0]}
+            person |= unless_default(file_format.Person, fields, ("name", "operator", "active"))
+            whole["people"].append(person)
+        case "sign_up":
+            whole["sign_up"] = _document_of(fields, tuple(file_format.SignUp.model_fields))
+        case _:
+            return False
+    return True
+
+
+class _Organisations:
+    """Where in the file what an organisation has goes: to itself, one of its teams or keys."""
+
+    def __init__(self, listed: list[Document]) -> None:
+        self._listed = listed
+        self._organisations: dict[str, Document] = {}
+        self._teams: dict[tuple[str, str], Document] = {}
+        self._keys: dict[tuple[str, str], Document] = {}
+
+    def put(self, item: Item) -> None:
+        fields, (slug, *names) = item.fields, item.id.name
+        if item.id.kind == "organisation":
+            self._organisations[slug] = _organisation(slug, fields)
+            self._listed.append(self._organisations[slug])
+            return
+        organisation = self._organisations[slug]
+        match item.id.kind:
+            case "team":
+                team = team_document(names[0], fields) | _limits(fields) | {"keys": []}
+                self._teams[slug, names[0]] = team
+                organisation["teams"].append(team)
+            case "role":
+                role = {"name": names[0], **_document_of(fields, ("permissions",))}
+                organisation.setdefault("roles", []).append(role)
+            case "project":
+                projects = self._team(slug, fields).setdefault("projects", [])
+                projects.append(project_document(names[0], fields))
+            case "service_account":
+                account = {"name": names[0], "role": fields["role"]}
+                account |= unless_default(file_format.ServiceAccount, fields, ("disabled",))
+                self._team(slug, fields).setdefault("service_accounts", []).append(account)
+            case "member":
+                organisation["members"].append(member_document(names[0], fields) | _limits(fields))
+            case "invitation":
+                invitations = organisation.setdefault("invitations", [])
+                invitations.append(invitation_document(names[0], fields))
+            case "single_sign_on":
+                organisation["single_sign_on"] = single_sign_on_document(fields)
+            case "payer_rule":
+                if fields["rule"] != PayerRule.ANY:
+                    organisation.setdefault("payer_rules", {})[names[0]] = fields["rule"]
+            case "key":
+                key = self._keys[slug, names[0]] = _key(names[0], fields)
+                self._team(slug, fields)["keys"].append(key)
+            case "budget":
+                self._put_budget(slug, *names, fields=fields)
+
+    def _team(self, slug: str, fields: Mapping[str, Value]) -> Document:
+        return self._teams[slug, cast(str, fields["team"])]
+
+    def _put_budget(
+        self, slug: str, scope: str, subject: str, period: str, *, fields: Mapping[str, Value]
+    ) -> None:
+        budget = _budget(period, fields)
+        if scope == "key":
+            holder = self._keys[slug, subject]
+        elif scope == "team":
+            holder = self._teams[slug, subject]
+        else:
+            holder = self._organisations[slug]
+            budget = {"scope": scope, **({"subject": subject} if subject else {}), **budget}
+        holder.setdefault("budgets", []).append(budget)
+
+
+def as_yaml(whole: Document) -> str:
+    return yaml.dump(
+        whole, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
+
+
+def _channel(name: str, fields: Mapping[str, Value]) -> Document:
+    models = cast(dict[str, str], fields["models"])
+    can = cast(dict[str, dict[str, bool]], fields["can"])
+    priorities = cast(dict[str, int], fields["priorities"])
+    weights = cast(dict[str, int], fields["weights"])
+    own_timeouts = cast(dict[str, dict[str, float]], fields["model_timeouts"])
+    timeouts = {part: fields[f"timeouts.{part}"] for part in file_format.Timeouts.model_fields}
+    breaker = {part: fields[f"breaker.{part}"] for part in file_format.Breaker.model_fields}
+    testing = {
+        part: fields[f"testing.{part}"]
+        for part, field in file_format.Testing.model_fields.items()
+        if fields[f"testing.{part}"] != field.default
+    }
+    return {
+        "name": name,
+        "provider": fields["provider"],
+        "base_url": fields["base_url"],
+        **{name: fields[name] for name in EGRESS_TEXTS if fields[name]},
+        **{name: file_format.KEEP for name in EGRESS_SECRETS if fields[name] is not None},
+        "keys": [file_format.KEEP] * len(cast(tuple[object], fields["keys"])),
+        "models": {
+            model: ({"upstream": upstream} if upstream else {})
+            | ({"can": can[model]} if model in can else {})
+            | ({"priority": priorities[model]} if model in priorities else {})
+            | ({"weight": weights[model]} if model in weights else {})
+            | ({"timeouts": own_timeouts[model]} if model in own_timeouts else {})
+            for model, upstream in models.items()
+        },
+        **_document_of(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
+        **({"archived": True} if fields["archived"] else {}),
+        **({"uncapped": True} if fields["uncapped"] else {}),
+        **({} if fields["names_client"] else {"names_client": False}),
+        **{
+            name: fields[name]
+            for name in ("conditions", "zero_retention", "region", "check_models_every_h")
+            if fields[name]
+        },
+        **_limits(fields),
+        **_caps(fields),
+        **({"overrides": fields["overrides"]} if fields["overrides"] else {}),
+        "timeouts": timeouts,
+        "breaker": breaker,
+        **({"testing": testing} if testing else {}),
+    }
+
+
+def _price(name: tuple[str, ...], fields: Mapping[str, Value]) -> Document:
+    model, valid_from, *narrowed = name
+    price: Document = {"model": model}
+    if narrowed:
+        words = ("kind", "channel", "service_tier", "hours")
+        price |= {word: text for word, text in zip(words, narrowed, strict=True) if text}
+    price["valid_from"] = dt.datetime.fromisoformat(valid_from)
+    price["valid_to"] = fields["valid_to"]
+    return price | rates_as_written(cast(Mapping[str, Value], fields["rates"]))
+
+
+def _plan(name: str, fields: Mapping[str, Value]) -> Document:
+    multiplier = format_multiplier(cast(int, fields["multiplier"]))
+    return {"name": name, "multiplier": multiplier, **_document_of(fields, ("models",))}
+
+
+def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
+    organisation: Document = {"name": fields["name"], "slug": slug, "currency": fields["currency"]}
+    if fields["retention_hours"] != RETENTION_HOURS:
+        organisation["retention_hours"] = fields["retention_hours"]
+    if fields["include_cost"]:
+        organisation["include_cost"] = True
+    if fields["plan"]:
+        organisation["plan"] = fields["plan"]
+    if fields["credit"] is not None:
+        organisation["credit"] = format_usd(cast(int, fields["credit"]))
+    if fields["credit_line"]:
+        organisation["credit_line"] = format_usd(cast(int, fields["credit_line"]))
+    if fields["low_balance"] is not None:
+        organisation["low_balance"] = format_usd(cast(int, fields["low_balance"]))
+    organisation |= _charge_rule(fields)
+    organisation |= unless_default(file_format.Organisation, fields, ORGANISATION_STATES)
+    return organisation | _limits(fields) | {"members": [], "teams": []}
+
+
+def _charge_rule(fields: Mapping[str, Value]) -> Document:
+    rule = cast(Mapping[str, Value], fields["charge_rule"])
+    written = {name: rule[name] for name in file_format.ChargeRule.model_fields if name in rule}
+    return {"charge_rule": written} if written else {}
+
+
+def _shadow(fields: Mapping[str, Value]) -> Document:
+    shadow = cast(Mapping[str, Value], fields["shadow"])
+    written = {name: shadow[name] for name in file_format.Shadow.model_fields if name in shadow}
+    return {"shadow": written} if written else {}
+
+
+def _caps(fields: Mapping[str, Value]) -> Document:
+    caps = {name: cast(int | None, fields[name]) for name in CAP_NAMES}
+    return {name: format_usd(cap) for name, cap in caps.items() if cap is not None}
+
+
+def _limits(fields: Mapping[str, Value]) -> Document:
+    """Only those that are there: most have none."""
+    return {name: fields[name] for name in LIMITS if fields[name] is not None}
+
+
+def _key_limits(fields: Mapping[str, Value]) -> Document:
+    limits = {
+        name: value
+        for name, value in _document_of(fields, KEY_LIMITS).items()
+        if value != [] and not (name == "zero_retention" and not value)
+    }
+    if limits["log_content"]:
+        del limits["log_content"]
+    return limits
+
+
+def _key(name: str, fields: Mapping[str, Value]) -> Document:
+    key = {"name": name, "secret": file_format.KEEP}
+    key |= _document_of(fields, ("models", "expires_at", "disabled"))
+    key |= _limits(fields) | _key_limits(fields)
+    return key | unless_default(file_format.Key, fields, ("user", "service_account", "project"))
+
+
+def _budget(period: str, fields: Mapping[str, Value]) -> Document:
+    return {
+        "amount": format_usd(cast(int, fields["amount"])),
+        "period": period,
+        **_document_of(fields, ("anchor", *BUDGET_TERMS)),
+    }
+
+
+def _document_of(fields: Mapping[str, Value], names: Iterable[str]) -> Document:
+    return {
+        name: list(value) if isinstance(value := fields[name], tuple) else value for name in names
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Times as people write them, in UTC."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _represent_instant(dumper: yaml.SafeDumper, instant: dt.datetime) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:timestamp", instant_text(instant))
+
+
+_Dumper.add_representer(dt.datetime, _represent_instant)

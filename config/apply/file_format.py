@@ -1,0 +1,569 @@
+"""The shape of an installation file, version 1: what `apply` takes and `export` gives.
+
+A field that a file leaves out says nothing: it keeps its value, and has the default that stands
+here where the thing is new or the file is applied with --prune.
+"""
+
+import datetime as dt
+import ipaddress
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from accounts.limits.rules import LIMIT_MAX
+from accounts.organisations.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
+from accounts.organisations.data_policy import REGION_MAX, REGION_PATTERN
+from billing.currency.money import MoneyInvalid, parse_multiplier, parse_usd
+from billing.limits.budget_rules import ALERT_PERCENTS, ALERTS_MAX
+from billing.limits.charge_rule import DRAIN_SECONDS_MAX, checked, stored_rule
+from billing.limits.charge_rule import Kind as ChargeKind
+from billing.prices.conditions import ConditionInvalid, read_hours, tier_name
+from billing.prices.meters import MeterUnknown, find_meter, parse_rate
+from dialects.chat.chat import Dialect
+from dialects.chat.system_prompt import PromptMode
+from gateway.channel_tests.calls import Variant
+from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, is_status_list
+from gateway.channels.bounds import (
+    CHECK_MODELS_H_MAX,
+    FAILURES_MAX,
+    MODEL_MAX,
+    MODEL_PATTERN,
+    NAME_MAX,
+    PRIORITY_MAX,
+    RETRIES,
+    RETRIES_MAX,
+    SECONDS_MAX,
+    WEIGHT_MAX,
+)
+from gateway.channels.timeouts import Timeouts as ChannelTimeouts
+from gateway.health.breaker import BreakerRule
+from gateway.overrides.condition_rules import Feature
+from gateway.overrides.rules import FieldName, FieldRule
+from gateway.providers.overrides import Capability
+from gateway.public_models.entry_rules import TOKENS_MAX
+from gateway.public_models.entry_rules import Role as ModelRole
+from gateway.routing.model_rule_bounds import CAUSES, FALLBACKS_MAX, Cause
+from gateway.routing.shadow_rules import NAME_MAX as SHADOW_NAME_MAX
+from gateway.routing.shadow_rules import checked as checked_shadow
+from gateway.routing.shadow_rules import stored_shadow
+from gateway.routing.tie_breaking import Pick
+
+KEEP: Final = "keep"
+"""Where a secret stands: the one that is stored already."""
+_TIMEOUTS: Final = ChannelTimeouts()
+_BREAKER: Final = BreakerRule()
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """A refusal whose text is shown as it is."""
+    return PydanticCustomError("expected", "{message}", {"message": message})
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise wrong(
+            f'expected a network such as "10.0.0.0/8" or "127.0.0.1/32": {error}'
+        ) from error
+
+
+def _statuses(text: str) -> str:
+    if not is_status_list(text):
+        raise wrong('expected HTTP statuses separated by commas, such as "403, 5xx"')
+    return text
+
+
+def _credit(text: str) -> str:
+    try:
+        amount = parse_usd(text)
+    except MoneyInvalid as error:
+        raise wrong(f"expected {error.expected}") from error
+    if amount <= 0:
+        raise wrong("expected an amount above 0; leave the field out for none")
+    return text
+
+
+def _line(text: str) -> str:
+    return text if text == "0" else _credit(text)
+
+
+def _service_tier(text: str) -> str:
+    if text and tier_name(text) != text:
+        raise wrong(
+            "expected the name of a service tier such as flex; leave it out for the standard price"
+        )
+    return text
+
+
+def _hours(text: str) -> str:
+    try:
+        read_hours(text)
+    except ConditionInvalid as error:
+        raise wrong(str(error)) from error
+    return text
+
+
+def _multiplier(text: str) -> str:
+    try:
+        parse_multiplier(text)
+    except MoneyInvalid as error:
+        raise wrong(f"expected {error.expected}") from error
+    return text
+
+
+def _amount(text: str) -> str:
+    try:
+        amount = parse_usd(text)
+    except MoneyInvalid as error:
+        raise wrong(f"expected {error.expected}") from error
+    if amount < 0:
+        raise wrong("expected an amount of 0 or more")
+    return text
+
+
+def _cap(text: str) -> str:
+    if parse_usd(_amount(text)) == 0:
+        raise wrong("expected an amount above 0")
+    return text
+
+
+def _granted(operator: bool) -> bool:
+    if not operator:
+        raise wrong("expected true; leave the field out for people who are not operators")
+    return operator
+
+
+def _rates(meters: dict[str, str]) -> dict[str, str]:
+    for name, rate in meters.items():
+        try:
+            find_meter(name)
+        except MeterUnknown as error:
+            raise wrong(str(error)) from error
+        try:
+            parse_rate(name, rate)
+        except MoneyInvalid as error:
+            raise wrong(f"{name}: expected {error.expected}, found {error.got!r}") from error
+    return meters
+
+
+def _decimal_text(value: object) -> object:
+    # A YAML number has been through a binary float: an amount is the text that was written.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise wrong(f'expected a decimal in quotes, such as "0.15", found the number {value}')
+    return value
+
+
+def _instant(value: object) -> object:
+    """A time in quotes is a time as well."""
+    if isinstance(value, str):
+        try:
+            return dt.datetime.fromisoformat(value)
+        except ValueError as error:
+            raise wrong("expected a time such as 2026-01-01T00:00:00Z") from error
+    return value
+
+
+def _none_is_empty(value: object) -> object:
+    """`gpt-4o:` with nothing behind the colon is `gpt-4o: {}`."""
+    return {} if value is None else value
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX, pattern=r"^\S(.*\S)?$")]
+RoleName = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^\S(.*\S)?$")]
+Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=60)]
+Region = Annotated[str, StringConstraints(pattern=REGION_PATTERN, max_length=REGION_MAX)]
+Labels = list[Literal["project", "customer", "tags"]]
+ModelName = Annotated[
+    str, StringConstraints(min_length=1, max_length=MODEL_MAX, pattern=MODEL_PATTERN)
+]
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
+Secret = Annotated[str, StringConstraints(min_length=1)]
+Decimal = Annotated[str, BeforeValidator(_decimal_text)]
+Seconds = Annotated[int | float, Field(gt=0, le=SECONDS_MAX)]
+Count = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
+Tokens = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
+Meters = Annotated[dict[str, Decimal], Field(min_length=1), AfterValidator(_rates)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Settings(Part):
+    egress_allow: list[Annotated[str, AfterValidator(_network)]] = []
+    egress_allow_users: list[Annotated[str, AfterValidator(_network)]] = []
+    unpriced_models: Literal["reject", "free", "alert"] = "reject"
+    public_models: bool = True
+    public_status: bool = False
+
+
+class Timeouts(Part):
+    connect: Seconds = _TIMEOUTS.connect
+    first_content: Seconds = _TIMEOUTS.first_content
+    idle: Seconds = _TIMEOUTS.idle
+    total: Seconds = _TIMEOUTS.total
+
+
+class Breaker(Part):
+    enabled: bool = True
+    failures: Annotated[int, Field(ge=1, le=FAILURES_MAX)] | None = None
+    window: Seconds = _BREAKER.window
+    open_for: Seconds = _BREAKER.open_for
+
+
+class Parameters(Part):
+    set: dict[str, Any] = {}
+    default: dict[str, Any] = {}
+    remove: list[str] = []
+
+
+class SystemPrompt(Part):
+    text: str
+    mode: PromptMode = "prepend"
+
+
+class Overrides(Part):
+    parameters: dict[Dialect, Parameters] = {}
+    system_prompt: SystemPrompt | None = None
+    headers: dict[str, str] = {}
+    client_headers: list[str] = []
+    fields: dict[FieldName, FieldRule] = {}
+
+
+class Testing(Part):
+    every_min: Annotated[int, Field(ge=1, le=EVERY_MIN_MAX)] | None = None
+    model: ModelName | Literal[""] = ""
+    variant: Variant = "streamed"
+    on_key: bool = False
+    statuses: Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_statuses)] = ""
+    words: Annotated[str, Field(max_length=TEXT_MAX)] = ""
+    success_percent: Annotated[int, Field(ge=1, le=100)] | None = None
+
+
+Priority = Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
+Weight = Annotated[int, Field(ge=0, le=WEIGHT_MAX)]
+
+
+class ModelTimeouts(Part):
+    first_content: Seconds | None = None
+    idle: Seconds | None = None
+    total: Seconds | None = None
+
+
+class Upstream(Part):
+    upstream: ModelName | Literal[""] = ""
+    can: dict[Capability, bool] = {}
+    priority: Priority | None = None
+    weight: Weight | None = None
+    timeouts: ModelTimeouts = ModelTimeouts()
+
+
+class Conditions(Part):
+    plans: list[str] = []
+    teams: list[str] = []
+    projects: list[str] = []
+    tags: list[str] = []
+    customers: list[str] = []
+    prompt_min: int | None = None
+    prompt_max: int | None = None
+    requires: list[Feature] = []
+    excludes: list[Feature] = []
+
+
+class Channel(Part):
+    name: Name
+    provider: str
+    base_url: str = ""
+    proxy_url: str = ""
+    proxy_login: Secret | None = None
+    ca_bundle: str = ""
+    client_cert: str = ""
+    client_key: Secret | None = None
+    keys: list[Secret] = []
+    models: dict[ModelName, Annotated[Upstream, BeforeValidator(_none_is_empty)]] = {}
+    enabled: bool = True
+    archived: bool = False
+    priority: Priority = 0
+    weight: Weight = 1
+    retries: Annotated[int, Field(ge=0, le=RETRIES_MAX)] = RETRIES
+    on_leave: Literal["cancel", "drain"] = "cancel"
+    uncapped: bool = False
+    names_client: bool = True
+    rpm: Count | None = None
+    tpm: Count | None = None
+    parallel: Count | None = None
+    spend_cap_day: Annotated[Decimal, AfterValidator(_cap)] | None = None
+    spend_cap_month: Annotated[Decimal, AfterValidator(_cap)] | None = None
+    conditions: Conditions = Conditions()
+    zero_retention: bool = False
+    region: Region | Literal[""] = ""
+    check_models_every_h: Annotated[int, Field(ge=1, le=CHECK_MODELS_H_MAX)] | None = None
+    overrides: Overrides = Overrides()
+    timeouts: Timeouts = Timeouts()
+    breaker: Breaker = Breaker()
+    testing: Testing = Testing()
+
+
+class Tier(Part):
+    input_over: Annotated[int, Field(ge=0)]
+    mode: Literal["whole", "marginal"] = "whole"
+    meters: Meters
+
+
+class Condition(Part):
+    kind: Literal["speed", "inference_geo", "processing"]
+    value: Annotated[str, Field(min_length=1, max_length=40)]
+    multiplier: Annotated[Decimal, AfterValidator(_multiplier)] | None = None
+    meters: Meters | None = None
+    tiers: list[Tier] = []
+    source: Annotated[str, Field(max_length=120)] = ""
+    date: Annotated[str, Field(max_length=40)] = ""
+
+
+class Price(Part):
+    model: ModelName
+    kind: Literal["charge", "cost"] = "charge"
+    channel: Name | Literal[""] = ""
+    service_tier: Annotated[str, AfterValidator(_service_tier)] = ""
+    hours: Annotated[str, AfterValidator(_hours)] = ""
+    valid_from: Instant
+    valid_to: Instant | None = None
+    meters: Meters
+    tiers: list[Tier] = []
+    conditions: list[Condition] = []
+
+
+class Plan(Part):
+    name: Name
+    multiplier: Annotated[Decimal, AfterValidator(_multiplier)] = "1"
+    models: list[ModelName] = []
+
+
+class ChargeRule(Part):
+    kind: ChargeKind
+    seconds: Annotated[int, Field(ge=1, le=DRAIN_SECONDS_MAX)] | None = None
+    cost: Annotated[Decimal, AfterValidator(_amount)] | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """As it is stored, and as changes show it."""
+        return stored_rule(checked(self.kind, self.seconds, self.cost))
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ChargeRule":
+        if self.kind != "drain" and (self.seconds is not None or self.cost is not None):
+            raise wrong("seconds and cost are for kind: drain alone")
+        return self
+
+
+class Shadow(Part):
+    channel: Name
+    model: Annotated[str, StringConstraints(max_length=SHADOW_NAME_MAX)] = ""
+    percent: Annotated[int, Field(ge=1, le=100)]
+    cap: Annotated[Decimal, AfterValidator(_cap)]
+
+    def stored(self) -> dict[str, Any]:
+        """As it is stored, and as changes show it."""
+        return stored_shadow(checked_shadow(self.channel, self.percent, self.cap, self.model))
+
+
+class Model(Part):
+    name: ModelName
+    can: dict[Capability, bool] = {}
+    context_max: Tokens | None = None
+    output_max: Tokens | None = None
+    deprecated_at: Instant | None = None
+    sunset_at: Instant | None = None
+    replacement: ModelName | Literal[""] = ""
+    forwards: bool = False
+    plans: list[Name] = []
+    roles: list[ModelRole] = []
+
+
+class ModelRule(Part):
+    model: ModelName
+    fallbacks: Annotated[list[ModelName], Field(max_length=FALLBACKS_MAX)] = []
+    causes: list[Cause] = sorted(CAUSES)
+    pick: Pick = "weight"
+    charge_rule: ChargeRule | None = None
+    shadow: Shadow | None = None
+
+
+class Budget(Part):
+    amount: Annotated[Decimal, AfterValidator(_amount)]
+    period: Literal["hour", "day", "week", "month", "total"]
+    timezone: str = "UTC"
+    anchor: int | None = None
+    enabled: bool = True
+    action: Literal["block", "warn", "slow"] = "block"
+    alert_percents: Annotated[
+        list[Annotated[int, Field(ge=1, le=100)]], Field(max_length=ALERTS_MAX)
+    ] = list(ALERT_PERCENTS)
+    alert_forecast: bool = False
+
+
+class ScopedBudget(Budget):
+    scope: Literal["organisation", "user", "model", "project", "tag", "customer"] = "organisation"
+    subject: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class Counted(Part):
+    rpm: Count | None = None
+    tpm: Count | None = None
+    parallel: Count | None = None
+
+
+class Limited(Counted):
+    budgets: list[Budget] = []
+
+
+class Key(Limited):
+    name: Name
+    secret: Secret = KEEP
+    models: list[ModelName] = []
+    expires_at: Instant | None = None
+    disabled: bool = False
+    endpoints: list[str] = []
+    ips: list[Annotated[str, AfterValidator(_network)]] = []
+    tags: list[str] = []
+    required_labels: Labels = []
+    log_content: bool = True
+    zero_retention: bool = False
+    data_regions: list[Region] = []
+    user: Email | Literal[""] = ""
+    service_account: Name | Literal[""] = ""
+    project: Slug | Literal[""] = ""
+    budget: Budget | None = None
+
+
+class Project(Part):
+    name: Name
+    slug: Slug | Literal[""] = ""
+    archived: bool = False
+
+
+class ServiceAccount(Part):
+    name: Name
+    role: RoleName = "developer"
+    disabled: bool = False
+
+
+class Team(Limited):
+    name: Name
+    slug: Slug | Literal[""] = ""
+    plan: Name | Literal[""] = ""
+    required_labels: Labels = []
+    archived: bool = False
+    projects: list[Project] = []
+    service_accounts: list[ServiceAccount] = []
+    keys: list[Key] = []
+
+
+class Role(Part):
+    name: RoleName
+    permissions: list[str] = []
+
+
+class Member(Counted):
+    email: Email
+    role: RoleName
+    teams: list[Name] | None = None
+    plan: Name | Literal[""] = ""
+    operator: Annotated[bool, AfterValidator(_granted)] = False
+
+
+class Invitation(Part):
+    email: Email
+    invited_by: Email
+    role: RoleName
+    teams: list[Name] | None = None
+    message: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class GroupRule(Part):
+    group: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    role: RoleName
+    teams: list[Name] = []
+
+
+class SingleSignOn(Part):
+    issuer: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    client_id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    secret: Secret = KEEP
+    domains: list[Annotated[str, StringConstraints(min_length=1, max_length=253)]] = []
+    domains_confirmed: bool = True
+    group_claim: Annotated[str, StringConstraints(max_length=100)] = "groups"
+    group_rules: list[GroupRule] = []
+    default_role: RoleName | Literal[""] = ""
+    required: bool = False
+
+
+class SignUpDomain(Part):
+    domain: Annotated[str, StringConstraints(min_length=1, max_length=253)]
+    organisation: Annotated[str, StringConstraints(min_length=1, max_length=60)]
+    role: Literal["admin", "billing", "developer", "viewer"]
+
+
+class SignUp(Part):
+    mode: Literal["off", "invite", "domain", "open"] = "invite"
+    domains: list[SignUpDomain] = []
+
+
+class Organisation(Counted):
+    name: Name
+    slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
+    currency: Literal["USD"] = "USD"
+    retention_hours: Annotated[int, Field(ge=0, le=RETENTION_HOURS_MAX)] = RETENTION_HOURS
+    include_cost: bool = False
+    zero_retention: bool = False
+    data_regions: list[Region] = []
+    credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
+    credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
+    low_balance: Annotated[Decimal, AfterValidator(_amount)] | None = None
+    charge_rule: ChargeRule | None = None
+    plan: Name | Literal[""] = ""
+    required_labels: Labels = []
+    second_factor_roles: list[str] = []
+    payer_rules: dict[
+        RoleName, Literal["any", "people", "own_or_playground", "own", "playground"]
+    ] = {}
+    suspended: Annotated[str, StringConstraints(max_length=500)] | None = None
+    archived: bool = False
+    budgets: list[ScopedBudget] = []
+    roles: list[Role] = []
+    members: list[Member] = []
+    invitations: list[Invitation] = []
+    single_sign_on: SingleSignOn | None = None
+    teams: list[Team] = []
+
+
+class Person(Part):
+    email: Email
+    name: Annotated[str, StringConstraints(max_length=120)] = ""
+    operator: Annotated[bool, AfterValidator(_granted)] = False
+    active: bool = True
+
+
+class Installation(Part):
+    version: Literal[1]
+    settings: Settings = Settings()
+    channels: list[Channel] = []
+    prices: list[Price] = []
+    plans: list[Plan] = []
+    models: list[Model] = []
+    model_rules: list[ModelRule] = []
+    aliases: dict[ModelName, ModelName] = {}
+    people: list[Person] = []
+    organisations: list[Organisation] = []
+    sign_up: SignUp = SignUp()

@@ -1,0 +1,285 @@
+"""What the installation has, as items to compare, read in one transaction."""
+
+from collections.abc import Iterator
+
+from django.db import connection
+from django.db.models import Prefetch
+
+from accounts.models import Key, KeyKind, Membership, Organisation, Team
+from billing.models import (
+    Account,
+    Budget,
+    LedgerEntry,
+    OrganisationChargeRule,
+    OrganisationPlan,
+    PriceVersion,
+    WalletSetting,
+)
+from billing.prices.plans import list_plans
+from billing.prices.prices import CATALOGUE, key_of
+from config.apply.difference import Id, Item, Secret, Value
+from config.apply.item_fields import tuples
+from config.apply.present_access import (
+    data_policy_of,
+    limits_of,
+    present_access,
+    present_people,
+    present_sign_up,
+)
+from config.apply.wanted import price_id
+from gateway.channels.channels import BREAKER, TESTING, TIMEOUTS, secret_digest
+from gateway.channels.egress import SecretName, open_egress
+from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, LIMITS
+from gateway.models import Channel, ChannelKey, ModelRule
+from gateway.public_models import entries as model_entries
+from gateway.public_models.entries import stated_entries
+from gateway.routing.aliases import all_aliases
+from gateway.routing.model_rules import facts_of
+from gateway.settings.installation import installation_settings
+from lib import clock
+from lib.vault import VaultError
+
+
+def lock_installation() -> None:
+    """Wait for other runs that read or write the whole, until this transaction's end.
+
+    Two runs at the same time would each write what the other has not seen yet.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('weir installation'))")
+
+
+def present_items() -> list[Item]:
+    """Everything that a file can name: neither the shipped catalogue, nor the keys of pages."""
+    return [
+        _settings(),
+        *_channels(),
+        *_prices(),
+        *_plans(),
+        *_models(),
+        *_model_rules(),
+        *_aliases(),
+        *present_people(),
+        *_organisations(),
+        present_sign_up(),
+    ]
+
+
+def organisation_names() -> dict[str, str]:
+    """slug -> name"""
+    return dict(Organisation.objects.values_list("slug", "name"))
+
+
+def _settings() -> Item:
+    settings = installation_settings()
+    fields: dict[str, Value] = {
+        "egress_allow": tuple(settings.egress_allow),
+        "egress_allow_users": tuple(settings.egress_allow_users),
+        "unpriced_models": settings.unpriced_models,
+        "public_models": settings.public_models,
+        "public_status": settings.public_status,
+    }
+    return Item(Id("settings"), fields, lasting=True)
+
+
+def _secret(channel: Channel, name: SecretName) -> Secret | None:
+    """By its digest; one that cannot be opened differs from every other."""
+    if getattr(channel, name) is None:
+        return None
+    try:
+        return Secret(secret_digest(open_egress(channel, name)))
+    except VaultError:
+        return Secret(b"")
+
+
+def _channels() -> Iterator[Item]:
+    keys = Prefetch("keys", ChannelKey.objects.order_by("position"))
+    for channel in Channel.objects.prefetch_related(keys, "routes").order_by("name"):
+        timeouts = {**TIMEOUTS, **channel.timeouts}
+        breaker = {**BREAKER, **channel.breaker}
+        testing = {**TESTING, **channel.testing}
+        fields: dict[str, Value] = {
+            "provider": channel.provider,
+            "base_url": channel.base_url,
+            "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
+            "models": {route.model: route.upstream_model for route in channel.routes.all()},
+            "can": {route.model: route.can for route in channel.routes.all() if route.can},
+            "priorities": {
+                route.model: route.priority
+                for route in channel.routes.all()
+                if route.priority is not None
+            },
+            "weights": {
+                route.model: route.weight
+                for route in channel.routes.all()
+                if route.weight is not None
+            },
+            "enabled": channel.enabled,
+            "archived": channel.archived_at is not None,
+            "priority": channel.priority,
+            "weight": channel.weight,
+            "retries": channel.retries,
+            "on_leave": channel.on_leave,
+            "uncapped": channel.uncapped,
+            "names_client": channel.names_client,
+            "conditions": channel.conditions,
+            "zero_retention": channel.zero_retention,
+            "region": channel.region,
+            "check_models_every_h": channel.check_models_every_h,
+            **{name: getattr(channel, name) for name in LIMITS},
+            **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
+            "model_timeouts": {
+                route.model: route.timeouts for route in channel.routes.all() if route.timeouts
+            },
+            **{name: getattr(channel, name) for name in EGRESS_TEXTS},
+            **{name: _secret(channel, name) for name in EGRESS_SECRETS},
+            "overrides": channel.overrides,
+            **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
+            **{f"breaker.{name}": breaker[name] for name in BREAKER},
+            **{f"testing.{name}": testing[name] for name in TESTING},
+        }
+        yield Item(Id("channel", (channel.name,)), fields)
+
+
+def _prices() -> Iterator[Item]:
+    versions = (
+        PriceVersion.objects.select_related("price")
+        .exclude(source__startswith=CATALOGUE)
+        .order_by(
+            "price__model",
+            "price__kind",
+            "price__channel",
+            "price__service_tier",
+            "price__hours",
+            "valid_from",
+        )
+    )
+    now = clock.now()
+    for version in versions:
+        # A file says nothing of tiers where there are none; stored, an empty list is the same.
+        rates = {name: part for name, part in version.rates.items() if part or name == "meters"}
+        fields: dict[str, Value] = {"rates": rates, "valid_to": version.valid_to}
+        ended = version.valid_to is not None and version.valid_to <= now
+        yield Item(price_id(key_of(version.price), version.valid_from), fields, lasting=ended)
+
+
+def _plans() -> Iterator[Item]:
+    for plan in list_plans():
+        fields: dict[str, Value] = {
+            "multiplier": plan.multiplier_ppm,
+            "models": plan.model_patterns,
+        }
+        yield Item(Id("plan", (plan.name,)), fields)
+
+
+def _models() -> Iterator[Item]:
+    for entry in stated_entries():
+        yield Item(Id("model", (entry.name,)), tuples(model_entries.facts_of(entry)))
+
+
+def _model_rules() -> Iterator[Item]:
+    for rule in ModelRule.objects.order_by("model"):
+        yield Item(Id("model_rule", (rule.model,)), tuples(facts_of(rule)))
+
+
+def _aliases() -> Iterator[Item]:
+    for name, target in all_aliases().items():
+        yield Item(Id("alias", (name,)), {"target": target})
+
+
+def _organisations() -> Iterator[Item]:
+    plans = dict(OrganisationPlan.objects.values_list("organisation_id", "plan__name"))
+    credits = dict(
+        LedgerEntry.objects.filter(posting__kind="opening", account__kind="customer:available")
+        .order_by("id")
+        .values_list("account__organisation_id", "amount_nano")
+    )
+    lines = dict(
+        Account.objects.filter(overdraft_nano__gt=0).values_list("organisation", "overdraft_nano")
+    )
+    charge_rules = dict(OrganisationChargeRule.objects.values_list("organisation", "rule"))
+    low_balances = dict(WalletSetting.objects.values_list("organisation", "low_nano"))
+    for organisation in Organisation.objects.order_by("created_at", "id"):
+        fields: dict[str, Value] = {
+            "name": organisation.name,
+            "currency": organisation.currency,
+            "retention_hours": organisation.retention_hours,
+            "include_cost": organisation.include_cost,
+            **data_policy_of(organisation),
+            "plan": plans.get(organisation.id, ""),
+            "credit": credits.get(organisation.id),
+            "credit_line": lines.get(organisation.id, 0),
+            "low_balance": low_balances.get(organisation.id),
+            "charge_rule": charge_rules.get(organisation.id, {}),
+            "required_labels": tuple(organisation.required_labels),
+            "second_factor_roles": tuple(organisation.second_factor_roles),
+            "suspended": organisation.suspended_reason if organisation.suspended_at else None,
+            "archived": organisation.archived_at is not None,
+            **limits_of(organisation),
+        }
+        # Organisations and teams hold books and usage: they are never removed.
+        yield Item(Id("organisation", (organisation.slug,)), fields, lasting=True)
+    yield from present_access()
+    keys = Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY)
+    for key in keys.select_related(
+        "organisation", "team", "user", "service_account", "project"
+    ).order_by("created_at", "id"):
+        fields = {
+            "team": key.team.name,
+            "secret": Secret(bytes(key.digest)),
+            "models": tuple(key.model_patterns),
+            "expires_at": key.expires_at,
+            "disabled": key.disabled,
+            **limits_of(key),
+            "endpoints": tuple(key.endpoints),
+            "ips": tuple(key.networks),
+            "tags": tuple(key.tags),
+            "log_content": key.log_content,
+            **data_policy_of(key),
+            "required_labels": tuple(sorted(key.required_labels)),
+            "user": key.user.email.lower() if key.user else "",
+            "service_account": key.service_account.name if key.service_account else "",
+            "project": key.project.slug if key.project else "",
+        }
+        yield Item(Id("key", (key.organisation.slug, key.name)), fields)
+    yield from _budgets()
+
+
+def _budgets() -> Iterator[Item]:
+    """The budgets of what can be named: those of keys that have ended, and of people who are no
+    members any more, are of no more use."""
+    names: dict[tuple[str, str], str] = {
+        **{("team", str(id)): name for id, name in Team.objects.values_list("id", "name")},
+        **{
+            ("key", str(id)): name
+            for id, name in Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY).values_list(
+                "id", "name"
+            )
+        },
+    }
+    members = {
+        (organisation, str(user)): email
+        for organisation, user, email in Membership.objects.values_list(
+            "organisation", "user", "user__email"
+        )
+    }
+    for budget in Budget.objects.select_related("organisation").order_by("id"):
+        subject: str | None = budget.subject
+        if budget.scope in ("team", "key"):
+            subject = names.get((budget.scope, budget.subject))
+        elif budget.scope == "user":
+            subject = members.get((budget.organisation_id, budget.subject))
+        if subject is None:
+            continue
+        fields: dict[str, Value] = {
+            "amount": budget.amount_nano,
+            "timezone": budget.timezone,
+            "anchor": budget.anchor,
+            "enabled": budget.enabled,
+            "action": str(budget.action),
+            "alert_percents": tuple(budget.alert_percents),
+            "alert_forecast": budget.alert_forecast,
+        }
+        subject = subject.lower() if budget.scope == "user" else subject
+        name = (budget.organisation.slug, str(budget.scope), subject, str(budget.period))
+        yield Item(Id("budget", name), fields)

@@ -1,0 +1,314 @@
+"""What a loaded file wants, as items to compare: secrets by digest, prices by stored rates."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+from django.utils.text import slugify
+
+from billing.currency.money import parse_multiplier, parse_usd
+from billing.limits.budget_rules import default_anchor
+from billing.prices.conditions import PriceKey
+from billing.prices.pricing import PPM
+from config.apply import file_format
+from config.apply.difference import Id, Item, Kept, Secret, Value
+from config.apply.item_fields import (
+    BUDGET_TERMS,
+    ENTRY_FIELDS,
+    KEY_LIMITS,
+    LIMITS,
+    MEMBER_FIELDS,
+    ORGANISATION_STATES,
+    RULE_FIELDS,
+    TEAM_FIELDS,
+    defaults_of,
+    stated,
+    tuples,
+)
+from config.apply.loading import Loaded, price_key, stored_rates
+from config.apply.wanted_access import wanted_access, wanted_people, wanted_sign_up
+from config.apply.yaml_source import Path
+from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS
+from gateway.overrides.condition_rules import normal
+from gateway.overrides.rules import RequestOverrides, stored_overrides
+
+Digest = Callable[[str], bytes]
+
+
+def wanted_items(
+    loaded: Loaded,
+    *,
+    organisations: Mapping[str, str],
+    key_digest: Digest,
+    channel_key_digest: Digest,
+) -> list[Item]:
+    """Every item of the file, in the order in which they are to be written.
+
+    `organisations` are the present ones, slug -> name: an organisation is known by its slug if the
+    file states one, else by its name.
+    """
+    flattener = _Flattener(loaded, key_digest, channel_key_digest)
+    return list(flattener.items(organisations))
+
+
+def _charge_rule(part: file_format.ModelRule | file_format.Organisation) -> dict[str, Value]:
+    """What a file states of it: null is none."""
+    if "charge_rule" not in part.model_fields_set:
+        return {}
+    return {"charge_rule": {} if part.charge_rule is None else part.charge_rule.stored()}
+
+
+class _Flattener:
+    def __init__(self, loaded: Loaded, key_digest: Digest, channel_key_digest: Digest) -> None:
+        self._loaded = loaded
+        self._file = loaded.installation
+        self._key_digest = key_digest
+        self._channel_key_digest = channel_key_digest
+
+    def items(self, organisations: Mapping[str, str]) -> Iterator[Item]:
+        if "settings" in self._file.model_fields_set:
+            yield self._settings(self._file.settings)
+        for n, channel in enumerate(self._file.channels):
+            yield self._channel(channel, ("channels", n))
+        for n, price in enumerate(self._file.prices):
+            yield self._price(price, ("prices", n))
+        for n, plan in enumerate(self._file.plans):
+            yield self._plan(plan, ("plans", n))
+        for n, model in enumerate(self._file.models):
+            fields = tuples(stated(model, ENTRY_FIELDS))
+            defaults = tuples(defaults_of(file_format.Model, ENTRY_FIELDS))
+            yield Item(Id("model", (model.name,)), fields, defaults, ("models", n))
+        for n, rule in enumerate(self._file.model_rules):
+            fields = tuples(stated(rule, RULE_FIELDS)) | _charge_rule(rule)
+            if "shadow" in rule.model_fields_set:
+                fields["shadow"] = {} if rule.shadow is None else rule.shadow.stored()
+            defaults = tuples(defaults_of(file_format.ModelRule, RULE_FIELDS))
+            defaults |= {"charge_rule": {}, "shadow": {}}
+            yield Item(Id("model_rule", (rule.model,)), fields, defaults, ("model_rules", n))
+        for name, target in self._file.aliases.items():
+            yield Item(Id("alias", (name,)), {"target": target}, path=("aliases", name))
+        yield from wanted_people(self._file.people)
+        for n, organisation in enumerate(self._file.organisations):
+            slug = _slug_of(organisation, organisations)
+            yield from self._organisation(organisation, slug, ("organisations", n))
+        if "sign_up" in self._file.model_fields_set:
+            yield wanted_sign_up(self._file.sign_up)
+
+    def _settings(self, settings: file_format.Settings) -> Item:
+        names = tuple(file_format.Settings.model_fields)
+        return Item(
+            Id("settings"),
+            tuples(stated(settings, names)),
+            tuples(defaults_of(file_format.Settings, names)),
+            ("settings",),
+        )
+
+    def _channel(self, channel: file_format.Channel, path: Path) -> Item:
+        plain = (
+            *("enabled", "archived", "priority", "weight", "retries", "on_leave", "uncapped"),
+            *("names_client", "zero_retention", "region", "check_models_every_h"),
+            *LIMITS,
+        )
+        fields: dict[str, Value] = {"provider": channel.provider, **stated(channel, plain)}
+        defaults: dict[str, Value] = {
+            "models": {},
+            "can": {},
+            "priorities": {},
+            "weights": {},
+            "model_timeouts": {},
+            "keys": (),
+            "conditions": {},
+            **dict.fromkeys(EGRESS_TEXTS, ""),
+            **dict.fromkeys(EGRESS_SECRETS),
+            "overrides": {},
+            **defaults_of(file_format.Channel, plain),
+        }
+        if "conditions" in channel.model_fields_set:
+            fields["conditions"] = normal(channel.conditions.model_dump())
+        for name in CAP_NAMES:
+            defaults[name], text = None, getattr(channel, name)
+            if name in channel.model_fields_set:
+                fields[name] = None if text is None else parse_usd(text)
+        address = self._loaded.text(*path, "base_url")
+        (fields if "base_url" in channel.model_fields_set else defaults)["base_url"] = address
+        if "models" in channel.model_fields_set:
+            models = channel.models.items()
+            fields["models"] = {name: model.upstream for name, model in models}
+            fields["can"] = {name: dict(model.can) for name, model in models if model.can}
+            fields["priorities"] = {
+                name: model.priority for name, model in models if model.priority is not None
+            }
+            fields["weights"] = {
+                name: model.weight for name, model in models if model.weight is not None
+            }
+            fields["model_timeouts"] = {
+                name: seconds
+                for name, model in models
+                if (seconds := model.timeouts.model_dump(exclude_none=True))
+            }
+        for name in EGRESS_TEXTS:
+            if name in channel.model_fields_set:
+                fields[name] = self._loaded.text(*path, name)
+        for secret in EGRESS_SECRETS:
+            if secret in channel.model_fields_set:
+                given = getattr(channel, secret)
+                kept = given == file_format.KEEP
+                fields[secret] = Kept() if kept else given and self._channel_secret(*path, secret)
+        if "overrides" in channel.model_fields_set:
+            given = channel.overrides.model_dump(mode="json")
+            fields["overrides"] = stored_overrides(msgspec.convert(given, RequestOverrides))
+        if "keys" in channel.model_fields_set:
+            fields["keys"] = tuple(
+                Kept() if key == file_format.KEEP else self._channel_secret(*path, "keys", n)
+                for n, key in enumerate(channel.keys)
+            )
+        for part, values in (
+            ("timeouts", channel.timeouts),
+            ("breaker", channel.breaker),
+            ("testing", channel.testing),
+        ):
+            for name, field in type(values).model_fields.items():
+                defaults[f"{part}.{name}"] = field.default
+                if name in values.model_fields_set:
+                    fields[f"{part}.{name}"] = getattr(values, name)
+        return Item(Id("channel", (channel.name,)), fields, defaults, path)
+
+    def _channel_secret(self, *path: str | int) -> Secret:
+        text = self._loaded.text(*path)
+        return Secret(self._channel_key_digest(text), text)
+
+    def _price(self, price: file_format.Price, path: Path) -> Item:
+        fields: dict[str, Value] = {"rates": stored_rates(price)}
+        valid_to = price.valid_to
+        if "valid_to" not in price.model_fields_set:
+            # A later price of the same model in the file ends this one.
+            key = price_key(price)
+            starts = (other.valid_from for other in self._file.prices if price_key(other) == key)
+            valid_to = min((start for start in starts if start > price.valid_from), default=None)
+        if valid_to is not None or "valid_to" in price.model_fields_set:
+            fields["valid_to"] = valid_to
+        return Item(price_id(price_key(price), price.valid_from), fields, {"valid_to": None}, path)
+
+    def _plan(self, plan: file_format.Plan, path: Path) -> Item:
+        fields: dict[str, Value] = {}
+        if "multiplier" in plan.model_fields_set:
+            fields["multiplier"] = parse_multiplier(plan.multiplier)
+        if "models" in plan.model_fields_set:
+            fields["models"] = tuple(plan.models)
+        defaults: dict[str, Value] = {"multiplier": PPM, "models": ()}
+        return Item(Id("plan", (plan.name,)), fields, defaults, path)
+
+    def _organisation(
+        self, organisation: file_format.Organisation, slug: str, path: Path
+    ) -> Iterator[Item]:
+        fields: dict[str, Value] = {"name": organisation.name}
+        plain = (
+            "currency",
+            "plan",
+            "retention_hours",
+            "include_cost",
+            *ORGANISATION_STATES,
+            *LIMITS,
+        )
+        fields |= tuples(stated(organisation, plain))
+        if organisation.credit is not None:
+            fields["credit"] = parse_usd(organisation.credit)
+        if "credit_line" in organisation.model_fields_set:
+            fields["credit_line"] = parse_usd(organisation.credit_line)
+        if "low_balance" in organisation.model_fields_set:
+            low = organisation.low_balance
+            fields["low_balance"] = None if low is None else parse_usd(low)
+        fields |= _charge_rule(organisation)
+        defaults = tuples(defaults_of(file_format.Organisation, plain))
+        defaults |= {"credit_line": 0, "low_balance": None, "charge_rule": {}}
+        yield Item(Id("organisation", (slug,)), fields, defaults, path)
+        for n, team in enumerate(organisation.teams):
+            fields = tuples(stated(team, ("slug", *TEAM_FIELDS)))
+            defaults = tuples(defaults_of(file_format.Team, TEAM_FIELDS))
+            yield Item(Id("team", (slug, team.name)), fields, defaults, (*path, "teams", n))
+        for n, member in enumerate(organisation.members):
+            fields = {"role": member.role, **tuples(stated(member, MEMBER_FIELDS))}
+            if member.operator:
+                fields["operator"] = True
+            defaults = tuples(defaults_of(file_format.Member, MEMBER_FIELDS))
+            id = Id("member", (slug, member.email.lower()))
+            yield Item(id, fields, defaults, (*path, "members", n))
+        yield from wanted_access(organisation, slug, path, self._client_secret(organisation, path))
+        for n, team in enumerate(organisation.teams):
+            for k, key in enumerate(team.keys):
+                yield self._key(key, slug, team.name, (*path, "teams", n, "keys", k))
+        yield from self._budgets(organisation, slug, path)
+
+    def _client_secret(self, organisation: file_format.Organisation, path: Path) -> Secret | Kept:
+        """The secret of its single sign-on."""
+        sso = organisation.single_sign_on
+        return self._secret_at(
+            sso.secret if sso else file_format.KEEP, *path, "single_sign_on", "secret"
+        )
+
+    def _secret_at(self, written: str, *path: str | int) -> Secret | Kept:
+        if written == file_format.KEEP:
+            return Kept()
+        text = self._loaded.text(*path)
+        return Secret(self._key_digest(text), text)
+
+    def _budgets(
+        self, organisation: file_format.Organisation, slug: str, path: Path
+    ) -> Iterator[Item]:
+        for n, scoped in enumerate(organisation.budgets):
+            subject = scoped.subject.lower() if scoped.scope == "user" else scoped.subject
+            yield _budget(scoped, (slug, scoped.scope, subject), (*path, "budgets", n))
+        for n, team in enumerate(organisation.teams):
+            at = (*path, "teams", n)
+            for b, budget in enumerate(team.budgets):
+                yield _budget(budget, (slug, "team", team.name), (*at, "budgets", b))
+            for k, key in enumerate(team.keys):
+                for b, budget in enumerate(key.budgets):
+                    place = (*at, "keys", k, "budgets", b)
+                    yield _budget(budget, (slug, "key", key.name), place)
+                if key.budget is not None:
+                    yield _budget(key.budget, (slug, "key", key.name), (*at, "keys", k, "budget"))
+
+    def _key(self, key: file_format.Key, slug: str, team: str, path: Path) -> Item:
+        names = ("models", "expires_at", "disabled", *LIMITS, *KEY_LIMITS, "project")
+        fields: dict[str, Value] = {
+            "team": team,
+            **tuples(stated(key, (*names, "service_account"))),
+        }
+        if "user" in key.model_fields_set:
+            fields["user"] = key.user.lower()
+        fields["secret"] = self._secret_at(key.secret, *path, "secret")
+        return Item(
+            Id("key", (slug, key.name)), fields, tuples(defaults_of(file_format.Key, names)), path
+        )
+
+
+def _budget(budget: file_format.Budget, name: tuple[str, str, str], path: Path) -> Item:
+    fields: dict[str, Value] = {
+        "amount": parse_usd(budget.amount),
+        **tuples(stated(budget, BUDGET_TERMS)),
+    }
+    if budget.anchor is not None:
+        fields["anchor"] = budget.anchor
+    defaults: dict[str, Value] = {
+        "anchor": default_anchor(budget.period),
+        **tuples(defaults_of(file_format.Budget, BUDGET_TERMS)),
+    }
+    return Item(Id("budget", (*name, budget.period)), fields, defaults, path)
+
+
+def price_id(key: PriceKey, valid_from: dt.datetime) -> Id:
+    instant = valid_from.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    narrowed = key._replace(model="") != PriceKey("")
+    return Id("price", (key.model, instant, *(key[1:] if narrowed else ())))
+
+
+def _slug_of(organisation: file_format.Organisation, present: Mapping[str, str]) -> str:
+    if organisation.slug:
+        return organisation.slug
+    named = sorted(slug for slug, name in present.items() if name == organisation.name)
+    if named:
+        return named[0]
+    slug = slugify(organisation.name)
+    # Another organisation has that slug: this one is new, and gets a slug of its own when written.
+    return f"{slug} (new)" if slug in present or not slug else slug

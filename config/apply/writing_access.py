@@ -1,0 +1,327 @@
+"""Carry out the changes of people and their access, each by the function that `accounts` has."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, cast
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from accounts.access.actors import SYSTEM, actor_of_member
+from accounts.keys import keys, service_accounts
+from accounts.members import invitations, members
+from accounts.members.invitation_letters import send_letters
+from accounts.members.invitations import Offer
+from accounts.models import (
+    CustomRole,
+    Invitation,
+    Key,
+    Organisation,
+    Role,
+    ServiceAccount,
+    Team,
+    User,
+)
+from accounts.organisations import organisations, projects, teams
+from accounts.roles import custom_roles
+from accounts.single_sign_on import single_sign_on
+from billing.prices import plans
+from config.apply.difference import Change, Kind, Secret, Value
+from config.apply.item_fields import LIMITS
+from lib.ids import id_text
+from playground.models import PayerRule
+from playground.payers.payer_rules import change_rules
+
+
+class ChangeRefused(ValueError):
+    """The change is not possible; the text says why and what to do instead."""
+
+
+def counts_of(change: Change) -> dict[str, int | None]:
+    """What a change says of the limits of an organisation, a team or a member."""
+    return {name: cast(int | None, change.after[name]) for name in LIMITS if name in change.after}
+
+
+def write_person(change: Change) -> None:
+    (email,) = change.id.name
+    after = cast(dict[str, Any], change.after)
+    user = members.add_person(
+        email,
+        actor=SYSTEM,
+        name=after.get("name") or "",
+        operator=after.get("operator", False),
+    )
+    if "active" in after:
+        members.set_active(user, after["active"], actor=SYSTEM)
+
+
+def write_states(organisation: Organisation, after: Mapping[str, Any]) -> None:
+    """What an organisation asks of its members and requests, and whether it is in use."""
+    if "required_labels" in after:
+        organisations.require_labels(organisation, after["required_labels"], actor=SYSTEM)
+    if "zero_retention" in after or "data_regions" in after:
+        organisations.set_data_policy(
+            organisation,
+            zero_retention=after.get("zero_retention", organisation.zero_retention),
+            regions=after.get("data_regions", organisation.data_regions),
+            actor=SYSTEM,
+        )
+    if "second_factor_roles" in after:
+        roles = after["second_factor_roles"]
+        organisations.force_second_factor(organisation, roles, actor=SYSTEM)
+    if after.get("suspended") is not None:
+        organisations.suspend_organisation(organisation, after["suspended"], actor=SYSTEM)
+    elif "suspended" in after:
+        organisations.lift_suspension(organisation, actor=SYSTEM)
+    if "archived" in after:
+        archive = organisations.archive_organisation
+        write = archive if after["archived"] else organisations.restore_organisation
+        write(organisation, actor=SYSTEM)
+
+
+def _role(organisation: Organisation, change: Change) -> None:
+    name = change.id.name[1]
+    row = CustomRole.objects.filter(organisation=organisation, name=name).first()
+    permissions = cast(tuple[str, ...], change.after.get("permissions", ()))
+    if row is None:
+        custom_roles.create_role(organisation, name, permissions, actor=SYSTEM)
+    elif change.action == "remove":
+        custom_roles.remove_role(row, actor=SYSTEM)
+    else:
+        custom_roles.change_role(row, name=name, permissions=permissions, actor=SYSTEM)
+
+
+def _team(organisation: Organisation, change: Change) -> None:
+    name = change.id.name[1]
+    after = cast(dict[str, Any], change.after)
+    if change.action == "change" and "slug" in after:
+        raise ChangeRefused("the slug of a team cannot change")
+    team = _made_team(organisation, name, after.get("slug", ""))
+    keys.change_limits(SYSTEM, team, **counts_of(change))
+    if "required_labels" in after:
+        organisations.require_labels(team, after["required_labels"], actor=SYSTEM)
+    if after.get("plan") or (change.action == "change" and "plan" in after):
+        plans.put_on_plan(SYSTEM, team, after["plan"])
+    if "archived" in after:
+        write = teams.archive_team if after["archived"] else teams.restore_team
+        write(team, actor=SYSTEM)
+
+
+def _made_team(organisation: Organisation, name: str, slug: str) -> Team:
+    """The team, by its name or its slug; a new organisation brings its first team along."""
+    team = organisation.teams.filter(name=name).first()
+    if team is None and slug:
+        team = organisation.teams.filter(slug=slug).first()
+    if team is None:
+        return teams.create_team(organisation, name, slug=slug, actor=SYSTEM)
+    return teams.rename_team(team, name, actor=SYSTEM)
+
+
+def _project(organisation: Organisation, change: Change) -> None:
+    slug = change.id.name[1]
+    after = cast(dict[str, Any], change.after)
+    project = organisation.projects.filter(slug=slug).first()
+    if project is None:
+        team = _team_named(organisation, after["team"])
+        stated = "" if slug == slugify(after["name"]) else slug
+        project = projects.create_project(team, after["name"], slug=stated, actor=SYSTEM)
+    else:
+        name = after.get("name", project.name)
+        team = _team_named(organisation, after["team"]) if "team" in after else project.team
+        project = projects.change_project(project, name=name, team=team, actor=SYSTEM)
+    if "archived" in after:
+        write = projects.archive_project if after["archived"] else projects.restore_project
+        write(project, actor=SYSTEM)
+
+
+def _service_account(organisation: Organisation, change: Change) -> None:
+    name = change.id.name[1]
+    after = cast(dict[str, Any], change.after)
+    account = ServiceAccount.objects.filter(organisation=organisation, name=name).first()
+    if account is None:
+        team = _team_named(organisation, after["team"])
+        account = service_accounts.create_service_account(team, name, actor=SYSTEM)
+    elif "team" in after:
+        raise ChangeRefused(f"this service account belongs to team {account.team.name!r}")
+    role, custom_role = Role(account.role), account.custom_role
+    if "role" in after:
+        role, custom_role = _role_named(organisation, after["role"])
+    service_accounts.change_service_account(
+        account,
+        role=role,
+        custom_role=custom_role,
+        disabled=after.get("disabled", account.disabled),
+        actor=SYSTEM,
+    )
+
+
+def _member(organisation: Organisation, change: Change) -> None:
+    email = change.id.name[1]
+    after = cast(dict[str, Any], change.after)
+    if change.action == "remove":
+        members.remove_member(organisation, email, actor=SYSTEM)
+        return
+    if "role" in after or "teams" in after:
+        _set_member(organisation, email, after)
+    membership = organisation.memberships.get(user__email__iexact=email)
+    keys.change_limits(SYSTEM, membership, **counts_of(change))
+    if after.get("plan") or (change.action == "change" and "plan" in after):
+        plans.put_on_plan(SYSTEM, membership, after["plan"])
+    if after.get("operator"):
+        members.add_person(email, actor=SYSTEM, operator=True)
+
+
+def _set_member(organisation: Organisation, email: str, after: Mapping[str, Any]) -> None:
+    if "role" in after:
+        role, custom_role = _role_named(organisation, after["role"])
+    else:
+        present = organisation.memberships.get(user__email__iexact=email)
+        role, custom_role = Role(present.role), present.custom_role
+    limited = _teams_named(organisation, after["teams"]) if "teams" in after else ...
+    members.set_member(
+        organisation, email, role, actor=SYSTEM, custom_role=custom_role, teams=limited
+    )
+
+
+def _invitation(organisation: Organisation, change: Change) -> None:
+    email = change.id.name[1]
+    open_one = Invitation.objects.filter(
+        organisation=organisation, email__iexact=email, accepted_at=None, withdrawn_at=None
+    ).first()
+    if open_one is not None:
+        invitations.withdraw(open_one, actor=SYSTEM)
+    if change.action != "remove":
+        _invite(organisation, email, {**change.before, **_offered(open_one), **change.after})
+
+
+def _offered(invitation: Invitation | None) -> dict[str, Any]:
+    """What an invitation that is replaced by another one offers."""
+    if invitation is None:
+        return {}
+    custom = invitation.custom_role
+    return {
+        "role": custom.name if custom else str(invitation.role),
+        "teams": None if invitation.all_teams else [team.name for team in invitation.teams.all()],
+        "message": invitation.message,
+        "invited_by": invitation.invited_by.email if invitation.invited_by else "",
+    }
+
+
+def _invite(organisation: Organisation, email: str, fields: Mapping[str, Any]) -> None:
+    """Invite as the person whom the file names, who must be able to give that; the letter goes out
+    when all is written."""
+    inviter = fields["invited_by"]
+    membership = organisation.memberships.filter(user__email__iexact=inviter).first()
+    if membership is None:
+        raise ChangeRefused(f"{inviter} is not a member of this organisation and cannot invite")
+    role, custom_role = _role_named(organisation, fields["role"])
+    limited = _teams_named(organisation, fields["teams"])
+    offer = Offer(role, custom_role, limited, message=fields["message"])
+    actor = actor_of_member(membership.user, organisation, membership)
+    sendables = invitations.invite(organisation, [email], offer, actor=actor)
+    transaction.on_commit(partial(send_letters, sendables, membership.user))
+
+
+def _single_sign_on(organisation: Organisation, change: Change) -> None:
+    row = single_sign_on.single_sign_on_of(organisation)
+    if change.action == "remove" and row is not None:
+        single_sign_on.remove_single_sign_on(SYSTEM, row)
+        return
+    after = dict(change.after)
+    secret = cast(Secret | None, after.pop("secret", None))
+    fields: dict[str, Any] = single_sign_on.described(row) if row else {}
+    if "group_rules" in after:
+        rules = cast(tuple[dict[str, Any], ...], after["group_rules"])
+        after["group_rules"] = [_stored_rule(organisation, rule) for rule in rules]
+    fields |= {
+        name: list(value) if isinstance(value, tuple) else value for name, value in after.items()
+    }
+    confirmed = fields.pop("domains_confirmed")
+    saved = single_sign_on.save_single_sign_on(
+        SYSTEM, organisation, secret=secret.text if secret else "", **fields
+    )
+    if not confirmed:
+        single_sign_on.unconfirm_domains(SYSTEM, saved)
+
+
+def _stored_rule(organisation: Organisation, rule: Mapping[str, Any]) -> dict[str, Any]:
+    limited = _teams_named(organisation, rule["teams"]) or []
+    return {**rule, "teams": [team.slug for team in limited]}
+
+
+def held_by(key: Key) -> dict[str, Value]:
+    """Whose a key is, as a file says it."""
+    return {
+        "user": key.user.email if key.user else "",
+        "service_account": key.service_account.name if key.service_account else "",
+        "project": key.project.slug if key.project else "",
+    }
+
+
+def holder_of_key(
+    organisation: Organisation, fields: Mapping[str, Value]
+) -> tuple[User | None, ServiceAccount | None]:
+    """Whom a key is for. A person who is no member has it too, and it does not work."""
+    email, name = cast(str, fields.get("user", "")), fields.get("service_account", "")
+    user = members.add_person(email, actor=SYSTEM) if email else None
+    if not name:
+        return user, None
+    account = ServiceAccount.objects.filter(organisation=organisation, name=name).first()
+    if account is None:
+        raise ChangeRefused(f"there is no service account named {name!r}")
+    return user, account
+
+
+def place_key(key: Key, fields: Mapping[str, Value]) -> None:
+    """Put a key into its project."""
+    if "project" in fields:
+        slug = fields["project"]
+        project = key.organisation.projects.filter(slug=slug).first() if slug else None
+        if slug and project is None:
+            raise ChangeRefused(f"there is no project {slug!r}")
+        keys.change_key(SYSTEM, key, project=project)
+
+
+def _team_named(organisation: Organisation, name: str) -> Team:
+    team = organisation.teams.filter(name=name).first()
+    if team is None:
+        raise ChangeRefused(f"there is no team named {name!r}")
+    return team
+
+
+def _teams_named(organisation: Organisation, names: Any) -> list[Team] | None:
+    """None = all of them."""
+    return None if names is None else [_team_named(organisation, name) for name in names]
+
+
+def _role_named(organisation: Organisation, name: str) -> tuple[Role, CustomRole | None]:
+    if name in Role.values and name != Role.CUSTOM:
+        return Role(name), None
+    custom = CustomRole.objects.filter(organisation=organisation, name=name).first()
+    if custom is None:
+        built_in = ", ".join(role for role in Role.values if role != Role.CUSTOM)
+        raise ChangeRefused(
+            f"there is no role named {name!r}: expected {built_in}, or a role of this organisation"
+        )
+    return Role.CUSTOM, custom
+
+
+def _payer_rule(organisation: Organisation, change: Change) -> None:
+    name = change.id.name[1]
+    role, custom_role = _role_named(organisation, name)
+    rule = PayerRule.ANY if change.action == "remove" else cast(str, change.after["rule"])
+    at = id_text(custom_role.id) if custom_role else role.value
+    change_rules(replace(SYSTEM, organisation=organisation), {at: rule})
+
+
+ACCESS_WRITES: Final[dict[Kind, Callable[[Organisation, Change], None]]] = {
+    "role": _role,
+    "team": _team,
+    "project": _project,
+    "service_account": _service_account,
+    "member": _member,
+    "invitation": _invitation,
+    "single_sign_on": _single_sign_on,
+    "payer_rule": _payer_rule,
+}

@@ -1,0 +1,223 @@
+"""The management API of erasing people and of what is stored about them. Pages call the same."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from ninja import Router, Schema, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from accounts.access.actors import Actor
+from accounts.audit.audit import REASON_MAX
+from accounts.members import access as member_access
+from accounts.members.departures import KeyFate
+from accounts.models import Erasure, User
+from accounts.sign_in.reauthentication import check_signed_in_recently
+from config.erasure.views import as_operator, copies_left
+from lib.database.tenancy import within
+from lib.files.zip_stream import zipped
+from lib.refusal import Refused
+from playground.erasure.erasure import (
+    ask_erasure,
+    check_may_erase,
+    open_keys,
+    preview,
+    receiver_named,
+)
+from playground.erasure.personal_data import personal_data, record_download
+
+own_router = Router(tags=["Members"])
+router = Router(tags=["Organisations"], auth=api_auth.installation_auth)
+_ZIP = {
+    "responses": {
+        200: {
+            "description": "A ZIP archive of JSON files.",
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    }
+}
+
+
+class ErasureIn(Schema):
+    """Why a person is erased, and what happens to their keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: str = Field(
+        min_length=3, max_length=254, description="The person's email address again, to confirm."
+    )
+    reason: str = Field(
+        min_length=1,
+        max_length=REASON_MAX,
+        description="It stays in the audit log. Do not name the person.",
+    )
+    keys: Literal["revoke", "transfer"] = Field(
+        "revoke",
+        description="What happens to the person's keys. A management key cannot be transferred: "
+        "it is revoked instead.",
+    )
+    keys_to: str | None = Field(
+        None,
+        max_length=254,
+        description="With `transfer`: the email address of another member, or the name of a "
+        "service account of the key's team.",
+    )
+
+
+class ErasureCopies(Schema):
+    """Copies that the erasure does not reach."""
+
+    last_backup_at: dt.datetime | None = Field(description="When the newest backup was made.")
+    backup_keep_days: int | None = Field(
+        description="For how many days a backup is kept; `null` if the installation does not say."
+    )
+    detached_months: int = Field(description="Months of requests that are kept in files.")
+
+
+class ErasureOut(Schema):
+    """How far the erasing of a person is, or what it would take away."""
+
+    state: Literal["none", "running", "waiting", "done"] = Field(
+        description="`none`: not requested. `waiting`: for requests that are still on their way."
+    )
+    pseudonym: str | None = Field(description="What stands for the person in what stays.")
+    requested_at: dt.datetime | None
+    done_at: dt.datetime | None
+    obstacle: str | None = Field(description="Why the person cannot be erased now.")
+    counts: dict[str, int] = Field(
+        description="How many things were erased, by kind; before the request, how many would be."
+    )
+    copies: ErasureCopies
+
+
+@own_router.get(
+    "/members/{id}/erasure", response=ErasureOut, summary="Preview the erasure of a member"
+)
+def preview_member_erasure(request: HttpRequest, id: str) -> ErasureOut:
+    """What erasing a member would take away. Only for owners, and for people who belong to no
+    other organisation."""
+    actor, person = _member(request, id)
+    with within(None):
+        check_may_erase(actor, person)
+        return _described(person)
+
+
+@own_router.post("/members/{id}/erase", response={202: ErasureOut}, summary="Erase a member")
+def erase_member(request: HttpRequest, id: str, body: ErasureIn) -> Status[ErasureOut]:
+    """Erases name, email address, sign-ins, chats, prompts and files of a member. The
+    ledger, requests and the audit log keep a pseudonym. Only for owners, and for people who belong
+    to no other organisation."""
+    actor, person = _member(request, id)
+    check_signed_in_recently(request)
+    with within(None):
+        return Status(202, _erase(actor, person, body))
+
+
+@own_router.get("/members/{id}/data", summary="Download the data of a member", openapi_extra=_ZIP)
+def download_member_data(request: HttpRequest, id: str) -> HttpResponseBase:
+    """A ZIP archive of what is stored about a member, without chats, prompts and files, which only
+    the member reads: they download them on their account page. Only for owners, and for people who
+    belong to no other organisation."""
+    actor, person = _member(request, id)
+    check_signed_in_recently(request)
+    with within(None):
+        check_may_erase(actor, person)
+        return _archive(actor, person)
+
+
+@router.get("/people/{id}/erasure", response=ErasureOut, summary="Show the erasure of a person")
+def read_person_erasure(request: HttpRequest, id: str) -> ErasureOut:
+    """What erasing a person would take away; afterwards, how far it is."""
+    actor, person = _person(request, id)
+    check_may_erase(actor, person)
+    return _described(person)
+
+
+@router.post("/people/{id}/erase", response={202: ErasureOut}, summary="Erase a person")
+def erase_person(request: HttpRequest, id: str, body: ErasureIn) -> Status[ErasureOut]:
+    """Erases name, email address, sign-ins, chats, prompts and files of a person. The
+    ledger, requests and the audit log keep a pseudonym. The last owner of an organisation and the
+    last operator cannot be erased."""
+    actor, person = _person(request, id)
+    check_signed_in_recently(request)
+    return Status(202, _erase(actor, person, body))
+
+
+@router.get("/people/{id}/data", summary="Download the data of a person", openapi_extra=_ZIP)
+def download_person_data(request: HttpRequest, id: str) -> HttpResponseBase:
+    """A ZIP archive of what is stored about a person, without chats, prompts and files, which only
+    the person reads: they download them on their account page."""
+    actor, person = _person(request, id)
+    check_signed_in_recently(request)
+    check_may_erase(actor, person)
+    return _archive(actor, person)
+
+
+def _member(request: HttpRequest, id: str) -> tuple[Actor, User]:
+    actor = actors.actor_of(request)
+    access.require(actor, "organisation.write")
+    return actor, member_access.writable_member(actor, id).user
+
+
+def _person(request: HttpRequest, id: str) -> tuple[Actor, User]:
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    return as_operator(actor), access.access_person(actor, id)
+
+
+def _erase(actor: Actor, person: User, body: ErasureIn) -> ErasureOut:
+    if body.email.strip().casefold() != person.email.casefold():
+        raise Refused("email", "This is not the address of this person.")
+    ask_erasure(actor, person, reason=body.reason, fates=_fates(actor, person, body))
+    person.refresh_from_db()
+    return _described(person)
+
+
+def _fates(actor: Actor, person: User, body: ErasureIn) -> Mapping[UUID, KeyFate]:
+    if body.keys == "revoke":
+        return {}
+    if body.keys_to is None:
+        raise Refused("keys_to", "Say who gets the keys.")
+    check_may_erase(actor, person)
+    return {
+        key.id: KeyFate("transfer", receiver_named(actor, person, key, body.keys_to))
+        for key in open_keys(person)
+        if key.kind == "relay"
+    }
+
+
+def _described(person: User) -> ErasureOut:
+    erasure = Erasure.objects.filter(user=person).first()
+    copies = copies_left()
+    shown: dict[str, Any] = {"counts": {}, "obstacle": None, "state": "none"}
+    if erasure is None:
+        would = preview(person)
+        counts = {name: getattr(would, name) for name in ("chats", "media", "prompts", "views")}
+        counts |= {"keys": len(would.keys), "budgets": would.budgets, "sessions": would.sessions}
+        shown |= {"counts": counts, "obstacle": would.obstacle or None}
+    else:
+        running = "waiting" if erasure.waits_for else "running"
+        shown |= {"state": "done" if erasure.done_at else running, "counts": erasure.counts}
+    return ErasureOut(
+        pseudonym=erasure.pseudonym if erasure else None,
+        requested_at=erasure.asked_at if erasure else None,
+        done_at=erasure.done_at if erasure else None,
+        copies=ErasureCopies(
+            last_backup_at=copies.backup_at,
+            backup_keep_days=copies.keep_days or None,
+            detached_months=copies.months,
+        ),
+        **shown,
+    )
+
+
+def _archive(actor: Actor, person: User) -> HttpResponse:
+    record_download(actor, person, content=False)
+    body = b"".join(zipped(personal_data(person, content=False)))
+    response = HttpResponse(body, content_type="application/zip")
+    response["Content-Disposition"] = f'attachment; filename="person-{person.pk}.zip"'
+    response["Cache-Control"] = "private, no-store"
+    return response

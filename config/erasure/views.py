@@ -1,0 +1,282 @@
+"""The pages of what is stored about a person: one's own data and account, and the erasing of
+others by owners and operators (P36). They stand here because backups are named on them."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext, pgettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access import access
+from accounts.access.access import AccessDenied
+from accounts.access.account_guard import account_page, dangerous_page
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import operator_page, organisation_page, public
+from accounts.audit.audit import REASON_MAX
+from accounts.members import access as member_access
+from accounts.members import departures
+from accounts.members.departures import KeyFate, Receiver
+from accounts.models import Erasure, User
+from accounts.sign_in.reauthentication import recent_sign_in_required
+from accounts.sign_in.security_changes import oneself
+from config.jobs.runs import last_backup
+from lib.database.tenancy import within
+from lib.files.csv_file import stream
+from lib.files.zip_stream import zipped
+from lib.htmx import go_to, render_dialog, see_other
+from lib.ids import id_text
+from lib.refusal import Refused
+from playground.erasure.erasure import Preview, ask_erasure, check_may_erase, preview, receivers
+from playground.erasure.personal_data import personal_data, record_download
+from playground.erasure.steps import STEPS
+from usage.models import DetachedMonth
+
+
+class Copies(NamedTuple):
+    """Copies that erasing does not reach: the newest backup, for how many days one is kept (0 =
+    not known), and how many months stand in files."""
+
+    backup_at: dt.datetime | None
+    keep_days: int
+    months: int
+
+
+class ErasureForm(forms.Form):
+    """What becomes of each key, why, and the address again."""
+
+    def __init__(self, actor: Actor, person: User, shown: Preview, data: Any = None) -> None:
+        super().__init__(data)
+        self._person = person
+        self._receivers: dict[str, Receiver] = {}
+        self._keys = {f"key-{id_text(key.id)}": key for key in shown.keys}
+        for name, key in self._keys.items():
+            found = {departures.value_of(one): one for one in receivers(actor, person, key)}
+            self._receivers.update(found)
+            self.fields[name] = forms.ChoiceField(
+                label=gettext("Key %(name)s") % {"name": key.name},
+                choices=[
+                    ("revoke", gettext("Revoke")),
+                    *((value, gettext("Transfer to %(name)s") % {"name": departures.name_of(one)})
+                      for value, one in found.items()),
+                ],
+            )  # fmt: skip
+        if actor.user != person:
+            self.fields["reason"] = forms.CharField(
+                label=gettext("Reason"),
+                max_length=REASON_MAX,
+                help_text=gettext("It stays in the audit log. Do not name the person."),
+            )
+        self.fields["email"] = forms.CharField(
+            label=gettext("Email address, to confirm"),
+            widget=forms.TextInput(attrs={"autocomplete": "off"}),
+            max_length=254,
+        )
+
+    def clean_email(self) -> str:
+        email = str(self.cleaned_data["email"])
+        if email.strip().casefold() != self._person.email.casefold():
+            raise forms.ValidationError(gettext("This is not the address of this account."))
+        return email
+
+    @property
+    def fates(self) -> dict[Any, KeyFate]:
+        """What the form says of each key."""
+        return {key.id: self._fate(self.cleaned_data[name]) for name, key in self._keys.items()}
+
+    def _fate(self, value: str) -> KeyFate:
+        if value in self._receivers:
+            return KeyFate("transfer", self._receivers[value])
+        return KeyFate("revoke")
+
+
+# Oneself ----------------------------------------------------------------------------------------
+
+
+@account_page
+@require_safe
+def own_data(request: HttpRequest) -> HttpResponseBase:
+    person = cast(User, request.user)
+    return render(request, "config/erasure/own_data.html", {"obstacle": preview(person).obstacle})
+
+
+@dangerous_page
+@require_POST
+def own_data_download(request: HttpRequest) -> HttpResponseBase:
+    person = cast(User, request.user)
+    record_download(oneself(person), person, content=True)
+    pieces = _pieces(person)
+    response = stream(request, "my-data.zip", "application/zip", pieces)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _pieces(person: User) -> Iterator[bytes]:
+    return zipped(personal_data(person))
+
+
+@dangerous_page
+@require_http_methods(["GET", "HEAD", "POST"])
+def own_erasure(request: HttpRequest) -> HttpResponseBase:
+    person = cast(User, request.user)
+    asked = _ask(request, oneself(person), person, back=reverse("own_data"))
+    if isinstance(asked, Erasure):
+        logout(request)
+        return go_to(request, "account_erased")
+    return asked
+
+
+@public
+@require_safe
+def account_erased(request: HttpRequest) -> HttpResponseBase:
+    return render(request, "config/erasure/account_erased.html", {"copies": copies_left()})
+
+
+# Others -----------------------------------------------------------------------------------------
+
+
+@organisation_page("organisation.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+@recent_sign_in_required
+def member_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    person = member_access.writable_member(actor, id).user
+    back = reverse("member", args=[slug_of(actor), id])
+    with within(None):
+        asked = _ask(request, actor, person, back=back)
+    if not isinstance(asked, Erasure):
+        return asked
+    return go_to(request, "member_erasure", slug_of(actor), id_text(asked.id))
+
+
+@organisation_page("organisation.write")
+@require_safe
+def member_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """How far the erasing of a former member is, for the owner who asked for it."""
+    with within(None):
+        erasure = access.one_of(Erasure.objects.filter(asked_by=actor.user), id)
+        context = _state(erasure)
+    back = reverse("members", args=[slug_of(actor)])
+    return render(
+        request,
+        "config/erasure/erasure.html",
+        {**context, "back": back, "back_text": gettext("Members")},
+    )
+
+
+@operator_page("organisations.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+@recent_sign_in_required
+def person_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    person = access.access_person(actor, id)
+    erasure = Erasure.objects.filter(user=person).first()
+    if erasure is None:
+        asked = _ask(request, as_operator(actor), person, back=reverse("people"))
+        if not isinstance(asked, Erasure):
+            return asked
+        return go_to(request, "person_erasure", str(person.pk))
+    return see_other("person_erasure", str(person.pk))
+
+
+@operator_page("organisations.read")
+@require_safe
+def person_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    erasure = Erasure.objects.filter(user=access.access_person(actor, id)).first()
+    if erasure is None:
+        raise Http404
+    context = {**_state(erasure), "back": reverse("people"), "back_text": gettext("People")}
+    return render(request, "config/erasure/erasure.html", context)
+
+
+def as_operator(actor: Actor) -> Actor:
+    """The operator, acting for the installation and in no organisation."""
+    return replace(actor, organisation=None, role=None, permissions=(), teams=None)
+
+
+def _ask(
+    request: HttpRequest, actor: Actor, person: User, *, back: str
+) -> HttpResponseBase | Erasure:
+    """The form with its preview, or the erasure that it has begun."""
+    try:
+        check_may_erase(actor, person)
+    except AccessDenied as denied:
+        messages.error(request, str(denied))
+        return go_to(request, back)
+    shown = preview(person)
+    if shown.obstacle:
+        messages.error(request, shown.obstacle)
+        return go_to(request, back)
+    form = ErasureForm(actor, person, shown, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            return ask_erasure(
+                actor, person, reason=form.cleaned_data.get("reason", ""), fates=form.fates
+            )
+        except Refused as refused:
+            refused.tell(form)
+    context = {
+        "form": form,
+        "person": person,
+        "preview": shown,
+        "copies": copies_left(),
+        "oneself": actor.user == person,
+        "kind": "danger",
+        "back": back,
+    }
+    return render_dialog(request, "config/erasure/erase.html", context, refused=form.is_bound)
+
+
+def copies_left() -> Copies:
+    """What is left of a person elsewhere when they are erased."""
+    with within(None):
+        run = last_backup()
+        months = DetachedMonth.objects.count()
+    return Copies(run.good_at if run else None, settings.BACKUP_KEEP_DAYS, months)
+
+
+def _state(erasure: Erasure) -> dict[str, Any]:
+    done = erasure.done_at is not None
+    copies = copies_left()
+    ends_at = None
+    if erasure.done_at is not None and copies.keep_days:
+        ends_at = erasure.done_at + dt.timedelta(days=copies.keep_days)
+    return {
+        "erasure": erasure,
+        "done": done,
+        "step": len(STEPS) if done else STEPS.index(erasure.step),
+        "steps": len(STEPS),
+        "gone": [(_word(name), n) for name, n in sorted(erasure.counts.items())],
+        "copies": copies,
+        "ends_at": ends_at,
+    }
+
+
+def _word(name: str) -> str:
+    """What was taken away, as the page of an erasure calls it."""
+    words = {
+        "chats": gettext("Chats"),
+        "votes": gettext("Votes"),
+        "media": gettext("Media"),
+        "files": gettext("Files"),
+        "prompts": gettext("Prompts"),
+        "presets": gettext("Presets"),
+        "answers": gettext("Kept answers"),
+        "views": gettext("Saved views"),
+        "notes": gettext("Notes on charts"),
+        "exports": gettext("Exports"),
+        "addresses": gettext("Client IP addresses"),
+        "end_users": gettext("Texts of requests"),
+        "letters": gettext("Emails"),
+        "sign_ins": gettext("Known networks"),
+        "keys": gettext("API keys"),
+        "texts": gettext("Mentions elsewhere"),
+        "sealed": pgettext("erasure", "Audit events and ledger postings"),
+    }
+    return words.get(name, name)

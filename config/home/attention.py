@@ -1,0 +1,184 @@
+"""What somebody should look at soon, as far as the reader may do something about it."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext
+
+from accounts.access import access, actors
+from accounts.access.actors import Actor, slug_of
+from accounts.roles.rules import Action
+from billing.currency.money import display_total
+from billing.limits import budget_increases, budgets
+from billing.models import RaiseState
+from billing.wallets import wallets
+from billing.wallets.words import money_symbol
+from gateway.access import visible_channels, visible_proposals
+from gateway.health.reports import ChannelTroubles, unserved_models
+from lib import clock
+from lib.database.tenancy import within
+from lib.ids import id_text
+from lib.numbers.relative_time import relative_text
+from usage.limits.budget_forms import SCOPE_NAMES
+from usage.limits.budget_views import meter_of
+
+_KEY_EXPIRES_WITHIN: Final = dt.timedelta(days=14)
+_EACH: Final = 3
+
+
+class Matter(NamedTuple):
+    """One thing to look at: `text` says what it is, `detail` how it stands, `href` where."""
+
+    tone: str
+    icon: str
+    text: str
+    detail: str
+    href: str
+
+
+def attention(request: HttpRequest, actor: Actor) -> list[Matter]:
+    """All of it, what stops requests first."""
+    matters = [
+        *_balance(actor),
+        *_channels(actor),
+        *_budgets(actor),
+        *_keys(actor),
+        *_approvals(actor),
+    ]
+    return sorted(matters, key=lambda matter: ("bad", "warn", "info").index(matter.tone))
+
+
+def _may(actor: Actor, action: Action) -> bool:
+    return access.scope_of(actor, action) is not None
+
+
+def _balance(actor: Actor) -> Iterator[Matter]:
+    """A debt, nothing left, or less than the organisation wants to be told of."""
+    if not _may(actor, "balance.read"):
+        return
+    organisation = actors.organisation_of(actor)
+    balance = wallets.balance(organisation)
+    left_nano = balance.free_nano + wallets.credit_line(organisation)
+    low_nano = wallets.wallet_setting(organisation).low_nano
+    href = reverse("billing", args=[slug_of(actor)])
+    if left_nano <= 0:
+        text = gettext("The balance is used up")
+        detail = gettext("Top up to send paid requests.")
+        yield Matter("bad", "wallet", text, detail, href)
+    elif low_nano is not None and balance.available_nano < low_nano:
+        detail = gettext("%(amount)s available") % {"amount": _money(balance.available_nano)}
+        yield Matter("warn", "wallet", gettext("The balance is low"), detail, href)
+
+
+def _channels(actor: Actor) -> Iterator[Matter]:
+    """Channels that are not asked now, or whose last test failed."""
+    if not _may(actor, "channels.read"):
+        return
+    with within(None):
+        channels = list(visible_channels(actor))
+        troubles = ChannelTroubles()
+    found = {channel.id: troubles.of(channel) for channel in channels}
+    available = [
+        channel for channel in channels if channel.enabled and found[channel.id].status is None
+    ]
+    for channel in channels:
+        status = found[channel.id].status
+        failed = channel.enabled and channel.last_test and not channel.last_test["ok"]
+        href = reverse("channel", args=[id_text(channel.id)])
+        if status is not None:
+            unserved = unserved_models(channel, found[channel.id], available)
+            tone = "bad" if unserved or status.condition in ("open", "keys_out") else "warn"
+            text = gettext("Channel %(name)s is unavailable") % {"name": channel.name}
+            yield Matter(tone, "cable", text, _unserved_text(unserved), href)
+        elif failed:
+            text = gettext("Channel %(name)s failed its test") % {"name": channel.name}
+            yield Matter("warn", "cable", text, gettext("Open it to see the cause."), href)
+
+
+def _unserved_text(models: Sequence[str]) -> str:
+    """Which models no available channel serves, the first few by name."""
+    if not models:
+        return gettext("Other channels serve its models.")
+    names = ", ".join(models[:_EACH])
+    if len(models) > _EACH:
+        names += ", …"
+    return ngettext("No other channel serves %(names)s.",
+                    "No other channel serves these models: %(names)s.",
+                    len(models)) % {"names": names}  # fmt: skip
+
+
+def _budgets(actor: Actor) -> Iterator[Matter]:
+    """The budgets nearest their end."""
+    if not _may(actor, "budgets.read"):
+        return
+    enabled = list(budgets.visible_budgets(actor).filter(enabled=True))
+    names = budgets.subject_names(enabled)
+    near = [
+        (meter["used_nano"] / max(1, meter["limit_nano"]), standing.budget, meter)
+        for standing in budgets.standing_of(enabled)
+        for meter in [meter_of(standing)]
+        if meter["tone"] or meter["forecast_at"]
+    ]
+    for _share, budget, meter in sorted(near, key=lambda one: -one[0])[:_EACH]:
+        subject = names[budget.id] or actors.organisation_of(actor).name
+        text = gettext("Budget of %(subject)s") % {"subject": subject}
+        href = reverse("budget", args=[slug_of(actor), budget.id])
+        scope = str(SCOPE_NAMES[budget.scope])
+        detail = f"{scope} · {_used(meter['used_nano'], meter['limit_nano'])}"
+        if meter["forecast_at"] and not meter["tone"]:
+            on = date_format(meter["forecast_at"], "MONTH_DAY_FORMAT")
+            detail += " · " + gettext("runs out on %(date)s at this rate") % {"date": on}
+        yield Matter("bad" if meter["full"] else "warn", "shield", text, detail, href)
+
+
+def _used(used_nano: int, limit_nano: int) -> str:
+    return gettext("%(used)s of %(limit)s") % {
+        "used": _money(used_nano),
+        "limit": _money(limit_nano),
+    }
+
+
+def _keys(actor: Actor) -> Iterator[Matter]:
+    """The keys that expire soon, the next one first."""
+    if not _may(actor, "keys.read"):
+        return
+    now = clock.now()
+    soon = (
+        access.living_keys(actor)
+        .filter(expires_at__lte=now + _KEY_EXPIRES_WITHIN)
+        .order_by("expires_at", "id")
+    )
+    for key in soon[:_EACH]:
+        if key.expires_at is None:
+            continue
+        text = gettext("Key %(name)s expires soon") % {"name": key.name}
+        href = reverse("key", args=[slug_of(actor), id_text(key.id)])
+        yield Matter("warn", "key-round", text, relative_text(key.expires_at, now), href)
+
+
+def _approvals(actor: Actor) -> Iterator[Matter]:
+    """What waits for the actor's decision."""
+    if _may(actor, "budgets.write"):
+        waiting = budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING).count()
+        if waiting:
+            text = ngettext("%(n)s budget increase request", "%(n)s budget increase requests",
+                            waiting) % {"n": waiting}  # fmt: skip
+            href = reverse("raises", args=[slug_of(actor)])
+            yield Matter("info", "inbox", text, gettext("Waiting for approval"), href)
+    if _may(actor, "prices.write"):
+        with within(None):
+            proposed = visible_proposals(actor).filter(decided_at=None).count()
+        if proposed:
+            text = ngettext("%(n)s price proposal", "%(n)s price proposals", proposed) % {
+                "n": proposed
+            }
+            detail = gettext("Waiting for approval")
+            yield Matter("info", "receipt", text, detail, reverse("price_proposals"))
+
+
+def _money(nano: int) -> str:
+    return display_total(nano, money_symbol())

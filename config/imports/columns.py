@@ -1,0 +1,107 @@
+"""What the columns of another hub's tables mean here: imported, closing, or without a meaning.
+
+Every column that holds money or restricts who may do what is in one of these tables
+(`config/imports/litellm/columns.py`, `config/imports/new_api/columns.py`). A column that closes has
+no counterpart here: where a row says something in it, what is made of the row is closed, and the
+report names both. So does a column that no table knows: an import opens nothing (P32).
+
+A column with a JSON object is listed by its members, as `metadata.guardrails`; a name may end in *.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
+
+from config.imports.values import Row, ValueUnreadable, is_nothing, mapping, text
+
+Meaning = Literal["imported", "closes", "unused", "unknown"]
+Reasons = Mapping[str, tuple[str, ...]]
+"""What is to be said of columns -> their names."""
+
+# In an object where people write what they like, a name that sounds like this is no remark.
+_SOUNDS_RESTRICTING: Final = re.compile(
+    r"limit|budget|quota|allow|den(y|ied)|block|ban|guard|polic|restrict|enforce|require|expir"
+    r"|max_|region|whitelist|blacklist|ip_|_ips|scim|permission|disable"
+)
+
+
+class Found(NamedTuple):
+    """What a row says beside what is imported: the columns that close what is made of it, and
+    those that are left out."""
+
+    closing: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The columns of one table. `documents` are those with an object, `remarks` those of them in
+    which people write what they like: there an unknown name only closes if it sounds like it."""
+
+    imported: Reasons
+    closes: Reasons = field(default_factory=dict)
+    unused: Reasons = field(default_factory=dict)
+    documents: frozenset[str] = frozenset()
+    remarks: frozenset[str] = frozenset()
+
+    def meaning_of(self, column: str) -> Meaning:
+        for meaning, reasons in (
+            ("imported", self.imported),
+            ("closes", self.closes),
+            ("unused", self.unused),
+        ):
+            if any(_fits(name, column) for names in reasons.values() for name in names):
+                return meaning  # type: ignore[return-value]
+        document = column.partition(".")[0]
+        if document != column and document in self.remarks:
+            return "closes" if _SOUNDS_RESTRICTING.search(column.lower()) else "unused"
+        return "unknown"
+
+    def find(self, row: Row, defaults: Mapping[str, object]) -> Found:
+        """What a row says; a value that the table gives by itself says nothing."""
+        closing, left = [], []
+        for column, value in self._members(row):
+            if is_nothing(value) or _is_default(value, defaults.get(column)):
+                continue
+            meaning = self.meaning_of(column)
+            if meaning in ("closes", "unknown"):
+                closing.append(column)
+            elif meaning == "unused":
+                left.append(column)
+        return Found(tuple(closing), tuple(left))
+
+    def names(self) -> Iterator[str]:
+        """Every column that is listed."""
+        for reasons in (self.imported, self.closes, self.unused):
+            for names in reasons.values():
+                yield from names
+
+    def _members(self, row: Row) -> Iterable[tuple[str, Any]]:
+        for column, value in row.items():
+            if column not in self.documents:
+                yield column, value
+                continue
+            try:
+                members = mapping(value)
+            except ValueUnreadable:
+                # By a name that is in no table: it closes.
+                yield f"{column} (unreadable)", True
+                continue
+            for name, member in members.items():
+                # "Not active" restricts, and a plain no says nothing elsewhere.
+                off = member is False and name == "scim_active"
+                yield f"{column}.{name}", True if off else member
+
+
+def _fits(name: str, column: str) -> bool:
+    return column.startswith(name[:-1]) if name.endswith("*") else column == name
+
+
+def _is_default(value: object, default: object) -> bool:
+    return default is not None and _plain(value) == _plain(default)
+
+
+def _plain(value: object) -> str:
+    written = str(value).lower() if isinstance(value, bool) else text(value).strip().lower()
+    return {"t": "true", "1": "true", "f": "false", "0": "false"}.get(written, written)

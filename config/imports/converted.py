@@ -1,0 +1,181 @@
+"""What a peer's database becomes, before anything is written: plain values, checked nowhere yet.
+
+An `Origin` is where a thing stands in the peer's database. What was imported from one is not
+imported again, whatever its name is by then. `closed` names what restricted a thing there and
+cannot here: a thing with any is imported closed, and an operator opens it.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from config.imports.report import Report
+
+NO_MODEL: Final = "no-default-models"
+"""A pattern that no model has: LiteLLM's name for none. An empty list would be every model."""
+
+
+class Origin(NamedTuple):
+    """A row of the peer's: its table, and its id there."""
+
+    table: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearSecret:
+    """The text that clients send."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HashedSecret:
+    """The SHA-256 of the text that clients send, and its last characters where they are known."""
+
+    sha256: bytes = field(repr=False)
+    last4: str = ""
+
+
+class Counts(NamedTuple):
+    """Limits: requests and tokens in a minute, requests at a time."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    parallel: int | None = None
+
+
+UNLIMITED: Final = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`spent_nano` is what was spent in the running period, `anchor` where the period begins (see
+    billing/limits/budget_rules.py), None = as usual."""
+
+    amount_nano: int
+    period: Literal["hour", "day", "week", "month", "total"] = "total"
+    spent_nano: int = 0
+    anchor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    origin: Origin
+    name: str
+    multiplier_ppm: int
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """It serves those on one of `plans`, and one of `teams`; () = everybody."""
+
+    origin: Origin
+    name: str
+    provider: str
+    base_url: str
+    keys: tuple[str, ...] = field(repr=False)
+    models: Mapping[str, str]
+    enabled: bool = True
+    priority: int = 0
+    weight: int = 1
+    plans: tuple[Origin, ...] = ()
+    teams: tuple[Origin, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """`meters` are decimal texts, as a file of configuration has them. Without any, the price that
+    is in force here for the first of `like` that has one."""
+
+    origin: Origin
+    model: str
+    meters: Mapping[str, str]
+    like: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`teams`: None = all. Without an origin, somebody who comes with a new organisation."""
+
+    email: str
+    role: Literal["owner", "admin", "billing", "developer", "viewer"]
+    origin: Origin | None = None
+    teams: tuple[str, ...] | None = None
+    counts: Counts = UNLIMITED
+    budgets: tuple[Budget, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Without an origin, one that a key of the same organisation needs."""
+
+    name: str
+    origin: Origin | None = None
+    plan: Origin | None = None
+    counts: Counts = UNLIMITED
+    budgets: tuple[Budget, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """`team` is the name of one of the organisation's teams, "" its first one."""
+
+    origin: Origin
+    name: str
+    secret: ClearSecret | HashedSecret
+    team: str = ""
+    email: str = ""
+    models: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    expires_at: dt.datetime | None = None
+    disabled: bool = False
+    counts: Counts = UNLIMITED
+    budgets: tuple[Budget, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """`balance_nano` may be below 0: a debt. `suspended` says why it is, "" = it is not."""
+
+    origin: Origin
+    name: str
+    balance_nano: int = 0
+    credit_line_nano: int = 0
+    suspended: str = ""
+    plan: Origin | None = None
+    counts: Counts = UNLIMITED
+    budgets: tuple[Budget, ...] = ()
+    members: tuple[Member, ...] = ()
+    teams: tuple[Team, ...] = ()
+    keys: tuple[Key, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code that nobody has redeemed yet."""
+
+    origin: Origin
+    batch: str
+    text: str = field(repr=False)
+    value_nano: int
+    expires_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """All of it, and what there is to say of what is not in it."""
+
+    plans: tuple[Plan, ...]
+    channels: tuple[Channel, ...]
+    prices: tuple[Price, ...]
+    organisations: tuple[Organisation, ...]
+    report: Report
+    codes: tuple[Code, ...] = ()

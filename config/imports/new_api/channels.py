@@ -1,0 +1,130 @@
+"""Channels of New API and One API."""
+
+import datetime as dt
+from typing import Final, NamedTuple
+
+from config.imports import values
+from config.imports.converted import Channel, Origin
+from config.imports.new_api.channel_types import CHANNEL_TYPES, ChannelType, Peer, address_of
+from config.imports.reading import Reader, Skipped, field, is_model_name, told_apart
+from config.imports.values import Row
+
+_TABLE: Final = "channels"
+_ENABLED: Final = 1
+# Where they say something that is not the version of Azure's API, they change requests.
+_OF_AZURE: Final = ("config", "other")
+# Until then New API took the dots out of the names of Azure's deployments; One API still does.
+_DOTS_STAY_SINCE: Final = dt.datetime(2025, 5, 10, tzinfo=dt.UTC)
+_CHAIN_MAX: Final = 20
+
+
+class GroupedChannel(NamedTuple):
+    """A channel, and the groups that it serves."""
+
+    channel: Channel
+    groups: tuple[str, ...]
+
+
+def read_channels(reader: Reader, peer: Peer) -> list[GroupedChannel]:
+    rows = reader.database.rows.get(_TABLE, ())
+    names = told_apart({values.text(row.get("id")): _name(row) for row in rows})
+
+    def convert(row: Row, closed: tuple[str, ...]) -> GroupedChannel:
+        groups = tuple(_listed(field(row, "group", values.text)))
+        if not groups:
+            closed += reader.without_accepted([f"{_TABLE}.group (none)"])
+        channel = _channel(reader, peer, row, names[values.text(row.get("id"))], closed)
+        return GroupedChannel(channel, groups)
+
+    return reader.each(_TABLE, convert)
+
+
+def _name(row: Row) -> str:
+    return values.text(row.get("name")).strip() or f"channel {values.text(row.get('id'))}"
+
+
+def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str, ...]) -> Channel:
+    number = field(row, "type", values.integer)
+    kind = CHANNEL_TYPES[peer].get(number)
+    if kind is None:
+        raise Skipped(f"type {number} is not known here")
+    if not kind.provider:
+        raise Skipped(f"Weir has no provider for {kind.name} (type {number})")
+    provider, base_url = address_of(kind, field(row, "base_url", values.text))
+    if kind.name == "Azure" and (version := _azure_version(row)):
+        base_url = f"{base_url}?api-version={version}"
+    if kind.name != "Azure":
+        stated = [column for column in _OF_AZURE if not values.is_nothing(row.get(column))]
+        closed += reader.without_accepted(f"{_TABLE}.{column}" for column in stated)
+    id = field(row, "id", values.text)
+    weight = field(row, "weight", values.integer)
+    return Channel(
+        Origin(_TABLE, id),
+        name,
+        provider,
+        base_url,
+        _keys(reader, row, name),
+        _models(peer, row, kind),
+        enabled=field(row, "status", values.integer) == _ENABLED,
+        closed=closed,
+        # There the highest is asked first, here the lowest.
+        priority=-field(row, "priority", values.integer),
+        # There a weight of 0 gets a share, too.
+        weight=weight or 1,
+    )
+
+
+def _azure_version(row: Row) -> str:
+    config = field(row, "config", values.mapping)
+    return field(row, "other", values.text).strip() or str(config.get("api_version") or "")
+
+
+def _keys(reader: Reader, row: Row, name: str) -> tuple[str, ...]:
+    """The keys of a pool that were in use."""
+    written = field(row, "key", values.text).strip("\n")
+    keys = [key.strip() for key in written.split("\n")]
+    states = field(row, "channel_info", values.mapping).get("multi_key_status_list") or {}
+    off = {
+        keys[int(place)]
+        for place, state in states.items()
+        if str(place).isdigit() and int(place) < len(keys) and state != _ENABLED
+    }
+    if off:
+        reader.report.note(
+            _TABLE, field(row, "id", values.text), name, f"{len(off)} keys that were turned off"
+        )
+    return tuple(dict.fromkeys(key for key in keys if key and key not in off))
+
+
+def _models(peer: Peer, row: Row, kind: ChannelType) -> dict[str, str]:
+    mapping = field(row, "model_mapping", values.mapping)
+    if any(not isinstance(name, str) for name in mapping.values()):
+        raise Skipped("model_mapping: expected names of models")
+    created = field(row, "created_time", values.instant)
+    dots = kind.name != "Azure" or (
+        peer == "new-api" and created is not None and created >= _DOTS_STAY_SINCE
+    )
+    served = {}
+    for model in _listed(field(row, "models", values.text)):
+        upstream = _mapped(model, mapping, chains=peer == "new-api")
+        upstream = upstream if dots else upstream.replace(".", "")
+        if not is_model_name(model) or not is_model_name(upstream):
+            raise Skipped(f"models: {model[:60]!r} is not the name of a model")
+        served[model] = "" if upstream == model else upstream
+    return served
+
+
+def _mapped(model: str, mapping: dict[str, str], *, chains: bool) -> str:
+    """The upstream name. New API follows a chain of names; what leads back to itself is refused."""
+    for _ in range(_CHAIN_MAX):
+        following = mapping.get(model, "")
+        if following in ("", model):
+            return model
+        model = following
+        if not chains:
+            return model
+    raise Skipped("model_mapping leads round in a circle")
+
+
+def _listed(written: str) -> list[str]:
+    return [part for part in map(str.strip, written.split(",")) if part]

@@ -1,0 +1,103 @@
+"""Groups of New API and One API: each is a plan here, with its ratio and its channels' models.
+
+A channel serves its groups, so it serves their plans here; one that serves every group there is for
+everybody.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from fractions import Fraction
+from typing import Final
+
+from billing.currency.money import round_half_even
+from billing.prices.pricing import PPM
+from config.imports.converted import NO_MODEL, Origin, Plan
+from config.imports.new_api.channels import GroupedChannel
+from config.imports.new_api.people import AUTO
+from config.imports.reading import Reader
+
+_TABLE: Final = "groups"
+# What the programs have where nobody saved the option.
+_USABLE: Final = ("default", "vip")
+
+
+def plans_of(
+    reader: Reader,
+    ratios: Mapping[str, Fraction],
+    channels: list[GroupedChannel],
+    used: Collection[str],
+    auto: Collection[str],
+) -> dict[str, Plan]:
+    """A plan for each group that somebody is in or that a channel serves; `auto` are those that a
+    token without one of its own may come to."""
+    models = {group: _models_of(group, channels) for group in groups_of_channels(channels)}
+    if AUTO in used:
+        models[AUTO] = set().union(*(models.get(group, set()) for group in auto))
+        ratios = {
+            **ratios,
+            AUTO: max((ratios.get(g, Fraction(1)) for g in auto), default=Fraction(1)),
+        }
+    plans: dict[str, Plan] = {}
+    for group in sorted({*used, *models, *ratios}):
+        reader.report.table(_TABLE).read += 1
+        if group not in used and group not in models:
+            reader.report.skip(_TABLE, group, "", "nobody is in it")
+            continue
+        if group not in ratios:
+            reader.report.note(_TABLE, group, "", "has no ratio: taken as 1")
+        plans[group] = _plan(reader, group, ratios.get(group, Fraction(1)), models.get(group, ()))
+    return plans
+
+
+def groups_of_channels(channels: list[GroupedChannel]) -> set[str]:
+    return {group for grouped in channels for group in grouped.groups}
+
+
+def _models_of(group: str, channels: list[GroupedChannel]) -> set[str]:
+    """What a channel that was turned off there served, nobody could ask for."""
+    return {
+        model
+        for grouped in channels
+        if grouped.channel.enabled and group in grouped.groups
+        for model in grouped.channel.models
+    }
+
+
+def _plan(reader: Reader, group: str, ratio: Fraction, models: Collection[str]) -> Plan:
+    scaled = ratio * PPM
+    if scaled.denominator != 1:
+        reader.report.note(_TABLE, group, "", "its ratio is rounded to 6 decimals")
+    if not models:
+        reader.report.note(_TABLE, group, "", "has no channel: its plan has no model")
+    multiplier = round_half_even(scaled.numerator, scaled.denominator)
+    return Plan(Origin(_TABLE, group), group, multiplier, tuple(sorted(models)) or (NO_MODEL,))
+
+
+def plans_of_channel(
+    grouped: GroupedChannel, plans: Mapping[str, Plan], auto: Collection[str]
+) -> tuple[Origin, ...]:
+    """Whom a channel serves; () = everybody."""
+    groups = set(grouped.groups)
+    if AUTO in plans and groups & set(auto):
+        groups.add(AUTO)
+    if groups >= plans.keys():
+        return ()
+    return tuple(plans[group].origin for group in sorted(groups))
+
+
+def usable_groups(
+    stated: Mapping[str, object] | None, special: Mapping[str, object], known: Collection[str]
+) -> Callable[[str], Collection[str]]:
+    """By the group of a user, the groups that the tokens of this user may have. `special` adds and
+    takes away by group, as {"vip": {"+:a": "", "-:b": ""}}."""
+    common = set(_USABLE if stated is None else stated)
+
+    def usable(group: str) -> Collection[str]:
+        allowed, changes = set(common), special.get(group)
+        for name in changes if isinstance(changes, dict) else ():
+            if name.startswith("-:"):
+                allowed.discard(name[2:])
+            else:
+                allowed.add(name.removeprefix("+:"))
+        return allowed & set(known)
+
+    return usable

@@ -1,0 +1,103 @@
+"""Going through a peer's tables: what cannot be read is skipped with its reason, and what a row
+says that is not imported is reported, or closes what is made of it (`columns.py`)."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import TypeVar
+
+from config.imports.columns import TableColumns
+from config.imports.databases import Database
+from config.imports.report import Report
+from config.imports.values import Row, ValueUnreadable, text, unstorable
+from gateway.channels import bounds as channel_bounds
+
+T = TypeVar("T")
+
+
+class Skipped(Exception):
+    """This row is not imported; the text says why."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """`accepted` are the restrictions, as `tokens.allow_ips`, that may be lost: they close
+    nothing."""
+
+    database: Database
+    report: Report
+    columns: Mapping[str, TableColumns]
+    accepted: frozenset[str] = frozenset()
+    lost: set[str] = dataclass_field(default_factory=set)
+    """Those of `accepted` that were met."""
+
+    def each(
+        self,
+        table: str,
+        convert: Callable[[Row, tuple[str, ...]], T],
+        *,
+        id: str = "id",
+        name: str = "name",
+    ) -> list[T]:
+        """What `convert` makes of each row of a table and of what closes it, in its order; rows
+        for which it raises Skipped or ValueUnreadable are reported."""
+        converted = []
+        for row in self.database.rows.get(table, ()):
+            self.report.table(table).read += 1
+            closed = self.closed_by(table, row)
+            try:
+                if column := unstorable(row):
+                    raise Skipped(f"{column} has a zero byte or is not UTF-8")
+                converted.append(convert(row, closed))
+            except (Skipped, ValueUnreadable) as reason:
+                self.report.skip(table, _shown(row, id), _shown(row, name), str(reason))
+        return converted
+
+    def closed_by(self, table: str, row: Row) -> tuple[str, ...]:
+        """The restrictions of a row that have no counterpart here."""
+        found = self.columns[table].find(row, self.database.defaults.get(table, {}))
+        left = self.report.table(table).columns_left
+        for column in found.left:
+            left[column] = left.get(column, 0) + 1
+        return self.without_accepted(f"{table}.{column}" for column in found.closing)
+
+    def without_accepted(self, restrictions: Iterable[str]) -> tuple[str, ...]:
+        """Those that nobody accepted the loss of."""
+        named = list(restrictions)
+        self.lost.update(self.accepted.intersection(named))
+        return tuple(name for name in named if name not in self.accepted)
+
+
+def field(row: Row, column: str, read: Callable[[object], T]) -> T:
+    """One column of a row, read as its kind; a column that this version does not have is null."""
+    try:
+        return read(row.get(column))
+    except ValueUnreadable as error:
+        raise ValueUnreadable(f"{column}: {error}") from error
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a model can be asked for by it; an array of the database would cut a long one short
+    in silence."""
+    bounded = len(name) <= channel_bounds.MODEL_MAX
+    return bounded and re.fullmatch(channel_bounds.MODEL_PATTERN, name) is not None
+
+
+def told_apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Id -> a name that no other has: where several have one, the id stands behind it."""
+    counted: dict[str, int] = {}
+    for name in names.values():
+        counted[name] = counted.get(name, 0) + 1
+    return {
+        id: name if counted[name] == 1 else f"{name} ({id})" if name else id
+        for id, name in names.items()
+    }
+
+
+def _shown(row: Row, column: str) -> str:
+    try:
+        shown = text(row.get(column))
+    except ValueUnreadable:
+        return "?"
+    return shown.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

@@ -1,0 +1,60 @@
+"""What waits to be done: its number, and for how long the oldest has waited."""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from django.db import connection
+
+from lib import clock
+from usage.rollups.clickhouse_sink import backlog
+
+
+class Queue(NamedTuple):
+    """One kind of work; `nano` is the money that it holds."""
+
+    name: str
+    length: int
+    oldest_s: float
+    nano: int
+
+
+def read_queues() -> list[Queue]:
+    """All of them, as of now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUES)
+        queues = [
+            Queue(name, length, float(seconds or 0), int(nano or 0))
+            for name, length, seconds, nano in cursor
+        ]
+    return [*queues, *_clickhouse()]
+
+
+def _clickhouse() -> Iterator[Queue]:
+    """The records that wait for ClickHouse; those that came last are counted from its mark on."""
+    standing = backlog()
+    if standing is None:
+        return
+    since = standing.complete_to if standing.waiting else None
+    age_s = (clock.now() - since).total_seconds() if since else 0.0
+    yield Queue("clickhouse", standing.waiting, age_s, 0)
+
+
+# A transfer or a letter that waits for its time is not late: what is due waits.
+_QUEUES: Final = """
+    SELECT 'holds', count(*), extract(epoch FROM now() - min(opened_at)), sum(amount_nano)
+    FROM billing_hold WHERE state = 'open'
+    UNION ALL
+    SELECT 'holds_to_decide', count(*), extract(epoch FROM now() - min(opened_at)), NULL
+    FROM billing_hold WHERE state = 'kept'
+    UNION ALL
+    SELECT 'events', count(*), extract(epoch FROM now() - min(created_at)), NULL
+    FROM outbox_fact WHERE taken_at IS NULL
+    UNION ALL
+    SELECT 'deliveries', count(*), extract(epoch FROM now() - min(due_at)), NULL
+    FROM notify_delivery WHERE state = 'pending' AND due_at <= now()
+    UNION ALL
+    SELECT 'price_previews', count(*), extract(epoch FROM now() - min(created_at)), NULL
+    FROM gateway_pricepreview WHERE state IN ('queued', 'running')
+    UNION ALL
+    SELECT 'late_usage', count(*), extract(epoch FROM now() - min(learnt_at)), NULL
+    FROM usage_latetruth WHERE posted_at IS NULL AND meters IS NOT NULL"""

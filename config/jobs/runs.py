@@ -1,0 +1,216 @@
+"""Background jobs: each run is recorded, and one that does not end well in its time is told.
+
+A worker or a beat that is dead tells nothing. So lateness is computed by whoever reads, and the
+letter is sent by the web processes, which look every few seconds (`config/jobs/sweeping.py`).
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from django.conf import settings
+from django.db import Error, connection, transaction
+
+from config.jobs.schedule import BACKUP_TASK, JOBS, RECORDED, WATCH, Job, backup_job
+from config.jobs.waiting_work import waits
+from config.models import JobRun
+from lib import clock
+from notify.deliveries.job_alarms import send_alarms
+from outbox.facts import put, told_since
+
+log = logging.getLogger(__name__)
+
+# Several looks have not come: who stops the whole installation and starts it again is told nothing.
+_PAUSE: Final = dt.timedelta(seconds=30)
+# What stops all jobs makes each late at a time of its own: so long the first one waits for the
+# others, and so long after a letter the next one is sent.
+GATHER: Final = dt.timedelta(seconds=60)
+BETWEEN: Final = dt.timedelta(minutes=10)
+
+
+class JobState(NamedTuple):
+    """How a job fares. `since` is its last good run, or when the first one was expected."""
+
+    job: Job
+    run: JobRun
+    since: dt.datetime
+    late: bool
+
+    @property
+    def reported(self) -> bool:
+        return self.run.told_at is not None
+
+    @property
+    def is_to_tell(self) -> bool:
+        return self.late and not self.reported
+
+    @property
+    def late_since(self) -> dt.datetime:
+        """When it came to be late, or will."""
+        return self.since + dt.timedelta(seconds=self.job.late_s)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it ran well after operators were told that it does not."""
+        told_at, good_at = self.run.told_at, self.run.good_at
+        return told_at is not None and good_at is not None and good_at > told_at
+
+    @property
+    def problem(self) -> str:
+        """Why it is late, for operators; no words of the error, which may hold a customer's."""
+        why = f"its last run failed: {self.run.error}" if self.run.error else "it does not run"
+        return f"no successful run since {clock.rfc3339(self.since)}, {why}"
+
+
+@contextmanager
+def recorded(task: str) -> Iterator[None]:
+    """Record how the work inside ends, if it is that of a background job."""
+    began_at, error = clock.now(), ""
+    try:
+        yield
+    except Exception as failure:
+        error = type(failure).__name__
+        raise
+    finally:
+        if task in RECORDED:
+            _record(task, began_at, error)
+
+
+def job_states() -> list[JobState]:
+    """How the jobs fare, in the order of the schedule; none where no web process has ever run."""
+    runs, now = JobRun.objects.in_bulk(), clock.now()
+    return [_state(job, runs[job.task], now) for job in _expected_jobs() if job.task in runs]
+
+
+def last_backup() -> JobRun | None:
+    """The last run of `manage.py backup`, and with it the last good one."""
+    return JobRun.objects.filter(task=BACKUP_TASK).first()
+
+
+def note_backup(made_at: dt.datetime) -> JobRun:
+    """The installation was restored from a backup of that instant, which cannot tell of itself."""
+    ended = {"ended_at": made_at, "good_at": made_at, "error": ""}
+    return JobRun.objects.update_or_create(task=BACKUP_TASK, defaults=ended)[0]
+
+
+def expect_from_now() -> None:
+    """Nobody could see to any job before this moment: the installation was restored."""
+    JobRun.objects.update(expected_at=clock.now(), told_at=None)
+
+
+def watch() -> None:
+    """Tell the operators of jobs that came to be late, and of those that run again.
+
+    Any process may do it, several at once.
+    """
+    runs, now = JobRun.objects.in_bulk(), clock.now()
+    if _looked_since(runs, now - dt.timedelta(seconds=WATCH.every_s / 2)):
+        return
+    with recorded(WATCH.task):
+        if _is_to_change(runs, now):
+            _change()
+    if waits("notify.tasks.tell"):
+        send_alarms()
+
+
+def _is_to_change(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
+    """Whether what was read asks for more than to be looked at."""
+    expected = _expected_jobs()
+    if not (_looked_since(runs, now - _PAUSE) and all(job.task in runs for job in expected)):
+        return True
+    states = [_state(job, runs[job.task], now) for job in expected]
+    return bool(_stopped(states, now) or _resumed(states, now))
+
+
+def _stopped(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
+    """The jobs that came to be late and are to be told now, in one letter."""
+    late = [state for state in states if state.is_to_tell]
+    gathered = any(now - state.late_since >= GATHER for state in late)
+    return late if gathered and not told_since("jobs.stopped", now - BETWEEN) else []
+
+
+def _resumed(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
+    """The jobs that run again and are to be told now, in one letter."""
+    resumed = [state for state in states if state.resumed]
+    return resumed if resumed and not told_since("jobs.resumed", now - BETWEEN) else []
+
+
+def _change() -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(8113072027)")
+        # Another process may have done it since we looked.
+        _expect_all()
+        states = job_states()
+        _tell("jobs.stopped", _stopped(states, clock.now()))
+        _tell("jobs.resumed", _resumed(states, clock.now()))
+
+
+def _expected_jobs() -> list[Job]:
+    """Every job that has to run; a backup only where it is said how often."""
+    hours = settings.BACKUP_EVERY_HOURS
+    return [*JOBS.values(), *([backup_job(hours)] if hours else [])]
+
+
+def _state(job: Job, run: JobRun, now: dt.datetime) -> JobState:
+    since = max(run.good_at or run.expected_at, run.expected_at)
+    return JobState(job, run, since, now - since > dt.timedelta(seconds=job.late_s))
+
+
+def _record(task: str, began_at: dt.datetime, error: str) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _RECORD,
+                {"task": task, "began": began_at, "ended": clock.now(), "error": error[:100]},
+            )
+    except Error:
+        # The work is done, or has failed by itself; a missing record is told as a late job.
+        log.exception("the run of %s is not recorded", task)
+
+
+def _looked_since(runs: Mapping[str, JobRun], since: dt.datetime) -> bool:
+    """Whether any process has looked at the jobs since then."""
+    good_at = runs[WATCH.task].good_at if WATCH.task in runs else None
+    return good_at is not None and good_at > since
+
+
+def _expect_all() -> None:
+    """From now on each job is expected; again, where nobody has looked for a while: who was
+    switched off altogether has missed nothing but a backup."""
+    runs = JobRun.objects.in_bulk()
+    new = [JobRun(task=job.task) for job in _expected_jobs() if job.task not in runs]
+    JobRun.objects.bulk_create(new, ignore_conflicts=True)
+    if not _looked_since(runs, clock.now() - _PAUSE):
+        JobRun.objects.exclude(task=BACKUP_TASK).update(expected_at=clock.now())
+
+
+def _tell(kind: str, states: list[JobState]) -> None:
+    if not states:
+        return
+    told_at = clock.now() if kind == "jobs.stopped" else None
+    JobRun.objects.filter(task__in=[state.job.task for state in states]).update(told_at=told_at)
+    jobs = [
+        {
+            "task": state.job.task,
+            "title": state.job.source_title,
+            "since": clock.rfc3339(state.since),
+            "error": state.run.error,
+        }
+        for state in states
+    ]
+    put(kind, None, jobs=jobs)
+    level = logging.ERROR if kind == "jobs.stopped" else logging.INFO
+    for state in states:
+        log.log(level, "%s: %s", kind, state.job.task)
+
+
+_RECORD: Final = """
+    INSERT INTO config_jobrun (task, began_at, ended_at, error, good_at)
+    VALUES (%(task)s, %(began)s, %(ended)s, %(error)s,
+            CASE WHEN %(error)s = '' THEN %(ended)s::timestamptz END)
+    ON CONFLICT (task) DO UPDATE SET
+        began_at = excluded.began_at, ended_at = excluded.ended_at, error = excluded.error,
+        good_at = coalesce(excluded.good_at, config_jobrun.good_at)"""

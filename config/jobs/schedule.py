@@ -1,0 +1,99 @@
+"""Every background job, in one table: its task, the seconds between two runs, the seconds after
+which one that has not ended well is told to the operators, and what people call it.
+
+The second time is twice the first, and at least what a restart of the worker takes.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override
+
+
+class Job(NamedTuple):
+    """One background job."""
+
+    task: str
+    every_s: int
+    late_s: int
+    title: Any
+
+    @property
+    def source_title(self) -> str:
+        """Its title before translation: a letter puts it into the language of its reader."""
+        with override(None):
+            return str(self.title)
+
+
+# The one job of the web processes: to look whether the others run. They notice a dead worker.
+WATCH: Final = Job("config.job_runs.watch", 5, 60, _("Monitor background jobs"))
+# Only where the installation has one.
+CLICKHOUSE: Final = Job("usage.tasks.send_to_clickhouse", 2, 120, _("Send usage to ClickHouse"))
+SCHEDULE: Final = (
+    Job("usage.tasks.roll_up", 2, 90, _("Aggregate usage")),
+    *((CLICKHOUSE,) if settings.CLICKHOUSE_URL else ()),
+    Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),
+    # It may take as long as its queries are let run.
+    Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),
+    # Each run is one turn, after which it rests (usage/books/full_walk.py).
+    Job("usage.tasks.check_whole_books", 2, 240, _("Check the whole ledger")),
+    Job("usage.tasks.draft_invoices", 3600, 7200, _("Draft invoices")),
+    Job("usage.tasks.drop_old_addresses", 3600, 7200, _("Delete old client IP addresses")),
+    # It ends with its export: some minutes for millions of rows.
+    Job("usage.tasks.make_export", 2, 900, _("Make exports")),
+    Job("usage.tasks.send_reports", 15, 120, _("Send scheduled reports")),
+    Job("usage.tasks.drop_old_exports", 3600, 7200, _("Delete old exports")),
+    Job("billing.tasks.seal_books", 60, 120, _("Seal the ledger")),
+    Job("billing.tasks.check_trail", 3600, 7200, _("Verify the audit log")),
+    Job("billing.tasks.cut_trail", 3600, 7200, _("Delete old audit events")),
+    Job("billing.tasks.end_expired_promo", 5, 90, _("Expire promotional credit")),
+    Job("billing.tasks.count_promo", 60, 120, _("Calculate promotional credit")),
+    Job("billing.tasks.renew_subscriptions", 60, 120, _("Renew subscriptions")),
+    Job("billing.tasks.watch_balances", 10, 90, _("Monitor balances")),
+    Job("billing.tasks.watch_budgets", 5, 90, _("Monitor budgets")),
+    Job("billing.tasks.settle_invoices", 60, 120, _("Settle invoices")),
+    Job("billing.tasks.repay_debts", 5, 90, _("Repay debts")),
+    Job("billing.tasks.close_statement_days", 900, 1800, _("Close daily statements")),
+    Job("billing.tasks.drop_old", 600, 1200, _("Delete old redemption attempts")),
+    Job("notify.tasks.tell", 2, 90, _("Send webhooks and emails")),
+    Job("notify.tasks.drop_old", 3600, 7200, _("Delete old events")),
+    Job("gateway.tasks.resolve_expired_holds", 5, 90, _("Resolve expired holds")),
+    Job("gateway.tasks.drop_expired_state", 60, 120, _("Delete expired content")),
+    Job("gateway.tasks.poll_media_tasks", 2, 180, _("Poll media tasks")),
+    Job("gateway.tasks.count_traffic", 2, 90, _("Count traffic")),
+    Job("gateway.tasks.drop_old_traffic", 3600, 7200, _("Delete old traffic figures")),
+    Job("gateway.tasks.go_on_with_previews", 2, 90, _("Compute price previews")),
+    Job("gateway.tasks.test_channels", 15, 180, _("Test channels")),
+    Job("gateway.tasks.go_on_with_channel_tests", 2, 180, _("Test all channels")),
+    Job("gateway.tasks.check_models", 60, 240, _("Check providers for new models and prices")),
+    Job("playground.tasks.interrupt_lost_runs", 3, 90, _("End interrupted answers")),
+    Job("playground.tasks.drop_deleted_chats", 3600, 7200, _("Purge deleted chats")),
+    Job("playground.tasks.drop_unsent_files", 3600, 7200, _("Delete files that were never sent")),
+    Job("playground.tasks.drop_temporary_chats", 15, 90, _("Delete temporary chats")),
+    Job("playground.tasks.erase_people", 5, 300, _("Erase people")),
+    Job("playground.tasks.drop_expired_events", 60, 120, _("Delete old answer events")),
+)
+JOBS: Final = {job.task: job for job in (WATCH, *SCHEDULE)}
+# Run by `manage.py backup`, on a schedule that is not ours.
+BACKUP_TASK: Final = "config.backups.back_up"
+RECORDED: Final = frozenset({*JOBS, BACKUP_TASK})
+
+
+def backup_job(every_hours: int) -> Job:
+    """Backups, where one is expected every so many hours: late half as long again after that, for
+    one takes its time."""
+    return Job(BACKUP_TASK, every_hours * 3600, every_hours * 5400, _("Back up"))
+
+
+def beat_schedule() -> dict[str, Any]:
+    """The schedule in the form of Celery's beat."""
+    # A run that was not fetched before the next one is due is dropped: the next does its work too.
+    return {
+        job.task: {
+            "task": job.task,
+            "schedule": job.every_s,
+            "options": {"expires": job.every_s},
+        }
+        for job in SCHEDULE
+    }

@@ -1,0 +1,86 @@
+"""What each web process does every few seconds, so that it is done even where no worker lives:
+holds are resolved (I24), background jobs that stand still are told, and log lines that were dropped
+are counted."""
+
+import asyncio
+import logging
+import math
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from django.db import DatabaseError, connection
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 5.0
+# When holds were last resolved: as by the worker, that is done where something waits for it, and
+# every half a minute.
+_swept_at = -math.inf
+_counting = threading.Lock()
+_counted_lines = 0
+
+
+async def sweep_for_ever() -> None:
+    """Do each every few seconds, not in step with other processes. Ends when it is cancelled.
+
+    A round of one that takes long, because providers or a mail server do, delays no other.
+    """
+    await asyncio.gather(_for_ever(_sweep), _for_ever(_watch), _for_ever(count_dropped_lines))
+
+
+async def _for_ever(work: Callable[[], object]) -> None:
+    while True:
+        await asyncio.sleep(_EVERY_S * random.uniform(0.75, 1.25))
+        await asyncio.to_thread(_round, work)
+
+
+def _round(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except Exception:
+        # As in a worker: what went wrong is said, and the next round comes nevertheless.
+        log.exception("a round of%s failed", work.__name__.replace("_", " "))
+    finally:
+        connection.close()
+
+
+# Models can be imported only when Django stands.
+
+
+def _sweep() -> None:
+    from config.jobs.waiting_work import LOOK_PAST_S, waits
+    from gateway.reconciliation.unsettled_attempts import sweep
+
+    global _swept_at
+    if time.monotonic() - _swept_at >= LOOK_PAST_S or waits("gateway.tasks.resolve_expired_holds"):
+        sweep()
+        _swept_at = time.monotonic()
+
+
+def _watch() -> None:
+    from config.jobs.runs import watch
+
+    watch()
+
+
+def count_dropped_lines() -> None:
+    """Add the log lines that this process dropped since the last call to those of all processes."""
+    from config.server.log_handler import find_log_handler
+    from gateway.health.traffic import count_dropped_log_lines
+
+    global _counted_lines
+    # Several tasks of a worker may end at once; one counts. One within a transaction does not.
+    if connection.in_atomic_block or not _counting.acquire(blocking=False):
+        return
+    try:
+        handler = find_log_handler()
+        dropped = handler.writer.dropped if handler else 0
+        if dropped > _counted_lines:
+            count_dropped_log_lines(dropped - _counted_lines)
+            _counted_lines = dropped
+    except DatabaseError as error:
+        log.warning("cannot count %d dropped log lines now: %s", dropped - _counted_lines, error)
+    finally:
+        _counting.release()

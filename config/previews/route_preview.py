@@ -1,0 +1,135 @@
+"""Where a request of a key would go, for operators: what the relay of this process says, and the
+channels that are turned off, of which it knows nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.db.models import Q, Value
+from django.db.models.functions import Concat
+from django.http import HttpRequest
+from django.utils.translation import gettext
+
+from accounts.access.access import any_key, any_keys
+from accounts.access.actors import Actor
+from accounts.models import Key, KeyKind
+from billing.prices.name_patterns import matches
+from dialects.errors.errors import RequestFault
+from gateway.access import visible_channels
+from gateway.models import Channel
+from lib.refusal import Refused
+from relay.credentials.keys import Principal
+from relay.front.error_answers import answer_to
+from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.requests.data_policy import DATA_POLICY_HEADER
+from relay.requests.labels import LABELS_HEADER
+from relay.routing.route_preview import RoutePreview, SkippedChannel
+
+PATHS: Final = (
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/moderations",
+    "/v1/rerank",
+    "/v1/images/generations",
+    "/v1/audio/speech",
+)
+_SHOWN: Final = 20
+
+
+HEADERS: Final = (LABELS_HEADER, DATA_POLICY_HEADER)
+"""What of a request's headers decides where it goes."""
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class PreviewRefused(Refused):
+    """Nothing can be said; the message says why."""
+
+
+class PreviewingRelay(Protocol):
+    """What a preview needs of the running relay (`relay.front.in_process.InProcessRelay`)."""
+
+    async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
+        """The principal of a key without its text."""
+
+    async def preview_route(
+        self, principal: Principal, path: str, body: bytes, headers: Headers = ()
+    ) -> RoutePreview:
+        """Where this body would go, posted to that path now with these headers."""
+
+
+def search_keys(actor: Actor, words: str) -> list[Key]:
+    """The newest keys that call models, of which each word names something: the key, its
+    organisation, its team, or the ends of its secret as lists show them."""
+    keys = any_keys(actor).filter(kind=KeyKind.RELAY, revoked_at=None)
+    keys = keys.annotate(ends=Concat("prefix", Value("…"), "last4"))
+    for word in words.replace("...", "…").split():
+        keys = keys.filter(
+            Q(name__icontains=word)
+            | Q(ends__icontains=word)
+            | Q(team__name__icontains=word)
+            | Q(organisation__name__icontains=word)
+            | Q(organisation__slug__icontains=word)
+        )
+    return list(keys.select_related("organisation", "team")[:_SHOWN])
+
+
+def preview_route(
+    request: HttpRequest,
+    actor: Actor,
+    key_id: str,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> RoutePreview:
+    """Where a request with this key and body would go; nothing is sent or held. Of its `headers`
+    HEADERS count.
+
+    Http404 when there is no such key. Raises PreviewRefused where the relay cannot say.
+    """
+    key = any_key(actor, key_id)
+    relay: PreviewingRelay | None = relay_of(request)
+    if relay is None:
+        raise PreviewRefused("body", gettext("This process has no relay."))
+    try:
+        sent = [(name.encode(), value.encode()) for name, value in headers.items() if value]
+        preview = async_to_sync(_asked)(relay, key.id, path, body, sent)
+    except (DatabaseAway, DatabaseRefused) as error:
+        raise PreviewRefused("body", gettext("The database is not responding.")) from error
+    if not preview.model:
+        return preview
+    named = {item.channel for item in preview.attempts}
+    named |= {item.channel for item in preview.skipped}
+    off = [item for item in _turned_off(actor, preview.model) if item.channel not in named]
+    return preview._replace(skipped=[*preview.skipped, *off])
+
+
+def relay_of(request: HttpRequest) -> Any:
+    """The running relay of this process; None where there is none, as in a command."""
+    scope: dict[str, Any] = getattr(request, "scope", {})
+    return scope.get("weir.relay")
+
+
+async def _asked(
+    relay: PreviewingRelay, key_id: UUID, path: str, body: bytes, headers: Headers
+) -> RoutePreview:
+    try:
+        principal = await relay.principal_of_key(key_id)
+        return await relay.preview_route(principal, path, body, headers)
+    except RequestFault as fault:
+        return RoutePreview("", refusal=answer_to(fault))
+
+
+def _turned_off(actor: Actor, model: str) -> Iterator[SkippedChannel]:
+    for channel in visible_channels(actor):
+        if _is_off(channel) and any(matches(row.model, model) for row in channel.routes.all()):
+            yield SkippedChannel(channel.name, "disabled", 0.0)
+
+
+def _is_off(channel: Channel) -> bool:
+    keys = channel.keys.all()
+    return not channel.enabled or (bool(keys) and all(key.disabled_at for key in keys))

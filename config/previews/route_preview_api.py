@@ -1,0 +1,111 @@
+"""The management API of the route preview; for operators. Its page shows the same."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.http import HttpRequest
+from ninja import Router
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from billing.currency.money import format_usd
+from config.previews.route_preview import preview_route
+from gateway.routing.model_rule_bounds import Cause
+from lib.api.openapi import Schema
+from relay.requests.context import Bound
+from relay.routing.route_preview import RoutePreview
+from usage.requests.choices import SkipReason, Why
+
+router = Router(tags=["Channels"], auth=api_auth.installation_auth)
+
+
+HeaderText = Annotated[str, Field(max_length=4000)]
+
+
+class RoutePreviewIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(description="ID of the API key that would send the request.")
+    path: str = Field("/v1/chat/completions", max_length=300, description="Of the model API.")
+    body: dict[str, Any] = Field(description="The body of the request.")
+    headers: dict[Literal["x-weir-labels", "x-weir-data-policy"], HeaderText] = Field(
+        default_factory=dict, description="Headers that can affect routing."
+    )
+
+
+class PreviewedAttemptOut(Schema):
+    """An attempt that would be made if those before it failed."""
+
+    model: str
+    channel: str
+    upstream_model: str
+    why: Why
+    share_percent: int | None = Field(
+        description="How often the channel is picked first by weight; null if it is not picked so."
+    )
+
+
+class PreviewSkippedOut(Schema):
+    channel: str
+    reason: SkipReason
+    wait_s: float = Field(description="Seconds until it is tried if nothing else is left.")
+
+
+class PreviewRefusalOut(Schema):
+    status: int
+    kind: str
+    message: str
+
+
+class PreviewHoldOut(Schema):
+    hold: str = Field(description="USD that the first attempt would hold.")
+    available: str = Field(description="USD available to hold.")
+    fits: bool
+
+
+class RoutePreviewOut(Schema):
+    """Where a request would go."""
+
+    model: str = Field(description="The model in the catalogue.")
+    attempts: list[PreviewedAttemptOut] = Field(description="In order.")
+    skipped: list[PreviewSkippedOut]
+    refusal: PreviewRefusalOut | None = Field(description="What the client would get instead.")
+    hold: PreviewHoldOut | None
+    fallbacks: list[str] = Field(description="Models that can answer in its place, in order.")
+    causes: list[Cause] = Field(description="When they are used.")
+
+
+@router.post("/routes/preview", response=RoutePreviewOut, summary="Preview a route")
+def show_route(request: HttpRequest, data: RoutePreviewIn) -> dict[str, Any]:
+    """The channels a request would be sent to, in order, and those that are skipped. Nothing is
+    sent or held."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.read")
+    body = msgspec.json.encode(data.body)
+    headers = {str(name): text for name, text in data.headers.items()}
+    return _shown(preview_route(request, actor, data.key, data.path, body, headers))
+
+
+def _shown(preview: RoutePreview) -> dict[str, Any]:
+    refusal = preview.refusal
+    return {
+        "model": preview.model,
+        "attempts": [attempt._asdict() for attempt in preview.attempts],
+        "skipped": [item._asdict() for item in preview.skipped],
+        "refusal": None
+        if refusal is None
+        else {"status": refusal.status, "kind": refusal.kind, "message": refusal.message},
+        "hold": _hold(preview.bound),
+        "fallbacks": list(preview.fallbacks),
+        "causes": sorted(preview.causes),
+    }
+
+
+def _hold(bound: Bound | None) -> dict[str, Any] | None:
+    if bound is None:
+        return None
+    return {
+        "hold": format_usd(bound.hold_nano),
+        "available": format_usd(bound.available_nano),
+        "fits": bound.fits,
+    }

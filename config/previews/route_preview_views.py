@@ -1,0 +1,149 @@
+"""The page on which operators see where a request would go (W34)."""
+
+from typing import Any, Final
+
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.access.access import any_key
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from accounts.models import Key
+from config.previews.route_preview import PATHS, PreviewRefused, preview_route, search_keys
+from gateway.routing.model_rule_views import CAUSE_WORDS
+from lib.ids import id_text
+from relay.requests.data_policy import DATA_POLICY_HEADER
+from relay.requests.labels import LABELS_HEADER
+from relay.routing.route_preview import RoutePreview
+from usage.requests import words
+
+_EXAMPLE: Final = '{"model": "", "messages": [{"role": "user", "content": "Hello"}]}'
+_WORDS_MAX: Final = 80
+# What is written beside the key, and stays when another is chosen.
+_WRITTEN: Final = ("path", "body", "labels", "data_policy")
+
+
+def _header(name: str, hint: Any) -> forms.CharField:
+    return forms.CharField(
+        label=name,
+        help_text=hint,
+        max_length=4000,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "input mono", "autocomplete": "off"}),
+    )
+
+
+class RoutePreviewForm(forms.Form):
+    """A request as it would be sent."""
+
+    key = forms.CharField(
+        label=gettext_lazy("API key"),
+        max_length=60,
+        widget=forms.HiddenInput,
+        error_messages={"required": gettext_lazy("Choose an API key.")},
+    )
+    path = forms.ChoiceField(
+        label=gettext_lazy("Endpoint"),
+        choices=[(path, path) for path in PATHS],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    body = forms.CharField(
+        label=gettext_lazy("Request body"),
+        initial=_EXAMPLE,
+        strip=False,
+        widget=forms.Textarea(attrs={"class": "input mono", "rows": 10, "spellcheck": "false"}),
+    )
+    labels = _header(LABELS_HEADER, gettext_lazy("Labels, if a channel is only for some of them."))
+    data_policy = _header(DATA_POLICY_HEADER, gettext_lazy("Zero data retention and regions."))
+
+    def headers(self) -> dict[str, str]:
+        """Those that decide where it goes."""
+        sent = self.cleaned_data
+        return {LABELS_HEADER: sent["labels"], DATA_POLICY_HEADER: sent["data_policy"]}
+
+
+@operator_page("channels.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """The form; sent, it says where the request would go. A key that is chosen (`choose`) comes
+    with the rest of the form as it is written so far."""
+    sent = request.method == "POST" and "choose" not in request.POST
+    form = RoutePreviewForm(request.POST) if sent else RoutePreviewForm(initial=_initial(request))
+    found: RoutePreview | None = None
+    if sent and form.is_valid():
+        cleaned = form.cleaned_data
+        try:
+            found = preview_route(
+                request,
+                actor,
+                cleaned["key"],
+                cleaned["path"],
+                cleaned["body"].encode(),
+                form.headers(),
+            )
+        except Http404:
+            form.add_error("key", gettext("This API key no longer exists. Choose another one."))
+        except PreviewRefused as refused:
+            refused.tell(form)
+    context = {
+        "form": form,
+        "chosen": _chosen(actor, str(form["key"].value() or "")),
+        **_found(request, actor),
+        **(_shown(found) if found else {}),
+    }
+    return render(
+        request, "config/previews/route_preview.html", context, status=422 if form.errors else 200
+    )
+
+
+@operator_page("channels.read")
+@require_safe
+def keys_found(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What the picker finds."""
+    return render(request, "config/previews/_keys_found.html", _found(request, actor))
+
+
+def _initial(request: HttpRequest) -> dict[str, str]:
+    if request.method == "POST":
+        sent = {name: request.POST.get(name, "") for name in _WRITTEN}
+        return {"key": request.POST["choose"], **sent}
+    return {"key": request.GET["key"]} if "key" in request.GET else {}
+
+
+def _chosen(actor: Actor, id: str) -> dict[str, Any] | None:
+    try:
+        return _as_item(any_key(actor, id))
+    except Http404:
+        return None
+
+
+def _found(request: HttpRequest, actor: Actor) -> dict[str, Any]:
+    words = request.GET.get("q", "").replace("\x00", "")[:_WORDS_MAX]
+    return {"keys": [_as_item(key) for key in search_keys(actor, words)]}
+
+
+def _as_item(key: Key) -> dict[str, Any]:
+    """A key, and in words where it belongs; names alone are not unique in an installation."""
+    place = f"{key.organisation.name} · {key.team.name} · {key.prefix}…{key.last4}"
+    return {"key": key, "id": id_text(key.id), "place": place}
+
+
+def _shown(preview: RoutePreview) -> dict[str, Any]:
+    return {
+        "preview": preview,
+        "causes": [CAUSE_WORDS[cause] for cause in sorted(preview.causes)],
+        "attempts": [
+            {"attempt": attempt, "why": words.CHOSEN[attempt.why]} for attempt in preview.attempts
+        ],
+        "skipped": [
+            {
+                "skipped": skipped,
+                "reason": words.SKIPPED[skipped.reason],
+                "wait_s": round(skipped.wait_s),
+            }
+            for skipped in preview.skipped
+        ],
+    }

@@ -1,0 +1,77 @@
+"""What a channel would be sent for a request, for operators: asked of the relay of this process,
+which writes it as it writes one that is sent."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from asgiref.sync import async_to_sync
+from django.http import HttpRequest
+from django.utils.translation import gettext
+
+from config.previews.route_preview import relay_of
+from dialects.errors.errors import RequestFault
+from gateway.models import Channel
+from gateway.providers import UnknownProvider
+from gateway.providers.provider import BadAddress
+from lib.refusal import Refused
+from relay.front.error_answers import answer_to
+from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.routing.sent_preview import SentPreview
+from relay.routing.snapshot_build import ChannelRow, RouteRow
+
+
+class SentPreviewRefused(Refused):
+    """Nothing can be shown; the message says why."""
+
+
+class SendingRelay(Protocol):
+    """What a preview needs of the running relay (`relay.front.in_process.InProcessRelay`)."""
+
+    async def preview_sent(
+        self, row: ChannelRow, path: str, headers: Sequence[tuple[str, str]], body: bytes
+    ) -> SentPreview:
+        """What a channel would be sent for this body, posted to that path."""
+
+
+def preview_sent(
+    request: HttpRequest,
+    channel: Channel,
+    overrides: Mapping[str, Any],
+    path: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+) -> SentPreview:
+    """What a channel with these overrides would be sent; nothing is sent or stored. Raises
+    SentPreviewRefused."""
+    relay: SendingRelay | None = relay_of(request)
+    if relay is None:
+        raise SentPreviewRefused("body", gettext("This process has no relay."))
+    try:
+        return async_to_sync(relay.preview_sent)(_row(channel, overrides), path, headers, body)
+    except RequestFault as fault:
+        return SentPreview(refusal=answer_to(fault))
+    except (UnknownProvider, BadAddress) as error:
+        raise SentPreviewRefused("body", str(error)) from error
+    except (DatabaseAway, DatabaseRefused) as error:
+        raise SentPreviewRefused("body", gettext("The database is not responding.")) from error
+
+
+def _row(channel: Channel, overrides: Mapping[str, Any]) -> ChannelRow:
+    return ChannelRow(
+        id=str(channel.id),
+        name=channel.name,
+        provider=channel.provider,
+        base_url=channel.base_url,
+        priority=channel.priority,
+        weight=channel.weight,
+        retries=channel.retries,
+        on_leave=channel.on_leave,
+        timeouts=channel.timeouts,
+        breaker=channel.breaker,
+        keys=[(str(key.id), "", key.last4) for key in channel.keys.all()],
+        routes=[
+            RouteRow(route.model, route.upstream_model, route.can) for route in channel.routes.all()
+        ],
+        names_client=channel.names_client,
+        overrides=dict(overrides),
+    )

@@ -1,0 +1,57 @@
+"""The log before the settings are read, where it is JSON: what goes wrong until then, and what is
+written to stderr past the log, is one JSON object a line too."""
+
+import atexit
+import io
+import logging
+import sys
+from typing import Final, TextIO
+
+from config.server.log_handler import log_uncaught
+from config.server.log_lines import JsonLine
+
+_LINE: Final = JsonLine()
+
+
+class JsonStream(io.TextIOBase):
+    """Takes the place of stderr, where argparse, Celery and Python write text, or of stdout."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, stream: TextIO, name: str, level: int) -> None:
+        self._stream, self._name, self._level = stream, name, level
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        whole, _, self._rest = (self._rest + text).rpartition("\n")
+        self._write_line(whole)
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write_rest(self) -> None:
+        """Write what no line end followed."""
+        rest, self._rest = self._rest, ""
+        self._write_line(rest)
+        self.flush()
+
+    def _write_line(self, text: str) -> None:
+        if text.strip():
+            record = logging.LogRecord(self._name, self._level, "", 0, text.strip(), None, None)
+            self._stream.write(_LINE.format(record) + "\n")
+
+
+def write_json_from_the_start() -> None:
+    """Log as JSON until the settings set up the log, and convert what is written to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LINE)
+    logging.getLogger().addHandler(handler)
+    log_uncaught()
+    stream = JsonStream(sys.stderr, "stderr", logging.ERROR)
+    sys.stderr = stream
+    atexit.register(stream.write_rest)

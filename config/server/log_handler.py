@@ -1,0 +1,89 @@
+"""The log of one process: a handler that no caller waits for (P34), and what else goes through it.
+
+Python writes warnings and exceptions that nobody caught to stderr, past the log: in another form,
+and whoever writes them waits for the reader.
+"""
+
+import logging
+import sys
+import threading
+from types import TracebackType
+from typing import Any, Final
+
+from lib.process.line_writer import LineWriter
+
+_STDERR: Final = 2
+_log = logging.getLogger(__name__)
+
+
+class LogHandler(logging.Handler):
+    """Gives each line to the one writer of the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writer = LineWriter(_STDERR, self._compose_notice)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:
+            # logging itself would write a traceback to stderr, and wait for its reader.
+            place = f"{record.pathname}:{record.lineno}"
+            line = self._compose(logging.ERROR, f"cannot format {record.msg!r} of {place}")
+        self.writer.put(line)
+
+    def close(self) -> None:
+        self.writer.close()
+        super().close()
+
+    def _compose(self, level: int, message: str) -> str:
+        return self.format(logging.LogRecord(__name__, level, "", 0, message, None, None))
+
+    def _compose_notice(self, dropped: int) -> str:
+        message = f"{dropped} log lines were dropped: the log was not read in time"
+        return self._compose(logging.WARNING, message)
+
+
+def find_log_handler() -> LogHandler | None:
+    """The handler of this process; None where its log was not set up by the settings."""
+    handlers = logging.getLogger().handlers
+    return next((one for one in handlers if isinstance(one, LogHandler)), None)
+
+
+def close_log() -> None:
+    """Write all lines that wait, within a bounded time, before a signal ends the process."""
+    if handler := find_log_handler():
+        handler.writer.close()
+
+
+def log_uncaught() -> None:
+    """Log warnings, and exceptions that nobody caught, instead of writing them to stderr."""
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+    sys.unraisablehook = _log_unraisable
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        _log.critical("an exception ended the process", exc_info=(kind, error, traceback))
+
+
+def _log_uncaught_in_thread(arguments: Any) -> None:
+    if arguments.exc_type is not SystemExit:
+        _log.error(
+            "an exception ended the thread %s",
+            arguments.thread.name if arguments.thread else "?",
+            exc_info=(arguments.exc_type, arguments.exc_value, arguments.exc_traceback),
+        )
+
+
+def _log_unraisable(arguments: Any) -> None:
+    _log.error(
+        "%s %r",
+        arguments.err_msg or "Exception ignored in",
+        arguments.object,
+        exc_info=(arguments.exc_type, arguments.exc_value, arguments.exc_traceback),
+    )

@@ -1,0 +1,67 @@
+"""The lines of the log: as text for a terminal, or each as a JSON object for what collects them.
+
+Each names the request that it belongs to, by the id that its client was told; and no line shows a
+key, whoever wrote it.
+"""
+
+import datetime as dt
+import json
+import logging
+import re
+
+from dialects.errors.errors import mask_upstream
+from lib.process.log_context import current_request_id
+
+_PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+
+
+def shorten_refusal(record: logging.LogRecord) -> bool:
+    """Leave the traceback out of what is told of an answer below 500: a refusal is no error, and
+    whoever may not do something could fill the log with it. Nor has a 503 one: each request has it
+    while the database is away. Every record passes."""
+    status = getattr(record, "status_code", 500)
+    if status < 500 or status == 503:
+        record.exc_info = record.exc_text = None
+    return True
+
+
+def name_request(record: logging.LogRecord) -> bool:
+    """Every record knows its request, where there is one. Every record passes."""
+    if not hasattr(record, "request_id"):
+        record.request_id = current_request_id()
+    return True
+
+
+class TextLine(logging.Formatter):
+    """`LEVEL logger: message [request id]`, with the traceback behind it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        request_id = getattr(record, "request_id", None)
+        suffix = f" [{request_id}]" if request_id else ""
+        line = f"{record.levelname} {record.name}: {record.getMessage()}{suffix}"
+        traceback = self._traceback(record)
+        return _mask(f"{line}\n{traceback}" if traceback else line)
+
+    def _traceback(self, record: logging.LogRecord) -> str:
+        return self.formatException(record.exc_info) if record.exc_info else ""
+
+
+class JsonLine(TextLine):
+    """One JSON object a line, its control characters escaped: `time` (UTC), `level`, `logger`,
+    `message`, and where there are any `request_id` and `traceback`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        line = {
+            "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _mask(record.getMessage()),
+            "request_id": getattr(record, "request_id", None),
+            "traceback": _mask(self._traceback(record)),
+        }
+        return json.dumps({name: value for name, value in line.items() if value})
+
+
+def _mask(text: str) -> str:
+    return mask_upstream(_PASSWORD_IN_URL.sub("***", text))

@@ -1,0 +1,120 @@
+"""Every response carries a request id, the one that its log lines and error pages show; the audit
+trail is told from where a request comes; the limits of requests hear of who was let in; what a
+request entered it leaves with its end; and a session that another request has ended leads to the
+sign-in page.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.handlers.asgi import ASGIRequest
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.decorators import sync_and_async_middleware
+
+from accounts.access.guards import sign_in_first
+from accounts.audit.origin import ORIGIN, origin_of
+from config.server.request_limits import KNOWN
+from lib.database.tenancy import current_tenant, each_within, each_within_async, within
+from lib.ids import id_text, new_id
+from lib.process.log_context import REQUEST_ID
+
+Answer = Callable[[HttpRequest], HttpResponseBase]
+AsyncAnswer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+@sync_and_async_middleware
+def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
+    if iscoroutinefunction(get_response):
+        get_async = cast(AsyncAnswer, get_response)
+
+        async def answer_async(request: HttpRequest) -> HttpResponseBase:
+            with _named(request):
+                response = await get_async(request)
+                if hasattr(request, "actor") and _is_stream(response):
+                    # What wrote the session has taken a connection, which nobody needs any more:
+                    # it would be held for as long as the answer is read.
+                    await sync_to_async(close_old_connections)()
+                return _marked(request, response)
+
+        return answer_async
+
+    get = cast(Answer, get_response)
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        with _named(request):
+            return _marked(request, get(request))
+
+    return answer
+
+
+def _is_stream(response: HttpResponseBase) -> bool:
+    """Whether it is made on the event loop while it is sent, where no connection waits for it."""
+    return isinstance(response, StreamingHttpResponse) and response.is_async
+
+
+@contextmanager
+def _named(request: HttpRequest) -> Iterator[None]:
+    """The request has an id, its log lines name it, and the audit trail knows where it is from."""
+    request.id = id_text(new_id())  # type: ignore[attr-defined]
+    origin, logged = ORIGIN.set(partial(origin_of, request)), REQUEST_ID.set(request.id)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        REQUEST_ID.reset(logged)
+        ORIGIN.reset(origin)
+
+
+def _marked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    response["x-request-id"] = request.id  # type: ignore[attr-defined]
+    if isinstance(request, ASGIRequest) and getattr(request, "actor", None) is not None:
+        cast(dict[str, object], request.scope)[KNOWN] = True
+    return response
+
+
+@sync_and_async_middleware
+def tenancy(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
+    """Let what a view entered end with it: the session is written, and the next request begun, in
+    no organisation. The last of all, beside the views."""
+    if iscoroutinefunction(get_response):
+        get_async = cast(AsyncAnswer, get_response)
+
+        async def answer_async(request: HttpRequest) -> HttpResponseBase:
+            with within(None):
+                return _streamed_within(await get_async(request))
+
+        return answer_async
+
+    get = cast(Answer, get_response)
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        with within(None):
+            return _streamed_within(get(request))
+
+    return answer
+
+
+def _streamed_within(response: HttpResponseBase) -> HttpResponseBase:
+    """The response; what is still to be made of it is made where the view was."""
+    tenant = current_tenant()
+    if tenant is not None and isinstance(response, StreamingHttpResponse):
+        parts: Any = response.streaming_content
+        each = each_within_async if response.is_async else each_within
+        response.streaming_content = each(tenant, parts)
+    return response
+
+
+class Sessions(SessionMiddleware):
+    """Sends to the sign-in page whoever signed in or out in another request meanwhile, as their
+    next request would be; Django answers 400."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        try:
+            return super().process_response(request, response)
+        except SessionInterrupted:
+            return cast(HttpResponse, sign_in_first(request))

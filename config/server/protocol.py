@@ -1,0 +1,589 @@
+"""How the web server speaks HTTP: uvicorn's protocol, with less that may wait for a slow reader,
+with a response's head in one piece with what follows it, without chunks for HTTP/1.0, whose clients
+read them as content (what has no length ends with its connection), and with bounds that hold
+without nginx.
+
+What one connection may take, and for how long:
+
+    until a whole head has come     10 s, 32 KiB, 100 headers (docs/promises.md, "Requests")
+    between two requests            uvicorn's --timeout-keep-alive
+    neither head nor body           32 KiB in a row: a header, a trailer, the size of a chunk
+    requests sent ahead             8
+    what follows an answer that     256 KiB, then one read in 0.1 s, for as long as a head may take:
+    did not wait for its request    closed in the middle, it would take the answer along
+    an answer that nobody reads     30 s without a byte taken, in a stream as behind its end
+
+A process that stops answers with `Connection: close`. What is still open when it takes no further
+connections is closed only once it has been silent for as long as the process went on accepting: a
+proxy that keeps connections for less never sends a request into one that is just being closed.
+
+A busy process reads late. What came in time is answered, however late it is read: before a
+connection is closed for its silence, the kernel is asked whether something of it is unread.
+
+All connections together are as many as files may be opened for; the one that has said nothing for
+the longest time makes room for the next.
+"""
+
+import asyncio
+import re
+import resource
+import select
+from collections.abc import Callable
+from functools import cache, partial
+from operator import itemgetter
+from typing import Any, Final
+from urllib.parse import unquote
+from weakref import WeakKeyDictionary
+
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from config.server.websocket import RealtimeProtocol, is_session
+from dialects.errors.errors import message_of
+from lib.ids import id_text, new_id
+from lib.process.asgi import HEED, RESPOND, Fields, Scope
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import ErrorResponse, response_at
+
+# What a client has not taken stays in memory, for each of its streams (P9).
+_UNSENT_BYTES_MAX: Final = 16 * 1024
+_JOINED_BYTES_MAX: Final = 64 * 1024
+_HEAD_BYTES_MAX: Final = 32 * 1024
+_HEADERS_MAX: Final = 100
+_AHEAD_MAX: Final = 8
+_CONNECTIONS_MAX: Final = 8192
+# Files that are no connection: the database's, the broker's, libraries, spool and log.
+_FILES_ASIDE: Final = 128
+_HEAD_S = 10.0
+_STALL_S = 30.0
+_LOOKS: Final = 6
+_DROPPED_BYTES_FREE: Final = 256 * 1024
+_DROP_EVERY_S: Final = 0.1
+# What the kernel has is read before this has passed, or as soon as the process is less busy.
+_UNREAD_S: Final = 0.01
+# What may stand in `Host` (RFC 3986, section 3.2.2, with a port behind it; or nothing).
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Za-z.:]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]*)?", re.ASCII)
+_REFUSALS: Final[dict[int, ErrorAnswer]] = {
+    400: ErrorAnswer(
+        "malformed_json", 400, message_of("malformed_json", "the request is not valid HTTP/1.1")
+    ),
+    408: ErrorAnswer(
+        "request_timeout",
+        408,
+        message_of(
+            "request_timeout",
+            f"the header section did not come within {_HEAD_S:.0f} s; send the request again",
+        ),
+    ),
+    431: ErrorAnswer(
+        "headers_too_large",
+        431,
+        message_of(
+            "headers_too_large",
+            f"the header section has more than {_HEAD_BYTES_MAX // 1024} KiB or "
+            f"{_HEADERS_MAX} field lines",
+        ),
+    ),
+    500: ErrorAnswer("internal", 500, message_of("internal")),
+    503: ErrorAnswer("overloaded", 503, message_of("overloaded"), retry_after_ms=5000),
+}
+_NO_HOST: Final = ErrorAnswer(
+    "malformed_json",
+    400,
+    message_of("malformed_json", "the header section needs one Host with a valid value"),
+)
+
+_name_of = itemgetter(0)
+
+# For how long a silent connection is left open while the process stops; 0 while it does not.
+_linger_s: Callable[[], float] = float
+
+# The connections from which a head is awaited, the longest silent first.
+_awaiting_head: WeakKeyDictionary[ServerState, dict["Protocol", None]] = WeakKeyDictionary()
+
+
+@cache
+def connections_max() -> int:
+    """How many connections this process takes: a stream needs a second one, to its upstream."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, min(_CONNECTIONS_MAX, (soft - _FILES_ASIDE) // 2))
+
+
+def leave_open_while_stopping(linger_s: Callable[[], float]) -> None:
+    """Leave silent connections open for so many seconds while the process stops; `linger_s` answers
+    0 while it does not."""
+    global _linger_s
+    _linger_s = linger_s
+
+
+def open_files() -> None:
+    """Let this process open as many files as it may; shells often start it with a thousand."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _CONNECTIONS_MAX + _FILES_ASIDE
+    soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class _Ahead(list[Any]):
+    """The requests that were sent ahead, of which uvicorn takes the last one first. Its own queue
+    takes 760 bytes of each connection, where hardly any sends ahead."""
+
+    __slots__ = ()
+
+    def appendleft(self, item: Any) -> None:
+        """Behind all others."""
+        self.insert(0, item)
+
+
+class _Refused(Exception):
+    """The request whose header section has just come does not reach the application."""
+
+
+def _response(path: str, error: ErrorAnswer) -> tuple[ErrorResponse, list[tuple[bytes, bytes]]]:
+    """An error in the form that the callers of a path read, with all the fields of its header
+    section."""
+    request_id = id_text(new_id())
+    response = response_at(path, error, request_id)
+    fields = [
+        *response.fields,
+        (b"x-request-id", request_id.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-length", b"%d" % len(response.body)),
+        (b"connection", b"close"),
+    ]
+    return response, fields
+
+
+async def _send_500_response(cycle: RequestResponseCycle) -> None:
+    """The response to a request whose application has failed before it began one."""
+    response, fields = _response(cycle.scope["path"], _REFUSALS[500])
+    await cycle.send({"type": "http.response.start", "status": 500, "headers": fields})
+    await cycle.send({"type": "http.response.body", "body": response.body, "more_body": False})
+
+
+# uvicorn has no place for it, and a cycle of another class would cost each chunk a fifth more.
+RequestResponseCycle.send_500_response = _send_500_response  # type: ignore[assignment, method-assign]
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection of a client."""
+
+    # uvicorn's own attributes are just few enough for connections to share their names.
+    __slots__ = (
+        "_awaiting",
+        "_changed_over",
+        "_dropped",
+        "_head_timer",
+        "_leave",
+        "_open_bytes",
+        "_refusal",
+        "_running",
+        "_unsent",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.url = b""
+        self.pipeline = _Ahead()  # type: ignore[assignment]
+        self.ws_protocol_class = RealtimeProtocol
+        self._awaiting = _awaiting_head.setdefault(self.server_state, {})
+        self._refusal = _REFUSALS[400]
+        # Bytes in a row, up to the running read's last, that ended no head and were no body.
+        self._open_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._unsent = _UnsentWatch(self)
+        self._running: Any = None
+        # Called when the client of the running request leaves.
+        self._leave: Callable[[], None] | None = None
+        # Bytes of the running request that nobody reads; None behind its end.
+        self._dropped: int | None = None
+        self._changed_over = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_UNSENT_BYTES_MAX)
+        if len(self.connections) > connections_max() and not self._make_room():
+            self._refuse(_REFUSALS[503])
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_awaiting()
+        self._unsent.stop()
+        # Of requests sent ahead, uvicorn tells the last one that the client has gone.
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+            if self._leave is not None:
+                self._leave()
+        # What leads back here would keep all of it until the next collection of garbage.
+        del self._unsent
+        self._leave = None
+        if self._running is not None:
+            self._running.scope.pop(RESPOND, None)
+            self._running.scope.pop(HEED, None)
+            self._running.transport = self.transport
+        super().connection_lost(exc)
+
+    # ---- reading
+
+    def data_received(self, data: bytes) -> None:
+        self._awaiting.pop(self, None)
+        self._open_bytes += len(data)
+        super().data_received(data)
+        if self._changed_over or self.transport.is_closing():
+            return
+        if self._open_bytes > _HEAD_BYTES_MAX:
+            self._refuse(_REFUSALS[431])
+        elif not self.answering:
+            self._await_head()
+            self._drop(len(data))
+
+    @property
+    def answering(self) -> bool:
+        """Whether an answer is awaited, or under way."""
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _drop(self, size: int) -> None:
+        """What is left of a request that has its answer is taken slowly."""
+        if self._dropped is None:
+            return
+        self._dropped += size
+        if self._dropped > _DROPPED_BYTES_FREE:
+            self.flow.pause_reading()
+            self.loop.call_later(_DROP_EVERY_S, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def on_headers_complete(self) -> None:
+        size, self._open_bytes = self._open_bytes, 0
+        self._stop_awaiting()
+        if (
+            len(self.headers) > _HEADERS_MAX
+            or len(self.pipeline) >= _AHEAD_MAX
+            or (size > _HEAD_BYTES_MAX and self._head_too_large())
+        ):
+            self._refusal = _REFUSALS[431]
+            raise _Refused
+        if not _names_host(self.headers, self.parser.get_http_version()):
+            self._refusal = _NO_HOST
+            raise _Refused
+        self._dropped = 0
+        super().on_headers_complete()
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            # The application has its own list: what comes behind the body is a trailer, for nobody.
+            self.headers = []
+        if self._leave is not None and len(self.pipeline) < _AHEAD_MAX:
+            # uvicorn reads no further behind what was sent ahead, and would not hear it leave.
+            self.flow.resume_reading()
+
+    def on_body(self, body: bytes) -> None:
+        self._open_bytes = 0
+        cycle: Any = self.cycle
+        if cycle.response_complete or self.parser.should_upgrade():
+            super().on_body(body)
+            return
+        # As uvicorn has it, but without a copy of a piece that is taken before the next one comes.
+        if not cycle.body:
+            cycle.body = body
+        elif isinstance(cycle.body, bytes):
+            cycle.body = bytearray(cycle.body) + body
+        else:
+            cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        self._open_bytes = 0
+        self._dropped = None
+        super().on_message_complete()
+
+    def _should_upgrade_to_ws(self) -> bool:
+        """Only sessions change over; to anything else that asks, HTTP is answered."""
+        return not self.answering and is_session(self._path)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._changed_over = True
+        self._unsent.stop()
+        super().handle_websocket_upgrade()
+
+    def on_response_complete(self) -> None:
+        self._leave = None
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:
+            self._awaiting[self] = None
+        self._unsent.watch()
+
+    def respond(self, scope: Scope, status: int, fields: Fields, body: bytes) -> bool:
+        """Write a whole response to the running request, for a quarter of what uvicorn takes to
+        have it in two messages. False where it is better done so (`lib.process.asgi.Respond`)."""
+        cycle = self._running
+        if cycle.default_headers:
+            fields = [*cycle.default_headers, *fields]
+        section = b"\r\n".join(map(b": ".join, fields))
+        if (
+            cycle.scope is not scope
+            or cycle.response_started
+            or cycle.disconnected
+            or cycle.access_log
+            # Also what knows no `Content-Length`, or has to be told of the end of its connection.
+            or not cycle.keep_alive
+            or b"connection" in section
+            or scope["method"] == "HEAD"
+            or self.flow.write_paused
+            or len(body) > _JOINED_BYTES_MAX
+            # What could be taken for another line.
+            or not section.count(b"\r") == section.count(b"\n") == len(fields) - 1
+        ):
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        # In place of what waits for its head, and leads back to it.
+        cycle.transport = self.transport
+        self.transport.write(STATUS_LINE[status] + section + b"\r\n\r\n" + body)
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
+    def heed(self, scope: Scope, leave: Callable[[], None]) -> bool:
+        """Call `leave` when the client of the running request leaves: to await it as a message
+        takes a task (`lib.process.asgi.Heed`)."""
+        cycle = self._running
+        if cycle.scope is not scope or cycle.disconnected or cycle.response_complete:
+            return False
+        self._leave = leave
+        self.flow.resume_reading()
+        return True
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser, or on_headers_complete, has refused."""
+        self._refuse(self._refusal)
+
+    @property
+    def _path(self) -> str:
+        """The path of the request that is being read, as far as it has come."""
+        return unquote(bytes(self.url).partition(b"?")[0].decode("latin-1"))
+
+    def _head_too_large(self) -> bool:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return size > _HEAD_BYTES_MAX
+
+    def _refuse(self, error: ErrorAnswer) -> None:
+        # Within an answer that is under way another one would be read as a part of it.
+        if not self.answering:
+            response, fields = _response(self._path, error)
+            lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+            self.transport.write(STATUS_LINE[response.status] + lines + b"\r\n" + response.body)
+        self._stop_awaiting()
+        self.transport.close()
+        self._unsent.watch()
+
+    # ---- waiting for a head
+
+    def _await_head(self) -> None:
+        self._awaiting[self] = None
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(_HEAD_S, self._head_is_late)
+
+    def _stop_awaiting(self) -> None:
+        self._awaiting.pop(self, None)
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self, *, looked: bool = False) -> None:
+        self._head_timer = None
+        if not looked and self._has_unread():
+            # Once: who sends a byte from time to time has no more time for it.
+            self._head_timer = self.loop.call_later(
+                _UNREAD_S, partial(self._head_is_late, looked=True)
+            )
+        elif self._open_bytes:
+            self._refuse(_REFUSALS[408])
+        else:
+            self._stop_awaiting()
+            self.transport.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self._has_unread():
+            # Reading it ends this timer.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                _UNREAD_S, self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _has_unread(self) -> bool:
+        """Whether something has come from the client that the event loop has still to read."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is None or self.flow.read_paused or self.transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been silent for the longest time, if there is one."""
+        longest = next((one for one in self._awaiting if not one._has_unread()), None)
+        if longest is None:
+            return False
+        del self._awaiting[longest]
+        longest.transport.abort()
+        return True
+
+    # ---- when the process stops
+
+    def shutdown(self) -> None:
+        linger_s = _linger_s()
+        self.timeout_keep_alive = linger_s  # type: ignore[assignment]
+        if self.answering:
+            if not self.cycle.response_started:
+                self.cycle.keep_alive = False
+            return
+        self._unset_keepalive_if_required()
+        if linger_s:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                linger_s, self.timeout_keep_alive_handler
+            )
+        else:
+            self.timeout_keep_alive_handler()
+
+    # ---- waiting for a reader
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unsent.watch()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        cycle.transport = _HeadJoined(self.loop, cycle)
+        cycle.scope[RESPOND] = self.respond
+        cycle.scope[HEED] = self.heed
+        self._running = cycle
+        if not self.timeout_keep_alive or _linger_s():
+            cycle.keep_alive = False
+        unchunked = cycle.scope["http_version"] == "1.0"
+        super()._start_asgi_task(cycle, _unchunked(cycle, app) if unchunked else app)
+
+
+class _UnsentWatch:
+    """Cuts a connection whose client takes nothing of what was written to it."""
+
+    __slots__ = ("_looks", "_protocol", "_size", "_timer")
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+        self._timer: asyncio.TimerHandle | None = None
+        # What was unsent at the last look, and how many looks have found no less.
+        self._size = self._looks = 0
+
+    def watch(self) -> None:
+        """Begin, if something is unsent."""
+        if self._timer is None and (size := self._protocol.transport.get_write_buffer_size()):
+            self._size, self._looks = size, 0
+            self._look_later()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look_later(self) -> None:
+        self._timer = self._protocol.loop.call_later(_STALL_S / _LOOKS, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        protocol = self._protocol
+        size = protocol.transport.get_write_buffer_size()
+        if not size:
+            return
+        # Where more may be written at any time, less than was there says nothing.
+        stands = protocol.flow.write_paused or not protocol.answering
+        self._looks = self._looks + 1 if stands and size >= self._size else 0
+        self._size = size
+        if self._looks >= _LOOKS:
+            protocol.transport.abort()
+        else:
+            self._look_later()
+
+
+def _names_host(headers: list[tuple[bytes, bytes]], version: str) -> bool:
+    """Whether the host is named as a server must demand it (RFC 9112, section 3.2)."""
+    names = [*map(_name_of, headers)]
+    count = names.count(b"host")
+    if count == 1:
+        return _HOST.fullmatch(headers[names.index(b"host")][1]) is not None
+    return not count and version == "1.0"
+
+
+def _unchunked(cycle: Any, app: Any) -> Any:
+    """The application, for a client that knows no chunks."""
+    unbounded = False
+
+    async def send(message: Any) -> None:
+        nonlocal unbounded
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message.get("headers", ())}
+            unbounded = b"content-length" not in names
+            if unbounded:
+                cycle.chunked_encoding = False
+        elif unbounded:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await cycle.send(message)
+
+    async def answer(scope: Any, receive: Any, _: Any) -> Any:
+        return await app(scope, receive, send)
+
+    return answer
+
+
+class _HeadJoined:
+    """What one response is first written to. Its head waits for the rest of what is written in the
+    same turn of the loop: a write of its own is a packet and a system call more. What comes later
+    goes to the transport itself."""
+
+    __slots__ = ("_cycle", "_flushing", "_head", "_loop", "_transport")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, cycle: Any) -> None:
+        self._loop = loop
+        self._cycle = cycle
+        self._transport: asyncio.Transport = cycle.transport
+        self._head: bytes | None = None
+        self._flushing: asyncio.Handle | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._head is None:
+            self._head = data
+            self._flushing = self._loop.call_soon(self._flush)
+        elif len(data) > _JOINED_BYTES_MAX:
+            self._flush()
+            self._transport.write(data)
+        else:
+            self._transport.write(self._taken() + data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _taken(self) -> bytes:
+        self._cycle.transport = self._transport
+        if self._flushing is not None:
+            self._flushing.cancel()
+        return self._head or b""
+
+    def _flush(self) -> None:
+        head = self._taken()
+        if head and not self._transport.is_closing():
+            self._transport.write(head)

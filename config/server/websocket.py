@@ -1,0 +1,95 @@
+"""How the web server speaks WebSocket, for realtime sessions: uvicorn's protocol, with words before
+the close for an event that is too large, without compression, and without a close of its own when
+the server stops: the session is told, and says so itself.
+
+    an event                    15 MiB (relay/config.py)
+    what a client has not read  as of any stream: the session waits
+    a client that is gone       asked every 20 s, heard within 20 s
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from dialects.realtime import error_event
+from lib.ids import id_text, new_id
+from relay.config import EVENT_BYTES_MAX
+from relay.endpoints import find_endpoint
+from relay.media.realtime.sink import STOPPING_EXTENSION
+
+# How long a client may go on sending what was refused.
+_LINGER_S: Final = 2.0
+
+
+def is_session(path: str) -> bool:
+    """Whether sessions are opened there."""
+    endpoint = find_endpoint(path)
+    return endpoint is not None and endpoint.handler == "realtime"
+
+
+class _Connection(ServerProtocol):
+    """Says what is wrong with an event that is too large."""
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        if code == CloseCode.MESSAGE_TOO_BIG and self.state is State.OPEN:
+            message = f"API request failed: an event may have {EVENT_BYTES_MAX} bytes"
+            event = error_event("body_too_large", message, id=id_text(new_id()))
+            self.send_text(event.encode())
+        super().fail(code, reason)
+
+
+class RealtimeProtocol(WebSocketsSansIOProtocol):
+    """One connection that has changed over, or is about to."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = _Connection(max_size=EVENT_BYTES_MAX)
+        self._stopping = asyncio.Event()
+        self._refused = False
+
+    def data_received(self, data: bytes) -> None:
+        if not self._refused:
+            super().data_received(data)
+
+    def handle_parser_exception(self) -> None:
+        """Closed in the middle of what it sends, a client would not hear why."""
+        self._refused = self.close_sent = True
+        frame = self.conn.close_sent
+        code = CloseCode.ABNORMAL_CLOSURE if frame is None else frame.code
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": None})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(_LINGER_S, self.transport.close)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        status = self.response.status_code
+        if status != HTTPStatus.SWITCHING_PROTOCOLS:
+            # As uvicorn logs a refusal of the application's.
+            host, port = self.client or ("", 0)
+            self.logger.info('%s:%d - "WebSocket %s" %d', host, port, event.path, status)
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # A refusal ends the handshake too; without this uvicorn logs an error.
+            self.handshake_complete = True
+
+    def shutdown(self) -> None:
+        if self.close_sent or not self.handshake_initiated:
+            super().shutdown()
+        else:
+            self._stopping.set()
+
+    async def run_asgi(self) -> None:
+        self.scope["extensions"] = {
+            **(self.scope.get("extensions") or {}),
+            STOPPING_EXTENSION: self._stopping,  # type: ignore[dict-item]
+        }
+        await super().run_asgi()

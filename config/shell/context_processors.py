@@ -1,0 +1,80 @@
+"""What every page's shell shows: theme, language, and what the actor may see of the organisation.
+
+Figures are callables: only a template that shows them asks the database.
+"""
+
+from functools import cache
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.translation import get_language
+
+from accounts.access.access import scope_of
+from accounts.access.actors import Actor
+from accounts.models import Organisation
+from accounts.preferences.appearance import THEME_COOKIE, THEMES
+from accounts.sessions.view_as import Viewing, viewing_of
+from billing.wallets.wallets import balance
+from config.shell.navigation import navigation
+from gateway.models import Announcement
+from gateway.status.announcements import announcements_for
+from lib.database.tenancy import within
+from playground.preferences.preferences import preference_of
+from usage.reviews.reviews import COUNT_MAX, count_open
+
+
+def shell(request: HttpRequest) -> dict[str, object]:
+    theme = request.COOKIES.get(THEME_COOKIE, THEMES[0])
+    actor: Actor | None = getattr(request, "actor", None)
+    return {
+        "theme": theme if theme in THEMES else THEMES[0],
+        "lang": get_language(),
+        "actor": actor,
+        "public_url": settings.PUBLIC_URL,
+        "organisations": lambda: _organisations(actor),
+        # The template asks twice: whether there is one, and what it is.
+        "balance_nano": cache(lambda: _balance_nano(actor)),
+        # Three places of the shell show it.
+        "navigation": cache(lambda: navigation(actor, request.path)),
+        "reviews_open": cache(lambda: _reviews_open(actor)),
+        "viewing": cache(lambda: _viewing(request, actor)),
+        "announcements": cache(lambda: _announcements(actor)),
+        "letter_keys": lambda: _letter_keys(actor),
+    }
+
+
+def _balance_nano(actor: Actor | None) -> int | None:
+    if actor is None or actor.organisation is None or scope_of(actor, "balance.read") is None:
+        return None
+    return balance(actor.organisation).free_nano
+
+
+def _reviews_open(actor: Actor | None) -> str:
+    """How many requests wait for an operator's decision; empty where none does."""
+    if actor is None or not actor.operator:
+        return ""
+    with within(None):
+        count = count_open(actor)
+    return f"{COUNT_MAX}+" if count > COUNT_MAX else str(count or "")
+
+
+def _announcements(actor: Actor | None) -> list[Announcement]:
+    """What a person is told now and has not closed."""
+    return [] if actor is None or actor.user is None else announcements_for(actor.user)
+
+
+def _letter_keys(actor: Actor | None) -> bool:
+    """Whether keys of one character act on the person's pages."""
+    return actor is not None and actor.user is not None and preference_of(actor.user).letter_keys
+
+
+def _viewing(request: HttpRequest, actor: Actor | None) -> Viewing | None:
+    return viewing_of(request.session) if actor is not None and actor.user is not None else None
+
+
+def _organisations(actor: Actor | None) -> list[Organisation]:
+    if actor is None or actor.user is None:
+        return []
+    own = Organisation.objects.filter(memberships__user=actor.user, archived_at=None)
+    with within(None):
+        return list(own.order_by("name"))

@@ -1,0 +1,167 @@
+"""Pages above the rooms: the root, appearance, components, health, errors (W00 to W92)."""
+
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.translation import get_language, gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import actors, guards
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page, organisation_page, public
+from accounts.models import Organisation, User
+from accounts.preferences.appearance import set_appearance
+from accounts.sign_in.sign_in import is_own_path
+from accounts.sign_up.first_run import is_set_up
+from accounts.sign_up.views import no_organisation
+from config.api.api import error_response
+from config.jobs.runs import job_states
+from config.server.database_watch import is_away
+from config.server.request_limits import AWAY_CODE, AWAY_MESSAGE, AWAY_PAGE, RETRY_AFTER_S
+from config.shell import command_palette
+from config.system.rows import month_rows, queue_rows, system_rows, version_rows
+from config.system.state import system_state
+from lib.htmx import is_htmx, see_other
+from usage.months.detached import RequestDetached
+
+
+@public
+@require_safe
+def root(request: HttpRequest) -> HttpResponseBase:
+    if not isinstance(request.user, User):
+        return redirect(settings.LOGIN_URL if is_set_up() else "set_up_first")
+    membership = actors.last_membership(request, request.user)
+    if membership is not None:
+        return redirect("home", membership.organisation.slug)
+    if request.user.operator:
+        return redirect("channels" if Organisation.objects.exists() else "set_up_steps")
+    return no_organisation(request, request.user)
+
+
+@organisation_page("models.read")
+@require_safe
+def palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _palette_results(request, actor)
+
+
+@operator_page("models.read")
+@require_safe
+def operator_palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """For an operator who is in no organisation."""
+    return _palette_results(request, actor)
+
+
+def _palette_results(request: HttpRequest, actor: Actor) -> HttpResponse:
+    words = request.GET.get("q", "").replace("\x00", "")
+    return render(
+        request,
+        "config/shell/_palette_found.html",
+        {"groups": command_palette.search(actor, words)},
+    )
+
+
+@public
+@require_POST
+def appearance(request: HttpRequest) -> HttpResponseBase:
+    back = request.POST.get("next", "")
+    response = HttpResponse(status=204)
+    if not is_htmx(request):
+        response = see_other(back if is_own_path(back) else "/")
+    set_appearance(
+        response,
+        request.user if isinstance(request.user, User) else None,
+        theme=request.POST.get("theme", ""),
+        language=request.POST.get("language", ""),
+    )
+    return response
+
+
+@operator_page("channels.read")
+@require_safe
+def design(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return render(request, "design/page.html")
+
+
+@operator_page("channels.read")
+@require_safe
+def health(request: HttpRequest, actor: Actor) -> HttpResponse:
+    state = system_state()
+    context = {
+        "states": job_states(),
+        "months": list(month_rows()),
+        "rows": system_rows(state),
+        "versions": version_rows(state),
+        "queues": list(queue_rows(state)),
+    }
+    return render(request, "config/system/health.html", context)
+
+
+# Errors -----------------------------------------------------------------------------------------
+
+
+def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error(request, 403, str(exception), "permission_error", "permission_denied")
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    message = gettext("This form is out of date. Go back, reload the page and submit it again.")
+    return _error(request, 403, message, "permission_error", "permission_denied")
+
+
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDetached):
+        text = str(exception)
+        return _error(request, 404, text, "invalid_request_error", "month_detached", detached=text)
+    return _error(
+        request, 404, "No such page or operation.", "invalid_request_error", "unknown_url"
+    )
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    # Django calls this while it handles the exception.
+    if is_away(sys.exc_info()[1]):
+        return database_away(request)
+    return _error(
+        request, 500, "The server encountered an error.", "server_error", "internal_error"
+    )
+
+
+def database_away(request: HttpRequest) -> HttpResponse:
+    """The answer to whoever needs the database while it cannot be reached."""
+    response: HttpResponse
+    if request.path.startswith("/api/"):
+        response = error_response(request, 503, AWAY_MESSAGE, type="server_error", code=AWAY_CODE)
+    else:
+        # Without the shell, which would ask the database.
+        context = {"lang": get_language(), "request": request}
+        response = HttpResponse(render_to_string(AWAY_PAGE, context), status=503)
+    response["Retry-After"] = str(RETRY_AFTER_S)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _error(
+    request: HttpRequest, status: int, message: str, type: str, code: str, **shown: str
+) -> HttpResponse:
+    response: HttpResponse
+    if request.path.startswith("/api/"):
+        response = error_response(request, status, message, type=type, code=code)
+    else:
+        # Who is signed in keeps the navigation: a page that is not there is no dead end. A failed
+        # server asks its database nothing more.
+        inside = status < 500 and guards.visitor(request) is not None
+        context: dict[str, Any] = {"message": message, **shown}
+        context["frame"] = "base.html" if inside else "base_plain.html"
+        response = render(request, f"{status}.html", context, status=status)
+        if status < 500 and not connection.in_atomic_block:
+            # Of an async view it is drawn in a thread that nobody else cleans up, and that would
+            # keep the connection out of the pool.
+            connection.close()
+    # An error page of a tenant may not be kept by anything between (404 is cacheable otherwise).
+    response["Cache-Control"] = "private, no-store"
+    return response

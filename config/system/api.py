@@ -1,0 +1,99 @@
+"""The management API of the system's state; for operators. The page of its health shows the
+same."""
+
+import datetime as dt
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router
+from pydantic import Field
+
+from accounts.access import access, actors, api_auth
+from config.system.state import as_json, system_state
+from lib.api.openapi import Schema
+
+router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+
+
+class QueueOut(Schema):
+    """What waits to be done."""
+
+    name: str
+    length: int
+    oldest_s: int = Field(description="For how many seconds the oldest has waited.")
+
+
+class AuthorityOut(Schema):
+    """A certificate authority of the installation's own file."""
+
+    name: str
+    ends_at: dt.datetime
+
+
+class SystemOut(Schema):
+    """How the installation stands, seen from the process that answers."""
+
+    version: str
+    python: str
+    postgres: str
+    pending_migrations: list[str] = Field(
+        description="Migrations of this version that the database lacks."
+    )
+    partitions_until: dt.date | None = Field(
+        description="The first day of the last month that each monthly table has a partition for."
+    )
+    partitions_behind: bool = Field(
+        description="Whether next month has none, or rows lie outside of all."
+    )
+    database_bytes: int
+    disk_free_bytes: int = Field(description="On the disk where this process keeps its spool.")
+    disk_total_bytes: int
+    clock_skew_ms: int = Field(
+        description="By how much the database's clock is ahead of this process's."
+    )
+    queues: list[QueueOut]
+    last_backup_at: dt.datetime | None
+    backup_every_hours: int | None = Field(description="Null where no backup is expected.")
+    backup_late: bool
+    backup_error: str = Field(description="The type of the last one's error; empty if it worked.")
+    detached_months: list[str] = Field(
+        description="Months, such as 2026-09, whose requests are in a file."
+    )
+    ledger_checked_at: dt.datetime | None
+    ledger_walked_at: dt.datetime | None = Field(
+        description="When everything that is stored had been checked once more."
+    )
+    ledger_checks_waiting: bool = Field(
+        description="Whether the checks wait, because the worker's version is not the database's."
+    )
+    open_findings: int = Field(description="Ledger findings that are not acknowledged.")
+    ledger_problems: int = Field(description="Invariants of the ledger that do not hold.")
+    ledger_check_unfinished: bool = Field(
+        description="Whether the last check could not look at all of it in time."
+    )
+    audit_log_checked_at: dt.datetime | None
+    audit_log_problems: int
+    clickhouse_waiting: int | None = Field(
+        description="Usage records not in ClickHouse yet, at most 100,000; null without it."
+    )
+    clickhouse_complete_to: dt.datetime | None = Field(
+        description="Up to when ClickHouse has all usage; null while it is filled."
+    )
+    clickhouse_error: str = Field(
+        description="Of the last run that sent usage; empty if it worked."
+    )
+    mail_server: bool = Field(description="Whether a mail server is set up (`EMAIL_HOST`).")
+    emails_unsent: int = Field(description="Emails of the last 7 days that were not sent.")
+    emails_error: str = Field(description="The error of the last one; empty if there is none.")
+    own_authorities: list[AuthorityOut] = Field(
+        description="The installation's own certificate authorities, which outgoing connections "
+        "trust in addition to public ones."
+    )
+
+
+@router.get("/system", response=SystemOut, summary="Show the system's state")
+def read_system(request: HttpRequest) -> dict[str, Any]:
+    """Versions, migrations, queues, partitions, disk, clock, and when the last backup and the last
+    verification were."""
+    access.require(actors.actor_of(request), "channels.read")
+    return as_json(system_state())

@@ -1,0 +1,249 @@
+"""A backup: one file from which an empty database becomes this installation again.
+
+It is a zip archive of three members, none of them compressed by it, so that it can be written to a
+pipe and read by other tools:
+
+    database.dump    of pg_dump, in its custom format; files that people attached are in it
+    manifest.json    what the dump is of, see `Manifest`
+    SHA256SUMS       the digests of the two
+
+The dump is of one instant, that of the manifest, whatever is written meanwhile. The secrets of the
+installation are not in it: what it has of secrets, they are needed to read. The queue of the
+embedded broker is not in it either, for it only wakes workers.
+
+    BackupError      no backup can be made, or it is none that can be read
+"""
+
+import base64
+import datetime as dt
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final, NamedTuple, cast
+
+import msgspec
+from django.db import connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
+
+from accounts.access.actors import SYSTEM
+from accounts.audit import audit
+from accounts.models import SecretCheck
+from config.jobs.runs import recorded
+from config.jobs.schedule import BACKUP_TASK
+from config.models import JobRun
+from config.system.secret_check import check_secrets
+from lib import clock
+from lib.database import postgres_tools
+
+FORMAT: Final = 1
+DUMP, MANIFEST, SUMS = "database.dump", "manifest.json", "SHA256SUMS"
+_BROKER_SCHEMA: Final = "pgmq"
+_CHUNK_BYTES: Final = 1 << 20
+
+
+class BackupError(Exception):
+    """No backup can be made, or what is there is none that can be read."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a dump is of.
+
+    `postgres` is the major version of the program that dumped it. `migrations` are all that had
+    been applied, as ``room.name``. `secret_check` is what tells WEIR_KEK and WEIR_KEY_PEPPER from
+    others, in base64, and `kek_ids` which keys of WEIR_KEK something may be sealed with.
+    """
+
+    format: int
+    made_at: dt.datetime
+    postgres: int
+    migrations: list[str]
+    secret_check: str
+    kek_ids: list[str]
+
+
+class Written(NamedTuple):
+    """A backup that was made: its manifest, its bytes, the digest of its SHA256SUMS."""
+
+    manifest: Manifest
+    bytes: int
+    sha256: str
+
+
+# Making one -------------------------------------------------------------------------------------
+
+
+def back_up(target: Path) -> Written:
+    """Make a backup as a file that is not there yet, readable by its owner alone; a failure leaves
+    none. Raises BackupError."""
+    if target.exists():
+        raise BackupError(f"{target} is there already. Name another file.")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            written = back_up_to(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(target)
+    except OSError as error:
+        raise BackupError(f"{target} cannot be written: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return written
+
+
+def back_up_to(out: IO[bytes]) -> Written:
+    """Write a backup to a file or a pipe, and note that one was made. Raises BackupError, and
+    VaultError or ConfigurationError where this process has not the installation's secrets."""
+    _check_in_use()
+    with recorded(BACKUP_TASK):
+        counted = _Counted(out)
+        try:
+            manifest, digest = _write(cast("IO[bytes]", counted))
+        except postgres_tools.ToolError as error:
+            raise BackupError(str(error)) from error
+    _audit(written := Written(manifest, counted.bytes, digest))
+    return written
+
+
+def _write(out: IO[bytes]) -> tuple[Manifest, str]:
+    with _one_instant() as instant, zipfile.ZipFile(out, "w") as archive:
+        tool = postgres_tools.find_tool("pg_dump", instant.server, instant.login)
+        manifest = _manifest(instant.at, tool.major)
+        with postgres_tools.dump_stream(
+            tool, instant.login, instant.snapshot, without_schemas=[_BROKER_SCHEMA]
+        ) as dump:
+            sums = {DUMP: _add(archive, DUMP, dump.read)}
+        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+        archive.writestr(MANIFEST, text)
+        sums[MANIFEST] = hashlib.sha256(text).hexdigest()
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
+        archive.writestr(SUMS, lines)
+    return manifest, hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _check_in_use() -> None:
+    if not MigrationRecorder(connection).applied_migrations():
+        raise BackupError("The database is empty: there is nothing to back up.")
+    check_secrets()
+
+
+class _Instant(NamedTuple):
+    """What one instant looks like to other connections: the name of its snapshot, the login and
+    the server's major version to see it by."""
+
+    at: dt.datetime
+    snapshot: str
+    server: int
+    login: postgres_tools.Login
+
+
+@contextmanager
+def _one_instant() -> Iterator[_Instant]:
+    """This instant, for as long as the block lasts."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        cursor.execute(f"SET LOCAL application_name = '{postgres_tools.BACKUP_NAME}'")
+        cursor.execute("SELECT now(), pg_export_snapshot()")
+        at, snapshot = cursor.fetchone()
+        server = cursor.connection.info.server_version // 10_000
+        yield _Instant(at, snapshot, server, postgres_tools.login_of(cursor.connection))
+
+
+def _manifest(made_at: dt.datetime, postgres: int) -> Manifest:
+    applied = MigrationRecorder(connection).applied_migrations()
+    kept = SecretCheck.objects.get()
+    return Manifest(
+        format=FORMAT,
+        made_at=made_at,
+        postgres=postgres,
+        migrations=sorted(f"{app}.{name}" for app, name in applied),
+        secret_check=base64.b64encode(bytes(kept.sealed)).decode(),
+        kek_ids=list(kept.kek_ids),
+    )
+
+
+def _add(archive: zipfile.ZipFile, name: str, read: Callable[[int], bytes]) -> str:
+    """Add a member of unknown length; its digest."""
+    digest = hashlib.sha256()
+    with archive.open(name, "w", force_zip64=True) as member:
+        while chunk := read(_CHUNK_BYTES):
+            digest.update(chunk)
+            member.write(chunk)
+    return digest.hexdigest()
+
+
+def _audit(written: Written) -> None:
+    run = JobRun.objects.get(task=BACKUP_TASK)
+    made_at = clock.rfc3339(written.manifest.made_at)
+    audit.record(
+        SYSTEM, None, "backup.made", run, of=made_at, bytes=written.bytes, sha256=written.sha256
+    )
+
+
+class _Counted:
+    """A file that is written to and counts its bytes; nobody can go back in it."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self.bytes = 0
+
+    def write(self, data: bytes) -> int:
+        self._out.write(data)
+        self.bytes += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+
+# Reading one ------------------------------------------------------------------------------------
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a backup, once all of it was found whole. Raises BackupError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_sums(archive)
+            return _decoded(archive.read(MANIFEST))
+    except OSError as error:
+        raise BackupError(f"{path} cannot be read: {error.strerror}.") from error
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError) as error:
+        raise BackupError(f"{path} is no whole backup: {error}. Take another copy.") from error
+
+
+def copy_dump(path: Path, out: IO[bytes]) -> None:
+    """Write the dump of a backup to a stream."""
+    with zipfile.ZipFile(path) as archive, archive.open(DUMP) as dump:
+        shutil.copyfileobj(dump, out, _CHUNK_BYTES)
+
+
+def _check_sums(archive: zipfile.ZipFile) -> None:
+    lines = archive.read(SUMS).decode(errors="replace").splitlines()
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    for name in (DUMP, MANIFEST):
+        if _digest_of(archive, name) != sums.get(name):
+            raise BackupError(f"{name} is not what was backed up. Take another copy.")
+
+
+def _digest_of(archive: zipfile.ZipFile, name: str) -> str:
+    with archive.open(name) as member:
+        return hashlib.file_digest(member, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _decoded(raw: bytes) -> Manifest:
+    try:
+        number = msgspec.json.decode(raw, type=dict)["format"]
+        if number == FORMAT:
+            return msgspec.json.decode(raw, type=Manifest)
+    except (msgspec.DecodeError, KeyError) as error:
+        raise BackupError(f"{MANIFEST} cannot be read: {error}.") from error
+    raise BackupError(
+        f"The backup has format {number}; this version reads {FORMAT}. "
+        "Restore it with the version that made it, or a newer one."
+    )

@@ -1,0 +1,176 @@
+"""`/metrics`: how the installation does, in the text format of Prometheus.
+
+Every process answers for all of them: what is counted stands in the database, where it is counted
+from the books (`gateway/health/traffic.py`).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from billing.currency.money import NANO_PER_USD
+from config.jobs.queues import read_queues
+from config.jobs.runs import job_states
+from gateway.health.figures import ChannelFigures
+from gateway.health.metric_labels import LABELS_MAX, Total, bounded
+from gateway.health.reports import CONDITIONS, ChannelTroubles
+from gateway.health.traffic import (
+    DURATION_MS,
+    FIRST_TOKEN_MS,
+    count_new_records,
+    damaged_records,
+    log_lines_dropped,
+    read_totals,
+    requests_shed,
+)
+from gateway.models import Channel
+from usage.books import findings, full_walk
+
+
+class _Counter(NamedTuple):
+    name: str
+    help: str
+    labels: Sequence[str]
+    per_unit: int = 1
+
+
+_COUNTERS: Final = {
+    "requests": _Counter("weir_requests", "Requests that ended.", ("model", "status")),
+    "attempts": _Counter("weir_attempts", "Attempts at channels.", ("channel", "outcome")),
+    "tokens": _Counter("weir_tokens", "Tokens that were counted.", ("model", "meter")),
+    "charge": _Counter(
+        "weir_charge_usd", "What customers were charged.", ("model",), per_unit=NANO_PER_USD
+    ),
+}
+_HISTOGRAMS: Final = {
+    "first_token": (
+        "weir_time_to_first_token_seconds",
+        "Time until the first content of answers that have one.",
+        FIRST_TOKEN_MS,
+    ),
+    "duration": ("weir_request_duration_seconds", "How long requests took.", DURATION_MS),
+}
+
+
+def metrics_text() -> bytes:
+    """Everything as of now: what has ended until now is counted first."""
+    count_new_records()
+    registry = CollectorRegistry()
+    registry.register(_Collector())
+    return generate_latest(registry)
+
+
+class _Collector:
+    def collect(self) -> Iterable[Metric]:
+        yield from _traffic(bounded(read_totals()))
+        yield CounterMetricFamily(
+            "weir_requests_shed",
+            "Requests that were refused because a process was too busy.",
+            value=requests_shed(),
+        )
+        yield CounterMetricFamily(
+            "weir_log_lines_dropped",
+            "Log lines that were dropped because nobody read the log in time.",
+            value=log_lines_dropped(),
+        )
+        yield CounterMetricFamily(
+            "weir_damaged_records",
+            "Records of spools and journals that could not be read.",
+            value=damaged_records(),
+        )
+        yield from _channels()
+        yield from _queues()
+        yield from _jobs()
+        yield from _findings()
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+
+def _traffic(totals: Sequence[Total]) -> Iterator[Metric]:
+    for family, counter in _COUNTERS.items():
+        metric = CounterMetricFamily(counter.name, counter.help, labels=counter.labels)
+        for total in totals:
+            if total.family == family:
+                metric.add_metric(total.labels, total.value / counter.per_unit)
+        yield metric
+    for family, (name, text, bounds_ms) in _HISTOGRAMS.items():
+        histogram = HistogramMetricFamily(name, text, labels=("model",))
+        bounds = [*(str(bound / 1000) for bound in bounds_ms), "+Inf"]
+        for total in totals:
+            if total.family == family:
+                buckets = list(zip(bounds, total.counts, strict=True))
+                histogram.add_metric(total.labels, buckets, total.value / 1000)
+        yield histogram
+
+
+def _channels() -> Iterator[Metric]:
+    """Those that are asked first, at most as many as have a label."""
+    state = GaugeMetricFamily(
+        "weir_channel_state",
+        "1 for the state that a channel is in: what the worst of its processes knows.",
+        labels=("channel", "state"),
+    )
+    running = GaugeMetricFamily(
+        "weir_channel_requests_in_flight", "Requests that a channel answers.", labels=("channel",)
+    )
+    troubles, figures = ChannelTroubles(), ChannelFigures()
+    enabled = Channel.objects.filter(enabled=True).order_by("priority", "name")
+    for channel in enabled[:LABELS_MAX]:
+        found = troubles.of(channel).status
+        condition = found.condition if found else "good"
+        for name in CONDITIONS:
+            state.add_metric((channel.name, name), name == condition)
+        running.add_metric((channel.name,), figures.of_channel(channel.id).in_flight)
+    yield from (state, running)
+
+
+def _queues() -> Iterator[Metric]:
+    length = GaugeMetricFamily("weir_queue_length", "What waits to be done.", labels=("queue",))
+    age = GaugeMetricFamily(
+        "weir_queue_oldest_age_seconds", "For how long the oldest has waited.", labels=("queue",)
+    )
+    held = GaugeMetricFamily("weir_held_usd", "Money that open holds hold.")
+    for queue in read_queues():
+        length.add_metric((queue.name,), queue.length)
+        age.add_metric((queue.name,), queue.oldest_s)
+        if queue.name == "holds":
+            held.add_metric((), queue.nano / NANO_PER_USD)
+    yield from (length, age, held)
+
+
+def _findings() -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "weir_ledger_findings_open",
+        "Ledger findings that are not acknowledged.",
+        value=findings.open_count(),
+    )
+    walked = GaugeMetricFamily(
+        "weir_ledger_walked_timestamp_seconds",
+        "When everything that is stored had been checked once more.",
+    )
+    complete_at = full_walk.complete_at()
+    if complete_at is not None:
+        walked.add_metric((), complete_at.timestamp())
+    yield walked
+
+
+def _jobs() -> Iterator[Metric]:
+    late = GaugeMetricFamily(
+        "weir_job_late", "1 where a background job has not run well in its time.", labels=("job",)
+    )
+    good_at = GaugeMetricFamily(
+        "weir_job_last_success_timestamp_seconds", "When it last ran well.", labels=("job",)
+    )
+    for state in job_states():
+        late.add_metric((state.job.task,), state.late)
+        if state.run.good_at is not None:
+            good_at.add_metric((state.job.task,), state.run.good_at.timestamp())
+    yield from (late, good_at)

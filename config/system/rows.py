@@ -1,0 +1,220 @@
+"""What the page of the system's health says of each part of it."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext, gettext_lazy, ngettext
+
+from config.system.state import Backup, Checked, Emails, SystemState
+from lib import clock
+from lib.network.trust import Authority
+from lib.numbers.formatting import data_size, grouped
+from usage.months.detaching import late_counts, month_states
+from usage.rollups.clickhouse_sink import WAITING_MAX, Backlog
+
+_WHOLE_LATE = dt.timedelta(hours=1)
+_QUEUES: Any = {
+    "holds": gettext_lazy("Open holds"),
+    "holds_to_decide": gettext_lazy("Holds to decide on"),
+    "events": gettext_lazy("Events to send"),
+    "deliveries": gettext_lazy("Deliveries due"),
+    "price_previews": gettext_lazy("Price previews"),
+    "late_usage": gettext_lazy("Late usage"),
+    "clickhouse": gettext_lazy("Usage for ClickHouse"),
+}
+
+
+class SystemRow(NamedTuple):
+    """One line: `tone` and `status` are those of its badge, `at` is when, `url` is the page with
+    more."""
+
+    title: str
+    value: str
+    status: str
+    tone: str = "ok"
+    at: dt.datetime | None = None
+    url: str = ""
+
+
+def system_rows(state: SystemState) -> list[SystemRow]:
+    """What can be wrong, in the order of the page."""
+    return [
+        _migrations(state.pending_migrations),
+        _ledger(gettext("Ledger"), state.books),
+        _findings(state),
+        _whole(state),
+        _ledger(gettext("Audit log"), state.trail),
+        _backup(state.backup),
+        _disk(state),
+        _clock(state),
+        _partitions(state),
+        _authorities(state.authorities),
+        _emails(state.emails),
+        *([_clickhouse(state.clickhouse)] if state.clickhouse else []),
+    ]
+
+
+def version_rows(state: SystemState) -> list[tuple[str, str]]:
+    """What runs here."""
+    return [
+        ("Weir", state.version),
+        ("Python", state.python),
+        ("PostgreSQL", state.postgres),
+        (gettext("Database size"), data_size(state.database_bytes)),
+    ]
+
+
+class MonthRow(NamedTuple):
+    """A month in a file, or about to be: `late` is what came for it and waits."""
+
+    month: str
+    status: str
+    tone: str
+    file: str = ""
+    checksum: str = ""
+    at: dt.datetime | None = None
+    late: str = ""
+
+
+def month_rows() -> Iterator[MonthRow]:
+    """The months of requests that are not in the database alone, newest first."""
+    late_of = late_counts()
+    for state in reversed(month_states()):
+        month, detached = date_format(state.month, "YEAR_MONTH_FORMAT"), state.detached
+        if detached is not None:
+            # One that has left since is not among them.
+            waiting = late_of.get(state.month, 0)
+            late = ngettext("%(n)s late record waits", "%(n)s late records wait", waiting)
+            yield MonthRow(
+                month, gettext("In a file"), "warn" if waiting else "ok", detached.file.name,
+                bytes(detached.file.digest).hex(), detached.detached_at,
+                late % {"n": grouped(waiting)} if waiting else "",
+            )  # fmt: skip
+        elif not state.writable:
+            yield MonthRow(month, gettext("Detaching was interrupted"), "bad")
+
+
+def queue_rows(state: SystemState) -> Iterator[tuple[str, str, int]]:
+    """What waits: its name, its number, for how many milliseconds the oldest has waited."""
+    for queue in state.queues:
+        yield str(_QUEUES[queue.name]), grouped(queue.length), round(queue.oldest_s * 1000)
+
+
+def _migrations(pending: list[str]) -> SystemRow:
+    title = gettext("Migrations")
+    if not pending:
+        return SystemRow(title, gettext("All applied"), gettext("OK"))
+    count = ngettext("%(n)s pending", "%(n)s pending", len(pending)) % {"n": len(pending)}
+    return SystemRow(title, f"{count}: {pending[0]}", gettext("Run migrate"), "bad")
+
+
+def _ledger(title: str, checked: Checked | None) -> SystemRow:
+    if checked is None:
+        return SystemRow(title, gettext("Not verified yet"), gettext("Not run yet"), "")
+    if checked.aside:
+        text = gettext("The worker's version is not the database's")
+        return SystemRow(title, text, gettext("Waiting for the update"), "warn", checked.at)
+    if checked.problems:
+        count = ngettext("%(n)s problem", "%(n)s problems", checked.problems)
+        text = count % {"n": grouped(checked.problems)}
+        return SystemRow(title, text, gettext("Run verify"), "bad", checked.at)
+    if checked.unfinished:
+        return SystemRow(
+            title, gettext("Partly verified"), gettext("Not finished"), "warn", checked.at
+        )
+    return SystemRow(title, gettext("Verified"), gettext("OK"), "ok", checked.at)
+
+
+def _findings(state: SystemState) -> SystemRow:
+    title, count = gettext("Ledger findings"), state.open_findings
+    if not count:
+        return SystemRow(title, gettext("None to acknowledge"), gettext("OK"))
+    text = ngettext("%(n)s to acknowledge", "%(n)s to acknowledge", count)
+    shown = text % {"n": grouped(count)}
+    return SystemRow(title, shown, gettext("See findings"), "bad", url=reverse("findings"))
+
+
+def _whole(state: SystemState) -> SystemRow:
+    title = gettext("Whole ledger")
+    if state.whole_at is None:
+        return SystemRow(title, gettext("Not all checked yet"), gettext("Running"), "")
+    value = gettext("Everything checked")
+    if clock.now() - state.whole_at > _WHOLE_LATE:
+        return SystemRow(title, value, gettext("Longer than an hour"), "warn", state.whole_at)
+    return SystemRow(title, value, gettext("OK"), "ok", state.whole_at)
+
+
+def _authorities(own: Sequence[Authority]) -> SystemRow:
+    title = gettext("Certificate authorities")
+    if not own:
+        return SystemRow(title, gettext("Public ones"), gettext("OK"))
+    text = ngettext("Public ones and %(n)s of your own: %(name)s",
+                    "Public ones and %(n)s of your own, the first %(name)s", len(own))  # fmt: skip
+    value = text % {"n": grouped(len(own)), "name": own[0].name}
+    first = min(own, key=lambda one: one.ends_at)
+    if first.ends_at < clock.now():
+        return SystemRow(title, value, gettext("One has expired"), "warn", first.ends_at)
+    return SystemRow(title, value, gettext("OK"), "ok")
+
+
+def _emails(emails: Emails) -> SystemRow:
+    title = gettext("Emails")
+    count = ngettext("%(n)s not sent in 7 days", "%(n)s not sent in 7 days", emails.unsent)
+    unsent = count % {"n": grouped(emails.unsent)}
+    if not emails.server:
+        return SystemRow(title, unsent, gettext("No mail server is set up"), "warn", emails.at)
+    if emails.unsent:
+        return SystemRow(title, f"{unsent}: {emails.error}", gettext("Failed"), "warn", emails.at)
+    return SystemRow(title, unsent, gettext("OK"))
+
+
+def _backup(backup: Backup) -> SystemRow:
+    title = gettext("Backup")
+    value = gettext("Last backup") if backup.made_at else gettext("No backup yet")
+    if backup.late:
+        return SystemRow(title, value, gettext("Late"), "bad", backup.made_at)
+    if backup.error:
+        return SystemRow(title, value, gettext("Failed: %(error)s") % {"error": backup.error},
+                         "warn", backup.made_at)  # fmt: skip
+    if not backup.every_hours:
+        return SystemRow(title, value, gettext("No schedule"), "", backup.made_at)
+    return SystemRow(title, value, gettext("OK"), "ok", backup.made_at)
+
+
+def _disk(state: SystemState) -> SystemRow:
+    sizes = {"free": data_size(state.disk.free_bytes), "total": data_size(state.disk.total_bytes)}
+    value = gettext("%(free)s free of %(total)s") % sizes
+    status, tone = (gettext("Low"), "warn") if state.disk.low else (gettext("OK"), "ok")
+    return SystemRow(gettext("Disk of this process"), value, status, tone)
+
+
+def _clock(state: SystemState) -> SystemRow:
+    skew_ms = round(abs(state.clock_skew) / dt.timedelta(milliseconds=1))
+    value = gettext("%(n)s ms from the database") % {"n": grouped(skew_ms)}
+    status, tone = (gettext("Skewed"), "warn") if state.clock_off else (gettext("OK"), "ok")
+    return SystemRow(gettext("Clock"), value, status, tone)
+
+
+def _partitions(state: SystemState) -> SystemRow:
+    title, until = gettext("Partitions"), state.partitions.until
+    month = date_format(until, "YEAR_MONTH_FORMAT") if until else gettext("None")
+    value = gettext("Until %(month)s") % {"month": month}
+    if state.partitions.overflowed:
+        return SystemRow(title, value, gettext("Rows outside all partitions"), "warn")
+    status, tone = (gettext("Behind"), "bad") if state.partitions.behind else (gettext("OK"), "ok")
+    return SystemRow(title, value, status, tone)
+
+
+def _clickhouse(backlog: Backlog) -> SystemRow:
+    value = ngettext("%(n)s record waiting", "%(n)s records waiting", backlog.waiting)
+    more = "+" if backlog.waiting == WAITING_MAX else ""
+    text = value % {"n": f"{grouped(backlog.waiting)}{more}"}
+    status, tone = gettext("OK"), "ok"
+    if backlog.error:
+        status, tone = gettext("Failed: %(error)s") % {"error": backlog.error}, "bad"
+    elif backlog.complete_to is None:
+        status, tone = gettext("Filling"), "warn"
+    return SystemRow("ClickHouse", text, status, tone, backlog.complete_to)

@@ -1,0 +1,60 @@
+"""Whether this process has the secrets that its database was made with.
+
+A process with others would answer as if no channel had a key and nobody one of ours; what it seals
+would open for nobody else. The web process compares by itself, without Django (the relay's life).
+"""
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import SecretCheck
+from accounts.secrets import sealing
+from gateway.channels.channels import open_secret
+from gateway.models import ChannelKey
+from lib import env, vault
+
+
+def check_secrets() -> None:
+    """Compare, or write down what later processes are compared with. Raises ConfigurationError
+    or VaultError."""
+    env.needed("SECRET_KEY", settings.SECRET_KEY_GIVEN)
+    kek, pepper = sealing.kek(), sealing.pepper()
+    with transaction.atomic():
+        if not SecretCheck.objects.exists():
+            made = SecretCheck(sealed=vault.check_value(kek, pepper))
+            _check_channel_keys()
+            SecretCheck.objects.bulk_create([made], ignore_conflicts=True)
+        kept = SecretCheck.objects.select_for_update().get()
+        vault.check_secrets(kek, pepper, bytes(kept.sealed), kept.kek_ids)
+        # What this process seals needs its first key from now on.
+        current = sealing.vault().current.id
+        if current not in kept.kek_ids:
+            kept.kek_ids = [*kept.kek_ids, current]
+            kept.save(update_fields=["kek_ids"])
+
+
+def compare_secrets(*, all_keks: bool = True) -> None:
+    """Compare where there is something to compare with, and write nothing; without `all_keks` it
+    is no error that a key is missing which something may be sealed with. Raises the same."""
+    kept = SecretCheck.objects.first()
+    if kept is not None:
+        needed = kept.kek_ids if all_keks else ()
+        vault.check_secrets(sealing.kek(), sealing.pepper(), bytes(kept.sealed), needed)
+
+
+def _check_channel_keys() -> None:
+    """A database that is older than the comparison has them to compare with."""
+    keys = ChannelKey.objects.all()
+    if keys and not any(_opens(key) for key in keys):
+        raise vault.WrongSecret(
+            "WEIR_KEK cannot decrypt any of the channel keys in this database. Start with the one"
+            " they were stored with."
+        )
+
+
+def _opens(key: ChannelKey) -> bool:
+    try:
+        open_secret(key)
+    except vault.VaultError:
+        return False
+    return True

@@ -1,0 +1,226 @@
+"""How the installation stands, beside its background jobs: what operators look at when something
+is slow, and before they update it."""
+
+import datetime as dt
+import platform
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from django.conf import settings
+from django.db import connection
+
+from accounts.models import AuditCheck
+from billing.models import BooksWalk
+from config.jobs.queues import Queue, read_queues
+from config.jobs.runs import job_states, last_backup
+from config.jobs.schedule import BACKUP_TASK
+from config.system.version import VERSION
+from lib import clock
+from lib.database.code_migrations import pending_migrations
+from lib.network import trust
+from lib.network.mail import mail_is_set_up
+from notify.deliveries import deliveries
+from usage.books import findings, full_walk
+from usage.models import BooksCheck
+from usage.months import partitions
+from usage.months.detached import detached_within, names_of
+from usage.reports.visibility import Period
+from usage.rollups import clickhouse_sink
+from usage.rollups.clickhouse_sink import Backlog
+
+FREE_PERCENT_MIN: Final = 10
+"""Less free space than that is told: docs/promises.md, "State when something is gone"."""
+SKEW_MAX: Final = dt.timedelta(seconds=2)
+
+
+class Disk(NamedTuple):
+    """The disk on which the process that answers keeps its spool."""
+
+    free_bytes: int
+    total_bytes: int
+
+    @property
+    def low(self) -> bool:
+        return self.free_bytes * 100 < self.total_bytes * FREE_PERCENT_MIN
+
+
+class Partitions(NamedTuple):
+    """Up to which month, by its first day, usage has partitions of its own; `overflowed` where
+    rows lie outside of them."""
+
+    until: dt.date | None
+    overflowed: bool
+
+    @property
+    def behind(self) -> bool:
+        coming = (clock.now().date().replace(day=1) + dt.timedelta(days=31)).replace(day=1)
+        return self.overflowed or self.until is None or self.until < coming
+
+
+class Checked(NamedTuple):
+    """When something was checked last, and how many problems that found; `unfinished` where a part
+    of it could not be checked, `aside` where the checks wait for a worker of the database's
+    version."""
+
+    at: dt.datetime
+    problems: int
+    unfinished: bool = False
+    aside: bool = False
+
+
+class Backup(NamedTuple):
+    """The last good backup, and the error of the last one if that failed."""
+
+    made_at: dt.datetime | None
+    error: str
+    every_hours: int
+    late: bool
+
+
+class Emails(NamedTuple):
+    """Whether a mail server is set up, how many emails of the last days were given up, and the
+    error and time of the last one."""
+
+    server: bool
+    unsent: int
+    error: str
+    at: dt.datetime | None
+
+
+class SystemState(NamedTuple):
+    """All of it; `clock_skew` is by how much the database's clock is ahead of this process's."""
+
+    version: str
+    python: str
+    postgres: str
+    pending_migrations: list[str]
+    partitions: Partitions
+    database_bytes: int
+    disk: Disk
+    clock_skew: dt.timedelta
+    queues: list[Queue]
+    backup: Backup
+    books: Checked | None
+    trail: Checked | None
+    whole_at: dt.datetime | None
+    open_findings: int
+    clickhouse: Backlog | None
+    emails: Emails
+    authorities: Sequence[trust.Authority]
+
+    @property
+    def clock_off(self) -> bool:
+        return abs(self.clock_skew) > SKEW_MAX
+
+
+def system_state() -> SystemState:
+    """As of now, and seen from this process."""
+    database_bytes, skew, postgres = _database()
+    return SystemState(
+        version=VERSION,
+        python=platform.python_version(),
+        postgres=postgres,
+        pending_migrations=pending_migrations(),
+        partitions=Partitions(partitions.made_until(), partitions.has_rows_outside()),
+        database_bytes=database_bytes,
+        disk=_disk(settings.SPOOL_DIR),
+        clock_skew=skew,
+        queues=read_queues(),
+        backup=_backup(),
+        books=_books(),
+        trail=_trail(),
+        whole_at=full_walk.complete_at(),
+        open_findings=findings.open_count(),
+        clickhouse=clickhouse_sink.backlog(),
+        emails=Emails(mail_is_set_up(), *deliveries.unsent_letters()),
+        authorities=trust.own_authorities(),
+    )
+
+
+def _database() -> tuple[int, dt.timedelta, str]:
+    with connection.cursor() as cursor:
+        asked_at = clock.now()
+        cursor.execute("SELECT clock_timestamp()")
+        (database_now,) = cursor.fetchone()
+        between = asked_at + (clock.now() - asked_at) / 2
+        cursor.execute("SELECT pg_database_size(current_database())")
+        (octets,) = cursor.fetchone()
+        cursor.execute("SHOW server_version")
+        (version,) = cursor.fetchone()
+    # What follows is who built it.
+    return octets, database_now - between, version.split()[0]
+
+
+def _disk(folder: Path) -> Disk:
+    """Of the folder, or of the one in which it will be made."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    usage = shutil.disk_usage(existing)
+    return Disk(usage.free, usage.total)
+
+
+def _backup() -> Backup:
+    run = last_backup()
+    late = any(state.late for state in job_states() if state.job.task == BACKUP_TASK)
+    every_hours = settings.BACKUP_EVERY_HOURS
+    if run is None:
+        return Backup(None, "", every_hours, late)
+    return Backup(run.good_at, run.error, every_hours, late)
+
+
+def _books() -> Checked | None:
+    check = BooksCheck.objects.first()
+    unfinished = BooksWalk.objects.exclude(unfinished=[]).exists()
+    return (
+        None
+        if check is None
+        else Checked(check.ran_at, len(check.broken), unfinished, check.aside_since is not None)
+    )
+
+
+def _trail() -> Checked | None:
+    check = AuditCheck.objects.first()
+    return None if check is None else Checked(check.checked_at, int(bool(check.problem)))
+
+
+def as_json(state: SystemState) -> dict[str, Any]:
+    """The same in the words of the management API."""
+    return {
+        "version": state.version,
+        "python": state.python,
+        "postgres": state.postgres,
+        "pending_migrations": state.pending_migrations,
+        "partitions_until": state.partitions.until,
+        "partitions_behind": state.partitions.behind,
+        "database_bytes": state.database_bytes,
+        "disk_free_bytes": state.disk.free_bytes,
+        "disk_total_bytes": state.disk.total_bytes,
+        "clock_skew_ms": round(state.clock_skew / dt.timedelta(milliseconds=1)),
+        "queues": [
+            {"name": queue.name, "length": queue.length, "oldest_s": round(queue.oldest_s)}
+            for queue in state.queues
+        ],
+        "last_backup_at": state.backup.made_at,
+        "backup_every_hours": state.backup.every_hours or None,
+        "backup_late": state.backup.late,
+        "backup_error": state.backup.error,
+        "detached_months": names_of(detached_within(Period())),
+        "ledger_checked_at": state.books.at if state.books else None,
+        "ledger_walked_at": state.whole_at,
+        "ledger_checks_waiting": bool(state.books and state.books.aside),
+        "open_findings": state.open_findings,
+        "ledger_problems": state.books.problems if state.books else 0,
+        "ledger_check_unfinished": bool(state.books and state.books.unfinished),
+        "audit_log_checked_at": state.trail.at if state.trail else None,
+        "audit_log_problems": state.trail.problems if state.trail else 0,
+        "clickhouse_waiting": state.clickhouse.waiting if state.clickhouse else None,
+        "clickhouse_complete_to": state.clickhouse.complete_to if state.clickhouse else None,
+        "clickhouse_error": state.clickhouse.error if state.clickhouse else "",
+        "mail_server": state.emails.server,
+        "emails_unsent": state.emails.unsent,
+        "emails_error": state.emails.error,
+        "own_authorities": [
+            {"name": one.name, "ends_at": one.ends_at} for one in state.authorities
+        ],
+    }

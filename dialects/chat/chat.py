@@ -1,0 +1,508 @@
+"""The waist: a chat request and a chat answer in neutral words.
+
+Any client dialect reaches any upstream dialect through these types; no dialect knows another.
+
+    client body --request_decode--> ChatRequest --request_encode--> upstream body
+    upstream body --answer_decode--> ChatAnswer --answer_encode--> client body
+    upstream frames --stream_decode--> events.Event --stream_encode--> client frames
+
+When both ends speak one dialect and nothing must change, none of this runs: the bytes go on.
+
+Each dialect package (openai, responses, anthropic, gemini) has exactly these, and `codec.py`, which
+puts them behind the one face of `codec.Codec`:
+
+    request_read.read(raw) -> ChatFacts      what must be known of a request that goes on as it came
+    request_read.edit(facts, upstream_model) -> bytes
+    request_decode.decode(raw, *, request_id, received_at) -> ChatRequest   raises RequestFault
+        gemini also takes model and stream, here and in read: they stand in its path
+    request_encode.encode(request, upstream) -> Encoded                     raises RequestFault
+    request_encode.fetched_urls(request) -> tuple[str, ...]   addresses that must become Base64
+        first (`turns.replace_urls`); encode refuses what is left of them
+    answer_decode.read(raw, *, translate=False) -> WholeAnswer   never raises; what the relay uses
+        on same-dialect answers
+    answer_decode.decode(raw) -> ChatAnswer  the fold of its events; raises fold.AnswerFault
+        openai also takes audio_type here and in read and Decoder: no answer of it tells its own
+        anthropic also takes answer_tool here and in read and Decoder: see Encoded
+        gemini also takes request_id here and in read and Decoder: its calls may have no ids
+    answer_encode.encode(answer, request) -> bytes
+    stream_decode.Decoder(..., translate=False)   .feed(bytes) -> list[Step], .end() -> list[Step],
+        .usage, .complete, .text_bytes, .reasoning_bytes
+    stream_encode.Encoder(request)           .feed(Event) -> bytes, .end() -> bytes,
+        .fail(kind, message) -> bytes
+        gemini also takes array, for a client that asked for no events but a JSON array
+    errors.read(status, headers, body) -> UpstreamFault, errors.render(kind, message),
+        errors.frame(kind, message)
+    usage.quantities(raw) -> Quantities, usage.encode(Counts) -> dict
+    wire      the members of an answer that are looked at
+
+An encoder of requests drops what its dialect has no counterpart for and names it in
+`Encoded.dropped` (`client_names.dropped_names`), or refuses it with RequestFault
+`unsupported_capability` where a loss would mislead: media that the dialect cannot take, audio
+output, a web search it cannot make and server tools of another dialect as far as
+`client_names.omit_tool` refuses them. An Encoder of a stream
+ignores UpstreamError, Broken and End: the relay calls `fail` or `end`.
+
+Ids that an encoder makes are derived from `request_id` (`turns.derive_id`), for codecs know no
+chance. `created` is `received_at`. Binary data stays base64 text throughout.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from dialects.chat.events import FinishReason, Seal, Source, TokenLogprob
+from dialects.usage.usage import Counts
+
+Dialect = Literal["openai", "responses", "anthropic", "gemini"]
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+# How long a provider is asked to keep what stands before the mark.
+CacheMark = Literal["5m", "1h"]
+JsonObject = dict[str, Any]
+
+
+class Url(msgspec.Struct, frozen=True, tag=True):
+    """Data behind an address: http(s), gs:// or a provider's file address, never a data URL.
+
+    `media_type` is "" when the client did not say (gemini does, the others do not).
+    """
+
+    url: str
+    media_type: str = ""
+
+
+class Base64(msgspec.Struct, frozen=True, tag=True):
+    """The data itself, in base64 as the client wrote it, and its media type."""
+
+    data: str
+    media_type: str
+
+
+class PlainText(msgspec.Struct, frozen=True, tag=True):
+    """A document that is text (anthropic's `source.type: text`)."""
+
+    text: str
+
+
+class FileId(msgspec.Struct, frozen=True, tag=True):
+    """A file that is stored at a provider: only a same-dialect upstream understands it."""
+
+    id: str
+
+
+class Text(msgspec.Struct, frozen=True, tag=True):
+    """Words. All dialects."""
+
+    text: str
+    cache: CacheMark | None = None
+
+
+class Image(msgspec.Struct, frozen=True, tag=True):
+    """A picture. All dialects; `detail` (low, high, auto) in openai and responses only."""
+
+    source: Url | Base64 | FileId
+    detail: str | None = None
+    cache: CacheMark | None = None
+
+
+class Audio(msgspec.Struct, frozen=True, tag=True):
+    """Sound: openai, responses, gemini; by Url only Qwen. FileId: `audio.id` of an earlier answer.
+
+    `transcript` and `expires_at` (Unix seconds) are told of generated sound, else "" and 0.
+    """
+
+    source: Url | Base64 | FileId
+    transcript: str = ""
+    id: str = ""
+    expires_at: int = 0
+
+
+class File(msgspec.Struct, frozen=True, tag=True):
+    """A document, such as a PDF. `name` is its file name, "" without one."""
+
+    source: Url | Base64 | PlainText | FileId
+    name: str = ""
+    cache: CacheMark | None = None
+
+
+class Video(msgspec.Struct, frozen=True, tag=True):
+    """A film: openai (Qwen, Doubao, GLM) and gemini."""
+
+    source: Url | Base64
+
+
+class Reasoning(msgspec.Struct, frozen=True, tag=True):
+    """What the model thought: `text` may be "" where only the seal is known.
+
+    Stands before the part that it led to. A gemini seal belongs to the part right after it
+    (a call or text). A redacted one has no text, and only ever goes back to its owner. One without
+    a seal and right after it one without text but with a seal are the same as one with both.
+    """
+
+    text: str = ""
+    seal: Seal | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True, tag=True):
+    """A refusal in words: openai and responses; elsewhere text."""
+
+    text: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, tag=True):
+    """A call of a function. `arguments` is JSON text as received; "" stands for {}.
+
+    `id` is never "" in a request or answer: decoders derive one where the wire has none.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolResult(msgspec.Struct, frozen=True, tag=True):
+    """What the function answered: Text, and Image or File where the dialect has them.
+
+    `name` is the function's where the wire tells it (gemini), else ""; `turns.call_names` looks it
+    up. `failed` is anthropic's is_error.
+    """
+
+    call_id: str
+    parts: tuple["Text | Image | File", ...]
+    failed: bool = False
+    name: str = ""
+    cache: CacheMark | None = None
+
+
+class OwnPart(msgspec.Struct, frozen=True, tag=True):
+    """A part that only upstreams of `dialect` understand, as it came.
+
+    Server tool calls and their results, search results, executable code, item references. Others
+    leave it out of the history.
+    """
+
+    dialect: Dialect
+    value: JsonObject
+
+
+Part = Text | Image | Audio | File | Video | Reasoning | Refusal | ToolCall | ToolResult | OwnPart
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn, or one piece of it.
+
+    system, developer   Text only; anywhere in the list, as the client had it. Top-level system
+                        text of a dialect (responses' instructions too) is the first message.
+    user                Text, Image, Audio, File, Video, OwnPart
+    assistant           Reasoning, Text, Refusal, ToolCall, Image, Audio, OwnPart, in wire order
+    tool                exactly one ToolResult; a turn with several is several messages
+
+    `name` is openai's; `citations` those of an assistant's text.
+    """
+
+    role: Role
+    parts: tuple[Part, ...]
+    name: str | None = None
+    citations: tuple[Source, ...] = ()
+
+
+class ClientTool(msgspec.Struct, frozen=True):
+    """A tool of the responses dialect for which a function stands (responses/client_tools.py).
+
+    `kind` is the type of the items that call it, `declared` the tool as the client declared it:
+    that of its whole namespace where it has one.
+    """
+
+    kind: str
+    name: str
+    namespace: str = ""
+    declared: JsonObject = {}
+
+
+class FunctionTool(msgspec.Struct, frozen=True, tag=True):
+    """A function that the client runs. `schema` is JSON Schema, None without parameters.
+
+    `strict` None means the client did not say; a decoder resolves responses' default (true).
+    `freeform` is the client's own declaration of a tool whose input is a text (custom_tools.py),
+    whose `grammar` an upstream is told in words only. `client` is the tool for which the function
+    stands, None where it stands for itself.
+    """
+
+    name: str
+    description: str | None = None
+    schema: JsonObject | None = None
+    strict: bool | None = None
+    cache: CacheMark | None = None
+    freeform: JsonObject | None = None
+    grammar: bool = False
+    client: ClientTool | None = None
+
+
+# How a client asked for a web search, or how an upstream wants to be asked.
+SearchForm = Literal[
+    "anthropic",  # tools: web_search_20250305
+    "responses",  # tools: web_search
+    "gemini",  # tools: googleSearch
+    "web_search_options",  # openai's search models
+    "search_parameters",  # Grok
+    "enable_search",  # Qwen
+    "glm",  # tools: {"type": "web_search", "web_search": {...}}
+    "kimi",  # tools: {"type": "builtin_function", "function": {"name": "$web_search"}}
+]
+
+
+class WebSearch(msgspec.Struct, frozen=True, tag=True):
+    """The provider's own web search.
+
+    `own` is the client's whole object and goes out unchanged where the upstream has the same
+    `form`; the other members are what the forms have in common, None and () when not said.
+    `context_size` is low, medium or high; `country` an ISO 3166 code, `timezone` an IANA name.
+    """
+
+    form: SearchForm
+    own: JsonObject
+    context_size: str | None = None
+    uses_max: int | None = None
+    allowed_domains: tuple[str, ...] = ()
+    blocked_domains: tuple[str, ...] = ()
+    city: str | None = None
+    region: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+
+
+class OwnTool(msgspec.Struct, frozen=True, tag=True):
+    """A server tool that only `dialect` has (code execution, file search, MCP …).
+
+    Encoders of other dialects leave it out or refuse it: `client_names.omit_tool`.
+    """
+
+    dialect: Dialect
+    value: JsonObject
+
+
+Tool = FunctionTool | WebSearch | OwnTool
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    """auto, none, required (must call one). `names` narrows it to these functions.
+
+    required with one name is "this one"; several names are openai's allowed_tools and gemini's
+    allowedFunctionNames.
+    """
+
+    mode: Literal["auto", "none", "required"]
+    names: tuple[str, ...] = ()
+
+
+class AnyJson(msgspec.Struct, frozen=True, tag=True):
+    """The answer must be a JSON object."""
+
+
+class JsonSchema(msgspec.Struct, frozen=True, tag=True):
+    """The answer must be JSON by a schema. `name` is "" where the dialect has none."""
+
+    schema: JsonObject
+    name: str = ""
+    strict: bool | None = None
+    description: str | None = None
+
+
+class ReasoningSettings(msgspec.Struct, frozen=True):
+    """How much to think and what to show of it; None where the client did not say.
+
+    `effort`         openai reasoning_effort, responses reasoning.effort, anthropic
+                     output_config.effort, gemini thinkingLevel
+    `budget_tokens`  anthropic budget_tokens, gemini thinkingBudget (0 off, -1 dynamic), Qwen
+                     thinking_budget
+    `switch`         thinking.type enabled | disabled | adaptive (auto), enable_thinking
+    `summary`        responses reasoning.summary: auto, concise, detailed
+    `shown`          gemini includeThoughts
+
+    Read it through `reasoning.effort_of` and `reasoning.budget_of`.
+    """
+
+    effort: Effort | None = None
+    budget_tokens: int | None = None
+    switch: Literal["on", "off", "adaptive"] | None = None
+    summary: str | None = None
+    shown: bool | None = None
+
+    @property
+    def only_effort(self) -> bool:
+        """Whether the effort is all that is said."""
+        return self.effort is not None and self == ReasoningSettings(self.effort)
+
+
+class AudioOutput(msgspec.Struct, frozen=True):
+    """How an answer shall sound. `format`: wav, mp3, flac, opus, pcm16; "" when not said.
+
+    `own` is the whole object of gemini's speechConfig or openai's audio.
+    """
+
+    voice: str = ""
+    format: str = ""
+    own: JsonObject = {}
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks. None, () and {} mean that the client did not say.
+
+    `dialect` is the client's; `request_id` our id in text, `received_at` Unix seconds. `model` is
+    the name as asked. `extra` holds members that only an upstream of `dialect` understands, and
+    `parameters` (Qwen), by their wire names. `legacy_functions`: tools came in openai's old form,
+    and calls are answered in it.
+    """
+
+    dialect: Dialect
+    request_id: str
+    received_at: int
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    legacy_functions: bool = False
+    output_form: AnyJson | JsonSchema | None = None
+    verbosity: str | None = None
+    output_cap: int | None = None
+    """The largest number of tokens of one choice, reasoning inside."""
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    stop: tuple[str, ...] = ()
+    choices: int | None = None
+    reasoning: ReasoningSettings | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    modalities: tuple[str, ...] = ()
+    """text, audio, image."""
+    audio: AudioOutput | None = None
+    prediction: JsonObject | None = None
+    user: str | None = None
+    """The client's end user: openai and responses `user`, anthropic `metadata.user_id`."""
+    metadata: JsonObject | None = None
+    service_tier: str | None = None
+    """In openai's words: auto, default, flex, priority, …; anthropic's standard_only is default."""
+    store: bool | None = None
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
+    truncation: str | None = None
+    tool_calls_max: int | None = None
+    include: tuple[str, ...] = ()
+    previous_response_id: str | None = None
+    """responses: the relay puts the stored turns in front and clears it; encoders refuse it."""
+    continues: str | None = None
+    """responses: the id of the response whose turns stand in front."""
+    stream: bool = False
+    include_usage: bool = False
+    """openai: the client wants the usage chunk of its stream. Other dialects always tell usage."""
+    extra: JsonObject = {}
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the answers.
+
+    `parts`: Reasoning, Text, Refusal, ToolCall, Image, Audio in the order of the answer, never two
+    Texts in a row. `finish` is None when the answer was cut.
+    """
+
+    index: int
+    parts: tuple[Part, ...]
+    finish: FinishReason | None
+    stop_sequence: str = ""
+    citations: tuple[Source, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    refusal_logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer. `id`, `model` and `created` are the upstream's own, "" and 0 if it has none.
+
+    `counts` is None when the upstream told none; `usage` is its object as raw JSON.
+    """
+
+    id: str
+    model: str
+    created: int
+    choices: tuple[Choice, ...]
+    counts: Counts | None = None
+    usage: bytes | None = None
+    service_tier: str = ""
+    fingerprint: str = ""
+
+
+# What sets a model or its server apart, as far as translation must know it.
+Flag = Literal[
+    # openai
+    "max_completion_tokens_only",  # o-series, gpt-5: the cap has only its new name
+    "no_sampling",  # o-series, gpt-5 while it thinks: sampling, logprobs and n are dropped
+    "no_penalties_no_stop",  # grok-4
+    "no_parallel_tools",  # o1, o3-mini
+    "no_reasoning_effort",  # grok-4: dropped
+    "developer_role",  # o-series, gpt-5: system is called developer
+    "no_developer_role",  # DeepSeek, Qwen, GLM, Kimi, Doubao: developer is called system
+    "thinking_switch",  # DeepSeek, GLM, Doubao, Kimi: thinking {type}
+    "thinking_default_off",  # deepseek-v3-1: off must be said
+    "enable_thinking_switch",  # Qwen: enable_thinking, thinking_budget
+    "reasoning_content_rule",  # DeepSeek: a turn with calls goes back with its reasoning
+    "params_object",  # Qwen: the keys of `parameters` go to the top level
+    "parameters_whole",  # another gateway: `parameters` goes on as it is
+    "top_k",  # open models
+    "json_object_only",  # DeepSeek, GLM, Qwen …: a schema goes into a system sentence
+    "tool_choice_auto_only",  # GLM
+    "no_web_search_options",  # Claude behind the openai dialect: refused
+    "cache_control",  # Qwen: marks on parts are understood
+    # anthropic
+    "thinking_adaptive",  # effort by output_config instead of a budget
+    "one_of_temperature_top_p",
+    "no_json_schema",  # no output_config.format: hidden tool or sentence
+    # gemini
+    "thinking_level",  # a level instead of a budget
+    "thought_seal_needed",  # calls of the history need their seal (openai: Google's own form)
+    "no_parameters_json_schema",  # schemas must be cut down to the old form
+    # several
+    "temperature_max_1",  # anthropic, Kimi
+    "thinking_no_forced_tool",  # anthropic, Qwen
+    "cap_without_thinking",  # Doubao: max_tokens bounds the answer and not the thinking before it
+    "audio_output",  # the model can speak (responses refuses it otherwise)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """To which model a request is encoded, and what must be known of it.
+
+    `model` is the upstream's own name. `output_cap` takes the place of the client's cap.
+    `output_max` is the model's output limit in tokens, None unknown. `efforts` are those it has
+    (empty: not known, all are sent), `budget_min`/`budget_max` its range of thinking tokens.
+    `search` is how it wants to be asked for a web search: None for the dialect's own way (openai:
+    none but the client's own form, if that is an openai one).
+    """
+
+    model: str
+    flags: frozenset[Flag] = frozenset()
+    output_cap: int | None = None
+    output_max: int | None = None
+    efforts: tuple[Effort, ...] = ()
+    budget_min: int = 0
+    budget_max: int | None = None
+    search: SearchForm | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request's body, and the parameters that were left out, named as the client called them.
+
+    `answer_tool` is a tool that the client did not ask for: its input is the answer's text, and the
+    decoder of the answer must be told so. "" for none.
+    """
+
+    body: bytes
+    dropped: tuple[str, ...] = field(default=())
+    answer_tool: str = ""

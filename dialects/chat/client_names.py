@@ -1,0 +1,205 @@
+"""What a client called a parameter, so that a dropped one is named in its own words.
+
+Which fields a dialect drops, and which it refuses, its `request_encode` says.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from dialects.chat.chat import (
+    ChatRequest,
+    Dialect,
+    File,
+    FunctionTool,
+    Image,
+    OwnPart,
+    OwnTool,
+    Text,
+    ToolResult,
+    WebSearch,
+)
+from dialects.errors.errors import RequestFault, quote_value
+
+# Seals travel to every client, asked for or not.
+_ALWAYS_INCLUDED: Final = frozenset({"reasoning.encrypted_content"})
+_MARKABLE: Final = frozenset({Text, Image, File, FunctionTool})
+# They have no word for a tool that failed; its text stays.
+_NO_FAILED: Final[frozenset[Dialect]] = frozenset({"openai", "responses"})
+# The limits of a web search that the forms have in common, as they are told.
+_SEARCH_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "context_size": "search_context_size",
+        "uses_max": "max_uses",
+        "allowed_domains": "allowed_domains",
+        "blocked_domains": "blocked_domains",
+        "city": "user_location",
+        "region": "user_location",
+        "country": "user_location",
+        "timezone": "user_location",
+    }
+)
+# Those that Grok alone has.
+_LIVE_SEARCH: Final = ("from_date", "to_date", "max_search_results")
+# Forms of a search that are tools among others. The others are a wish for this very answer.
+_SEARCH_TOOLS: Final = frozenset({"anthropic", "responses", "gemini"})
+# Hosted tools that an agent can do without, by the beginnings of their types. A search for tools
+# has nothing to find where all tools are offered at once.
+_OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
+    {"responses": ("image_generation", "tool_search"), "anthropic": ("tool_search_tool_",)}
+)
+_NO_SEARCH: Final = "this model does not support web search"
+# Fields that all but gemini call as we do are not listed.
+_GENERATION: Final = "generationConfig."
+_NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
+    {
+        "openai": {
+            "output_form": "response_format",
+            "output_cap": "max_completion_tokens",
+            "choices": "n",
+            "reasoning": "reasoning_effort",
+        },
+        "responses": {
+            "output_form": "text.format",
+            "verbosity": "text.verbosity",
+            "output_cap": "max_output_tokens",
+            "tool_calls_max": "max_tool_calls",
+        },
+        "anthropic": {
+            "stop": "stop_sequences",
+            "output_form": "output_config.format",
+            "output_cap": "max_tokens",
+            "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+            "reasoning": "thinking",
+            "user": "metadata.user_id",
+        },
+        "gemini": {
+            "tool_choice": "toolConfig",
+            "temperature": _GENERATION + "temperature",
+            "top_p": _GENERATION + "topP",
+            "top_k": _GENERATION + "topK",
+            "seed": _GENERATION + "seed",
+            "presence_penalty": _GENERATION + "presencePenalty",
+            "frequency_penalty": _GENERATION + "frequencyPenalty",
+            "stop": _GENERATION + "stopSequences",
+            "choices": _GENERATION + "candidateCount",
+            "output_cap": _GENERATION + "maxOutputTokens",
+            "output_form": _GENERATION + "responseJsonSchema",
+            "logprobs": _GENERATION + "responseLogprobs",
+            "top_logprobs": _GENERATION + "logprobs",
+            "modalities": _GENERATION + "responseModalities",
+            "audio": _GENERATION + "speechConfig",
+            "reasoning": _GENERATION + "thinkingConfig",
+        },
+    }
+)
+
+
+def client_name(request: ChatRequest, field: str) -> str:
+    """The client's own name of a field of ChatRequest."""
+    return _NAMES[request.dialect].get(field, field)
+
+
+def given(request: ChatRequest, field: str) -> bool:
+    """Whether the client said anything for a field; False, 0 and "none" are something."""
+    value = getattr(request, field)
+    return value is not None and value != () and value != {}
+
+
+def dropped_names(
+    request: ChatRequest, dialect: Dialect, *fields: str, marks: bool = False
+) -> tuple[str, ...]:
+    """The names of those `fields` that the client gave, and of what only its own dialect has.
+
+    `dialect` is the one that is encoded to: members of `extra` survive only in their own. `marks`:
+    the model understands those for its cache.
+    """
+    names = [client_name(request, field) for field in fields if _is_missed(request, field)]
+    names += _lost_of_history(request, dialect, marks=marks)
+    if any(type(tool) is FunctionTool and tool.grammar for tool in request.tools):
+        names.append("tools.format")
+    if dialect != request.dialect:
+        names += request.extra
+    return tuple(dict.fromkeys(names))
+
+
+def _is_missed(request: ChatRequest, field: str) -> bool:
+    """Whether a field says what nobody does without it."""
+    if field == "include" and set(request.include) <= _ALWAYS_INCLUDED:
+        return False
+    return given(request, field)
+
+
+def lost_of_search(search: WebSearch, *kept: str) -> tuple[str, ...]:
+    """The limits of a web search that an upstream is not told, for it can say only `kept`."""
+    names = [
+        f"tools.{member}"
+        for limit, member in _SEARCH_LIMITS.items()
+        if limit not in kept and getattr(search, limit)
+    ]
+    if search.form == "search_parameters":
+        own = search.own
+        names += [f"search_parameters.{name}" for name in _LIVE_SEARCH if own.get(name) is not None]
+        sources = own.get("sources") or ()
+        if any(source.get("type") != "web" for source in sources):
+            names.append("search_parameters.sources")
+    return tuple(dict.fromkeys(names))
+
+
+def omit_tool(
+    request: ChatRequest,
+    tool: OwnTool | WebSearch,
+    why: str = "this model does not support web search",
+) -> str:
+    """The name of a hosted tool that this model is not offered, for `Encoded.dropped`; `why` says
+    of a search what stands against it.
+
+    Agents declare such tools with every request, beside functions of their own, and do without.
+    Raises RequestFault unsupported_capability where the client could take the answer for one that
+    has used the tool: where it is the only one, where the client calls for it, and for tools that
+    look up or run what the model cannot know otherwise (file search, code, MCP, computer use).
+    """
+    name = "web_search" if isinstance(tool, WebSearch) else _own_name(tool)
+    if _is_optional(tool, name) and any(type(other) is FunctionTool for other in request.tools):
+        return f"tools.{name}"
+    if isinstance(tool, WebSearch):
+        what = why
+    else:
+        what = (
+            f"tools: {quote_value(name)} is a tool of the {tool.dialect} dialect alone, and "
+            "this model is reached in another one; declare a function in its place, or leave it out"
+        )
+    raise RequestFault("unsupported_capability", "tools", what)
+
+
+def _is_optional(tool: OwnTool | WebSearch, name: str) -> bool:
+    if isinstance(tool, WebSearch):
+        return tool.form in _SEARCH_TOOLS
+    return name.startswith(_OPTIONAL.get(tool.dialect, ()))
+
+
+def _lost_of_history(request: ChatRequest, dialect: Dialect, *, marks: bool) -> list[str]:
+    """What turns and tools lose: marks for a cache, failures, parts that one dialect has."""
+    parts = [part for message in request.messages for part in message.parts]
+    # By `type`: a long history is passed over here, and isinstance is slow with these classes.
+    results = [part for part in parts if type(part) is ToolResult]
+    inner = [item for result in results for item in result.parts]
+    names = [_own_name(p) for p in parts if type(p) is OwnPart and p.dialect != dialect]
+    markable = (
+        *results,
+        *(item for item in (*parts, *inner, *request.tools) if type(item) in _MARKABLE),
+    )
+    marked = any(getattr(item, "cache") is not None for item in markable)  # noqa: B009 - all have it
+    failed = any(result.failed for result in results)
+    if marked and not marks:
+        names.append("cache_control")
+    if failed and dialect in _NO_FAILED:
+        names.append("is_error" if request.dialect == "anthropic" else "functionResponse.error")
+    return names
+
+
+def _own_name(own: OwnPart | OwnTool) -> str:
+    """What it is that only its own dialect has: its type, or in gemini its main member."""
+    kind = own.value.get("type")
+    members = (name for name in own.value if name not in ("thought", "thoughtSignature"))
+    return kind if isinstance(kind, str) else next(members, "")

@@ -1,0 +1,185 @@
+"""Freeform tools: what OpenAI calls `custom`, whose input is a text and no JSON.
+
+Where a model is reached in translation such a tool is a function with one argument, and its calls
+are told to the client as it declared it:
+
+    declared    {"input": {"type": "string"}}; a grammar stands in words in its description
+    called      arguments {"input": "<text>"}  <->  the text
+
+The arguments come in pieces cut anywhere; the text is told as far as it is certain.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from dialects.chat.chat import FunctionTool, JsonObject, Tool
+
+_ARGUMENT: Final = "input"
+_HEAD: Final = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"input"[ \t\r\n]*:[ \t\r\n]*"')
+# White space has no end of its own.
+_HEAD_CHARACTERS_MAX: Final = 256
+_HEAD_TEXT: Final = '{"input":"'
+_UNESCAPED: Final = re.compile(r'[^"\\]*')
+_ESCAPES: Final = {
+    '"': '"',
+    "\\": "\\",
+    "/": "/",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+}
+_UNICODE: Final = re.compile(r"u[0-9a-fA-F]{4}")
+_UNICODE_BEGUN: Final = re.compile(r"u[0-9a-fA-F]{0,3}")
+_UNKNOWN: Final = "\ufffd"
+
+
+def declare(
+    name: str, description: str | None, own: JsonObject, syntax: str, grammar: str
+) -> FunctionTool:
+    """The function that stands for a freeform tool; `own` is the client's declaration, `grammar`
+    is "" without one."""
+    input_description = "The whole input of the tool, as plain text."
+    if grammar:
+        input_description += f" It must follow this grammar ({syntax}):\n{grammar}"
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {_ARGUMENT: {"type": "string", "description": input_description}},
+        "required": [_ARGUMENT],
+        "additionalProperties": False,
+    }
+    return FunctionTool(name, description, schema, freeform=own, grammar=bool(grammar))
+
+
+def freeform_names(tools: Iterable[Tool]) -> frozenset[str]:
+    """The names of the freeform ones."""
+    return frozenset(
+        tool.name for tool in tools if isinstance(tool, FunctionTool) and tool.freeform is not None
+    )
+
+
+def write_arguments(text: str) -> str:
+    """The arguments of a call with this input."""
+    return msgspec.json.encode({_ARGUMENT: text}).decode()
+
+
+def read_input(arguments: str) -> str:
+    """The input of a call with these arguments."""
+    reader = InputReader()
+    return reader.feed(arguments) + reader.end()
+
+
+class InputReader:
+    """Reads the arguments of one call as they come, and gives the text of its input.
+
+    Arguments of another form are told at the end: the input in them, else themselves.
+    """
+
+    __slots__ = ("_high", "_left", "_other", "_over", "_within")
+
+    def __init__(self) -> None:
+        self._left = ""  # not told yet: a head or an escape that is not whole
+        self._high = ""  # the first half of a pair of surrogates
+        self._other: list[str] = []  # arguments of another form
+        self._within = self._over = False
+
+    def feed(self, piece: str) -> str:
+        """What is certain now."""
+        if self._over:
+            return ""
+        if self._other:
+            self._other.append(piece)
+            return ""
+        self._left += piece
+        if not self._within and not self._enter():
+            return ""
+        return self._read()
+
+    def end(self) -> str:
+        """The arguments are complete: what was not told. Nothing more is read."""
+        if self._over:
+            return ""
+        self._over = True
+        if self._within:
+            # Cut in the middle: half an escape says nothing.
+            return _UNKNOWN if self._high else ""
+        return _other_form("".join(self._other) or self._left)
+
+    def _enter(self) -> bool:
+        head = _HEAD.match(self._left)
+        if head is None:
+            begun = "".join(self._left.split())
+            long = len(self._left) > _HEAD_CHARACTERS_MAX or begun == _HEAD_TEXT
+            if long or not _HEAD_TEXT.startswith(begun):
+                self._other.append(self._left)
+            return False
+        self._left = self._left[head.end() :]
+        self._within = True
+        return True
+
+    def _read(self) -> str:
+        pieces: list[str] = []
+        left, at = self._left, 0
+        while True:
+            unescaped = _UNESCAPED.match(left, at)
+            if unescaped is not None and unescaped.end() > at:
+                pieces.append(self._halved() + unescaped[0])
+                at = unescaped.end()
+            if at == len(left):
+                break
+            if left[at] == '"':
+                pieces.append(self._halved())
+                self._over = True
+                at = len(left)
+                break
+            size, text = self._escape(left, at + 1)
+            if not size:
+                break
+            pieces.append(text)
+            at += 1 + size
+        self._left = left[at:]
+        return "".join(pieces)
+
+    def _escape(self, left: str, at: int) -> tuple[int, str]:
+        """How long the escape behind a backslash is, 0 while it is not whole, and what it says."""
+        letter = left[at : at + 1]
+        if not letter:
+            return 0, ""
+        if letter == "u":
+            if _UNICODE.match(left, at):
+                return 5, self._unit(left[at + 1 : at + 5])
+            if _UNICODE_BEGUN.fullmatch(left, at):
+                return 0, ""
+        # Of what is no escape the words are kept: a pattern, or a path.
+        return 1, self._halved() + _ESCAPES.get(letter, "\\" + letter)
+
+    def _unit(self, digits: str) -> str:
+        """A code unit; the halves of a pair are one character, and one alone is none."""
+        code = int(digits, 16)
+        if 0xD800 <= code < 0xDC00:
+            before, self._high = self._halved(), digits
+            return before
+        if 0xDC00 <= code < 0xE000:
+            high, self._high = self._high, ""
+            if not high:
+                return _UNKNOWN
+            return chr(0x10000 + ((int(high, 16) - 0xD800) << 10) + code - 0xDC00)
+        return self._halved() + chr(code)
+
+    def _halved(self) -> str:
+        """What stands for a first half that no second one follows."""
+        high, self._high = self._high, ""
+        return _UNKNOWN if high else ""
+
+
+def _other_form(arguments: str) -> str:
+    try:
+        value = msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return arguments
+    text = value.get(_ARGUMENT) if isinstance(value, dict) else value
+    return text if isinstance(text, str) else arguments

@@ -1,0 +1,256 @@
+"""The waist between dialects: what a streamed answer says, in neutral words.
+
+A decoder of any dialect gives these events, an encoder takes them, and the relay meters them.
+`is_content` marks the commit point: nothing of an upstream reaches the client before its first
+content event, so role-only chunks, comments and keep-alives carry no content event at all.
+
+What every decoder that translates keeps to, and every encoder may rely on:
+
+    Start                 first and once
+    per choice            deltas in the order of the answer; a change of kind closes what was open
+      ReasoningSeal       closes the reasoning before it; without any it stands for an empty one.
+                          A seal that the wire hangs on a tool call comes right before that call
+      ToolCallStart       `index` counts 0, 1, 2 ... in its choice; several calls may be open
+      ToolCallEnd         once per call, at the latest right before Finish
+      Citation            after the text it is about, where the wire lets us know it by then
+      Finish              once; only Usage, Citation and End may follow
+    Usage                 any number, cumulative
+    End | UpstreamError | Broken      last and once
+
+A text that its upstream cut inside of a letter holds marks, which `lone_surrogates.Pairs` joins.
+
+A decoder that does not translate (the stream goes on as it came) leaves out Start, ToolCallEnd,
+ReasoningSeal, Citation, LogprobsDelta and the counts of Usage, which nobody would read, and gives
+OpaqueDelta for media.
+"""
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from dialects.errors.errors import ErrorKind
+from dialects.usage.usage import Counts
+
+FinishReason = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter", "pause"]
+BrokenFault = Literal["F14", "F15", "F16", "F17", "F24"]
+SealOwner = Literal["anthropic", "openai", "gemini"]
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """A provider's own proof of its reasoning, which must come back to it unchanged.
+
+    anthropic: `signature` of a thinking block, or with `redacted` the `data` of a redacted one.
+    openai: `encrypted_content` of a reasoning item, whose id is `id`. gemini: `thoughtSignature`.
+    """
+
+    owner: SealOwner
+    value: str
+    redacted: bool = False
+    id: str = ""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a citation points to.
+
+    `start` and `end` are places in the joined text of the choice (or message), in characters, end
+    not inside; None where the wire tells none (Grok; Anthropic: those of the text block).
+    `quote` is the cited words of the source, "" when not told.
+    """
+
+    url: str
+    title: str = ""
+    start: int | None = None
+    end: int | None = None
+    quote: str = ""
+
+
+class TopLogprob(msgspec.Struct, frozen=True):
+    """One of the likeliest texts at a place. `bytes` is its UTF-8, None when not told."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+
+
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """The text at a place, how likely it was (natural logarithm), and the likeliest instead."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[TopLogprob, ...] = ()
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """What one piece of an answer says."""
+
+    is_content: ClassVar[bool] = False
+
+
+class Start(Event, frozen=True, gc=False):
+    """The answer begins: what the upstream says of itself, "" and 0 where it does not.
+
+    `created` is Unix seconds.
+    """
+
+    id: str
+    model: str
+    created: int = 0
+    service_tier: str = ""
+    fingerprint: str = ""
+
+
+class TextDelta(Event, frozen=True, gc=False):
+    """A piece of the visible answer."""
+
+    is_content: ClassVar[bool] = True
+    choice: int
+    text: str
+
+
+class ReasoningDelta(Event, frozen=True, gc=False):
+    """A piece of the model's reasoning."""
+
+    is_content: ClassVar[bool] = True
+    choice: int
+    text: str
+
+
+class ReasoningSeal(Event, frozen=True, gc=False):
+    """The seal of the reasoning just told; content, for a client must not lose it."""
+
+    is_content: ClassVar[bool] = True
+    choice: int
+    seal: Seal
+
+
+class RefusalDelta(Event, frozen=True, gc=False):
+    """A piece of a refusal in words."""
+
+    is_content: ClassVar[bool] = True
+    choice: int
+    text: str
+
+
+class ToolCallStart(Event, frozen=True, gc=False):
+    """A tool call opens; `index` counts the calls of its choice, `id` is "" when none was sent."""
+
+    is_content: ClassVar[bool] = True
+    choice: int
+    index: int
+    id: str
+    name: str
+
+
+class ToolArgumentsDelta(Event, frozen=True, gc=False):
+    """A piece of the JSON text of a tool call's arguments."""
+
+    is_content: ClassVar[bool] = True
+    choice: int
+    index: int
+    text: str
+
+
+class ToolCallEnd(Event, frozen=True, gc=False):
+    """The arguments of a tool call are complete."""
+
+    choice: int
+    index: int
+
+
+class ImageOutput(Event, frozen=True, gc=False):
+    """A whole picture: base64 `data` with its `media_type`, or a `url`; the other is ""."""
+
+    is_content: ClassVar[bool] = True
+    choice: int
+    media_type: str
+    data: str
+    url: str = ""
+
+
+class AudioDelta(Event, frozen=True, gc=False):
+    """A piece of spoken answer: base64 `data`, words in `transcript`, either may be "".
+
+    `media_type` is that of the whole, `id` names it for a later turn until `expires_at` (Unix
+    seconds); both stand where the upstream tells them, else "" and 0. Each piece of `data` is
+    base64 of its own.
+    """
+
+    is_content: ClassVar[bool] = True
+    choice: int
+    media_type: str
+    data: str
+    transcript: str = ""
+    id: str = ""
+    expires_at: int = 0
+
+
+class OpaqueDelta(Event, frozen=True, gc=False):
+    """Content that no text can stand for, such as audio: its JSON as it came."""
+
+    is_content: ClassVar[bool] = True
+    choice: int
+    raw: bytes
+
+
+class Citation(Event, frozen=True, gc=False):
+    """The answer leans on a source."""
+
+    choice: int
+    source: Source
+
+
+class LogprobsDelta(Event, frozen=True, gc=False):
+    """Likelihoods of the next pieces of text, or of the refusal."""
+
+    choice: int
+    tokens: tuple[TokenLogprob, ...]
+    refusal: bool = False
+
+
+class Finish(Event, frozen=True, gc=False):
+    """A choice has ended. Sent once per choice; a second reason is ignored (F30).
+
+    `stop_sequence` is the stop text that was met, "" when none or not told.
+    """
+
+    choice: int
+    reason: FinishReason
+    stop_sequence: str = ""
+
+
+class Usage(Event, frozen=True, gc=False):
+    """The upstream's count as raw JSON. Cumulative: the last one counts, never the sum (F26).
+
+    `counts` are the same in neutral words, None from a decoder that does not translate.
+    """
+
+    raw: bytes
+    counts: Counts | None = None
+
+
+class UpstreamError(Event, frozen=True, gc=False):
+    """The upstream says inside its answer that it failed (F23). `message` is ready to be shown."""
+
+    kind: ErrorKind
+    message: str
+    code: str | None
+
+
+class Broken(Event, frozen=True, gc=False):
+    """The answer cannot be read on; it is the last event. `fault` is a row of the fault table."""
+
+    fault: BrokenFault
+
+
+class End(Event, frozen=True, gc=False):
+    """The answer is complete. `marked` is false when the upstream left out its end marker."""
+
+    marked: bool
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """One frame: the bytes for a client of the same dialect (b"" for none), and what it says."""
+
+    raw: bytes
+    events: list[Event]

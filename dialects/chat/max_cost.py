@@ -1,0 +1,27 @@
+"""The most that a request may cost, as clients write it: in a body, a header, or a form."""
+
+import re
+from typing import Final
+
+from dialects.errors.errors import RequestFault
+
+# A plain decimal; zeros behind the ninth digit change nothing.
+_DECIMAL: Final = re.compile(r"([0-9]{1,40})(?:\.([0-9]{1,9})0{0,31})?")
+_NANO_MAX: Final = 2**63 - 1
+
+
+def read_amount(text: str, name: str) -> int:
+    """Nano-USD of a decimal amount of USD such as `0.25`, exactly. `name` is where it stands.
+
+    Raises RequestFault `invalid_value` for every other text: a limit that is rounded or guessed
+    would not be the client's.
+    """
+    match = _DECIMAL.fullmatch(text)
+    nano = int(match[1] + (match[2] or "").ljust(9, "0")) if match else None
+    if nano is None or nano > _NANO_MAX:
+        what = (
+            "must be an amount in USD of 0 or more, as a plain decimal with at most 9 decimal "
+            'places and no exponent, such as "0.25"'
+        )
+        raise RequestFault("invalid_value", name, f"{name} {what}")
+    return nano

@@ -1,0 +1,79 @@
+"""The reasoning that led to tool calls, kept by the id of its call.
+
+Clients of some dialects have no place for a provider's seals, or drop what they do not know.
+A later request that shows the call without its reasoning gets it back;
+whether it fits the channel then used is for the encoder to say.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from dialects.chat.chat import ChatRequest, Message, Part, Reasoning, ToolCall
+from dialects.chat.events import Event, ReasoningDelta, ReasoningSeal, ToolCallEnd, ToolCallStart
+from dialects.chat.fold import fold
+
+# What of an answer must be remembered until its end.
+REMEMBERED = (ReasoningDelta, ReasoningSeal, ToolCallStart, ToolCallEnd)
+
+_parts = msgspec.json.Decoder(list[Reasoning])
+
+
+def collect(events: Iterable[Event], *, texts: bool) -> dict[str, bytes]:
+    """What is to be kept of an answer by the ids of its calls, where there is something to keep: a
+    seal, or with `texts` the mere text of the reasoning."""
+    thoughts: dict[str, bytes] = {}
+    for choice in fold(events).choices:
+        thought: list[Reasoning] = []
+        for part in choice.parts:
+            if isinstance(part, Reasoning):
+                thought.append(part)
+            elif isinstance(part, ToolCall) and part.id:
+                if any(piece.seal is not None or (texts and piece.text) for piece in thought):
+                    thoughts[part.id] = msgspec.json.encode(thought)
+                thought = []
+    return thoughts
+
+
+def read_collected(content: bytes) -> list[Reasoning]:
+    """What `collect` gave for one call."""
+    return _parts.decode(content)
+
+
+def calls_without(request: ChatRequest) -> list[str]:
+    """The ids of the calls of the history that are shown without any reasoning."""
+    return [
+        part.id
+        for message in request.messages
+        if _is_bare(message)
+        for part in message.parts
+        if isinstance(part, ToolCall)
+    ]
+
+
+def give_back(request: ChatRequest, known: Mapping[str, Sequence[Reasoning]]) -> ChatRequest:
+    """The request with the reasoning that is known of its calls in front of them."""
+    if not known:
+        return request
+    messages = [
+        msgspec.structs.replace(message, parts=tuple(_with_reasoning(message.parts, known)))
+        if _is_bare(message)
+        else message
+        for message in request.messages
+    ]
+    return msgspec.structs.replace(request, messages=tuple(messages))
+
+
+def _is_bare(message: Message) -> bool:
+    if message.role != "assistant":
+        return False
+    return not any(isinstance(part, Reasoning) for part in message.parts)
+
+
+def _with_reasoning(
+    parts: Sequence[Part], known: Mapping[str, Sequence[Reasoning]]
+) -> Iterable[Part]:
+    for part in parts:
+        if isinstance(part, ToolCall):
+            yield from known.get(part.id, ())
+        yield part

@@ -1,0 +1,121 @@
+"""A system prompt of somebody else's put into a request as it goes out, in any dialect.
+
+prepend    before what the client says to the system
+append     behind it
+replace    in its place
+
+openai      the first of `messages` that are system or developer
+responses   `instructions`; `replace` takes such items out of `input` too
+anthropic   `system`
+gemini      `systemInstruction`
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import msgspec
+
+from dialects.chat.chat import Dialect
+from dialects.gemini.names import camel_name
+from dialects.json.raw_json import starts
+
+PromptMode = Literal["prepend", "append", "replace"]
+Members = dict[str, Any]
+"""The top-level members of a body: raw, or what they shall be."""
+
+_SYSTEM_ROLES: Final = frozenset({"system", "developer"})
+_BETWEEN: Final = "\n\n"
+_list_of_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def set_prompt(dialect: Dialect, members: Members, text: str, mode: PromptMode) -> None:
+    """Put the text into a body. What has a shape of its own there is for the provider to refuse."""
+    _PUT[dialect](members, text, mode)
+
+
+def _openai(members: Members, text: str, mode: PromptMode) -> None:
+    turns = _items(members.get("messages"))
+    if turns is None:
+        return
+    roles = [_role(turn) for turn in turns]
+    # Some providers refuse both names in one request.
+    role = next((role for role in roles if role in _SYSTEM_ROLES), "system")
+    own = {"role": role, "content": text}
+    if mode == "replace":
+        rest = [turn for turn, role in zip(turns, roles, strict=True) if role not in _SYSTEM_ROLES]
+        members["messages"] = [own, *rest]
+        return
+    leading = len(list(takewhile(_SYSTEM_ROLES.__contains__, roles)))
+    at = 0 if mode == "prepend" else leading
+    members["messages"] = [*turns[:at], own, *turns[at:]]
+
+
+def _responses(members: Members, text: str, mode: PromptMode) -> None:
+    if mode != "replace":
+        members["instructions"] = _joined(_text(members.get("instructions")), text, mode)
+        return
+    members["instructions"] = text
+    items = _items(members.get("input"))
+    if items is not None:
+        members["input"] = [item for item in items if _role(item) not in _SYSTEM_ROLES]
+
+
+def _anthropic(members: Members, text: str, mode: PromptMode) -> None:
+    theirs = None if mode == "replace" else members.get("system")
+    blocks = _items(theirs)
+    if blocks is None:
+        members["system"] = _joined(_text(theirs), text, mode)
+    else:
+        members["system"] = _beside(blocks, {"type": "text", "text": text}, mode)
+
+
+def _gemini(members: Members, text: str, mode: PromptMode) -> None:
+    name = "systemInstruction"
+    spelled = next((given for given in members if camel_name(given) == name), name)
+    theirs = None if mode == "replace" else members.get(spelled)
+    content = _object(theirs)
+    # One object stands for a list of one, and a text for a whole instruction.
+    parts: list[Any] | None = _items(content.get("parts"))
+    if parts is None:
+        parts = [content["parts"]] if "parts" in content else []
+    if prompt := _text(theirs):
+        parts = [{"text": prompt}]
+    members[spelled] = {**content, "parts": _beside(parts, {"text": text}, mode)}
+
+
+_PUT: Final[Mapping[Dialect, Callable[[Members, str, PromptMode], None]]] = MappingProxyType(
+    {"openai": _openai, "responses": _responses, "anthropic": _anthropic, "gemini": _gemini}
+)
+
+
+def _joined(theirs: str, text: str, mode: PromptMode) -> str:
+    if not theirs or mode == "replace":
+        return text
+    return f"{text}{_BETWEEN}{theirs}" if mode == "prepend" else f"{theirs}{_BETWEEN}{text}"
+
+
+def _beside(parts: Sequence[Any], own: Any, mode: PromptMode) -> list[Any]:
+    return [own, *parts] if mode == "prepend" else [*parts, own]
+
+
+def _items(raw: msgspec.Raw | None) -> list[msgspec.Raw] | None:
+    """The items of a list; None for all else."""
+    return _list_of_raws.decode(raw) if raw is not None and starts(raw, b"[") else None
+
+
+def _role(turn: msgspec.Raw) -> str:
+    role = _object(turn).get("role")
+    return _text(role)
+
+
+def _text(raw: msgspec.Raw | None) -> str:
+    """A text, "" for all else."""
+    return msgspec.json.decode(raw, type=str) if raw is not None and starts(raw, b'"') else ""
+
+
+def _object(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
+    """The members of an object, none for all else."""
+    return _members.decode(raw) if raw is not None and starts(raw, b"{") else {}

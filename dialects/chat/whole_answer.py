@@ -1,0 +1,59 @@
+"""A whole (not streamed) answer, as the reader of its dialect tells it."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from dialects.chat.chat import ChatAnswer
+from dialects.chat.events import Broken, BrokenFault, Event, UpstreamError
+from dialects.chat.fold import AnswerFault, fold
+from dialects.json.raw_json import ReadFault
+
+_T = TypeVar("_T")
+
+
+class WholeAnswer(msgspec.Struct, frozen=True):
+    """What a whole answer says.
+
+    `events` tell it as a stream would have, `usage` is the raw usage object or None (F25),
+    `searches` counts web searches where the usage does not. With `error` (F23) or `broken` (F14
+    without an end, F15 no JSON, F16 no UTF-8, F24 empty) the answer is no success, and its bytes
+    are not for the client.
+    """
+
+    events: list[Event]
+    usage: bytes | None
+    text_bytes: int
+    reasoning_bytes: int = 0
+    searches: int = 0
+    error: UpstreamError | None = None
+    broken: BrokenFault | None = None
+
+    def folded(self) -> ChatAnswer:
+        """The answer in neutral words. Raises AnswerFault where it is no success."""
+        if self.error is not None:
+            raise AnswerFault(self.error)
+        if self.broken is not None:
+            raise AnswerFault(Broken(self.broken))
+        return fold(self.events)
+
+
+def failed(event: UpstreamError | Broken) -> WholeAnswer:
+    """An answer that is none."""
+    if isinstance(event, UpstreamError):
+        return WholeAnswer([], None, 0, error=event)
+    return WholeAnswer([], None, 0, broken=event.fault)
+
+
+def parse_whole(raw: bytes, parse: Callable[[bytes], _T]) -> _T:
+    """The body of a 200 by the parser of its dialect. Raises AnswerFault."""
+    if not raw.strip():
+        raise AnswerFault(Broken("F24"))
+    try:
+        raw.decode()
+        return parse(raw)
+    except UnicodeDecodeError:
+        raise AnswerFault(Broken("F16")) from None
+    except ReadFault:
+        raise AnswerFault(Broken("F15")) from None

@@ -1,0 +1,157 @@
+"""The list of models, and one model, in the three shapes that clients read.
+
+    openai      {"object": "list", "data": [{"id", "object", "created", "owned_by", ...}]}
+                    of a page also "first_id", "last_id", "has_more"   limit, after
+    anthropic   {"data": [...], "has_more", "first_id", "last_id"}   limit, after_id, before_id
+    gemini      {"models": [...], "nextPageToken"?}                  pageSize, pageToken
+
+The version that Anthropic's clients name, the header that carries a key of Google's and the path
+say which one is meant. What is not known of a model is left out.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from dialects.anthropic import models_list as anthropic
+from dialects.errors.errors import RequestFault
+from dialects.gemini import models_list as gemini
+
+ListForm = Literal["openai", "anthropic", "gemini"]
+
+# Those of the dialect's own interface (docs.anthropic.com, "List Models").
+LIMIT: Final = 20
+LIMIT_MAX: Final = 1_000
+_DIGITS_MAX: Final = 9
+_GEMINI_PATHS: Final = ("/v1beta/", "/api/v1beta/")
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that the key may use.
+
+    `created` is Unix seconds; `context` and `output_max` are tokens, None unknown; `pricing` holds
+    decimal strings of USD by meter; `parameters` are those of a request in the openai dialect that
+    it takes; `shutdown_date` is when its provider ends it, YYYY-MM-DD; `methods` are Gemini's words
+    for what can be done with it.
+    """
+
+    id: str
+    created: int
+    owned_by: str
+    context: int | None = None
+    output_max: int | None = None
+    modalities: tuple[str, ...] = ()
+    pricing: Mapping[str, str] = {}
+    parameters: tuple[str, ...] = ()
+    shutdown_date: str | None = None
+    display_name: str = ""
+    description: str = ""
+    version: str = ""
+    methods: tuple[str, ...] = ("generateContent", "countTokens")
+
+
+def form_of(path: str, headers: Collection[str], query: Collection[str]) -> ListForm:
+    """The shape that a request means, by its path and the lower-case names of its headers and the
+    names of its query."""
+    if "anthropic-version" in headers:
+        return "anthropic"
+    if "x-goog-api-key" in headers or "key" in query or path.startswith(_GEMINI_PATHS):
+        return "gemini"
+    return "openai"
+
+
+def encode(rows: Iterable[ModelRow], form: ListForm, query: Mapping[str, str]) -> bytes:
+    """A page of the list, sorted by id, as the query asks for it. Where it asks for nothing, the
+    openai form has all of it.
+
+    Raises RequestFault: `invalid_type` and `invalid_value` for a page that cannot be.
+    """
+    listed = sorted(rows, key=lambda row: row.id)
+    if form == "anthropic":
+        return anthropic.write_models(
+            [_anthropic(row) for row in listed],
+            limit=_read_size(query, "limit", 1, LIMIT_MAX) or LIMIT,
+            after_id=query.get("after_id", ""),
+            before_id=query.get("before_id", ""),
+        )
+    if form == "gemini":
+        # Above its largest page the dialect gives that one, and 0 stands for no wish.
+        size = _read_size(query, "pageSize", 0, 10**_DIGITS_MAX)
+        return gemini.render(
+            map(_gemini, listed),
+            page_size=size or gemini.PAGE_SIZE,
+            page_token=query.get("pageToken", ""),
+        )
+    return msgspec.json.encode(_openai_page(listed, query))
+
+
+def _openai_page(listed: Sequence[ModelRow], query: Mapping[str, str]) -> dict[str, Any]:
+    """Paged as the dialect's other lists are: whoever names neither word wants all of them."""
+    limit = _read_size(query, "limit", 1, LIMIT_MAX)
+    after = query.get("after", "")
+    following = [row for row in listed if row.id > after]
+    page = following[:limit]
+    body: dict[str, Any] = {"object": "list", "data": [_openai(row) for row in page]}
+    if limit is None and not after:
+        return body
+    ends = (page[0].id, page[-1].id) if page else (None, None)
+    return body | {
+        "first_id": ends[0],
+        "last_id": ends[1],
+        "has_more": len(page) < len(following),
+    }
+
+
+def encode_model(row: ModelRow, form: ListForm) -> bytes:
+    """One model."""
+    if form == "anthropic":
+        return anthropic.write_model(_anthropic(row))
+    if form == "gemini":
+        return gemini.render_model(_gemini(row))
+    return msgspec.json.encode(_openai(row))
+
+
+def _read_size(query: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    text = query.get(name, "")
+    if not text:
+        return None
+    digits = text.removeprefix("-")
+    if not digits.isascii() or not digits.isdigit():
+        raise RequestFault("invalid_type", name, f"{name} must be an integer")
+    size = int(text) if len(digits) <= _DIGITS_MAX else high + 1
+    if not low <= size <= high:
+        raise RequestFault("invalid_value", name, f"{name} must be between {low} and {high}")
+    return size
+
+
+def _openai(row: ModelRow) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "id": row.id,
+        "object": "model",
+        "created": row.created,
+        "owned_by": row.owned_by,
+        "context_length": row.context,
+        "max_output_tokens": row.output_max,
+        "modalities": row.modalities or None,
+        "pricing": row.pricing or None,
+        "supported_parameters": row.parameters or None,
+        "shutdown_date": row.shutdown_date,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _anthropic(row: ModelRow) -> anthropic.ListedModel:
+    return anthropic.ListedModel(row.id, row.display_name or row.id, row.created)
+
+
+def _gemini(row: ModelRow) -> gemini.ListedModel:
+    return gemini.ListedModel(
+        name=row.id,
+        display_name=row.display_name,
+        description=row.description,
+        version=row.version,
+        input_limit=row.context,
+        output_limit=row.output_max,
+        methods=row.methods,
+    )

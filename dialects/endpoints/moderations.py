@@ -1,0 +1,122 @@
+"""Moderations: texts and pictures in, verdicts out. Both go on as they came.
+
+    {"input": text | texts | parts, "model"?}
+        -> {"id", "model", "results": [{"flagged", "categories", "category_scores", ...}]}
+
+The price is by the request: no usage is told.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from dialects.chat.fold import AnswerFault
+from dialects.endpoints.unary import PlainAnswer, broken, failure, given, open_answer
+from dialects.errors.errors import RequestFault
+from dialects.json.body import Body, read_body
+from dialects.json.members import (
+    due_value,
+    edit_body,
+    read_max_cost,
+    read_model,
+    read_user,
+    small_members,
+)
+from dialects.usage.usage import Quantities
+
+MODEL: Final = "omni-moderation-latest"
+
+
+@dataclass(frozen=True, slots=True)
+class ModerationFacts:
+    """What the gateway must know of a request before it is routed, held and sent.
+
+    A client that names no model gets `MODEL`. `inputs` is how many texts and parts there are.
+    `max_cost_nano` is our own field.
+    """
+
+    body: Body
+    model: str
+    inputs: int
+    user: str
+    text_bytes: int
+    max_cost_nano: int | None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What is thought of one input: whether anything is wrong with it, and in which categories."""
+
+    flagged: bool
+    categories: tuple[str, ...]
+
+
+def read(raw: bytes) -> ModerationFacts:
+    """Read a request.
+
+    Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
+    then types (400), then values (422). Whether the model exists is for the caller to say.
+    """
+    body = read_body(raw)
+    model = read_model(small_members(body, ("model",)), otherwise=MODEL)
+    inputs = _count_inputs(body)
+    max_cost_nano = read_max_cost(body)
+    if not inputs:
+        raise RequestFault("invalid_value", "input", "input must not be empty")
+    return ModerationFacts(
+        body=body,
+        model=model,
+        inputs=inputs,
+        user=read_user(body),
+        text_bytes=len(raw),
+        max_cost_nano=max_cost_nano,
+    )
+
+
+def edit(facts: ModerationFacts, upstream_model: str) -> bytes:
+    """The body for the upstream: its own name of the model, our own field taken out."""
+    return edit_body(facts.body, upstream_model)
+
+
+def read_answer(raw: bytes) -> PlainAnswer:
+    """Read the body of a 200. Never raises."""
+    try:
+        decode_answer(raw)
+    except AnswerFault as fault:
+        return failure(fault)
+    return PlainAnswer(Quantities({"requests": 1}, ()))
+
+
+def decode_answer(raw: bytes) -> tuple[Verdict, ...]:
+    """The verdicts in the order of the inputs. Raises AnswerFault."""
+    try:
+        results = _results.decode(given(open_answer(raw), "results") or b"[]")
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+    if not results:
+        raise broken("F24")
+    return tuple(result.verdict() for result in results)
+
+
+class _Result(msgspec.Struct):
+    flagged: bool
+    # A provider may say null of a category that it does not judge.
+    categories: dict[str, bool | None] | None = None
+
+    def verdict(self) -> Verdict:
+        met = [name for name, met in (self.categories or {}).items() if met]
+        return Verdict(self.flagged, tuple(met))
+
+
+_items = msgspec.json.Decoder(str | list[str | dict[str, msgspec.Raw]])
+_results = msgspec.json.Decoder(list[_Result])
+
+
+def _count_inputs(body: Body) -> int:
+    raw = due_value(body, "input")
+    try:
+        value = _items.decode(raw)
+    except msgspec.ValidationError:
+        what = "input must be a string, or an array of strings or parts"
+        raise RequestFault("invalid_type", "input", what) from None
+    return bool(value) if isinstance(value, str) else len(value)

@@ -1,0 +1,311 @@
+"""Rerank: a query and documents in, their order by relevance out, in two forms.
+
+    jina     {"model", "query", "documents", "top_n"?, "return_documents"?}
+                 -> {"model", "object": "list", "results": [{"index", "relevance_score",
+                     "document"?}], "usage": {"prompt_tokens", "total_tokens"}, "meta"?}
+    cohere   {"model", "query", "documents", "top_n"?, "max_tokens_per_doc"?}
+                 -> {"id", "results": [{"index", "relevance_score"}],
+                     "meta": {"api_version", "billed_units": {"search_units"}}}
+
+Xinference takes the requests of jina; its answer has {"index", "relevance_score", "document": text}
+and tells no usage, and becomes jina's. A client speaks cohere on `/v2/rerank` and jina everywhere
+else. jina is billed by tokens, where a query counts once for each document, cohere by search units.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+from dialects.chat.chat import Encoded
+from dialects.chat.fold import AnswerFault
+from dialects.chat.turns import derive_id
+from dialects.endpoints.unary import (
+    PlainAnswer,
+    RawMembers,
+    broken,
+    failure,
+    given,
+    input_quantities,
+    open_answer,
+)
+from dialects.errors.errors import RequestFault
+from dialects.json.body import Body, read_body
+from dialects.json.members import (
+    Members,
+    due_value,
+    edit_body,
+    read_integers,
+    read_max_cost,
+    read_model,
+    read_user,
+    small_members,
+)
+from dialects.json.raw_json import object_of, value_of
+from dialects.usage.usage import Quantities, UsageMembers
+
+RerankForm = Literal["jina", "cohere"]
+
+RESULTS_MAX: Final = 2**31 - 1
+# A search unit is a query with up to 100 documents; a longer document counts as several
+# (cohere.com/pricing, 2026). A piece has 500 tokens, of which the query may take a half.
+UNIT_DOCUMENTS: Final = 100
+PIECE_TOKENS_MIN: Final = 250
+# What a model puts around each pair of query and document.
+PAIR_TOKENS: Final = 8
+
+_SMALL: Final = ("model", "top_n", "return_documents", "max_tokens_per_doc")
+_KNOWN: Final = frozenset({*_SMALL, "query", "documents", "max_cost"})
+
+
+@dataclass(frozen=True, slots=True)
+class RerankFacts:
+    """What the gateway must know of a request before it is routed, held and sent.
+
+    `documents` are JSON as it came, each a text or an object, `query` as well. `text_bytes` is an
+    upper bound of the tokens, `search_units_max` of the search units. `search_units` is the
+    estimate where no upstream counts them. `max_cost_nano` is our own field.
+    """
+
+    body: Body
+    form: RerankForm
+    model: str
+    query: bytes
+    documents: tuple[bytes, ...]
+    top_n: int | None
+    return_documents: bool
+    user: str
+    text_bytes: int
+    search_units: int
+    search_units_max: int
+    max_cost_nano: int | None
+
+
+class Ranked(msgspec.Struct, frozen=True):
+    """One document: its place in the request, and how relevant it is."""
+
+    index: int
+    relevance_score: float
+
+
+class Ranking(msgspec.Struct, frozen=True):
+    """An answer of either form, the most relevant document first; id and model are "" untold."""
+
+    results: tuple[Ranked, ...]
+    id: str
+    model: str
+    quantities: Quantities
+
+
+def form_of(path: str) -> RerankForm:
+    """The form that the clients of a path speak."""
+    return "cohere" if "/v2/" in path else "jina"
+
+
+def read(raw: bytes, *, form: RerankForm) -> RerankFacts:
+    """Read a request.
+
+    Raises RequestFault in the order of the contract: the JSON text, the root, model, the query, the
+    documents, then types (400), then values (422). Whether the model exists is for the caller to
+    say.
+    """
+    body = read_body(raw)
+    members = small_members(body, _SMALL)
+    model = read_model(members)
+    query, documents = due_value(body, "query"), due_value(body, "documents")
+    _check_text("query", query)
+    items = _read_documents(documents)
+    return_documents = bool(members.boolean("return_documents"))
+    max_cost_nano = read_max_cost(body)
+    top_n = read_integers(members, top_n=(1, RESULTS_MAX))["top_n"]
+    if not items:
+        raise RequestFault("invalid_value", "documents", "documents must have at least 1 item")
+    pieces = sum(len(item) // PIECE_TOKENS_MIN + 1 for item in items)
+    return RerankFacts(
+        body=body,
+        form=form,
+        model=model,
+        query=query,
+        documents=items,
+        top_n=top_n,
+        return_documents=return_documents,
+        user=read_user(body),
+        text_bytes=len(raw) + len(items) * (len(query) + PAIR_TOKENS),
+        search_units=-(-len(items) // UNIT_DOCUMENTS),
+        search_units_max=-(-pieces // UNIT_DOCUMENTS),
+        max_cost_nano=max_cost_nano,
+    )
+
+
+def edit(facts: RerankFacts, upstream_model: str) -> bytes:
+    """The body for an upstream of the same form: its own name of the model, our field taken out."""
+    return edit_body(facts.body, upstream_model)
+
+
+def encode(facts: RerankFacts, upstream_model: str, form: RerankForm) -> Encoded:
+    """The body for an upstream of the other form.
+
+    Raises RequestFault `unsupported_capability` for what is no text: documents that are pictures.
+    """
+    body: dict[str, Any] = {
+        "model": upstream_model,
+        "query": _text("query", facts.query),
+        "documents": [
+            _text(f"documents[{i}]", document) for i, document in enumerate(facts.documents)
+        ],
+    }
+    if facts.top_n is not None:
+        body["top_n"] = facts.top_n
+    known = _KNOWN
+    if form == "jina":
+        # Else the answer would have them by default, and the client's form has none.
+        body["return_documents"] = False
+        known = _KNOWN - {"max_tokens_per_doc"}
+    elif (longest := facts.body.value("max_tokens_per_doc")) is not None:
+        body["max_tokens_per_doc"] = msgspec.Raw(longest)
+    names = facts.body.members
+    dropped = (name for name in names if name not in known and facts.body.value(name) is not None)
+    return Encoded(msgspec.json.encode(body), tuple(dropped))
+
+
+def read_answer(raw: bytes) -> PlainAnswer:
+    """Read the body of a 200 of either form. Never raises."""
+    try:
+        members = open_answer(raw)
+        _results_of(members)
+    except AnswerFault as fault:
+        return failure(fault)
+    usage = given(members, "usage") or given(members, "meta")
+    return PlainAnswer(_quantities(members), usage)
+
+
+def decode_answer(raw: bytes, documents: int | None = None) -> Ranking:
+    """An answer of either form. Raises AnswerFault, also for a place outside of the `documents`."""
+    members = open_answer(raw)
+    results = _results_of(members)
+    places = {result.index for result in results}
+    if len(places) < len(results) or min(places) < 0:
+        raise broken("F15")
+    if documents is not None and max(places) >= documents:
+        raise broken("F15")
+    return Ranking(
+        results=tuple(sorted(results, key=lambda result: -result.relevance_score)),
+        id=_word(members, "id"),
+        model=_word(members, "model"),
+        quantities=_quantities(members),
+    )
+
+
+def is_whole(raw: bytes) -> bool:
+    """Whether an answer is told as jina tells it. Raises AnswerFault.
+
+    Xinference takes jina's requests and answers in a form of its own: a document is a bare text,
+    and there is no usage.
+    """
+    members = open_answer(raw)
+    if given(members, "usage") is None:
+        return False
+    rows = _rows.decode(given(members, "results") or b"[]")
+    return not any(isinstance(row.get("document"), str) for row in rows)
+
+
+def encode_answer(
+    ranking: Ranking, facts: RerankFacts, *, request_id: str, meters: Mapping[str, int]
+) -> bytes:
+    """The answer in the client's form; `meters` are those that are billed."""
+    tokens, units = meters.get("in_text", 0), meters.get("searches")
+    billed = {"input_tokens": tokens} if units is None else {"search_units": units}
+    meta = {"api_version": {"version": "2"}, "billed_units": billed}
+    results: list[dict[str, Any]] = [
+        {"index": ranked.index, "relevance_score": ranked.relevance_score}
+        for ranked in ranking.results[: facts.top_n]
+    ]
+    if facts.form == "cohere":
+        id_ = ranking.id or derive_id("rerank-", request_id)
+        return msgspec.json.encode({"id": id_, "results": results, "meta": meta})
+    if facts.return_documents:
+        for result in results:
+            document = facts.documents[result["index"]]
+            text = {"text": msgspec.Raw(document)}
+            result["document"] = text if document.startswith(b'"') else msgspec.Raw(document)
+    body = {
+        "model": ranking.model or facts.model,
+        "object": "list",
+        "results": results,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    return msgspec.json.encode(body if units is None else body | {"meta": meta})
+
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_results = msgspec.json.Decoder(list[Ranked])
+_rows = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+def _read_documents(raw: bytes) -> tuple[bytes, ...]:
+    if not raw.startswith(b"["):
+        raise RequestFault("invalid_type", "documents", "documents must be an array")
+    items = tuple(map(bytes, _raws.decode(raw)))
+    for i, item in enumerate(items):
+        _check_text(f"documents[{i}]", item)
+    return items
+
+
+def _check_text(path: str, raw: bytes) -> None:
+    if not raw.startswith((b'"', b"{")):
+        raise RequestFault("invalid_type", path, f"{path} must be a string or an object")
+
+
+def _text(path: str, raw: bytes) -> str:
+    """The words of a query or document."""
+    value = value_of(raw)
+    text = value if isinstance(value, str) else Members(object_of(value), path).text("text")
+    if text is None:
+        raise RequestFault("unsupported_capability", path, f"{path} must be text for this model")
+    return text
+
+
+def _results_of(members: RawMembers) -> list[Ranked]:
+    try:
+        results = _results.decode(given(members, "results") or b"[]")
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+    if not results:
+        raise broken("F24")
+    return results
+
+
+def _word(members: RawMembers, name: str) -> str:
+    value = given(members, name) or b""
+    return str(msgspec.json.decode(value)) if value.startswith(b'"') else ""
+
+
+def _quantities(members: RawMembers) -> Quantities:
+    """What the provider bills by: search units where it tells any, else tokens.
+
+    Servers that bill by neither tell zeros of both beside the tokens that they have read.
+    """
+    meta = _object(given(members, "meta"))
+    units, tokens = _object(meta.get("billed_units")), _object(meta.get("tokens"))
+    billed = UsageMembers(units)
+    searches = billed.count("search_units")
+    if billed.flags:
+        return billed.result({})
+    if searches:
+        return Quantities({"searches": searches}, ())
+    usage = given(members, "usage")
+    if usage is None:
+        read_tokens = units.get("input_tokens") or tokens.get("input_tokens")
+        usage = msgspec.json.encode({"input_tokens": read_tokens})
+    quantities = input_quantities(usage)
+    return Quantities({"searches": 0}, ()) if quantities.missing and searches == 0 else quantities
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,93 @@
+"""What the endpoints share that take one JSON body and answer with one JSON text.
+
+Completions, embeddings, moderations and rerank are endpoints of the openai dialect beside its chat:
+they name the model, the end user and our own field alike, and their errors are its errors. Their
+answers go on as they came, and are read for what they used.
+
+Embeddings and rerank make no output: whatever tokens an upstream counts are input.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from dialects.chat.events import Broken, BrokenFault, UpstreamError
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import parse_whole
+from dialects.json.raw_json import top_members
+from dialects.openai.errors import read_object
+from dialects.usage.usage import QUARANTINE_FLAGS, Quantities, read_members
+
+RawMembers = dict[str, msgspec.Raw]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainAnswer:
+    """What a whole answer says.
+
+    `usage` is the raw usage object or None (F25), `quantities` what it comes to in meters. With
+    `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is no success, and
+    its bytes are not for the client. `at_rates` gives the quantities where they depend on what the
+    price has rates for.
+    """
+
+    quantities: Quantities
+    usage: bytes | None = None
+    error: UpstreamError | None = None
+    broken: BrokenFault | None = None
+    at_rates: Callable[[Mapping[str, int]], Quantities] | None = None
+
+
+NOTHING: Final = Quantities({}, ("usage_missing",))
+
+
+def open_answer(raw: bytes) -> RawMembers:
+    """The top-level members of the body of a 200. Raises AnswerFault."""
+    members = parse_whole(raw, top_members)
+    error = given(members, "error")
+    if error is None and given(members, "object") == b'"error"':
+        error = raw
+    if error is not None:
+        raise AnswerFault(read_object(error).event)
+    return members
+
+
+def broken(fault: BrokenFault) -> AnswerFault:
+    """An answer that cannot be read."""
+    return AnswerFault(Broken(fault))
+
+
+def given(members: RawMembers, name: str) -> bytes | None:
+    """The bytes of a member, None when it is absent or null."""
+    value = bytes(members.get(name, b""))
+    return None if value in (b"", b"null") else value
+
+
+def failure(fault: AnswerFault) -> PlainAnswer:
+    """The record of an answer that is none."""
+    if isinstance(fault.event, UpstreamError):
+        return PlainAnswer(NOTHING, error=fault.event)
+    return PlainAnswer(NOTHING, broken=fault.event.fault)
+
+
+def input_quantities(raw: bytes | None) -> Quantities:
+    """A raw usage object whose tokens are all input, as meters. Never raises.
+
+    OpenAI and Jina tell prompt_tokens and total_tokens, others one of them or input_tokens; where
+    they differ the total counts. A zero that was sent is a zero (F28).
+    """
+    usage = read_members(raw, "unary")
+    if isinstance(usage, Quantities):
+        return usage
+    prompt = usage.count("prompt_tokens")
+    if prompt is None:
+        prompt = usage.count("input_tokens")
+    total = usage.count("total_tokens")
+    if prompt is not None and total is not None and prompt != total:
+        usage.flags.add("usage_mismatch")
+    counted = prompt if total is None else total
+    if counted is None and QUARANTINE_FLAGS.isdisjoint(usage.flags) and not usage.unknown:
+        return NOTHING
+    return usage.result({} if counted is None else {"in_text": counted})

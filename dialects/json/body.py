@@ -1,0 +1,261 @@
+"""A JSON request body that is read once and never encoded again.
+
+Billing and the upstream must read the same body, so what the client wrote goes on byte for byte:
+the body is parsed for its top level only, and each top-level member is known by the span of its
+bytes. `Body.splice` changes single members and leaves every other byte as it came.
+
+No step looks at single characters in Python: msgspec checks the syntax and that surrogates stand in
+pairs, comparisons of memory find the spans, and nesting is counted by whole-body operations.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, NoReturn
+
+import msgspec
+
+from dialects.errors.errors import RequestFault
+from dialects.json.json_nesting import TOO_DEEP, nesting_excess
+from dialects.json.lone_surrogates import find
+
+MEMBERS_MAX = 1_000
+# A body that is longer is abridged where it has fewer quotes than that: its texts that are longer.
+_LONG_BYTES: Final = 64 * 1024
+_QUOTES_SOUGHT: Final = 256
+_TEXT_BYTES: Final = 1024
+# Of those before a quote, which may escape it or each other, so many are looked at.
+_BACKSLASHES_MAX: Final = 64
+
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BYTE_AT = re.compile(r"\(byte (\d+)\)")
+# From the `{` or the comma before a member to its value.
+_MEMBER = re.compile(
+    rb'[ \t\r\n]*+[{,][ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL
+)
+_END = re.compile(rb"[ \t\r\n]*+}")
+_COLON = re.compile(rb"[ \t\r\n]*+:")
+_TWICE = "a name appears twice in the object"
+
+
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """Where one top-level member stands: its name from `name_at`, its value `start`:`end`."""
+
+    name_at: int
+    start: int
+    end: int
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A checked body: its bytes, its top-level members in order, and the place of its `{`."""
+
+    raw: bytes
+    members: Mapping[str, Span]
+    open_at: int
+
+    def value(self, name: str) -> bytes | None:
+        """The bytes of a member's value; None when it is absent or null, which are the same."""
+        span = self.members.get(name)
+        if span is None:
+            return None
+        value = self.raw[span.start : span.end]
+        return None if value == b"null" else value
+
+    def splice(self, edits: Mapping[str, bytes | None]) -> bytes:
+        """The body with members replaced, inserted at the end, or removed (None).
+
+        A removed member takes one neighbouring comma with it; all other bytes stay.
+        """
+        if len(edits) == 1:
+            ((name, value),) = edits.items()
+            if value is not None and (place := self.members.get(name)) is not None:
+                # The most of all edits: the upstream's name of the model.
+                return b"".join((self.raw[: place.start], value, self.raw[place.end :]))
+        raw, pieces, at, kept = self.raw, [], 0, False
+        spans = list(self.members.items())
+        end = self.open_at + 1
+        for i, (name, span) in enumerate(spans):
+            if name not in edits:
+                kept = True
+            elif (value := edits[name]) is not None:
+                pieces += [raw[at : span.start], value]
+                at, kept = span.end, True
+            else:
+                # With a kept member before it, the comma before goes; else the comma after it.
+                from_at = end if kept else span.name_at
+                follows = not kept and i + 1 < len(spans)
+                pieces.append(raw[at:from_at])
+                at = spans[i + 1][1].name_at if follows else span.end
+            end = span.end
+        pieces.append(raw[at : max(at, end)])
+        for name, value in edits.items():
+            if value is not None and name not in self.members:
+                pieces += [b"," if kept else b"", msgspec.json.encode(name), b":", value]
+                kept = True
+        pieces.append(raw[max(at, end) :])
+        return b"".join(pieces)
+
+
+class Quirks(NamedTuple):
+    """The edits by which a body fits a model, and the parameters that were taken out because it has
+    none of them. `cap_name` is the member for an output cap where the client named none."""
+
+    edits: Mapping[str, bytes | None]
+    dropped: tuple[str, ...]
+    cap_name: str = "max_tokens"
+
+    def and_members(self, members: Mapping[str, Any]) -> "Quirks":
+        """The same with these members set."""
+        if not members:
+            return self
+        added = {name: msgspec.json.encode(value) for name, value in members.items()}
+        return self._replace(edits={**self.edits, **added})
+
+
+NO_QUIRKS: Final = Quirks({}, ())
+
+
+def read_body(raw: bytes) -> Body:
+    """Check a JSON body and find its top-level members.
+
+    Raises RequestFault: `malformed_json` for anything that is not exactly one JSON text without
+    duplicate top-level names, `invalid_type` when the root is not an object.
+    """
+    try:
+        top = _decoder.decode(raw)
+    except msgspec.ValidationError:
+        _refuse_root(raw)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        _refuse_syntax(raw, fault)
+    _check_text(raw)
+    return _walk(raw, top)
+
+
+def check_nested_names(raw: bytes) -> None:
+    """Refuse a body of right syntax in which a name appears twice in one object, at any depth: two
+    readers may each believe another one.
+
+    The parser keeps one member of each name, so that quotes are missing when it is written again.
+    """
+    if raw.find(b"{", raw.index(b"{") + 1) < 0:
+        return
+    if len(raw) > _LONG_BYTES:
+        raw = _abridged(raw)
+    try:
+        again = msgspec.json.encode(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, ValueError):
+        # A number that is none of the parser's.
+        _refuse_doubles(raw)
+        return
+    # Most clients write without spaces, as the parser does.
+    if again == raw:
+        return
+    # Where a quote is written by its number, counting says nothing; it is sought from the end,
+    # which is faster.
+    if raw.count(b'"') != again.count(b'"') or raw.rfind(b"\\u0022") >= 0:
+        _refuse_doubles(raw)
+
+
+def _abridged(raw: bytes) -> bytes:
+    """A body of right syntax without its long texts: the same names in the same objects. Where most
+    of it is a book or a picture it has few quotes, and `find` skips through what stands between
+    them; a body with many of them stays as it is."""
+    pieces: list[bytes] = []
+    # Where the rest begins that is not among the pieces; where the open text begins, if one does.
+    rest_at, text_at, at = 0, -1, -1
+    for _ in range(_QUOTES_SOUGHT):
+        at = raw.find(b'"', at + 1)
+        if at < 0:
+            return b"".join((*pieces, raw[rest_at:]))
+        before = raw[max(at - _BACKSLASHES_MAX, 0) : at]
+        backslashes = len(before) - len(before.rstrip(b"\\"))
+        if backslashes == _BACKSLASHES_MAX:
+            break
+        if backslashes % 2:
+            continue
+        if text_at < 0:
+            text_at = at + 1
+            continue
+        if at - text_at > _TEXT_BYTES and not _COLON.match(raw, at + 1):
+            pieces.append(raw[rest_at:text_at])
+            rest_at = at
+        text_at = -1
+    return raw
+
+
+def _refuse_doubles(raw: bytes) -> None:
+    json.loads(raw, object_pairs_hook=_no_doubles, parse_int=str, parse_float=str)
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            quoted = json.dumps(name[:100], ensure_ascii=False)
+            raise RequestFault(
+                "malformed_json", None, f"the name {quoted} appears twice in one object"
+            )
+        seen.add(name)
+
+
+def _walk(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
+    """Find each parsed member in the bytes; where the two differ, a name stands there twice."""
+    if len(top) > MEMBERS_MAX:
+        _refuse(raw, 0, f"more than {MEMBERS_MAX} top-level members")
+    open_at = raw.index(b"{")
+    at, members = open_at, {}
+    for name, value in top.items():
+        member, text = _MEMBER.match(raw, at), bytes(value)
+        if member is None or msgspec.json.decode(member[1]) != name:
+            _refuse(raw, at, _TWICE)
+        start = member.end()
+        if not raw.startswith(text, start):
+            _refuse(raw, at, _TWICE)
+        at = start + len(text)
+        members[name] = Span(member.start(1), start, at)
+    if members and _END.match(raw, at) is None:
+        _refuse(raw, at, _TWICE)
+    return Body(raw, members, open_at)
+
+
+def _check_text(raw: bytes) -> None:
+    """Refuse what the parser lets through inside values that it only skips."""
+    if not raw.isascii():
+        try:
+            raw.decode()
+        except UnicodeDecodeError as fault:
+            _refuse(raw, fault.start, "invalid UTF-8")
+    excess = nesting_excess(raw)
+    if excess:
+        _refuse(raw, 0, excess)
+
+
+def _refuse_root(raw: bytes) -> NoReturn:
+    """The root is no object, unless the text is no JSON at all, which is the earlier check."""
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        _refuse_syntax(raw, fault)
+    _check_text(raw)
+    raise RequestFault("invalid_type", None, "the body must be a JSON object")
+
+
+def _refuse_syntax(raw: bytes, fault: Exception) -> NoReturn:
+    if isinstance(fault, RecursionError):
+        _refuse(raw, 0, TOO_DEEP)
+    if not raw.strip(b" \t\r\n"):
+        _refuse(raw, 0, "the body is empty")
+    half = find(raw)
+    if half is not None:
+        _refuse(raw, half, "an unpaired surrogate escape")
+    place = _BYTE_AT.search(str(fault))
+    if place is None:
+        _refuse(raw, len(raw), "the JSON text is cut off")
+    what = str(fault)[: place.start()].removeprefix("JSON is malformed: ").strip()
+    _refuse(raw, int(place[1]), what)
+
+
+def _refuse(raw: bytes, at: int, what: str) -> NoReturn:
+    line = raw.count(b"\n", 0, at) + 1
+    column = len(raw[raw.rfind(b"\n", 0, at) + 1 : at].decode(errors="replace")) + 1
+    raise RequestFault("malformed_json", None, f"{what} at line {line}, column {column}")

@@ -1,0 +1,235 @@
+"""multipart/form-data (RFC 7578): read piece by piece as it comes, and written anew.
+
+What goes to a provider is always written here and never what a client wrote, so that no two readers
+can find other fields in it. The fields of a form that are text stand for a JSON object: repeated
+names, and names that end in `[]`, are arrays.
+"""
+
+import binascii
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from dialects.errors.errors import RequestFault
+
+PARTS_MAX: Final = 64
+_HEAD_BYTES_MAX: Final = 8 * 1024
+_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=?-][0-9A-Za-z'()+_,./:=? -]{0,69}")
+_PARAMETER: Final = re.compile(r";\s*([\w*]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]*))")
+_BRACKETS: Final = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
+_ESCAPED: Final = re.compile(r"\\([\"\\])")
+# What a quoted name may not hold, as browsers write it.
+_UNQUOTED: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A", "\\": "%5C"})
+
+
+class PartHead(msgspec.Struct, frozen=True):
+    """What stands before the content of a part; `filename` is None where it is no file."""
+
+    name: str
+    filename: str | None
+
+
+def boundary_of(content_type: str) -> bytes:
+    """The boundary that a Content-Type names. Raises RequestFault."""
+    named = dict(_parameters(content_type)).get("boundary", "")
+    if not _BOUNDARY.fullmatch(named):
+        raise _malformed("Content-Type has no boundary")
+    return named.encode("latin-1")
+
+
+class FormReader:
+    """Reads one form. `feed` gives the heads of parts, and behind each the pieces of its content;
+    it raises RequestFault for what is no form. `ended`: its last boundary has come."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._delimiter = b"\r\n--" + boundary
+        # So that the first delimiter is one like the others.
+        self._rest = b"\r\n"
+        self._inside = self._in_head = False
+        self._parts = 0
+        self.ended = False
+
+    def feed(self, chunk: bytes) -> list[PartHead | bytes]:
+        """What is whole now."""
+        data = self._rest + chunk if self._rest else chunk
+        found: list[PartHead | bytes] = []
+        at = 0
+        while not self.ended:
+            step = self._head(data, at, found) if self._in_head else self._content(data, at, found)
+            if step is None:
+                break
+            at = step
+        if self.ended:
+            # What stands behind it is for nobody (RFC 2046).
+            self._rest = b""
+            return found
+        if not self._in_head:
+            at = self._give(data, at, found)
+        self._rest = data[at:]
+        if len(self._rest) > _HEAD_BYTES_MAX:
+            raise _malformed("the head of a part is too large")
+        return found
+
+    def _content(self, data: bytes, at: int, found: list[PartHead | bytes]) -> int | None:
+        end = data.find(self._delimiter, at)
+        if end < 0:
+            return None
+        if self._inside and end > at:
+            found.append(data[at:end])
+        self._inside, self._in_head = False, True
+        return end + len(self._delimiter)
+
+    def _give(self, data: bytes, at: int, found: list[PartHead | bytes]) -> int:
+        """Give what cannot be the beginning of a delimiter."""
+        kept = data.find(b"\r", max(at, len(data) - len(self._delimiter) + 1))
+        end = len(data) if kept < 0 else kept
+        if self._inside and end > at:
+            found.append(data[at:end])
+        return end
+
+    def _head(self, data: bytes, at: int, found: list[PartHead | bytes]) -> int | None:
+        if data[at : at + 2] == b"--":
+            self.ended = True
+            return None
+        line_end = data.find(b"\r\n", at)
+        end = -1 if line_end < 0 else data.find(b"\r\n\r\n", line_end)
+        if end < 0:
+            return None
+        if data[at:line_end].strip(b" \t"):
+            raise _malformed("something stands behind a boundary")
+        self._parts += 1
+        if self._parts > PARTS_MAX:
+            raise _malformed(f"the form has more than {PARTS_MAX} parts")
+        found.append(_read_head(data[line_end:end]))
+        self._inside, self._in_head = True, False
+        return end + 4
+
+
+def _read_head(raw: bytes) -> PartHead:
+    try:
+        lines = raw.decode().split("\r\n")
+    except UnicodeDecodeError:
+        raise _malformed("the head of a part is not UTF-8") from None
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "content-disposition":
+            named = dict(_parameters(value))
+            if value.partition(";")[0].strip().lower() != "form-data" or not named.get("name"):
+                break
+            filename = named.get("filename")
+            if filename is None and "filename*" in named:
+                filename = named["filename*"].rpartition("'")[2]
+            return PartHead(named["name"], filename)
+    raise _malformed("a part has no name")
+
+
+def _parameters(value: str) -> Iterable[tuple[str, str]]:
+    for name, quoted, plain in _PARAMETER.findall(value):
+        yield name.lower(), _ESCAPED.sub(r"\1", quoted) if quoted else plain
+
+
+def _malformed(what: str) -> RequestFault:
+    return RequestFault("malformed_json", None, what)
+
+
+# ---- its texts as JSON
+
+
+def members_of(texts: Sequence[tuple[str, str]], kinds: Mapping[str, type]) -> bytes:
+    """The fields that are text as a JSON object. Those of `kinds` (int, bool) are of that
+    kind where their text is; what is wrong about others is found by who reads the object."""
+    members: dict[str, Any] = {}
+    for name, text in texts:
+        value = _typed(text, kinds.get(name, str))
+        if name not in members:
+            members[name] = [value] if name.endswith("[]") else value
+        elif isinstance(members[name], list):
+            members[name].append(value)
+        else:
+            members[name] = [members[name], value]
+    return msgspec.json.encode(members)
+
+
+class FormFile(NamedTuple):
+    """A file of a form that is small enough for memory."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+def object_of(texts: Iterable[tuple[str, str]], files: Iterable[FormFile]) -> bytes:
+    """The JSON body that says the same. A name with brackets (`input_reference[image_url]`) is a
+    member of an object; a file is an object with its data URL as `image_url`, which is how the
+    same picture is sent in JSON. Raises RequestFault, `invalid_type`, for what is there twice."""
+    body: dict[str, Any] = {}
+    for name, text in texts:
+        inner = _BRACKETS.fullmatch(name)
+        if inner is None:
+            _add(body, name, text)
+            continue
+        holder = body.setdefault(inner[1], {})
+        if not isinstance(holder, dict):
+            raise _twice(inner[1])
+        _add(holder, inner[2], text)
+    for file in files:
+        text = binascii.b2a_base64(file.content, newline=False).decode()
+        _add(body, file.name, {"image_url": f"data:{file.media_type};base64,{text}"})
+    return msgspec.json.encode(body)
+
+
+def _add(body: dict[str, Any], name: str, value: object) -> None:
+    if name in body:
+        raise _twice(name)
+    body[name] = value
+
+
+def _twice(name: str) -> RequestFault:
+    return RequestFault("invalid_type", name[:64], f"{name[:64]} must be there once")
+
+
+def _typed(text: str, kind: type) -> Any:
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    try:
+        return msgspec.json.decode(text, type=int) if kind is int else text
+    except (msgspec.DecodeError, UnicodeError):
+        return text
+
+
+# ---- written
+
+
+def text_parts(members: Mapping[str, Any], boundary: bytes) -> bytes:
+    """The parts of the members that are no file."""
+    pieces: list[bytes] = []
+    for name, value in members.items():
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None:
+                pieces += [_part_head(name, boundary), b"\r\n\r\n", _text(item), b"\r\n"]
+    return b"".join(pieces)
+
+
+def file_head(name: str, filename: str, content_type: str, boundary: bytes) -> bytes:
+    """What stands before the content of a file; CRLF stands behind it."""
+    return (
+        _part_head(name, boundary)
+        + f'; filename="{filename.translate(_UNQUOTED)}"\r\n'.encode()
+        + f"Content-Type: {content_type}\r\n\r\n".encode()
+    )
+
+
+def last_line(boundary: bytes) -> bytes:
+    """What ends a form."""
+    return b"--" + boundary + b"--\r\n"
+
+
+def _part_head(name: str, boundary: bytes) -> bytes:
+    line = f'Content-Disposition: form-data; name="{name.translate(_UNQUOTED)}"'
+    return b"--" + boundary + b"\r\n" + line.encode()
+
+
+def _text(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else msgspec.json.encode(value)

@@ -1,0 +1,49 @@
+"""What no parser takes and yet takes nothing from the answer in which it stands.
+
+    counts that are no numbers      shown as null (F27)
+    halves of surrogate pairs       shown as they came (F15a)
+
+Nothing is looked at before a text could not be read.
+"""
+
+from dialects.errors.errors import RequestFault
+from dialects.json import lone_surrogates, nonfinite_numbers
+from dialects.json.body import Body, read_body
+from dialects.json.nonfinite_numbers import Repaired
+from dialects.streams.sse import Frame
+
+
+def repair(raw: bytes, *, marks: bool = False) -> Repaired | None:
+    """A JSON text that could not be read, repaired; None where it has nothing of all this.
+
+    `marks`: see `lone_surrogates`.
+    """
+    numbers = nonfinite_numbers.repair(raw)
+    read, shown = (raw, raw) if numbers is None else numbers
+    whole = lone_surrogates.mark(read) if marks else lone_surrogates.replace(read)
+    return None if numbers is None and whole is None else Repaired(whole or read, shown)
+
+
+def repair_frame(frame: Frame, *, marks: bool = False) -> Frame | None:
+    """The same of a frame: its bytes as they are shown, its data as it is read."""
+    data = repair(frame.data or b"", marks=marks)
+    if data is None:
+        return None
+    numbers = nonfinite_numbers.repair(frame.raw)
+    return Frame(frame.raw if numbers is None else numbers.shown, frame.event, data.read)
+
+
+def read_answer_body(raw: bytes) -> Body | None:
+    """An upstream's JSON object with the places of its members, lone halves in it or not; None
+    where it cannot be read."""
+    try:
+        return read_body(raw)
+    except RequestFault:
+        whole = lone_surrogates.replace(raw)
+    if whole is None:
+        return None
+    try:
+        body = read_body(whole)
+    except RequestFault:
+        return None
+    return Body(raw, body.members, body.open_at)

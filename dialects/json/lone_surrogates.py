@@ -1,0 +1,153 @@
+r"""Halves of surrogate pairs that stand alone in a JSON text: a provider that cuts an emoji in two
+sends `"\ud83d"` and then `"\ude00"`, each of which no parser takes (F15a).
+
+What goes on as it came is read from a copy in which each half is U+FFFD, spelled in as many bytes,
+so that everything stands at its place. What is translated is read from one in which a half where a
+text is cut is a mark; `Pairs` joins it with its other half, or makes it U+FFFD where none comes.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from dialects.chat import events as neutral
+
+_SUSPECT: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+# A backslash that is escaped itself begins no escape.
+_ESCAPE: Final = re.compile(
+    rb"(?<!\\)(?P<before>(?:\\\\)*+)\\u"
+    rb"(?:(?P<high>[dD][89abAB][0-9a-fA-F]{2})(?P<pair>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
+    rb"|(?P<low>[dD][c-fC-F][0-9a-fA-F]{2}))"
+)
+_REPLACED: Final = rb"\ufffd"
+# The marks are the last letters of Unicode, which are for private use: one for each half.
+_MARKS_BEGIN: Final = 0x10F800
+_MARKED: Final = re.compile("[\U0010f800-\U0010ffff]")
+_MARKED_BYTES: Final = re.compile(rb"\xf4\x8f[\xa0-\xbf].", re.DOTALL)
+_MARKED_PAIR: Final = re.compile("([\U0010f800-\U0010fbff])([\U0010fc00-\U0010ffff])")
+_HALF_AT_END: Final = re.compile("[\U0010f800-\U0010fbff]$")
+_TEXTS: Final = (
+    neutral.TextDelta,
+    neutral.ReasoningDelta,
+    neutral.RefusalDelta,
+    neutral.ToolArgumentsDelta,
+)
+# What may stand between the pieces of one text.
+_ASIDE: Final = (neutral.Usage, neutral.LogprobsDelta)
+
+
+def find(raw: bytes) -> int | None:
+    """The place of the first lone half; None where there is none."""
+    if _SUSPECT.search(raw) is None:
+        return None
+    lone = (escape for escape in _ESCAPE.finditer(raw) if escape["pair"] is None)
+    return next((escape.start() + len(escape["before"]) for escape in lone), None)
+
+
+def replace(raw: bytes) -> bytes | None:
+    """The text with U+FFFD for each lone half, as long as it was; None where it has none."""
+    return _respell(raw, marks=False)
+
+
+def readable(raw: bytes) -> bytes:
+    """The text as a parser takes it."""
+    return replace(raw) or raw
+
+
+def mark(raw: bytes) -> bytes | None:
+    """The same with a mark for each half at the end or the beginning of a text."""
+    return _respell(raw, marks=_MARKED_BYTES.search(raw) is None)
+
+
+class Pairs:
+    """Joins the marked halves of a stream's events."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[type[neutral.Event], int, int], Any] = {}
+
+    def join(self, events: Sequence[neutral.Event]) -> list[neutral.Event]:
+        """The events without marks. A half at the end of a text waits for the next piece of it."""
+        if not self._held and not any(map(_is_marked, events)):
+            return list(events)
+        joined: list[neutral.Event] = []
+        for event in events:
+            if self._held:
+                joined += self._release(event)
+            joined += self._join(event)
+        return joined
+
+    def _join(self, event: neutral.Event) -> list[neutral.Event]:
+        if not isinstance(event, _TEXTS):
+            return [_unmarked(event)]
+        key = _key(event)
+        held = self._held.pop(key, None)
+        text = event.text if held is None else held.text + event.text
+        text = _MARKED_PAIR.sub(_pair, text)
+        if half := _HALF_AT_END.search(text):
+            self._held[key] = msgspec.structs.replace(event, text=half[0])
+            text = text[: half.start()]
+        return [msgspec.structs.replace(event, text=_without_marks(text))] if text else []
+
+    def _release(self, event: neutral.Event) -> list[neutral.Event]:
+        """What waits for a piece that cannot come any more."""
+        gone = [key for key in self._held if _ends(key, event)]
+        return [_unmarked(self._held.pop(key)) for key in gone]
+
+
+def _respell(raw: bytes, *, marks: bool) -> bytes | None:
+    if _SUSPECT.search(raw) is None:
+        return None
+    respelled = _ESCAPE.sub(lambda escape: _spell(escape, marks=marks), raw)
+    return None if respelled == raw else respelled
+
+
+def _spell(escape: re.Match[bytes], *, marks: bool) -> bytes:
+    if escape["pair"] is not None:
+        return escape[0]
+    half, raw = escape["high"] or escape["low"], escape.string
+    at = escape.end() if escape["low"] is None else escape.start("low") - 3
+    if marks and raw[at : at + 1] == b'"':
+        character = chr(_MARKS_BEGIN + int(half, 16) - 0xD800).encode()
+    else:
+        character = _REPLACED
+    return escape["before"] + character
+
+
+def _pair(pair: re.Match[str]) -> str:
+    high, low = (ord(half) - _MARKS_BEGIN for half in pair.groups())
+    return chr(0x10000 + (high << 10) + low - 0x400)
+
+
+def _without_marks(text: str) -> str:
+    return text if text.isascii() else _MARKED.sub("\ufffd", text)
+
+
+def _key(event: Any) -> tuple[type[neutral.Event], int, int]:
+    return type(event), event.choice, getattr(event, "index", 0)
+
+
+def _ends(key: tuple[type[neutral.Event], int, int], event: neutral.Event) -> bool:
+    kind, choice, index = key
+    of = getattr(event, "choice", None)
+    if isinstance(event, _ASIDE) or (of is not None and of != choice):
+        return False
+    if kind is neutral.ToolArgumentsDelta:
+        own = isinstance(event, neutral.ToolCallEnd) and event.index == index
+        return own or of is None or isinstance(event, neutral.Finish)
+    return type(event) is not kind
+
+
+def _is_marked(event: neutral.Event) -> bool:
+    text = getattr(event, "text", None)
+    if text is not None:
+        return not text.isascii() and _MARKED.search(text) is not None
+    return _MARKED_BYTES.search(msgspec.json.encode(event)) is not None
+
+
+def _unmarked(event: neutral.Event) -> neutral.Event:
+    raw = msgspec.json.encode(event)
+    if _MARKED_BYTES.search(raw) is None:
+        return event
+    return msgspec.json.decode(_MARKED_BYTES.sub("\ufffd".encode(), raw), type=type(event))

@@ -1,0 +1,299 @@
+"""Reading the members of a client's JSON object by type, with the contract's refusals; and those
+that the gateway itself acts on in a body that goes on as it came: model, end user, numbers that
+bound the cost, the most that it may cost.
+
+A member that is null is absent. A wrong type is `invalid_type` (400), a value out of its range or
+list `invalid_value` (422), what is due and absent `missing_parameter` (400); each names the path.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NoReturn, TypeVar
+
+import msgspec
+
+from dialects.chat.max_cost import read_amount
+from dialects.errors.errors import ErrorKind, RequestFault, quote_value
+from dialects.json.body import Body
+from dialects.json.raw_json import value_of
+
+_T = TypeVar("_T")
+_TOOL_NAME_CHARACTERS_MAX: Final = 64
+MODEL_CHARACTERS_MAX: Final = 256
+USER_CHARACTERS_MAX: Final = 256
+FALLBACKS_MAX: Final = 8
+OWN_FIELDS: Final = ("max_cost", "models")
+"""What no upstream is sent."""
+
+_MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_STRING_OR_NUMBER: Final = b'"-0123456789'
+_NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_texts = msgspec.json.Decoder(list[str])
+# Far out of every range: what stands for a number that is too large to be read.
+_OUT_OF_RANGE: Final = 10**30
+# Larger than any number that the parser makes.
+_ANY: Final = 10**5_000
+
+
+class Members(msgspec.Struct, frozen=True):
+    """A JSON object and where it stands (`messages[2].content[0]`; "" for the body)."""
+
+    value: dict[str, Any]
+    path: str = ""
+
+    def at(self, name: str) -> str:
+        """The path of a member."""
+        return f"{self.path}.{name}" if self.path else name
+
+    def has(self, *names: str) -> bool:
+        """Whether any of these is there and not null."""
+        return any(self.value.get(name) is not None for name in names)
+
+    def rest(self, known: Iterable[str]) -> dict[str, Any]:
+        """The members that are not known, without null ones."""
+        known = frozenset(known)
+        return {k: v for k, v in self.value.items() if k not in known and v is not None}
+
+    def text(self, name: str) -> str | None:
+        """A string."""
+        value = self.value.get(name)
+        if value is None or isinstance(value, str):
+            return value
+        self.refuse_type(name, "a string")
+
+    def boolean(self, name: str) -> bool | None:
+        """true or false."""
+        value = self.value.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        self.refuse_type(name, "a boolean")
+
+    def number(self, name: str, low: float, high: float) -> float | None:
+        """A number from `low` to `high`; true is not 1."""
+        value = self.value.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.refuse_type(name, "a number")
+        if not low <= value <= high:
+            self.refuse_value(name, f"must be between {low:g} and {high:g}")
+        return value
+
+    def integer(self, name: str, low: int, high: int) -> int | None:
+        """A whole number from `low` to `high`, however it is spelled (1.0)."""
+        value = self.value.get(name)
+        if value is None:
+            return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.refuse_type(name, "an integer")
+        if not low <= value <= high:
+            self.refuse_value(name, f"must be between {low} and {high}")
+        return value
+
+    def word(self, name: str, allowed: tuple[_T, ...]) -> _T | None:
+        """One of the `allowed` strings."""
+        value = self.text(name)
+        for word in allowed:
+            if value == word:
+                return word
+        if value is None:
+            return None
+        self.refuse_value(name, "must be one of " + ", ".join(map(str, allowed)))
+
+    def tool_name(self) -> str:
+        """The `name` of a function or tool of the client's."""
+        name = self.due("name", self.text("name"))
+        letters = name.replace("_", "a").replace("-", "a")
+        if not (letters.isascii() and letters.isalnum() and len(name) <= _TOOL_NAME_CHARACTERS_MAX):
+            self.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
+        return name
+
+    def object(self, name: str) -> "Members | None":
+        """A JSON object."""
+        value = self.value.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.refuse_type(name, "an object")
+        return Members(value, self.at(name))
+
+    def json(self, name: str) -> dict[str, Any] | None:
+        """A JSON object as it is."""
+        inner = self.object(name)
+        return None if inner is None else inner.value
+
+    def array(self, name: str) -> list[Any] | None:
+        """A JSON array as it is."""
+        value = self.value.get(name)
+        if value is None or isinstance(value, list):
+            return value
+        self.refuse_type(name, "an array")
+
+    def objects(self, name: str) -> list["Members"]:
+        """An array of objects; [] when absent."""
+        items = self.array(name) or []
+        for i, item in enumerate(items):
+            if not isinstance(item, dict):
+                self.refuse_type(f"{name}[{i}]", "an object")
+        return [Members(item, f"{self.at(name)}[{i}]") for i, item in enumerate(items)]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """An array of strings; () when absent."""
+        items = self.array(name) or []
+        for i, item in enumerate(items):
+            if not isinstance(item, str):
+                self.refuse_type(f"{name}[{i}]", "a string")
+        return tuple(items)
+
+    def due(self, name: str, value: _T | None) -> _T:
+        """What was read for a member that must be there."""
+        if value is None:
+            self.refuse("missing_parameter", name, "is required")
+        return value
+
+    def refuse_type(self, name: str, wanted: str) -> NoReturn:
+        """Raise invalid_type, quoting what stands there."""
+        inner, _, _ = name.partition("[")
+        given = "" if inner != name else f", not {_quote(self.value.get(name))}"
+        self.refuse("invalid_type", name, f"must be {wanted}{given}")
+
+    def refuse_value(self, name: str, what: str) -> NoReturn:
+        """Raise invalid_value."""
+        self.refuse("invalid_value", name, what)
+
+    def refuse(self, kind: ErrorKind, name: str, what: str) -> NoReturn:
+        """Raise a fault at a member; `what` follows the path."""
+        path = self.at(name)
+        raise RequestFault(kind, path, f"{path} {what}")
+
+
+def read_members(raw: bytes) -> Members:
+    """A body that `read_body` has let through, with all its values."""
+    try:
+        return Members(msgspec.json.decode(raw, type=dict[str, Any]))
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise RequestFault("malformed_json", None, str(fault)) from None
+
+
+def _quote(value: Any) -> str:
+    return quote_value(msgspec.json.encode(value)[:200].decode(errors="replace"))
+
+
+# ---- of a body that goes on as it came
+
+
+def small_members(body: Body, names: Iterable[str]) -> Members:
+    """Those members that are a word or a number each, by their names, as far as they are there."""
+    members = body.members
+    return Members({name: _value(body, name) for name in names if name in members})
+
+
+def _value(body: Body, name: str) -> Any:
+    raw = body.value(name)
+    try:
+        return None if raw is None else msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _OUT_OF_RANGE
+
+
+def check_integers(members: Members, names: Iterable[str]) -> None:
+    """Refuse what is no whole number, however large. Raises RequestFault."""
+    for name in names:
+        if members.value.get(name) is not None:
+            members.integer(name, -_ANY, _ANY)
+
+
+def read_integers(members: Members, **ranges: tuple[int, int]) -> dict[str, int | None]:
+    """Whole numbers by their names, each from its low to its high; types are refused first."""
+    check_integers(members, ranges)
+    return {name: members.integer(name, low, high) for name, (low, high) in ranges.items()}
+
+
+def due_value(body: Body, name: str) -> bytes:
+    """The bytes of a member that must be there. Raises RequestFault."""
+    raw = body.value(name)
+    if raw is None:
+        raise RequestFault("missing_parameter", name, f"{name} is required")
+    return raw
+
+
+def read_array(body: Body, name: str) -> list[msgspec.Raw]:
+    """A member that must be there and be an array, none of its items read. Raises RequestFault."""
+    raw = due_value(body, name)
+    if not raw.startswith(b"["):
+        raise RequestFault("invalid_type", name, f"{name} must be an array")
+    return _raws.decode(raw)
+
+
+def edit_body(
+    body: Body, upstream_model: str, edits: Mapping[str, bytes | None] | None = None
+) -> bytes:
+    """The body for the upstream: its own name of the model, our own fields taken out, `edits`.
+
+    Nothing else changes, and a body that is right as it stands goes on byte for byte.
+    """
+    changed: dict[str, bytes | None] = dict(edits or {})
+    if value_of(body.value("model")) != upstream_model:
+        changed["model"] = msgspec.json.encode(upstream_model)
+    changed |= dict.fromkeys(name for name in OWN_FIELDS if name in body.members)
+    return body.splice(changed) if changed else body.raw
+
+
+def check_model(model: str) -> str:
+    """The name as it may reach a row and a log; no catalogue has another one."""
+    if len(model) > MODEL_CHARACTERS_MAX or not _MODEL.fullmatch(model):
+        raise RequestFault("model_not_found", "model", "", model=model)
+    return model
+
+
+def read_model(members: Members, otherwise: str | None = None) -> str:
+    """The name of the model, `otherwise` where the client named none. Raises RequestFault."""
+    model = members.text("model")
+    if model is None:
+        model = otherwise
+    return check_model(members.due("model", model or None))
+
+
+def read_fallbacks(body: Body) -> list[str] | None:
+    """The models that may answer in place of the one that is asked, in order: our own field
+    `models`; None where it is absent, which is another thing than none. Raises RequestFault."""
+    raw = body.value("models")
+    if raw is None or raw == b"null":
+        return None
+    try:
+        models = _texts.decode(raw)
+    except msgspec.ValidationError:
+        what = "models must be an array of model names"
+        raise RequestFault("invalid_type", "models", what) from None
+    if len(models) > FALLBACKS_MAX:
+        what = f"models may have at most {FALLBACKS_MAX} names"
+        raise RequestFault("invalid_value", "models", what)
+    return [check_model(model) for model in models]
+
+
+def read_max_cost(body: Body) -> int | None:
+    """Our own field, in nano-USD: a string, or a number by its digits. Raises RequestFault."""
+    raw = body.value("max_cost")
+    if raw is None:
+        return None
+    if raw[:1] not in _STRING_OR_NUMBER:
+        what = 'max_cost must be an amount in USD, as a string such as "0.25" or a number'
+        raise RequestFault("invalid_type", "max_cost", what)
+    text = msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
+    return read_amount(text, "max_cost")
+
+
+def read_user(body: Body) -> str:
+    """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
+    raw = body.value("user")
+    if raw is None or not raw.startswith(b'"'):
+        return ""
+    return storable_user(msgspec.json.decode(raw))
+
+
+def storable_user(user: str) -> str:
+    """An end user's id as it may stand on a row: without control characters, clipped."""
+    return _NO_STORE.sub("", user)[:USER_CHARACTERS_MAX]

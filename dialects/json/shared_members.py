@@ -1,0 +1,95 @@
+"""Members of a request that several dialects have alike: read once, so that all judge alike."""
+
+from collections.abc import Iterable
+from typing import Any, Final, TypedDict
+
+from dialects.chat.chat import FunctionTool, JsonSchema, Tool
+from dialects.json.members import Members
+
+INTEGER_MAX: Final = 2**63 - 1
+
+
+class Place(TypedDict):
+    """Where a web search looks from."""
+
+    city: str | None
+    region: str | None
+    country: str | None
+    timezone: str | None
+
+
+def read_place(place: Members | None) -> Place:
+    """The place of a `user_location`."""
+    place = place or Members({})
+    return Place(
+        city=place.text("city"),
+        region=place.text("region"),
+        country=place.text("country"),
+        timezone=place.text("timezone"),
+    )
+
+
+def check_names(body: Members, tools: Iterable[Tool]) -> None:
+    """Refuse tools of which two are named alike."""
+    names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
+    if len(names) != len(set(names)):
+        body.refuse_value("tools", "must not name two tools alike")
+
+
+def read_json_schema(form: Members) -> JsonSchema:
+    """A named schema for the answer."""
+    return JsonSchema(
+        schema=form.due("schema", form.json("schema")),
+        name=form.due("name", form.text("name")),
+        strict=form.boolean("strict"),
+        description=form.text("description"),
+    )
+
+
+def read_sampling(body: Members, stops_max: int) -> dict[str, Any]:
+    """How OpenAI's chat and text completions sample, by the fields of ChatRequest."""
+    return {
+        "temperature": body.number("temperature", 0, 2),
+        "top_p": body.number("top_p", 0, 1),
+        "seed": body.integer("seed", -INTEGER_MAX - 1, INTEGER_MAX),
+        "presence_penalty": body.number("presence_penalty", -2, 2),
+        "frequency_penalty": body.number("frequency_penalty", -2, 2),
+        "logit_bias": read_logit_bias(body),
+        "stop": read_stop(body, stops_max),
+    }
+
+
+def read_settings(body: Members) -> dict[str, Any]:
+    """What both of OpenAI's chat endpoints call alike, by the fields of ChatRequest."""
+    return {
+        "parallel_tool_calls": body.boolean("parallel_tool_calls"),
+        "user": body.text("user"),
+        "metadata": body.json("metadata"),
+        "service_tier": body.text("service_tier"),
+        "store": body.boolean("store"),
+        "prompt_cache_key": body.text("prompt_cache_key"),
+        "safety_identifier": body.text("safety_identifier"),
+    }
+
+
+def read_stop(body: Members, most: int) -> tuple[str, ...]:
+    """`stop`: one text, or at most so many."""
+    value = body.value.get("stop")
+    return (value,) if isinstance(value, str) else read_stops(body, "stop", most)
+
+
+def read_stops(body: Members, name: str, most: int) -> tuple[str, ...]:
+    """A list of at most so many texts that end the answer."""
+    stops = body.texts(name)
+    if len(stops) > most:
+        body.refuse_value(name, f"must have at most {most} items")
+    return stops
+
+
+def read_logit_bias(body: Members) -> dict[str, float] | None:
+    """By how much each token is made likelier."""
+    bias = body.object("logit_bias")
+    if bias is None:
+        return None
+    read = {token: bias.number(token, -100, 100) for token in bias.value}
+    return {token: value for token, value in read.items() if value is not None}

@@ -1,0 +1,93 @@
+"""Videos in Kling's form: what is asked, and a video as its clients read it.
+
+    {"model_name", "prompt", "image"?, "duration"?, "mode"?, "aspect_ratio"?, ...}
+        -> {"code": 0, "message", "request_id", "data": {"task_id", "task_status", ...}, ...}
+
+A reply has, beside Kling's own members, those of the generic form.
+"""
+
+from typing import Any, Final
+
+from dialects.json.body import read_body
+from dialects.json.members import Members, read_max_cost, read_model, read_user, small_members
+from dialects.media import video_generations, videos
+from dialects.media.video_fit import as_address, aspect_ratio, size_of
+from dialects.media.videos import Video, VideoRequest, VideoState
+
+MODEL: Final = "kling-v1"
+RATIOS: Final = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3", "21:9")
+MODES: Final = {"std": 720, "pro": 1080}
+"""How long the shorter side of a video is, by the mode (Kling's "Capability Map", 2026-03)."""
+_READ: Final = (
+    "model", "model_name", "prompt", "image", "duration", "mode", "aspect_ratio", "width", "height",
+    "n",
+)  # fmt: skip
+_PIXELS_MAX: Final = 9999
+_STATES: Final[dict[VideoState, str]] = {
+    "queued": "submitted",
+    "running": "processing",
+    "succeeded": "succeed",
+    "failed": "failed",
+}
+
+
+def read(raw: bytes, *, with_image: bool) -> VideoRequest:
+    """Read a request in this form; `with_image` where one must be there. Raises RequestFault in the
+    order of the contract."""
+    body = read_body(raw)
+    members = small_members(body, _READ)
+    named = Members({"model": members.text("model_name") or members.text("model")})
+    model = read_model(named, otherwise=MODEL)
+    image = as_address(members.text("image") or "", "image")
+    if with_image:
+        members.due("image", image or None)
+    has_prompt = not with_image or bool(members.text("prompt"))
+    prompt = videos.read_prompt(members) if has_prompt else ""
+    seconds = videos.read_seconds(members, "duration")
+    # A task is one video.
+    members.integer("n", 1, 1)
+    return VideoRequest(
+        body,
+        model,
+        prompt,
+        seconds or videos.SECONDS_UNSAID,
+        _read_size(members),
+        image if with_image else "",
+        read_user(body),
+        len(prompt.encode(errors="replace")),
+        read_max_cost(body),
+        seconds is not None,
+        videos.read_options(body, (*_READ, "user")),
+    )
+
+
+def _read_size(members: Members) -> str:
+    mode = members.word("mode", tuple(MODES)) or "std"
+    ratio = members.word("aspect_ratio", RATIOS) or RATIOS[0]
+    width, height = (members.integer(name, 10, _PIXELS_MAX) for name in ("width", "height"))
+    if width is not None and height is not None and not members.has("aspect_ratio"):
+        ratio = aspect_ratio(f"{width}x{height}", RATIOS)
+    return size_of(ratio, MODES[mode])
+
+
+def write(video: Video, url: str, request_id: str) -> dict[str, Any]:
+    """A video in this form; `url` is where its content is, once it is finished."""
+    generic = video_generations.write(video, url)
+    data: dict[str, Any] = {
+        "task_id": video.id,
+        "task_status": _STATES[video.state],
+        "task_status_msg": "" if video.error is None else video.error.message,
+        "task_info": {},
+        "created_at": 1000 * video.created_at,
+        "updated_at": 1000 * (video.completed_at or video.created_at),
+    }
+    if video.state == "succeeded":
+        made = {"id": video.id, "url": url, "duration": str(video.seconds)}
+        data["task_result"] = {"videos": [made]}
+    return {
+        "code": 0,
+        "message": "SUCCEED",
+        "request_id": request_id,
+        "data": data,
+        **generic,
+    }

@@ -1,0 +1,244 @@
+"""Speech, transcripts and translations in OpenAI's form: requests, and what an answer used.
+
+Speech is billed by the characters of its input or by tokens, what is heard by its milliseconds or
+by tokens, whichever the price has rates for.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from dialects.endpoints.unary import broken, given
+from dialects.errors.errors import RequestFault
+from dialects.json.body import Body, read_body
+from dialects.json.members import (
+    due_value,
+    edit_body,
+    read_max_cost,
+    read_model,
+    read_user,
+    small_members,
+)
+from dialects.json.raw_json import value_of
+from dialects.media.sound_length import length_ms, samples_ms
+from dialects.streams.passed_answer import PassedAnswer, PassedEvents, PassedFile, PassedJson
+from dialects.usage.usage import Quantities, present
+from dialects.usage.usage import read_members as read_usage
+
+HeardOperation = Literal["transcriptions", "translations"]
+
+FORM_KINDS: Final[Mapping[str, type]] = {"stream": bool}
+SPEECH_FORMATS: Final[Mapping[str, str]] = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+# Of plain samples, as OpenAI and Gemini send them.
+PCM_RATE: Final = 24_000
+TEXT_FORMATS: Final = frozenset({"text", "srt", "vtt"})
+# Bounds for a hold. Sound that is said: OpenAI's has 20 tokens a second and Gemini's 25 (2026-10),
+# and the slowest of speech takes less than a second for a character. Sound that is heard: OpenAI's
+# has 10 a second, Gemini's 32; a transcript has fewer than 20 tokens a second.
+_SAID_TOKENS_A_CHARACTER: Final = 25
+_HEARD_TOKENS_A_SECOND: Final = 32
+_WRITTEN_TOKENS_A_SECOND: Final = 20
+_WRITTEN_TOKENS_MIN: Final = 256
+# What a model hears and writes at most: gpt-4o-transcribe has a context of 16,000 (2026-11).
+_HEARD_TOKENS_MAX: Final = 131_072
+_WRITTEN_TOKENS_MAX: Final = 32_768
+# Estimates, where no upstream tells them: of OpenAI's.
+_SAID_TOKENS: Final = 20
+_HEARD_TOKENS: Final = 10
+_STAMP: Final = re.compile(rb"(?:([0-9]{2,}):)?([0-9]{2}):([0-9]{2})[.,]([0-9]{3})")
+
+
+class SpeechFacts(msgspec.Struct, frozen=True):
+    """What the gateway must know of a request for speech. `characters` are those of its input,
+    `slowness` by how many times it may last longer than at the usual speed."""
+
+    body: Body
+    model: str
+    characters: int
+    format: str
+    stream: bool
+    slowness: int
+    user: str
+    text_bytes: int
+    max_cost_nano: int | None
+
+    def token_bound(self) -> dict[str, int]:
+        """The most tokens by their meters."""
+        said = self.characters * _SAID_TOKENS_A_CHARACTER * self.slowness
+        return {"in_text": self.text_bytes, "out_audio": said}
+
+    def token_estimate(self, ms: int) -> dict[str, int]:
+        """The tokens where no upstream tells them, of so much sound."""
+        return {"in_text": -(-self.text_bytes // 4), "out_audio": ms * _SAID_TOKENS // 1000}
+
+
+class HeardFacts(msgspec.Struct, frozen=True):
+    """What the gateway must know of a request to write down what is heard. `bound_ms` is how long
+    its sound can be at most, `ms` how long it seems to be."""
+
+    body: Body
+    operation: HeardOperation
+    model: str
+    format: str
+    stream: bool
+    bound_ms: int
+    ms: int
+    user: str
+    text_bytes: int
+    max_cost_nano: int | None
+
+    def token_bound(self) -> dict[str, int]:
+        """The most tokens by their meters."""
+        seconds = -(-self.bound_ms // 1000)
+        return {
+            "in_text": self.text_bytes,
+            "in_audio": min(seconds * _HEARD_TOKENS_A_SECOND, _HEARD_TOKENS_MAX),
+            "out_text": min(
+                seconds * _WRITTEN_TOKENS_A_SECOND + _WRITTEN_TOKENS_MIN, _WRITTEN_TOKENS_MAX
+            ),
+        }
+
+    def token_estimate(self, text_bytes: int) -> dict[str, int]:
+        """The tokens where no upstream tells them, of so much text."""
+        return {
+            "in_text": -(-self.text_bytes // 4),
+            "in_audio": -(-self.ms * _HEARD_TOKENS // 1000),
+            "out_text": -(-text_bytes // 4),
+        }
+
+
+def read_speech(raw: bytes) -> SpeechFacts:
+    """Read a request for speech. Raises RequestFault in the order of the contract."""
+    body = read_body(raw)
+    members = small_members(body, ("model", "input", "response_format", "stream_format", "speed"))
+    model = read_model(members)
+    due_value(body, "input")
+    text = members.text("input") or ""
+    due_value(body, "voice")
+    format_ = members.text("response_format") or "mp3"
+    stream = members.text("stream_format") == "sse"
+    speed, max_cost_nano = members.number("speed", 0, 4), read_max_cost(body)
+    if not text:
+        raise RequestFault("invalid_value", "input", "input must not be empty")
+    slowness = 4 if speed is not None and speed < 1 else 1
+    instruction_bytes = len(_text(body, "instructions").encode("utf-8", "replace"))
+    return SpeechFacts(
+        body, model, len(text), format_, stream, slowness, read_user(body),
+        len(text.encode("utf-8", "replace")) + instruction_bytes, max_cost_nano,
+    )  # fmt: skip
+
+
+def read_heard(
+    raw: bytes, operation: HeardOperation, files: Sequence[str], *, bound_ms: int, ms: int
+) -> HeardFacts:
+    """Read a request to write down what is heard; `files` are the names of its files. Raises
+    RequestFault in the order of the contract."""
+    body = read_body(raw)
+    members = small_members(body, ("model", "response_format", "stream"))
+    model = read_model(members)
+    if "file" not in files:
+        raise RequestFault("missing_parameter", "file", "file is required: a form with a file")
+    if len(files) > 1:
+        raise RequestFault("invalid_value", "file", "file must be the only one of its form")
+    format_ = members.text("response_format") or "json"
+    stream = bool(members.boolean("stream")) and operation == "transcriptions"
+    return HeardFacts(
+        body, operation, model, format_, stream, bound_ms, ms, read_user(body),
+        len(_text(body, "prompt").encode("utf-8", "replace")) + 16, read_max_cost(body),
+    )  # fmt: skip
+
+
+def edit(facts: SpeechFacts | HeardFacts, upstream_model: str) -> bytes:
+    """The body for an upstream of the same form."""
+    return edit_body(facts.body, upstream_model)
+
+
+# ---- answers
+
+
+class PassedTranscript(PassedJson):
+    """A transcript in JSON that passes; one without a text is none."""
+
+    def end(self) -> bytes:
+        rest = super().end()
+        if given(self.members, "text") is None:
+            raise broken("F24")
+        return rest
+
+
+def spoken_ms(answer: PassedAnswer | None, format_: str) -> int:
+    """How long the speech is that has come."""
+    if not isinstance(answer, PassedFile):
+        return 0
+    if format_ == "pcm":
+        return samples_ms(answer.size, PCM_RATE)
+    return length_ms(answer.head, answer.tail, answer.size)
+
+
+def heard_ms(answer: PassedAnswer | None, facts: HeardFacts) -> int:
+    """How long the sound is by its transcript, else by its file."""
+    if isinstance(answer, PassedJson):
+        seconds = value_of(given(answer.members, "duration"))
+        if isinstance(seconds, str):
+            # OpenAI's older answers have it as a text.
+            seconds = value_of(seconds.encode())
+        if isinstance(seconds, int | float) and seconds > 0:
+            return min(round(seconds * 1000), facts.bound_ms)
+    elif isinstance(answer, PassedFile) and facts.format in ("srt", "vtt"):
+        stamps = _STAMP.findall(answer.tail)
+        if stamps:
+            hours, minutes, seconds, ms = (int(part or 0) for part in stamps[-1])
+            last = ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms
+            return max(min(last, facts.bound_ms), facts.ms)
+    return facts.ms
+
+
+def written_bytes(answer: PassedAnswer | None) -> int:
+    """How much of a transcript has come."""
+    if isinstance(answer, PassedJson):
+        return len(given(answer.members, "text") or b"")
+    if isinstance(answer, PassedEvents):
+        return len(given(answer.last, "text") or b"")
+    return 0 if answer is None else answer.size
+
+
+def told_ms(raw: bytes | None) -> Quantities:
+    """A usage object `{"type": "duration", "seconds"}` as milliseconds."""
+    usage = read_usage(raw, "unary")
+    if isinstance(usage, Quantities):
+        return usage
+    seconds = usage.count("seconds")
+    if seconds is None:
+        return usage.missing()
+    return usage.result({"audio_ms": seconds * 1000})
+
+
+def told_tokens(raw: bytes | None, side: Literal["said", "heard"]) -> Quantities:
+    """A usage object of tokens; what is not told apart is the sound of that side."""
+    usage = read_usage(raw, "unary")
+    if isinstance(usage, Quantities):
+        return usage
+    input_tokens, made = usage.count("input_tokens"), usage.count("output_tokens")
+    if input_tokens is None or made is None:
+        return usage.missing()
+    if side == "said":
+        return usage.result({"in_text": input_tokens, "out_audio": made})
+    parts = usage.inner("input_token_details")
+    text = usage.count("text_tokens", parts) or 0
+    if text > input_tokens:
+        usage.flags.add("usage_parts_above_total")
+    return usage.result({"in_text": text, "out_text": made} | present(in_audio=input_tokens - text))
+
+
+def _text(body: Body, name: str) -> str:
+    value: Any = value_of(body.value(name))
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,281 @@
+"""Suno tasks in the form of Suno-API, which the clients of this family speak: what is asked, what a
+provider of this form tells, and a task as clients read it.
+
+    POST /suno/submit/music {"prompt" or "gpt_description_prompt", "tags"?, "title"?, "mv"?, ...}
+        -> {"code": "success", "message": "", "data": "736a6f88-bd29-4b1e-b110-37132a5325ac"}
+    GET /suno/fetch/736a6f88-… -> {"code": "success", "message": "", "data": {"task_id", ...}}
+
+Suno sells no API: a provider is a server that works an account. Songs and lyrics are priced as a
+model each. What goes on from a clip is asked of the account that has it.
+
+Source, as read in 2026-11: new-api's description of Suno-API at 60609d2e.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from dialects.chat.chat import Encoded
+from dialects.endpoints.unary import broken
+from dialects.errors.errors import clean_upstream
+from dialects.json.body import Body, read_body
+from dialects.json.members import Members, read_max_cost, read_members
+from dialects.media.shown_task import ShownTask
+from dialects.media.videos import TaskError, VideoState, VideoStatus
+
+Action = Literal["music", "lyrics"]
+MODEL_OF: Final[Mapping[Action, str]] = {"music": "suno_music", "lyrics": "suno_lyrics"}
+"""The actions by the names that they are priced and routed by."""
+PROMPT_CHARACTERS_MAX: Final = 32_000
+IDS_MAX: Final = 100
+SUCCESS: Final = "success"
+
+_TEXT_CHARACTERS_MAX: Final = 2_000
+_SECONDS_MAX: Final = 3_600
+_ID: Final = re.compile(r"[!-~]{1,200}")
+_PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.[0-9]+)?%?")
+_READ: Final[Mapping[Action, tuple[str, ...]]] = {
+    "music": (
+        "prompt", "gpt_description_prompt", "tags", "title", "mv", "make_instrumental",
+        "continue_clip_id", "continue_at", "task_id",
+    ),
+    "lyrics": ("prompt",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SunoRequest:
+    """What must be known of a request. `source_id` is the task whose clip it goes on from, "" for
+    none; `sent` is what the provider is sent, but for that task's id there; `detail` what its
+    clients are shown of it later, `hook` the address that hears of its end."""
+
+    body: Body
+    action: Action
+    prompt: str
+    source_id: str
+    sent: Mapping[str, Any]
+    detail: Mapping[str, Any]
+    hook: str
+    max_cost_nano: int | None
+    dropped: tuple[str, ...]
+
+    @property
+    def model(self) -> str:
+        return MODEL_OF[self.action]
+
+    @property
+    def pictures(self) -> int:
+        return 0
+
+    @property
+    def text_bytes(self) -> int:
+        return len(self.prompt.encode(errors="replace"))
+
+
+# What is asked ------------------------------------------------------------------------------------
+
+
+def read(action: Action, raw: bytes) -> SunoRequest:
+    """Read a request to `/suno/submit/{action}`. Raises RequestFault."""
+    body = read_body(raw)
+    members = read_members(raw)
+    max_cost = read_max_cost(body)
+    hook = _text(members, "notify_hook") or ""
+    if hook and not hook.lower().startswith(("https://", "http://")):
+        members.refuse_value("notify_hook", "must be an http or https address")
+    if action == "music":
+        sent, prompt, source_id = _music(members)
+    else:
+        prompt, source_id = members.due("prompt", _prompt(members, "prompt") or None), ""
+        sent = {"prompt": prompt}
+    detail = {"action": action.upper(), "notify_hook": hook}
+    known = (*_READ[action], "max_cost", "notify_hook")
+    dropped = tuple(name for name in body.members if name not in known)
+    return SunoRequest(body, action, prompt, source_id, sent, detail, hook, max_cost, dropped)
+
+
+def _music(members: Members) -> tuple[dict[str, Any], str, str]:
+    prompt, idea = _prompt(members, "prompt"), _prompt(members, "gpt_description_prompt")
+    if not prompt and not idea and not members.has("continue_clip_id"):
+        members.refuse("missing_parameter", "prompt", "or gpt_description_prompt is required")
+    clip = _text(members, "continue_clip_id")
+    source_id = _text(members, "task_id") or ""
+    if clip:
+        # Only the account that has the clip can go on from it.
+        members.due("task_id", source_id or None)
+    sent = {
+        "prompt": prompt,
+        "gpt_description_prompt": idea,
+        "tags": _text(members, "tags"),
+        "title": _text(members, "title"),
+        "mv": _text(members, "mv"),
+        "make_instrumental": members.boolean("make_instrumental"),
+        "continue_clip_id": clip,
+        "continue_at": members.number("continue_at", 0, _SECONDS_MAX),
+    }
+    given = {name: value for name, value in sent.items() if value is not None}
+    return given, prompt or idea or "", source_id
+
+
+def _prompt(members: Members, name: str) -> str | None:
+    text = members.text(name)
+    if text is not None and len(text) > PROMPT_CHARACTERS_MAX:
+        members.refuse_value(name, f"must have at most {PROMPT_CHARACTERS_MAX} characters")
+    return text
+
+
+def _text(members: Members, name: str) -> str | None:
+    text = members.text(name)
+    if text is not None and len(text) > _TEXT_CHARACTERS_MAX:
+        members.refuse_value(name, f"must have at most {_TEXT_CHARACTERS_MAX} characters")
+    return text
+
+
+def read_ids(raw: bytes) -> tuple[tuple[str, ...], str]:
+    """The ids of a batch, and of which action they shall be, "" for any. Raises RequestFault."""
+    read_body(raw)
+    members = read_members(raw)
+    members.due("ids", members.array("ids"))
+    ids = members.texts("ids")
+    if len(ids) > IDS_MAX:
+        members.refuse_value("ids", f"must have at most {IDS_MAX} IDs")
+    return ids, members.word("action", ("MUSIC", "LYRICS", "")) or ""
+
+
+# To the provider ----------------------------------------------------------------------------------
+
+
+def encode(request: SunoRequest, upstream_id: str) -> Encoded:
+    """The body for the provider; `upstream_id` is its id of the task that this one goes on from. It
+    is told of no hook, which would hear of its ids."""
+    sent = dict(request.sent)
+    if request.source_id:
+        sent["task_id"] = upstream_id
+    return Encoded(msgspec.json.encode(sent), request.dropped)
+
+
+class Submission(NamedTuple):
+    """What a provider says to a task: `upstream_id` "" where the code accepts none."""
+
+    code: str
+    message: str
+    upstream_id: str
+
+
+class _Envelope(msgspec.Struct):
+    code: str | int
+    message: str | None = None
+    data: msgspec.Raw = msgspec.Raw()
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_id = msgspec.json.Decoder(str)
+
+
+def _opened(raw: bytes) -> _Envelope:
+    try:
+        return _envelope.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+
+
+def read_submission(raw: bytes) -> Submission:
+    """Read it. Raises AnswerFault for what is none."""
+    answer = _opened(raw)
+    message = clean_upstream(answer.message or "")
+    if answer.code != SUCCESS:
+        return Submission(clean_upstream(str(answer.code))[:64], message, "")
+    try:
+        id_ = _id.decode(answer.data)
+    except msgspec.DecodeError:
+        raise broken("F15") from None
+    if not _ID.fullmatch(id_):
+        raise broken("F15")
+    return Submission(SUCCESS, message, id_)
+
+
+class _Task(msgspec.Struct):
+    task_id: str
+    status: str
+    progress: str | int | None = None
+    fail_reason: str | None = None
+    data: msgspec.Raw = msgspec.Raw()
+
+
+_task = msgspec.json.Decoder(_Task)
+_clips = msgspec.json.Decoder(list[dict[str, Any]])
+_lyrics = msgspec.json.Decoder(dict[str, Any])
+_STATES: Final[Mapping[str, VideoState]] = {
+    "NOT_START": "queued",
+    "SUBMITTED": "queued",
+    "QUEUED": "queued",
+    "IN_PROGRESS": "running",
+    "SUCCESS": "succeeded",
+    "FAILURE": "failed",
+}
+
+
+def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
+    """What the provider tells of the task of that id. Raises AnswerFault for what tells nothing."""
+    answer = _opened(raw)
+    try:
+        task = _task.decode(answer.data)
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+    state = _STATES.get(task.status)
+    if state is None or task.task_id != upstream_id:
+        raise broken("F15")
+    progress = 100 if state == "succeeded" else min(_percent(task.progress), 99)
+    if state == "failed":
+        why = clean_upstream(task.fail_reason or "") or "The task failed."
+        return VideoStatus(state, progress, error=TaskError(task.status, why), word=task.status)
+    result = {"data": _made(bytes(task.data))} if state == "succeeded" else None
+    return VideoStatus(state, progress, word=task.status, result=result)
+
+
+def _made(raw: bytes) -> Any:
+    """The clips of a song, or its lyrics. Raises AnswerFault where there is neither."""
+    try:
+        return _clips.decode(raw) if raw.startswith(b"[") else _lyrics.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+
+
+def _percent(value: str | int | None) -> int:
+    match = _PERCENT.fullmatch(str(value or "0").strip())
+    return int(match[1]) if match else 0
+
+
+# To the client ------------------------------------------------------------------------------------
+
+_SHOWN: Final[Mapping[VideoState, str]] = {
+    "queued": "SUBMITTED",
+    "running": "IN_PROGRESS",
+    "succeeded": "SUCCESS",
+    "failed": "FAILURE",
+}
+
+
+def envelope(data: Any) -> dict[str, Any]:
+    """An answer of this family that is no error."""
+    return {"code": SUCCESS, "message": "", "data": data}
+
+
+def write(task: ShownTask) -> dict[str, Any]:
+    """A task in this form."""
+    word = task.word if _STATES.get(task.word) == task.state else _SHOWN[task.state]
+    return {
+        "task_id": task.id,
+        "notify_hook": task.detail.get("notify_hook", ""),
+        "action": task.model.removeprefix("suno_").upper(),
+        "status": word,
+        "fail_reason": "" if task.error is None else task.error.message,
+        "submit_time": task.submitted_ms // 1000,
+        "start_time": (task.started_ms or 0) // 1000,
+        "finish_time": (task.ended_ms or 0) // 1000,
+        "progress": f"{task.progress}%",
+        "data": task.result.get("data"),
+    }

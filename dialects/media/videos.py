@@ -1,0 +1,385 @@
+"""Videos in OpenAI's form: what is asked, what its provider tells, and a video as clients read it.
+
+    {"model"?, "prompt", "seconds"?, "size"?, "input_reference"?}
+        -> {"id", "object": "video", "status", "progress", ...}
+
+A video takes minutes: the answer names it, and its state is asked for by its id. What a client asks
+for in another form is read into the same `VideoRequest`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from dialects.chat.chat import Encoded
+from dialects.endpoints.unary import broken, given, open_answer
+from dialects.errors.errors import RequestFault, clean_upstream
+from dialects.json.body import Body, read_body
+from dialects.json.members import (
+    OWN_FIELDS,
+    Members,
+    edit_body,
+    read_max_cost,
+    read_model,
+    read_user,
+    small_members,
+)
+from dialects.json.raw_json import value_of
+from dialects.media.media import read_url
+
+MODEL: Final = "sora-2"
+SECONDS: Final = 4
+SECONDS_UNSAID: Final = 8
+"""The most that a video is long whose client did not say: its provider's form says how long."""
+SIZE: Final = "720x1280"
+PROMPT_CHARACTERS_MAX: Final = 32_000
+SECONDS_MAX: Final = 600
+
+VideoState = Literal["queued", "running", "succeeded", "failed"]
+_INSTANT_MAX: Final = 2**40
+_NUMBER_MAX: Final = 10**15
+_DIGITS_MAX: Final = 40
+_SIZE: Final = re.compile(r"[1-9][0-9]{1,3}x[1-9][0-9]{1,3}")
+_ID: Final = re.compile(r"[!-~]{1,160}")
+_ADDRESS: Final = re.compile(r"https?://[!-~]{1,4000}")
+_READ: Final = ("model", "prompt", "seconds", "size", "input_reference")
+
+
+class VideoOption(NamedTuple):
+    """What a client wants beside what all providers know: its value, and where it stands."""
+
+    value: Any
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRequest:
+    """What the gateway must know of a request for a video. `image` is the address or data URL of a
+    picture to begin with, "" for none. `seconds` are no more than a bound where the length is not
+    `length_given`. `options` are by the names that Kling's and the generic form have for them."""
+
+    body: Body
+    model: str
+    prompt: str
+    seconds: int
+    size: str
+    image: str
+    user: str
+    text_bytes: int
+    max_cost_nano: int | None
+    length_given: bool = True
+    options: Mapping[str, VideoOption] = field(default_factory=dict)
+
+    def options_as(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """The options that a provider knows, by its own names."""
+        return {names[name]: option.value for name, option in self.options.items() if name in names}
+
+    def dropped(self, names: Iterable[str] = ()) -> tuple[str, ...]:
+        """Where the options stand that a provider of these `names` has no counterpart for."""
+        known = frozenset(names)
+        return tuple(option.path for name, option in self.options.items() if name not in known)
+
+
+class TaskError(NamedTuple):
+    """Why a task failed, as its provider says it."""
+
+    code: str
+    message: str
+
+
+class VideoStatus(NamedTuple):
+    """What a provider tells of a video: `seconds` and `expires_at` (Unix) None where it does not
+    say. `content` is the address of its bytes, where those are not at one that its id tells. Of
+    another task `word` is its own word for the state, and `result` what was made, which is kept
+    with the task: the members of a JSON object, of which `echo` is what was asked."""
+
+    state: VideoState
+    progress: int
+    seconds: int | None = None
+    expires_at: int | None = None
+    error: TaskError | None = None
+    content: str = ""
+    word: str = ""
+    result: Mapping[str, Any] | None = None
+
+
+class Video(NamedTuple):
+    """A video as a client is shown it; times are Unix seconds."""
+
+    id: str
+    model: str
+    state: VideoState
+    progress: int
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None
+    seconds: int
+    size: str
+    prompt: str | None
+    remixed_from: str | None
+    error: TaskError | None
+
+
+# What is asked ------------------------------------------------------------------------------------
+
+
+def read(raw: bytes) -> VideoRequest:
+    """Read a request in this form. Raises RequestFault in the order of the contract."""
+    body = read_body(raw)
+    members = small_members(body, _READ)
+    model = read_model(members, otherwise=MODEL)
+    prompt = read_prompt(members)
+    image, seconds = _read_reference(members), read_seconds(members, "seconds")
+    return VideoRequest(
+        body,
+        model,
+        prompt,
+        seconds or SECONDS_UNSAID,
+        read_size(members),
+        image,
+        read_user(body),
+        len(prompt.encode(errors="replace")),
+        read_max_cost(body),
+        seconds is not None,
+        read_options(body, (*_READ, "user")),
+    )
+
+
+def read_prompt(members: Members) -> str:
+    """What the video is to show; not empty. Raises RequestFault."""
+    prompt = members.due("prompt", members.text("prompt"))
+    if not 1 <= len(prompt) <= PROMPT_CHARACTERS_MAX:
+        members.refuse_value("prompt", f"must have 1 to {PROMPT_CHARACTERS_MAX} characters")
+    return prompt
+
+
+def read_options(body: Body, read: Iterable[str]) -> dict[str, VideoOption]:
+    """What a body says beside the members that are read; what an object `metadata` has, without
+    that."""
+    read = frozenset((*read, *OWN_FIELDS))
+    options: dict[str, VideoOption] = {}
+    for name in body.members:
+        value = None if name in read else value_of(body.value(name))
+        if name == "metadata" and isinstance(value, dict):
+            options |= {
+                inner: VideoOption(one, f"metadata.{inner}")
+                for inner, one in value.items()
+                if one is not None and inner not in options
+            }
+        elif value is not None:
+            options[name] = VideoOption(value, name)
+    return options
+
+
+def read_seconds(members: Members, name: str) -> int | None:
+    """Its length, as a number or as its digits. Raises RequestFault."""
+    value = members.value.get(name)
+    if isinstance(value, str):
+        digits = value.isascii() and value.isdigit() and len(value) < 10
+        if not digits or not 1 <= int(value) <= SECONDS_MAX:
+            members.refuse_value(name, f"must be between 1 and {SECONDS_MAX}")
+        return int(value)
+    return members.integer(name, 1, SECONDS_MAX)
+
+
+def read_size(members: Members) -> str:
+    """Its size, `1280x720`. Raises RequestFault."""
+    size = members.text("size") or SIZE
+    if not _SIZE.fullmatch(size):
+        members.refuse_value("size", "must be a width and a height, such as 1280x720")
+    return size
+
+
+def read_image(url: str, path: str) -> str:
+    """The address or data URL of a picture. Raises RequestFault."""
+    if url:
+        read_url(url, path)
+    return url
+
+
+def _read_reference(members: Members) -> str:
+    if isinstance(members.value.get("input_reference"), str):
+        return read_image(members.value["input_reference"], "input_reference")
+    reference = members.object("input_reference")
+    if reference is None:
+        return ""
+    if reference.has("file_id"):
+        what = "input_reference.file_id is not supported: send input_reference.image_url"
+        raise RequestFault("unsupported_capability", "input_reference.file_id", what)
+    return read_image(reference.text("image_url") or "", "input_reference.image_url")
+
+
+def read_remix(raw: bytes) -> tuple[Body, str]:
+    """The prompt of a remix. Raises RequestFault."""
+    body = read_body(raw)
+    return body, read_prompt(small_members(body, ("prompt",)))
+
+
+# To the provider ----------------------------------------------------------------------------------
+
+
+def edit(request: VideoRequest, upstream_model: str) -> Encoded:
+    """The body for a provider of this form, of a request in this form: as it came, but for what
+    the provider would take otherwise."""
+    wanted: dict[str, Any] = {"seconds": str(request.seconds), "size": request.size}
+    if request.image:
+        wanted["input_reference"] = {"image_url": request.image}
+    edits = {
+        name: msgspec.json.encode(value)
+        for name, value in wanted.items()
+        if value_of(request.body.value(name)) != value
+    }
+    return Encoded(edit_body(request.body, upstream_model, edits))
+
+
+def encode(request: VideoRequest, upstream_model: str) -> Encoded:
+    """The same of a request in another form."""
+    body: dict[str, Any] = {
+        "model": upstream_model,
+        "prompt": request.prompt,
+        "seconds": str(request.seconds),
+        "size": request.size,
+    }
+    if request.image:
+        body["input_reference"] = {"image_url": request.image}
+    return Encoded(msgspec.json.encode(body), request.dropped())
+
+
+def read_accepted(raw: bytes) -> str:
+    """The provider's id of a video that it has accepted. Raises AnswerFault."""
+    return checked_id(value_of(given(open_answer(raw), "id")))
+
+
+def checked_id(id_: object) -> str:
+    """A provider's id of a video. Raises AnswerFault for what cannot be one."""
+    if not isinstance(id_, str) or not _ID.fullmatch(id_):
+        raise broken("F15")
+    return id_
+
+
+def checked_address(url: object) -> str:
+    """Where a provider says that a video is. Raises AnswerFault for what is no address."""
+    if not isinstance(url, str) or not _ADDRESS.fullmatch(url):
+        raise broken("F15")
+    return url
+
+
+def task_error(code: object, message: object) -> TaskError:
+    """Why a provider says that a video failed, as it may be kept."""
+    text = message if isinstance(message, str) and message else "The video failed."
+    return TaskError(clean_upstream(str(code or "failed"))[:100], clean_upstream(text))
+
+
+class _Error(msgspec.Struct):
+    code: str | None = None
+    message: str | None = None
+
+
+class _Status(msgspec.Struct):
+    id: str
+    status: str
+    progress: msgspec.Raw = msgspec.Raw()
+    seconds: msgspec.Raw = msgspec.Raw()
+    expires_at: msgspec.Raw = msgspec.Raw()
+    error: _Error | None = None
+
+
+_STATES: Final[dict[str, VideoState]] = {
+    "queued": "queued",
+    "in_progress": "running",
+    "completed": "succeeded",
+    "failed": "failed",
+    "cancelled": "failed",
+    "expired": "failed",
+}
+_status = msgspec.json.Decoder(_Status)
+
+
+def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
+    """What the provider tells of the video of that id. Raises AnswerFault for what tells nothing:
+    another video, another form, a state that nobody knows."""
+    try:
+        answer = _status.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+    state = _STATES.get(answer.status)
+    if state is None or answer.id != upstream_id:
+        raise broken("F15")
+    error = None
+    if state == "failed":
+        given_error = answer.error or _Error()
+        error = task_error(given_error.code or answer.status, given_error.message)
+    progress = 100 if state == "succeeded" else max(0, min(_whole(answer.progress) or 0, 99))
+    seconds, expires_at = _whole(answer.seconds), _whole(answer.expires_at)
+    if seconds is not None and not 0 < seconds <= SECONDS_MAX:
+        seconds = None
+    if expires_at is not None and not 0 < expires_at < _INSTANT_MAX:
+        expires_at = None
+    return VideoStatus(state, progress, seconds, expires_at, error)
+
+
+def _whole(raw: msgspec.Raw) -> int | None:
+    """A number, or its digits, without what stands behind its point; None for all else."""
+    value = value_of(raw) if bytes(raw) else None
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = Decimal(str(value)[:_DIGITS_MAX])
+        return int(number) if number.is_finite() and abs(number) < _NUMBER_MAX else None
+    except InvalidOperation:
+        return None
+
+
+# To the client ------------------------------------------------------------------------------------
+
+_SHOWN: Final[dict[VideoState, str]] = {
+    "queued": "queued",
+    "running": "in_progress",
+    "succeeded": "completed",
+    "failed": "failed",
+}
+
+
+def write(video: Video) -> dict[str, Any]:
+    """A video in this form."""
+    return {
+        "id": video.id,
+        "object": "video",
+        "model": video.model,
+        "status": _SHOWN[video.state],
+        "progress": video.progress,
+        "created_at": video.created_at,
+        "completed_at": video.completed_at,
+        "expires_at": video.expires_at,
+        "seconds": str(video.seconds),
+        "size": video.size,
+        "prompt": video.prompt,
+        "remixed_from_video_id": video.remixed_from,
+        "error": None if video.error is None else video.error._asdict(),
+        "task_id": video.id,
+    }
+
+
+def shown_state(state: VideoState) -> str:
+    """The word of this form for a state."""
+    return _SHOWN[state]
+
+
+def write_list(videos: list[Video], *, has_more: bool) -> dict[str, Any]:
+    """A page of them."""
+    return {
+        "object": "list",
+        "data": [write(video) for video in videos],
+        "first_id": videos[0].id if videos else None,
+        "last_id": videos[-1].id if videos else None,
+        "has_more": has_more,
+    }
+
+
+def write_deleted(id_: str) -> dict[str, Any]:
+    """What a client is told of a video that it has deleted."""
+    return {"id": id_, "object": "video.deleted", "deleted": True}

@@ -1,0 +1,105 @@
+"""The model's name in an answer that goes on as it came, where the channel has another one for it
+than its clients: an alias hides what stands behind it.
+
+    whole answer    model, in gemini modelVersion
+    frame           the same, in anthropic message.model, in responses response.model
+
+Only the value of that member changes. The frames of a stream begin alike up to it, mostly: where
+the one before was changed, the next is known by its beginning and not parsed at all.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+import msgspec
+
+from dialects.json.body import Body
+from dialects.json.json_repair import read_answer_body
+
+# A beginning that is longer holds more than a head.
+_BEGINNING_BYTES_MAX: Final = 1_024
+_root = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_DATA: Final = re.compile(rb"^data: ?(\{.*\}) *\r?$", re.MULTILINE)
+
+
+class FrameNaming:
+    """Tells `name` as the model in the frames of one stream; `path` leads to the member."""
+
+    __slots__ = ("_after", "_before", "_member", "_name", "_path")
+
+    def __init__(self, path: Sequence[str], name: str) -> None:
+        self._path = path
+        self._member = b'"%b"' % path[-1].encode()
+        self._name = msgspec.json.encode(name)
+        self._before: bytes | None = None
+        self._after = b""
+
+    def show(self, raw: bytes) -> bytes:
+        """Whole frames with that name."""
+        if self._before is not None and raw.startswith(self._before):
+            # Quotes inside of a text are escaped: nothing but a frame begins like this.
+            return raw.replace(self._before, self._after)
+        if self._member not in raw:
+            return raw
+        if raw.count(b"\n\n") > 1:
+            return b"".join(self.show(frame + b"\n\n") for frame in raw.split(b"\n\n")[:-1])
+        data = _DATA.search(raw)
+        # Without lines of data it is an element of gemini's array.
+        start, end = data.span(1) if data else (raw.find(b"{"), raw.rfind(b"}") + 1)
+        place = _place(raw[start:end], self._path)
+        if place is None:
+            return raw
+        before = raw[: start + place[1]]
+        after = raw[: start + place[0]] + self._name
+        if len(before) <= _BEGINNING_BYTES_MAX:
+            self._before, self._after = before, after
+        return after + raw[len(before) :]
+
+
+def name_answer(raw: bytes, path: Sequence[str], name: str) -> bytes:
+    """A whole answer with that name."""
+    place = _place(raw, path)
+    return raw if place is None else raw[: place[0]] + msgspec.json.encode(name) + raw[place[1] :]
+
+
+def _only_place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
+    """The same place where nothing else in the bytes can be meant, which takes a tenth of the time:
+    the root has that member, its name stands there once, and none is spelled by numbers."""
+    if len(path) != 1 or b"\\u" in raw:
+        return None
+    found = _text_member(path[0]).search(raw)
+    if found is None:
+        return None
+    member, at = found[1], found.start()
+    if not raw.find(member) == raw.rfind(member) == at:
+        return None
+    if raw.count(b"{", 0, at) == 1:
+        # Before it stands no other object that it could be in.
+        return found.span(2)
+    try:
+        root = _root.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    return found.span(2) if path[0] in root else None
+
+
+@cache
+def _text_member(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb'("%b")[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")' % name.encode())
+
+
+def _place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
+    """Where the text stands that a path leads to; None where there is none."""
+    place = _only_place(raw, path)
+    if place is not None:
+        return place
+    at, end = 0, len(raw)
+    for name in path:
+        body: Body | None = read_answer_body(raw[at:end])
+        span = None if body is None else body.members.get(name)
+        if span is None:
+            return None
+        at, end = at + span.start, at + span.end
+    return (at, end) if raw[at : at + 1] == b'"' else None

@@ -1,0 +1,219 @@
+"""Answers that go on while they come, and are read for what they used: files of sound, events, and
+JSON with pictures in it, which may be larger than what is held of it.
+
+    feed    what may be passed on now; nothing before `begun`, until which another provider may
+            still answer
+    end     that nothing more comes
+
+Both raise AnswerFault for an answer that has failed, or is none.
+"""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from dialects.chat.fold import AnswerFault
+from dialects.endpoints.unary import broken, given, open_answer
+from dialects.media.sound_length import ENDS_BYTES
+from dialects.openai.errors import read_object
+from dialects.streams.sse import FrameSplitter
+
+_WHOLE_BYTES_MAX: Final = 64 * 1024
+# Of a JSON text without its long strings.
+_BONES_BYTES_MAX: Final = 1024 * 1024
+_STRING_BYTES_MAX: Final = 1024
+_DONE: Final = b"[DONE]"
+_UNFINISHED: Final = ".partial_image"
+
+
+class PassedAnswer(ABC):
+    """One answer. `usage` is the raw usage object that it told, `size` how much of it came."""
+
+    usage: bytes | None = None
+    size: int = 0
+    begun: bool = False
+
+    @abstractmethod
+    def feed(self, chunk: bytes) -> bytes:
+        """What may be passed on now."""
+
+    @abstractmethod
+    def end(self) -> bytes:
+        """The rest of it."""
+
+
+class PassedFile(PassedAnswer):
+    """A file as it is. `head` and `tail` are its ends, for who wants to know how long it is."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        # The last pieces, together no shorter than what is looked at.
+        self._last: deque[bytes] = deque()
+        self._last_bytes = 0
+
+    @property
+    def tail(self) -> bytes:
+        """How it ends, as far as it has come."""
+        return b"".join(self._last)[-ENDS_BYTES:]
+
+    def feed(self, chunk: bytes) -> bytes:
+        self.size += len(chunk)
+        if len(self.head) < ENDS_BYTES:
+            self.head += chunk[: ENDS_BYTES - len(self.head)]
+        self._last.append(chunk)
+        self._last_bytes += len(chunk)
+        while self._last_bytes - len(self._last[0]) >= ENDS_BYTES:
+            self._last_bytes -= len(self._last.popleft())
+        self.begun = True
+        return chunk
+
+    def end(self) -> bytes:
+        if not self.size:
+            raise broken("F24")
+        return b""
+
+
+class PassedEvents(PassedAnswer):
+    """Server-sent events. `last` are the members of the one whose type ends in one of `ends`: it
+    tells the usage, and the answer is whole with it."""
+
+    def __init__(self, ends: tuple[str, ...]) -> None:
+        self._ends = ends
+        self._splitter = FrameSplitter()
+        self.last: dict[str, msgspec.Raw] = {}
+        # How many pictures have come whole.
+        self.finished = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        self.size += len(chunk)
+        frames = self._splitter.feed(chunk)
+        if self._splitter.too_large:
+            raise broken("F17")
+        return b"".join([self._read(frame.raw, frame.data) for frame in frames])
+
+    def end(self) -> bytes:
+        frame = self._splitter.end()
+        rest = b"" if frame is None else self._read(frame.raw, frame.data)
+        if not self.last:
+            raise broken("F14" if self.begun else "F24")
+        return rest
+
+    def _read(self, raw: bytes, data: bytes | None) -> bytes:
+        if data is None or data == _DONE:
+            return raw
+        if len(data) > _WHOLE_BYTES_MAX:
+            data = _bones(data)
+        members = open_answer(data)
+        kind = _text(members, "type")
+        if kind == "error":
+            raise AnswerFault(read_object(data).event)
+        if ("b64_json" in members or "url" in members) and not kind.endswith(_UNFINISHED):
+            self.finished += 1
+        if kind.endswith(self._ends):
+            self.last = members
+            self.usage = given(members, "usage") or self.usage
+        self.begun = True
+        return raw
+
+
+class PassedJson(PassedAnswer):
+    """A JSON text. While it is short nothing is passed on: it can still be told to have failed."""
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._reader = BonesReader()
+        self.members: dict[str, msgspec.Raw] = {}
+
+    def feed(self, chunk: bytes) -> bytes:
+        self.size += len(chunk)
+        self._reader.feed(chunk)
+        if self.begun:
+            return chunk
+        self._held.append(chunk)
+        if self.size <= _WHOLE_BYTES_MAX:
+            return b""
+        self.begun = True
+        return self._all_held()
+
+    def end(self) -> bytes:
+        whole = not self.begun
+        self.members = open_answer(b"".join(self._held) if whole else self._reader.bones())
+        self.usage = given(self.members, "usage")
+        return self._all_held() if whole else b""
+
+    def _all_held(self) -> bytes:
+        held = b"".join(self._held)
+        self._held.clear()
+        return held
+
+
+class BonesReader:
+    """A JSON text without the inside of its long strings, which are pictures: each of them is the
+    empty string. Raises AnswerFault (F17) where too much is left."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        # Where the string began that is being read, in what is kept; -1 outside of strings.
+        self._string_at = -1
+        self._escaped = False
+
+    def feed(self, chunk: bytes) -> None:
+        """The next piece."""
+        at = 0
+        while at < len(chunk):
+            at = self._outside(chunk, at) if self._string_at < 0 else self._inside(chunk, at)
+        if len(self._kept) > _BONES_BYTES_MAX:
+            raise broken("F17")
+
+    def bones(self) -> bytes:
+        """What is left of it."""
+        return bytes(self._kept)
+
+    def _outside(self, chunk: bytes, at: int) -> int:
+        quote = chunk.find(b'"', at)
+        end = len(chunk) if quote < 0 else quote + 1
+        self._kept += chunk[at:end]
+        if quote >= 0:
+            self._string_at = len(self._kept)
+        return end
+
+    def _inside(self, chunk: bytes, at: int) -> int:
+        if self._escaped:
+            self._escaped = False
+            self._kept += chunk[at : at + 1]
+            return at + 1
+        quote, slash = chunk.find(b'"', at), chunk.find(b"\\", at)
+        ends = [place for place in (quote, slash) if place >= 0]
+        end = min(ends) if ends else len(chunk)
+        self._kept += chunk[at : min(end, at + _STRING_BYTES_MAX)]
+        if not ends:
+            self._shorten()
+            return end
+        self._kept += chunk[end : end + 1]
+        if end == slash:
+            self._escaped = True
+        else:
+            self._end_string()
+        return end + 1
+
+    def _shorten(self) -> None:
+        """Of a long string its beginning is enough."""
+        del self._kept[self._string_at + _STRING_BYTES_MAX :]
+
+    def _end_string(self) -> None:
+        if len(self._kept) - self._string_at > _STRING_BYTES_MAX:
+            del self._kept[self._string_at : -1]
+        self._string_at = -1
+
+
+def _bones(raw: bytes) -> bytes:
+    reader = BonesReader()
+    reader.feed(raw)
+    return reader.bones()
+
+
+def _text(members: dict[str, msgspec.Raw], name: str) -> str:
+    value = given(members, name) or b""
+    return str(msgspec.json.decode(value)) if value.startswith(b'"') else ""

@@ -1,0 +1,307 @@
+"""Decoding a stream of server-sent events: what is the same in every dialect.
+
+A dialect says what one frame means (`_read`); here is when a stream is over and what of it was cut.
+"""
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
+
+import msgspec
+
+from dialects.chat.events import Broken, BrokenFault, End, Event, Step, TextDelta
+from dialects.errors.errors import mask_members
+from dialects.errors.upstream_errors import UpstreamFault
+from dialects.json.json_repair import repair_frame
+from dialects.json.raw_json import size
+from dialects.streams.sse import Frame, FrameSplitter
+
+# What may stand in a JSON text, but for its being UTF-8 and its surrogates being pairs.
+_TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))++')
+_MISSES_MAX: Final = 4
+
+
+class Reader(Protocol):
+    """What turns members of an answer into events, and counts them."""
+
+    text_bytes: int
+
+    @property
+    def seen(self) -> int: ...
+    @property
+    def reasoning_bytes(self) -> int: ...
+
+
+class ChoiceProgress:
+    """Which choices of an answer have shown themselves, which have ended, and how much was told."""
+
+    def __init__(self) -> None:
+        self._finished: set[int] = set()
+        self._seen: set[int] = set()
+        self.text_bytes = 0
+        self.reasoning_bytes = 0
+
+    @property
+    def seen(self) -> int:
+        """How many choices have shown themselves."""
+        return len(self._seen)
+
+    def all_finished(self, choices: int) -> bool:
+        """Whether every choice that was asked for, and every one that came, has its reason."""
+        return len(self._finished) >= max(choices, len(self._seen))
+
+
+class StepDecoder(Protocol):
+    """What reads the bytes of a stream, or stands before what does."""
+
+    def feed(self, chunk: bytes) -> list[Step]: ...
+    def end(self) -> list[Step]: ...
+
+
+class Splitter(Protocol):
+    """What cuts the bytes of a stream into frames."""
+
+    @property
+    def too_large(self) -> bool: ...
+    def begins(self, chunk: bytes) -> bool: ...
+    def feed(self, chunk: bytes) -> list[Frame]: ...
+    def end(self) -> Frame | None: ...
+
+
+class FrameDecoder(ABC):
+    """Reads one streamed answer.
+
+    After any call `complete` says that a cut would be no fault, `usage` is the last raw usage
+    object (F26) or None. `forwarded`: the frames go on as they came, and reading one that holds a
+    piece of text and nothing else changes nothing but the count of it. `end_marker` is the frame
+    that ends every stream of the dialect, for one whose upstream leaves it out (F14a).
+    """
+
+    end_marker: ClassVar[bytes] = b""
+    _reader: Reader
+
+    def __init__(self, frame_bytes_max: int, *, forwarded: bool = False) -> None:
+        self._splitter: Splitter = FrameSplitter(frame_bytes_max)
+        self._closed = False
+        self._template: _Template | None = None
+        self._misses = 0 if forwarded else _MISSES_MAX
+        # What the client gets of a frame, where that is not what came.
+        self._show: Callable[[bytes], bytes] | None = None
+        self.usage: bytes | None = None
+        self.complete = False
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of text, refusals and tool calls so far."""
+        return self._reader.text_bytes
+
+    @property
+    def reasoning_bytes(self) -> int:
+        """UTF-8 bytes of reasoning so far."""
+        return self._reader.reasoning_bytes
+
+    def show(self, rewrite: Callable[[bytes], bytes]) -> None:
+        """Give the client each frame as `rewrite` has it, which changes nothing of its texts."""
+        self._show = rewrite
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        if self._misses < _MISSES_MAX and self._splitter.begins(chunk):
+            chunk = self._feed_alike(chunk, steps)
+        for frame in self._splitter.feed(chunk) if chunk and not self._closed else ():
+            steps.append(self._shown(self._read(frame)))
+            if self._closed:
+                return steps
+        if self._splitter.too_large:
+            steps.append(self._break("F17"))
+        return steps
+
+    def _shown(self, step: Step) -> Step:
+        if self._show is None or not step.raw:
+            return step
+        return Step(self._show(step.raw), step.events)
+
+    def _feed_alike(self, chunk: bytes, steps: list[Step]) -> bytes:
+        """Read the whole frames of a chunk, of which most will differ from the one before in
+        nothing but their text; what is left of the chunk comes back."""
+        at = 0
+        while True:
+            if self._template is not None:
+                at = self._skip_alike(self._template, chunk, at, steps)
+                if at == len(chunk):
+                    return b""
+            end = chunk.find(b"\n\n", at) + 2
+            if end == 1:
+                return chunk[at:]
+            (frame,) = self._splitter.feed(chunk[at:end])
+            step = self._read(frame)
+            shown = self._shown(step)
+            steps.append(shown)
+            at = end
+            if self._closed:
+                return b""
+            self._template = _template(frame, step, shown.raw)
+            self._misses += self._template is not None
+
+    def _skip_alike(self, template: "_Template", chunk: bytes, at: int, steps: list[Step]) -> int:
+        """Where the first frame from `at` on stands that differs in more than its text."""
+        choice, before, after, shown_before, shown_after = template
+        events: list[Event] = []
+        shown: list[bytes] = []
+        begin, text_bytes = at, 0
+        before_bytes, after_bytes = len(before), len(after)
+        while chunk.startswith(before, at):
+            match = _TEXT.match(chunk, at + before_bytes)
+            if match is None or not chunk.startswith(after, match.end()):
+                break
+            raw = match[0]
+            try:
+                if b"\\" in raw:
+                    text = msgspec.json.decode(b'"%b"' % raw)
+                    text_bytes += size(text)
+                else:
+                    text = raw.decode()
+                    text_bytes += len(raw)
+            except (UnicodeDecodeError, msgspec.DecodeError):
+                break
+            events.append(TextDelta(choice, text))
+            at = match.end() + after_bytes
+            if self._show is not None:
+                shown += (shown_before, raw, shown_after)
+        if events:
+            self._misses = 0
+            self._reader.text_bytes += text_bytes
+            steps.append(Step(b"".join(shown) or chunk[begin:at], events))
+        return at
+
+    def end(self) -> list[Step]:
+        """The upstream has closed: what was left over, then End or Broken unless it was over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        frame = self._splitter.end()
+        # Cut right behind `data:` it says nothing, and no client could read it.
+        if frame is not None and frame.data:
+            steps += self._read_leftover(frame)
+        steps = [self._shown(step) for step in steps]
+        if not self._closed:
+            steps.append(self._stop())
+        return steps
+
+    @abstractmethod
+    def _read(self, frame: Frame) -> Step:
+        """What a whole frame means."""
+
+    @property
+    def _seen(self) -> bool:
+        return bool(self._reader.seen)
+
+    def _read_leftover(self, frame: Frame) -> list[Step]:
+        """A last frame without its empty line counts if it is whole, else it is what was cut."""
+        step = self._read(frame)
+        last = step.events[-1] if step.events else None
+        if isinstance(last, Broken) or (isinstance(last, End) and not last.marked):
+            self._closed = False
+            return []
+        ending = b"" if not step.raw else b"\n" if step.raw.endswith((b"\n", b"\r")) else b"\n\n"
+        return [Step(step.raw + ending, step.events)]
+
+    def _stop(self) -> Step:
+        """What it means that the upstream closes here."""
+        return self._break(self._cut())
+
+    def _cut(self) -> BrokenFault:
+        return "F14" if self._seen else "F24"
+
+    def _repair(self, frame: Frame, *, marks: bool = False) -> Step:
+        """What a frame means whose JSON no parser takes (F15, F15a, F27)."""
+        repaired = repair_frame(frame, marks=marks)
+        return self._break("F15") if repaired is None else self._read(repaired)
+
+    def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
+        self._closed = self.complete = True
+        return Step(raw, [End(marked)])
+
+    def _break(self, fault: BrokenFault) -> Step:
+        """It cannot be read on. What stands behind the whole answer takes nothing from it."""
+        if self.complete:
+            return self._end(marked=False, raw=self.end_marker)
+        self._closed = True
+        return Step(b"", [Broken(fault)])
+
+    def _fail(self, raw: bytes, fault: UpstreamFault) -> Step:
+        self._closed = True
+        return Step(raw, [fault.event])
+
+
+class _Template(NamedTuple):
+    """A frame that holds a piece of a choice's text, without that; and the same as it is shown."""
+
+    choice: int
+    before: bytes
+    after: bytes
+    shown_before: bytes
+    shown_after: bytes
+
+
+def _template(frame: Frame, step: Step, shown: bytes) -> _Template | None:
+    """What the next frame may look like, if this one tells a piece of text and nothing else.
+
+    Such a frame and one that differs in this text alone are read the same. Where a text stands
+    once, and no other one is escaped, there is no doubt about its place.
+    """
+    events, raw = step.events, step.raw
+    if len(events) != 1 or type(events[0]) is not TextDelta or raw is not frame.raw:
+        return None
+    if b"\r" in raw:
+        return None
+    # As it is written with escapes where they must be, and where they may be.
+    forms = {msgspec.json.encode(events[0].text), json.dumps(events[0].text).encode()}
+    found = [form for form in forms if form in raw]
+    if len(found) != 1:
+        return None
+    text = found[0]
+    if raw.count(text) != 1 or shown.count(text) != 1 or raw.count(b"\\") != text.count(b"\\"):
+        return None
+    around = shown_around = _around(raw, text)
+    if shown is not raw:
+        shown_around = _around(shown, text)
+    return _Template(events[0].choice, *around, *shown_around)
+
+
+def _around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:
+    """What stands before and after a text that is quoted."""
+    at = raw.index(text)
+    return raw[: at + 1], raw[at + len(text) - 1 :]
+
+
+def is_utf8(raw: bytes) -> bool:
+    """Whether the bytes are UTF-8; ASCII is told apart by the caller, who mostly has that."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def mask_frame(frame: Frame, write: Callable[[Any], bytes]) -> bytes:
+    """The frame as it came, unless a text in its data must be masked: then `write` has it anew.
+
+    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
+    """
+    try:
+        value = msgspec.json.decode(frame.data or b"")
+        masked = mask_members(value)
+    except (msgspec.DecodeError, RecursionError):
+        return b""
+    return frame.raw if masked == value else write(masked)
+
+
+def write_data(value: Any) -> bytes:
+    """A frame that holds this value and has no name."""
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"

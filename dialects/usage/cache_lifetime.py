@@ -1,0 +1,40 @@
+"""For how long OpenAI keeps what a request lets it write to its cache: usage that does not say so
+is booked by `prompt_cache_options.ttl` of the request."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from dialects.json.body import Body
+from dialects.json.raw_json import members_of
+from dialects.usage.usage import Quantities
+
+_NAME: Final = "prompt_cache_options"
+UNTOLD: Final = "in_cache_write_5m"
+"""The meter of what was written for a time that no usage tells."""
+_METERS: Final[Mapping[str, str]] = {
+    "5m": "in_cache_write_5m",
+    "30m": "in_cache_write_30m",
+    "1h": "in_cache_write_1h",
+    "12h": "in_cache_write_12h",
+}
+_WORD_MAX: Final = 40
+
+
+def with_lifetime(told: Quantities, body: Body) -> Quantities:
+    """A usage that has UNTOLD, with that on the meter of the time that was asked for. A time that
+    nobody has classified puts it under review (P28)."""
+    if _NAME not in body.members:
+        return told
+    ttl = members_of(body.value(_NAME)).get("ttl")
+    if ttl is None:
+        return told
+    meter = _METERS.get(ttl) if isinstance(ttl, str) else None
+    if meter is None:
+        unknown = f"{_NAME}.ttl={str(ttl)[:_WORD_MAX]}"
+        return msgspec.structs.replace(told, unknown=(*told.unknown, unknown))
+    meters = dict(told.meters)
+    written = meters.pop(UNTOLD)
+    meters[meter] = meters.get(meter, 0) + written
+    return msgspec.structs.replace(told, meters=meters)

@@ -1,0 +1,70 @@
+"""The conditions that a price may depend on beside what is counted: how each is asked for, where an
+answer says what was granted, and which of its values are known.
+
+    kind            asked for by              told by
+    service_tier    service_tier,             openai, responses: service_tier of the answer
+                    serviceTier               anthropic: usage.service_tier
+                                              gemini: usageMetadata.serviceTier, .trafficType
+    speed           speed (anthropic)         usage.speed
+    inference_geo   inference_geo (anthropic) usage.inference_geo
+    processing      nothing of ours           anthropic: usage.service_tier "batch"
+
+What an answer tells is always read, whether its request asked for it or not: known terms that
+nobody asked for are not charged for, unknown ones are reviewed.
+
+Input size is a tier of a price, cache lifetime and resolution are meters of their own
+(billing/prices/meters.py). A value that is neither plain nor known here puts its request under
+review: nobody has decided what it costs.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+VALUE: Final = re.compile(r"[a-z0-9_-]{1,40}")
+
+
+class Kind(NamedTuple):
+    """`plain` values mean the standard price; `known` ones may have a price of their own. `asked`
+    are the members of a request that ask for one, none where no request of ours can."""
+
+    plain: frozenset[str]
+    known: frozenset[str]
+    asked: tuple[str, ...]
+
+    def is_classified(self, value: str) -> bool:
+        """Whether somebody has decided what the value means for the price."""
+        return value in self.plain or value in self.known
+
+
+def condition_word(value: str) -> str:
+    """A value as it is compared: Google also writes SERVICE_TIER_PRIORITY for `priority`."""
+    return value.lower().removeprefix("service_tier_")
+
+
+TIER: Final = "service_tier"
+KINDS: Final[Mapping[str, Kind]] = {
+    TIER: Kind(
+        # `on_demand` is Groq's word.
+        frozenset({"", "auto", "default", "standard", "standard_only", "unspecified", "on_demand"}),
+        frozenset({"flex", "priority", "fast", "scale", "ultrafast", "batch", "performance"}),
+        ("service_tier", "serviceTier"),
+    ),
+    "speed": Kind(frozenset({"", "standard"}), frozenset({"fast"}), ("speed",)),
+    "inference_geo": Kind(
+        frozenset({"", "global", "not_available"}), frozenset({"us"}), ("inference_geo",)
+    ),
+    "processing": Kind(frozenset({""}), frozenset({"batch"}), ()),
+}
+
+# What a version of a price carries terms for; a service tier has a price of its own.
+OF_VERSIONS: Final[tuple[str, ...]] = tuple(kind for kind in KINDS if kind != TIER)
+
+# Google tells the traffic of Vertex AI in words of its own.
+TRAFFIC: Final[Mapping[str, str]] = {
+    "TRAFFIC_TYPE_UNSPECIFIED": "standard",
+    "ON_DEMAND": "standard",
+    "PROVISIONED_THROUGHPUT": "standard",
+    "ON_DEMAND_PRIORITY": "priority",
+    "ON_DEMAND_FLEX": "flex",
+}

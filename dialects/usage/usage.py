@@ -1,0 +1,291 @@
+"""What an answer used, in the two neutral spellings.
+
+    meters   disjoint: each token is in exactly one meter. Money is reckoned from these.
+             in_text in_cache_read in_cache_write_5m _30m _1h _12h in_audio in_audio_cached
+             in_image in_image_cached / out_text out_reasoning out_audio out_image / searches
+             code_sessions
+    Counts   inclusive: each part lies inside its side's number. Usage objects are written from
+             these.
+
+A dialect reads its raw object by `usage.quantities(raw) -> Quantities` and writes one by
+`usage.encode(Counts) -> dict`; `Counts.of(meters)` leads from the first to the second.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from dialects.usage.price_conditions import KINDS, condition_word
+from dialects.usage.usage_members import unknown_members
+
+Meters = dict[str, int]
+
+# Twice the longest context of any model (as of 2026-11): what is above it is a lie (F27).
+COUNT_MAX = 20_000_000
+RAW_BYTES_MAX = 16 * 1024
+
+# F27: what no honest provider sends. Such a row is not priced by the upstream's count.
+QUARANTINE_FLAGS = frozenset(
+    {
+        "usage_unreadable",
+        "usage_not_integer",
+        "usage_negative",
+        "usage_huge",
+        "usage_cached_above_input",
+        "usage_parts_above_total",
+    }
+)
+
+# Hardly any model is told sound or pictures.
+_OF_MEDIA = ("audio_tokens", "image_tokens")
+_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+_NO_CONDITIONS: Final[Mapping[str, str]] = {}
+_NO_LIFETIMES: Final[Mapping[str, int]] = {}
+
+
+class UsagePart(msgspec.Struct, frozen=True):
+    """What one model used of an answer that several models or steps have made; `model` is "" for
+    the one that was asked."""
+
+    model: str
+    meters: dict[str, int]
+
+
+class Quantities(msgspec.Struct, frozen=True):
+    """What an upstream says it used.
+
+    `meters`: in_text and out_text always, others when not 0; empty when nothing can be priced.
+    `flags`: what is wrong with the count; sorted words, see QUARANTINE_FLAGS and usage_mismatch.
+    `conditions` are those that the object tells, {kind: value}, plain ones too. `parts` are priced
+    one by one, and add up to the meters; none where the whole is one. `unknown` names what nobody
+    has classified (P28): members by their path in the table `wire`, values as `speed=warp`.
+    """
+
+    meters: dict[str, int]
+    flags: tuple[str, ...]
+    conditions: Mapping[str, str] = _NO_CONDITIONS
+    parts: tuple[UsagePart, ...] = ()
+    unknown: tuple[str, ...] = ()
+    wire: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """There is no count at all: the row is estimated (F25)."""
+        return "usage_missing" in self.flags
+
+    @property
+    def stands(self) -> bool:
+        """There is a count, and it does not lie."""
+        return not self.flags or not (self.missing or self.quarantined)
+
+    @property
+    def quarantined(self) -> bool:
+        """The count lies: the row is charged min(local count, hold) and reviewed (F27)."""
+        return not QUARANTINE_FLAGS.isdisjoint(self.flags)
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens of an answer; every part is inside `input` or `output`. `searches` counts searches."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    cache_write_30m: int = 0
+    cache_write_12h: int = 0
+    input_audio: int = 0
+    input_image: int = 0
+    output: int = 0
+    reasoning: int = 0
+    output_audio: int = 0
+    output_image: int = 0
+    searches: int = 0
+
+    @property
+    def total(self) -> int:
+        """Input and output together."""
+        return self.input + self.output
+
+    @property
+    def cache_write(self) -> int:
+        """What was written to a cache, for however long."""
+        return (
+            self.cache_write_5m + self.cache_write_1h + self.cache_write_30m + self.cache_write_12h
+        )
+
+    @property
+    def input_text(self) -> int:
+        """The input without sound and pictures, cached or not, never below 0."""
+        return max(0, self.input - self.input_audio - self.input_image)
+
+    @property
+    def output_text(self) -> int:
+        """What is left of the output without its named parts, never below 0."""
+        return max(0, self.output - self.reasoning - self.output_audio - self.output_image)
+
+    @classmethod
+    def of(cls, meters: Mapping[str, int]) -> "Counts":
+        """The inclusive spelling of disjoint meters."""
+        cached_audio, cached_image = _of(meters, "in_audio_cached"), _of(meters, "in_image_cached")
+        return cls(
+            input=sum(count for name, count in meters.items() if name.startswith("in_")),
+            cache_read=_of(meters, "in_cache_read") + cached_audio + cached_image,
+            cache_write_5m=_of(meters, "in_cache_write_5m"),
+            cache_write_1h=_of(meters, "in_cache_write_1h"),
+            cache_write_30m=_of(meters, "in_cache_write_30m"),
+            cache_write_12h=_of(meters, "in_cache_write_12h"),
+            input_audio=_of(meters, "in_audio") + cached_audio,
+            input_image=_of(meters, "in_image") + cached_image,
+            output=sum(count for name, count in meters.items() if name.startswith("out_")),
+            reasoning=_of(meters, "out_reasoning"),
+            output_audio=_of(meters, "out_audio"),
+            output_image=_of(meters, "out_image"),
+            searches=_of(meters, "searches"),
+        )
+
+
+class UsageMembers(msgspec.Struct):
+    """One usage object while it is read: every odd value leaves a flag and counts as absent."""
+
+    members: dict[str, Any]
+    wire: str = ""
+    flags: set[str] = set()
+    unknown: list[str] = []
+    conditions: dict[str, str] = {}
+
+    def hear(self, kind: str, value: Any) -> None:
+        """A condition that the object tells; None tells none."""
+        if value is None:
+            return
+        word = condition_word(value) if isinstance(value, str) else repr(value)
+        if not KINDS[kind].is_classified(word):
+            self.unknown.append(f"{kind}={word[:40]}")
+        self.conditions[kind] = word
+
+    def inner(self, name: str) -> dict[str, Any]:
+        """An object inside of it; {} for all else."""
+        value = self.members.get(name)
+        return value if isinstance(value, dict) else {}
+
+    def count(self, name: str, inside: dict[str, Any] | None = None) -> int | None:
+        """A count of the object, or of one `inside`."""
+        value = (self.members if inside is None else inside).get(name)
+        if value is None or (type(value) is int and 0 <= value <= COUNT_MAX):
+            return value
+        if type(value) is not int:
+            self.flags.add("usage_not_integer")
+        else:
+            self.flags.add("usage_negative" if value < 0 else "usage_huge")
+        return None
+
+    def input_meters(
+        self,
+        total: int,
+        cached: int,
+        written: int,
+        side: dict[str, Any],
+        lifetimes: Mapping[str, int] = _NO_LIFETIMES,
+    ) -> Meters:
+        """The meters of `total` input tokens; sound and pictures are told in `side`, and how much
+        of what was `written` to a cache is kept for how long in `lifetimes`, by meter.
+
+        Cached tokens count against text first, then audio, then image.
+        """
+        audio, image = self._media(side)
+        text = total - written - audio - image
+        if cached > total:
+            self.flags.add("usage_cached_above_input")
+        elif text < 0 or cached > text + audio + image:
+            self.flags.add("usage_parts_above_total")
+        cached_text = min(cached, max(text, 0))
+        cached_audio = min(cached - cached_text, audio)
+        cached_image = cached - cached_text - cached_audio
+        meters = {"in_text": text - cached_text}
+        if not (cached or written or audio or image):
+            return meters
+        return meters | present(
+            in_cache_read=cached_text,
+            in_cache_write_5m=written - sum(lifetimes.values()),
+            **lifetimes,
+            in_audio=audio - cached_audio,
+            in_audio_cached=cached_audio,
+            in_image=image - cached_image,
+            in_image_cached=cached_image,
+        )
+
+    def output_meters(self, total: int, reasoning: int, side: dict[str, Any]) -> Meters:
+        """The meters of `total` output tokens; sound and pictures are told in `side`."""
+        audio, image = self._media(side)
+        text = total - reasoning - audio - image
+        if text < 0:
+            self.flags.add("usage_parts_above_total")
+        if not (reasoning or audio or image):
+            return {"out_text": text}
+        return {"out_text": text} | present(
+            out_reasoning=reasoning, out_audio=audio, out_image=image
+        )
+
+    def _media(self, side: dict[str, Any]) -> tuple[int, int]:
+        """Sound and pictures of one side."""
+        if side.keys().isdisjoint(_OF_MEDIA):
+            return 0, 0
+        return self.count("audio_tokens", side) or 0, self.count("image_tokens", side) or 0
+
+    def missing(self) -> Quantities:
+        """What an object without its counts comes to."""
+        if self.flags or self.unknown:
+            return self.result({})
+        return Quantities({}, ("usage_missing",))
+
+    def result(self, meters: Meters, parts: tuple[UsagePart, ...] = ()) -> Quantities:
+        """The meters with the flags; without any when the count lies (F27)."""
+        if not (self.flags or self.unknown or self.conditions or parts):
+            return Quantities(meters, ())
+        lies = not QUARANTINE_FLAGS.isdisjoint(self.flags)
+        return Quantities(
+            {} if lies else meters,
+            tuple(sorted(self.flags)),
+            self.conditions or _NO_CONDITIONS,
+            () if lies else parts,
+            tuple(self.unknown),
+            self.wire,
+        )
+
+
+def read_members(raw: bytes | None, wire: str) -> UsageMembers | Quantities:
+    """A raw usage object, opened; what is none comes to Quantities that say so. `wire` is the table
+    of its members (dialects/usage/usage_members.py). Never raises."""
+    if raw is None:
+        return Quantities({}, ("usage_missing",))
+    try:
+        usage = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return Quantities({}, ("usage_unreadable",))
+    if usage is None or usage == {}:
+        return Quantities({}, ("usage_missing",))
+    if not isinstance(usage, dict):
+        return Quantities({}, ("usage_unreadable",))
+    return UsageMembers(usage, wire, unknown=unknown_members(wire, usage))
+
+
+def present(**counts: int | None) -> Meters:
+    """The counts that are neither absent nor 0."""
+    return {name: count for name, count in counts.items() if count}
+
+
+def storable(raw: bytes) -> bytes:
+    """The raw object as a jsonb column takes it: bounded, and without the escape of NUL.
+
+    What is larger than 16 KiB becomes an object that only says so.
+    """
+    if len(raw) > RAW_BYTES_MAX:
+        return b'{"dropped_bytes":%d}' % len(raw)
+    return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw) if b"\\u0000" in raw else raw
+
+
+def _of(meters: Mapping[str, int], name: str) -> int:
+    return meters.get(name, 0)

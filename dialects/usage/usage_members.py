@@ -1,0 +1,440 @@
+"""What each member of a usage object means for the price, as one table.
+
+    meter      it is counted, on the meters that are named
+    condition  it decides by which terms the rest is priced (dialects/usage/price_conditions.py)
+    part       it holds counts of a model or step of its own
+    free       it changes no price, for the reason that is given
+    review     nobody publishes what it costs in a form that can be computed: a request in which
+               it counts anything is under review
+
+A member that is not here is unknown, and puts its request under review as well (P28). A test walks
+the types of the vendors' clients: one that they add has to be classified here first. docs/prices.md
+shows the table.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
+
+Role = Literal["meter", "condition", "part", "free", "review"]
+
+# So much of what an unknown member is called is kept, and so many of them are read and told.
+_NAME_MAX: Final = 80
+READ_MAX: Final = 64
+UNKNOWN_MAX: Final = 8
+
+
+class Member(NamedTuple):
+    """What one member is. `word` names the meters or the condition, or gives the reason. `of` is
+    who sends it, "" for the dialect's own vendor."""
+
+    role: Role
+    word: str
+    of: str = ""
+
+
+def _meter(word: str, of: str = "") -> Member:
+    return Member("meter", word, of)
+
+
+def _free(why: str, of: str = "") -> Member:
+    return Member("free", why, of)
+
+
+_SUM: Final = "the sum of what is counted apart"
+_INSIDE: Final = "inside a count that is priced"
+_TOLD_TWICE: Final = "the same counts in another spelling"
+_COST: Final = "what the provider charges its own account"
+_TIME: Final = "how fast it went; nobody charges for it"
+
+_DETAILS_IN: Final = {
+    "cached_tokens": _meter("in_cache_read, in_audio_cached, in_image_cached"),
+    "cache_write_tokens": _meter("in_cache_write_5m"),
+    "audio_tokens": _meter("in_audio"),
+    "image_tokens": _meter("in_image"),
+    "text_tokens": _free(_INSIDE),
+    "video_tokens": _free(_INSIDE, "OpenRouter, Qwen"),
+    "cache_creation_input_tokens": _meter("in_cache_write_5m", "Qwen"),
+    "cache_creation.ephemeral_5m_input_tokens": _free(_TOLD_TWICE, "Qwen"),
+    "cache_type": _free("names the cache, whose tokens are counted", "Qwen"),
+    "cached_creation_tokens": _free(_TOLD_TWICE, "New API"),
+    "provisioned_tokens": _free("of capacity that was bought in advance", "Doubao"),
+}
+_DETAILS_OUT: Final = {
+    "reasoning_tokens": _meter("out_reasoning"),
+    "audio_tokens": _meter("out_audio"),
+    "image_tokens": _meter("out_image"),
+    "text_tokens": _free(_INSIDE),
+    "video_tokens": _free(_INSIDE, "OpenRouter"),
+    "accepted_prediction_tokens": _free(_INSIDE),
+    "rejected_prediction_tokens": _free(_INSIDE),
+    "provisioned_tokens": _free("of capacity that was bought in advance", "Doubao"),
+}
+
+
+def _under(name: str, members: Mapping[str, Member]) -> dict[str, Member]:
+    return {f"{name}.{inner}": member for inner, member in members.items()}
+
+
+_HUBS: Final = {
+    "cost": _free(_COST, "OpenRouter, Weir"),
+    "is_byok": _free("whose key it was", "OpenRouter"),
+    **_under(
+        "cost_details",
+        {
+            "upstream_inference_cost": _free(_COST, "OpenRouter"),
+            "upstream_inference_prompt_cost": _free(_COST, "OpenRouter"),
+            "upstream_inference_completions_cost": _free(_COST, "OpenRouter"),
+            "upstream_inference_input_cost": _free(_COST, "OpenRouter"),
+            "upstream_inference_output_cost": _free(_COST, "OpenRouter"),
+        },
+    ),
+    "usage_semantic": _free("names the dialect of the counts", "New API"),
+    "usage_source": _free("names the dialect of the counts", "New API"),
+    "claude_cache_creation_5_m_tokens": _free(_TOLD_TWICE, "New API"),
+    "claude_cache_creation_1_h_tokens": _free(_TOLD_TWICE, "New API"),
+    "num_sources_used": _meter("searches", "xAI"),
+    "num_server_side_tools_used": Member("review", "xAI charges for its tools by the call", "xAI"),
+    "cost_in_usd_ticks": _free(_COST, "xAI"),
+    **_under(
+        "server_side_tool_usage_details",
+        {
+            name: Member("review", "xAI charges for its tools by the call", "xAI")
+            for name in (
+                "web_search_calls",
+                "x_search_calls",
+                "code_interpreter_calls",
+                "file_search_calls",
+                "mcp_calls",
+                "document_search_calls",
+            )
+        },
+    ),
+}
+
+CHAT: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        "prompt_tokens": _meter("in_text"),
+        "completion_tokens": _meter("out_text"),
+        "total_tokens": _free(_SUM),
+        **_under("prompt_tokens_details", _DETAILS_IN),
+        **_under("completion_tokens_details", _DETAILS_OUT),
+        "prompt_cache_hit_tokens": _meter("in_cache_read", "DeepSeek"),
+        "prompt_cache_miss_tokens": _free(_INSIDE, "DeepSeek"),
+        "cached_tokens": _meter("in_cache_read", "Kimi"),
+        "reasoning_tokens": _free(_INSIDE, "SGLang, Perplexity"),
+        "plugins.search.count": _meter("searches", "Qwen"),
+        "plugins.search.strategy": _free("how it was searched, at one price", "Qwen"),
+        "input_tokens": _free(_TOLD_TWICE, "New API"),
+        "output_tokens": _free(_TOLD_TWICE, "New API"),
+        **_under("input_tokens_details", {n: _free(_TOLD_TWICE, "New API") for n in _DETAILS_IN}),
+        "queue_time": _free(_TIME, "Groq"),
+        "prompt_time": _free(_TIME, "Groq"),
+        "completion_time": _free(_TIME, "Groq"),
+        "total_time": _free(_TIME, "Groq"),
+        **{
+            name: _free(_TIME, "SambaNova")
+            for name in (
+                "acceptance_rate",
+                "completion_tokens_after_first_per_sec",
+                "completion_tokens_after_first_per_sec_first_ten",
+                "completion_tokens_after_first_per_sec_graph",
+                "completion_tokens_per_sec",
+                "end_time",
+                "is_last_response",
+                "start_time",
+                "stop_reason",
+                "time_to_first_token",
+                "total_latency",
+                "total_tokens_per_sec",
+            )
+        },
+        "prompt_audio_seconds": Member("review", "Mistral charges for it by the second", "Mistral"),
+        "num_cached_tokens": _free(_TOLD_TWICE, "Mistral"),
+        "total_characters": _free("of tokens that are counted", "MiniMax"),
+        "search_context_size": Member("review", "Perplexity charges a request by it", "Perplexity"),
+        "citation_tokens": Member("review", "Perplexity charges for some", "Perplexity"),
+        "num_search_queries": Member("review", "Perplexity charges for some", "Perplexity"),
+        "server_tool_use.web_search_requests": Member(
+            "review", "OpenRouter adds it to its own price", "OpenRouter"
+        ),
+        **_HUBS,
+    }
+)
+
+RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        "input_tokens": _meter("in_text"),
+        "output_tokens": _meter("out_text"),
+        "total_tokens": _free(_SUM),
+        **_under(
+            "input_tokens_details",
+            {
+                **_DETAILS_IN,
+                "cache_write_tokens_details.ttl_30m_tokens": _meter("in_cache_write_30m"),
+                "cache_write_tokens_details.ttl_12h_tokens": _meter("in_cache_write_12h"),
+            },
+        ),
+        **_under("output_tokens_details", _DETAILS_OUT),
+        "x_details[].*": _free(_TOLD_TWICE, "Qwen"),
+        "tool_usage.web_search.num_requests": _free("counted by the calls of the answer"),
+        "tool_usage.image_gen.*": Member("review", "of a model that the answer does not name"),
+        **_HUBS,
+    }
+)
+
+_ANTHROPIC_COUNTS: Final = {
+    "input_tokens": _meter("in_text"),
+    "output_tokens": _meter("out_text"),
+    "cache_read_input_tokens": _meter("in_cache_read"),
+    "cache_creation_input_tokens": _meter("in_cache_write_5m, in_cache_write_1h"),
+    "cache_creation.ephemeral_5m_input_tokens": _meter("in_cache_write_5m"),
+    "cache_creation.ephemeral_1h_input_tokens": _meter("in_cache_write_1h"),
+}
+ANTHROPIC: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        **_ANTHROPIC_COUNTS,
+        "output_tokens_details.thinking_tokens": _meter("out_reasoning"),
+        "server_tool_use.web_search_requests": _meter("searches"),
+        "server_tool_use.web_fetch_requests": _free("a fetch costs its tokens alone"),
+        "server_tool_use.code_execution_requests": _meter("code_sessions"),
+        "server_tool_use.tool_search_requests": _free("a search for tools costs its tokens alone"),
+        "service_tier": Member("condition", "service_tier, processing"),
+        "speed": Member("condition", "speed"),
+        "inference_geo": Member("condition", "inference_geo"),
+        **_under("iterations[]", {n: Member("part", m.word) for n, m in _ANTHROPIC_COUNTS.items()}),
+        "iterations[].type": Member(
+            "part", "message, compaction, advisor_message, fallback_message"
+        ),
+        "iterations[].model": Member("part", "whose price the part has"),
+        "fallback_credit.*": Member("review", "it lowers what is billed, by no published sum"),
+        **_HUBS,
+    }
+)
+
+_MODALITIES: Final = ["modality", "tokenCount"]
+GEMINI: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        "promptTokenCount": _meter("in_text"),
+        "candidatesTokenCount": _meter("out_text"),
+        "thoughtsTokenCount": _meter("out_reasoning"),
+        "toolUsePromptTokenCount": _meter("in_text"),
+        "cachedContentTokenCount": _meter("in_cache_read, in_audio_cached, in_image_cached"),
+        "totalTokenCount": _free(_SUM),
+        **{
+            f"{details}[].{name}": _meter(meters)
+            for details, meters in (
+                ("promptTokensDetails", "in_text, in_audio, in_image"),
+                ("cacheTokensDetails", "in_cache_read, in_audio_cached, in_image_cached"),
+                ("candidatesTokensDetails", "out_text, out_audio, out_image"),
+                ("toolUsePromptTokensDetails", "in_text, in_audio, in_image"),
+            )
+            for name in _MODALITIES
+        },
+        "serviceTier": Member("condition", "service_tier"),
+        "trafficType": Member("condition", "service_tier"),
+        "webSearchCount": _meter("searches", "Weir"),
+        "responseTokenCount": Member("review", "of live sessions, which are not relayed"),
+        "responseTokensDetails[].modality": Member("review", "of live sessions"),
+        "responseTokensDetails[].tokenCount": Member("review", "of live sessions"),
+        "cost": _free(_COST, "Weir"),
+    }
+)
+
+REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        "input_tokens": _meter("in_text"),
+        "output_tokens": _meter("out_text"),
+        "total_tokens": _free(_SUM),
+        **_under("input_token_details", _DETAILS_IN),
+        **_under(
+            "input_token_details.cached_tokens_details",
+            {
+                "text_tokens": _meter("in_cache_read"),
+                "audio_tokens": _meter("in_audio_cached"),
+                "image_tokens": _meter("in_image_cached"),
+            },
+        ),
+        **_under("output_token_details", _DETAILS_OUT),
+        "cost": _free(_COST, "Weir"),
+    }
+)
+
+# Embeddings, moderations, pictures, speech, transcriptions: which of them are meters is decided
+# by the price of the model (docs/prices.md).
+UNARY: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        "type": _free("names the unit of the count"),
+        "seconds": _meter("audio_ms"),
+        "prompt_tokens": _meter("in_text"),
+        "completion_tokens": _free(_INSIDE),
+        "input_tokens": _meter("in_text"),
+        "output_tokens": _meter("out_text, out_image, out_audio"),
+        "total_tokens": _free(_SUM),
+        **{
+            f"{details}.{name}": member
+            for details in (
+                "prompt_tokens_details",
+                "input_tokens_details",
+                "input_token_details",
+            )
+            for name, member in _DETAILS_IN.items()
+        },
+        **{
+            f"{details}.{name}": member
+            for details in (
+                "completion_tokens_details",
+                "output_tokens_details",
+                "output_token_details",
+            )
+            for name, member in _DETAILS_OUT.items()
+        },
+        **_HUBS,
+    }
+)
+
+TABLES: Final[Mapping[str, Mapping[str, Member]]] = {
+    "chat": CHAT,
+    "responses": RESPONSES,
+    "anthropic": ANTHROPIC,
+    "gemini": GEMINI,
+    "realtime": REALTIME,
+    "unary": UNARY,
+}
+
+
+# ---- at run time: the same tables as trees, one step for each level of the object
+
+_LEAF: Final = 0
+_REVIEW: Final = 1
+_Node = dict[str, Any]
+
+
+def _tree(table: Mapping[str, Member]) -> _Node:
+    root: _Node = {}
+    for path, member in table.items():
+        *above, last = path.split(".")
+        node = root
+        for name in above:
+            node = node.setdefault(name.removesuffix("[]"), _Branch({}, name.endswith("[]"))).inner
+        node[last] = _REVIEW if member.role == "review" else _LEAF
+    return root
+
+
+class _Branch(NamedTuple):
+    inner: _Node
+    listed: bool
+
+
+_TREES: Final = {name: _tree(table) for name, table in TABLES.items()}
+
+
+def unknown_members(wire: str, usage: Mapping[str, Any]) -> list[str]:
+    """The members of a usage object that nobody has classified, or whose price nobody publishes,
+    by their paths; at most READ_MAX."""
+    found: list[str] = []
+    tree = _TREES[wire]
+    if _is_known(usage, tree):
+        return found
+    for path in _walk(usage, tree, ""):
+        if path not in found:
+            found.append(path)
+        if len(found) == READ_MAX:
+            break
+    return found
+
+
+def _is_known(members: Mapping[str, Any], node: _Node) -> bool:
+    """Whether nothing of an object need be looked at twice: nearly all are so."""
+    for name, value in members.items():
+        known = node.get(name)
+        if known is _LEAF:
+            kind = value.__class__
+            if kind is dict or kind is list:
+                return False
+        elif known.__class__ is not _Branch:
+            return False
+        elif value is not None:
+            if not known.listed:
+                value = (value,)
+            elif value.__class__ is not list:
+                return False
+            for item in value:
+                if item.__class__ is not dict or not _is_known(item, known.inner):
+                    return False
+    return True
+
+
+def _walk(members: Mapping[str, Any], node: _Node, above: str) -> Iterator[str]:
+    anything = "*" in node
+    for name, value in members.items():
+        known = node.get(name)
+        if known is _LEAF:
+            if value.__class__ is dict or value.__class__ is list:
+                yield from _leaves(value, _path(above, name))
+        elif known is None:
+            if not anything or (node["*"] is _REVIEW and counts_anything(value)):
+                yield from _leaves(value, _path(above, name))
+        elif known is _REVIEW:
+            if counts_anything(value):
+                yield from _leaves(value, _path(above, name))
+        elif value is None:
+            continue
+        elif known.listed:
+            if value.__class__ is not list:
+                yield _path(above, name)
+                continue
+            for item in value:
+                if item.__class__ is dict:
+                    yield from _walk(item, known.inner, _path(above, name))
+                else:
+                    yield _path(above, name)
+        elif value.__class__ is dict:
+            yield from _walk(value, known.inner, _path(above, name))
+        else:
+            yield _path(above, name)
+
+
+def may_be_accepted(wire: str, path: str) -> bool:
+    """Whether an operator may count a member as free: it is one whole name that no table gives a
+    meaning, none of a condition, and nothing inside of what is counted."""
+    if wire not in TABLES or "=" in path or "?" in path or len(path) >= _NAME_MAX:
+        return False
+    known = {name.replace("[]", ""): member.role for name, member in TABLES[wire].items()}
+    above = path
+    while "." in above:
+        above = above.rpartition(".")[0]
+        if known.get(above, "review") not in ("review", "free"):
+            return False
+    holds_known = any(name.startswith(f"{path}.") for name in known)
+    return known.get(path, "review") == "review" and not holds_known
+
+
+def _leaves(value: Any, path: str) -> Iterator[str]:
+    """What of something unknown holds values, so that no other can come to stand under its name."""
+    inner = value if value and len(path) < _NAME_MAX else None
+    if inner.__class__ is dict:
+        for name, item in inner.items():
+            yield from _leaves(item, _path(path, name))
+    elif inner.__class__ is list and any(item.__class__ in (dict, list) for item in inner):
+        for item in inner:
+            yield from _leaves(item, f"{path}[]")
+    else:
+        yield path
+
+
+def counts_anything(value: Any) -> bool:
+    """Whether a value, or any that is in it, is more than nothing."""
+    if isinstance(value, dict):
+        return any(map(counts_anything, value.values()))
+    if isinstance(value, list):
+        return any(map(counts_anything, value))
+    return bool(value)
+
+
+def _path(above: str, name: str) -> str:
+    """As it is kept and shown: an upstream may call a member anything."""
+    plain = "".join(
+        letter if letter.isalnum() or letter in "_-" else "?" for letter in name[:_NAME_MAX]
+    )
+    return f"{above}.{plain or '?'}"[:_NAME_MAX] if above else plain or "?"

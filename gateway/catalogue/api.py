@@ -1,0 +1,285 @@
+"""The management API of operators for catalogue updates: lists that are compared with what holds,
+the facts that they propose, and what they are not to propose. Pages call the same functions. The
+prices that a list proposes are among `/price-proposals`."""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from billing.idempotency import Answer, answered
+from gateway.access import (
+    access_ignore_rule,
+    visible_ignore_rules,
+    visible_model_proposals,
+    visible_updates,
+)
+from gateway.catalogue import model_facts
+from gateway.catalogue import updates as catalogue_updates
+from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals
+from gateway.catalogue.updates import (
+    Choice,
+    add_ignore_rule,
+    fetch_list,
+    remove_ignore_rule,
+    source_of,
+    update_catalogue,
+)
+from gateway.channels import bounds as bounds
+from gateway.models import CatalogueIgnoreRule, CatalogueUpdate, ModelProposal
+from gateway.prices.forms import read_ids
+from lib.api import pagination
+from lib.api.openapi import Schema, json_body
+from lib.ids import id_text
+from lib.refusal import Refused
+
+router = Router(tags=["Price book"], auth=api_auth.installation_auth)
+
+Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
+IgnorableField = Literal["", "price"] | model_facts.Field
+
+
+class UpdateIn(Schema):
+    """A list of models: an address or the list itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: str | None = Field(
+        None, max_length=2000, description="Fetched once. A secret in its query is not kept."
+    )
+    models: dict[str, Any] | None = Field(
+        None, description="The list itself, in the format that LiteLLM publishes."
+    )
+    name: str = Field("api", pattern=r"^[\w. -]{1,50}$", description="The name of the list.")
+    only: list[Name] = Field([], max_length=100, description="Names or patterns. Empty: all.")
+    served: bool = Field(False, description="Only models that clients can call here.")
+
+
+class CountsOut(Schema):
+    added: int
+    changed: int
+    removed: int
+
+
+class UpdateOut(Schema):
+    id: str
+    source: str
+    created_at: dt.datetime
+    prices: CountsOut
+    facts: CountsOut
+    unknown: dict[str, int] = Field(description="Unknown fields: of how many models.")
+    skipped: dict[str, str] = Field(description="Models whose prices cannot be carried over: why.")
+    skipped_count: int
+
+
+class UpdatePage(Schema):
+    items: list[UpdateOut]
+    next: str | None
+
+
+class FactOut(Schema):
+    """A proposed fact of a model; null: not set."""
+
+    id: str
+    model: str
+    field: str
+    before: int | bool | str | None
+    after: int | bool | str | None
+    source: str
+    created_at: dt.datetime
+
+
+class FactPage(Schema):
+    items: list[FactOut]
+    next: str | None
+
+
+class DecisionIn(Schema):
+    """Proposals, of facts and of prices."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[str] = Field(min_length=1, max_length=1000)
+
+
+class DecisionOut(Schema):
+    decided: int
+    waiting: int = Field(description="Prices that wait for a second operator.")
+
+
+class IgnoreRuleIn(Schema):
+    """What lists are not to propose."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Name = Field(description="A model's name, or a pattern such as `gpt-*`.")
+    field: IgnorableField = Field("", description="Empty: everything.")
+
+
+class IgnoreRuleChange(Schema):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Name | None = None
+    field: IgnorableField | None = Field(None, description="Empty: everything.")
+
+
+class IgnoreRuleOut(Schema):
+    id: str
+    model: str
+    field: str
+
+
+class IgnoreRulePage(Schema):
+    items: list[IgnoreRuleOut]
+    next: str | None
+
+
+@router.get("/catalogue-updates", response=UpdatePage, summary="List catalogue updates")
+def list_updates(request: HttpRequest, query: Query[pagination.PageQuery]) -> UpdatePage:
+    """The lists that were compared, newest first."""
+    rows = visible_updates(actors.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return UpdatePage(items=[_update(item) for item in page.items], next=page.next)
+
+
+@router.post("/catalogue-updates", response={201: UpdateOut}, summary="Compare with a list")
+def compare_catalogue(request: HttpRequest, body: UpdateIn) -> HttpResponse:
+    """Compares a list of models and prices with what applies. Differences become proposals; nothing
+    applies by itself."""
+    actor = actors.actor_of(request)
+    access.require(actor, "prices.write")
+    if (body.address is None) == (body.models is None):
+        raise Refused("address", "Send either an address or models.")
+    if body.address is not None:
+        text, source = fetch_list(body.address), source_of(body.address)
+    else:
+        text, source = json.dumps(body.models).encode(), source_of(body.name)
+    choice = Choice(body.only, served=body.served)
+
+    def act() -> Answer:
+        update = _update(update_catalogue(actor, text, source, choice))
+        return Answer(201, json_body(update))
+
+    # The list was fetched before: no transaction is open while waiting for the network (I9).
+    return answered(request, actor, act)
+
+
+@router.get("/catalogue-updates/{id}", response=UpdateOut, summary="Show a catalogue update")
+def show_update(request: HttpRequest, id: str) -> UpdateOut:
+    """What one comparison came to."""
+    return _update(access.one_of(visible_updates(actors.actor_of(request)), id))
+
+
+@router.get("/model-proposals", response=FactPage, summary="List proposed facts of models")
+def list_facts(request: HttpRequest, query: Query[pagination.ModelPageQuery]) -> FactPage:
+    """What lists and probes say otherwise, newest first. Prices are among /price-proposals."""
+    rows = visible_model_proposals(actors.actor_of(request)).order_by("-id")
+    page = pagination.page_by_id(query.of_model(rows), query.limit, query.cursor)
+    return FactPage(items=[_fact(item) for item in page.items], next=page.next)
+
+
+@router.post("/model-proposals/accept", response=DecisionOut, summary="Accept proposals")
+def accept_model_proposals(request: HttpRequest, body: DecisionIn) -> DecisionOut:
+    """All or none."""
+    actor = actors.actor_of(request)
+    access.require(actor, "prices.write")
+    decided = accept_proposals(actor, _ids(body.ids))
+    return DecisionOut(decided=decided.made, waiting=decided.waiting)
+
+
+@router.post("/model-proposals/dismiss", response=DecisionOut, summary="Dismiss proposals")
+def dismiss_model_proposals(request: HttpRequest, body: DecisionIn) -> DecisionOut:
+    """The same list does not propose them again."""
+    actor = actors.actor_of(request)
+    access.require(actor, "prices.write")
+    decided = dismiss_proposals(actor, _ids(body.ids))
+    return DecisionOut(decided=decided.made, waiting=decided.waiting)
+
+
+@router.get("/catalogue-ignore-rules", response=IgnoreRulePage, summary="List ignore rules")
+def list_ignore_rules(
+    request: HttpRequest, query: Query[pagination.ModelPageQuery]
+) -> IgnoreRulePage:
+    """What lists never propose, oldest first."""
+    rows = visible_ignore_rules(actors.actor_of(request)).order_by("id")
+    page = pagination.page_by_number(query.of_model(rows), query.limit, query.cursor)
+    return IgnoreRulePage(items=[_rule(item) for item in page.items], next=page.next)
+
+
+@router.post(
+    "/catalogue-ignore-rules", response={201: IgnoreRuleOut}, summary="Create an ignore rule"
+)
+def create_ignore_rule(request: HttpRequest, body: IgnoreRuleIn) -> Status[IgnoreRuleOut]:
+    """Applies to the next update."""
+    actor = actors.actor_of(request)
+    access.require(actor, "prices.write")
+    return Status(201, _rule(add_ignore_rule(actor, body.model, body.field)))
+
+
+@router.get("/catalogue-ignore-rules/{id}", response=IgnoreRuleOut, summary="Show an ignore rule")
+def show_ignore_rule(request: HttpRequest, id: str) -> IgnoreRuleOut:
+    """One rule."""
+    return _rule(access_ignore_rule(actors.actor_of(request), id))
+
+
+@router.patch(
+    "/catalogue-ignore-rules/{id}", response=IgnoreRuleOut, summary="Change an ignore rule"
+)
+def change_ignore_rule(request: HttpRequest, id: str, body: IgnoreRuleChange) -> IgnoreRuleOut:
+    """Applies to the next update."""
+    actor = actors.actor_of(request)
+    access.require(actor, "prices.write")
+    rule = access_ignore_rule(actor, id)
+    stated = body.model_dump(exclude_none=True)
+    return _rule(catalogue_updates.change_ignore_rule(actor, rule, **stated))
+
+
+@router.delete(
+    "/catalogue-ignore-rules/{id}", response={204: None}, summary="Delete an ignore rule"
+)
+def delete_ignore_rule(request: HttpRequest, id: str) -> Status[None]:
+    """Lists then propose it again."""
+    actor = actors.actor_of(request)
+    access.require(actor, "prices.write")
+    remove_ignore_rule(actor, access_ignore_rule(actor, id))
+    return Status(204, None)
+
+
+def _ids(texts: Sequence[str]) -> list[UUID]:
+    ids = read_ids(texts)
+    if len(ids) < len(texts):
+        raise Refused("ids", "One of these is not an ID.")
+    return ids
+
+
+def _update(update: CatalogueUpdate) -> UpdateOut:
+    return UpdateOut(
+        id=id_text(update.id),
+        source=update.source,
+        created_at=update.created_at,
+        **update.result,
+    )
+
+
+def _fact(row: ModelProposal) -> FactOut:
+    return FactOut(
+        id=id_text(row.id),
+        model=row.model,
+        field=row.field,
+        before=row.before,
+        after=row.after,
+        source=row.source,
+        created_at=row.created_at,
+    )
+
+
+def _rule(rule: CatalogueIgnoreRule) -> IgnoreRuleOut:
+    return IgnoreRuleOut(id=str(rule.id), model=rule.model, field=rule.field)

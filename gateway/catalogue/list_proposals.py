@@ -1,0 +1,62 @@
+"""What lists of models propose, prices and other facts alike: accepted or dismissed together."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from billing.models import PriceProposal
+from billing.prices.proposals import ListedProposal, accept, ignore, list_proposals
+from gateway.catalogue.model_proposals import accept_facts, dismiss_facts
+from gateway.models import ModelProposal
+from lib.refusal import Refused
+
+_LIST = "list "
+
+
+class Decided(NamedTuple):
+    """How many were decided on, and how many prices wait for a second operator."""
+
+    made: int
+    waiting: int
+
+
+def price_proposals() -> list[ListedProposal]:
+    """The prices that wait and come from a list that an operator named."""
+    return [
+        proposal
+        for proposal in list_proposals(drafts=False)
+        if proposal.row.source.startswith(_LIST)
+    ]
+
+
+def accept_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
+    """Accept proposals of prices and of other facts, all or none. Raises Refused, PriceRefused."""
+    facts, prices = _parted(ids)
+    with transaction.atomic():
+        made = accept_facts(actor, facts)
+        waiting = len(accept(actor, prices)) if prices else 0
+    return Decided(made + len(prices) - waiting, waiting)
+
+
+def dismiss_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
+    """Put them away. Raises Refused."""
+    facts, prices = _parted(ids)
+    with transaction.atomic():
+        made = dismiss_facts(actor, facts) + (ignore(actor, prices) if prices else 0)
+    return Decided(made, 0)
+
+
+def _parted(ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
+    """Those of facts, and those of prices. Raises Refused for what is neither."""
+    wanted = list(dict.fromkeys(ids))
+    facts, prices = (
+        set(rows.objects.filter(id__in=wanted).values_list("id", flat=True))
+        for rows in (ModelProposal, PriceProposal)
+    )
+    if len(facts) + len(prices) < len(wanted):
+        raise Refused("ids", gettext("Some of these proposals no longer exist."))
+    return [id for id in wanted if id in facts], [id for id in wanted if id in prices]

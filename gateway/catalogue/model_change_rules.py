@@ -1,0 +1,115 @@
+"""What changed in the list of a provider's models since somebody looked at it.
+
+`known` are the names that were listed when it was first read, and those that somebody decided on
+since; what a channel serves is its public names and what its provider calls each.
+
+    added     listed, neither known nor served
+    gone      known and served, but listed no more
+    renamed   one that is gone and one that was added which differ in a date, an owner or the like
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from difflib import SequenceMatcher
+from typing import Final, Literal, NamedTuple
+
+from billing.prices.name_patterns import matches
+
+ChangeKind = Literal["added", "gone", "renamed"]
+
+# What a provider appends to a name when it replaces a model: 2024-05-13, 20241022, 0613, latest.
+_EDITION: Final = re.compile(
+    r"[-@:](?:20\d\d-?[01]\d-?[0-3]\d|[01]\d-?[0-3]\d|\d{3}|latest|preview|exp|experimental|beta)$"
+)
+
+
+class ModelChange(NamedTuple):
+    """One change. `name` is the provider's name of what is new, "" where something is gone; `was`
+    that of what is gone; `serves` the public names that ask for it."""
+
+    kind: ChangeKind
+    name: str
+    was: str = ""
+    serves: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """What tells it from every other; names have no spaces."""
+        return " ".join(filter(None, (self.kind, self.was, self.name)))
+
+    @property
+    def signs(self) -> set[str]:
+        """The names that it is about, by which it is known again when it is paired otherwise."""
+        return {f"+{self.name}", f"-{self.was}"} - {"+", "-"}
+
+
+def model_changes(
+    models: Mapping[str, str], listed: Collection[str], known: Collection[str], *, complete: bool
+) -> list[ModelChange]:
+    """The changes, in the order of their names. `models` are a channel's, public name -> upstream
+    name, "" for the same; a list that is not `complete` says nothing of what is not in it."""
+    served = _served(models)
+    new = [name for name in sorted({*listed} - {*known}) if not _is_served(name, models, served)]
+    gone = sorted(served.keys() & {*known} - {*listed}) if complete else []
+    pairs = dict(_pairs(gone, new))
+    found = [ModelChange("renamed", pairs[was], was, served[was]) for was in pairs]
+    found += [ModelChange("gone", "", was, served[was]) for was in gone if was not in pairs]
+    renamed = set(pairs.values())
+    found += [ModelChange("added", name) for name in new if name not in renamed]
+    return sorted(found, key=lambda change: (change.was or change.name, change.kind))
+
+
+def known_after(
+    models: Mapping[str, str], listed: Collection[str], known: Collection[str], *, complete: bool
+) -> list[str]:
+    """What is known once a list was read: a model that somebody serves has been decided on, and
+    one that is neither listed nor served is forgotten, so that its return is told."""
+    served = _served(models).keys()
+    kept = {*known} & ({*listed} | served) if complete else {*known}
+    return sorted(kept | ({*listed} & served))
+
+
+def known_decided(known: Collection[str], decided: Iterable[ModelChange]) -> list[str]:
+    """What is known once somebody took or dismissed these."""
+    names = {*known}
+    for change in decided:
+        names -= {change.was}
+        names |= {change.name} - {""}
+    return sorted(names)
+
+
+def _served(models: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Upstream name -> the public names that ask for it; patterns are none of them."""
+    served: dict[str, tuple[str, ...]] = {}
+    for public, upstream in sorted(models.items()):
+        if "*" not in public:
+            name = upstream or public
+            served[name] = (*served.get(name, ()), public)
+    return served
+
+
+def _is_served(name: str, models: Mapping[str, str], served: Collection[str]) -> bool:
+    return name in served or any(
+        "*" in public and not upstream and matches(public, name)
+        for public, upstream in models.items()
+    )
+
+
+def _pairs(gone: Iterable[str], new: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What is gone with what it was probably renamed to, each name once."""
+    families: dict[str, list[str]] = {}
+    for name in new:
+        families.setdefault(_family(name), []).append(name)
+    for was in gone:
+        if same := families.get(_family(was)):
+            name = max(same, key=lambda name: SequenceMatcher(None, was, name).ratio())
+            same.remove(name)
+            yield was, name
+
+
+def _family(name: str) -> str:
+    """A model's name without its owner, its date and the like."""
+    bare = re.sub(r"[._]", "-", name.rpartition("/")[2].lower())
+    while (shorter := _EDITION.sub("", bare)) != bare:
+        bare = shorter
+    return bare

@@ -1,0 +1,160 @@
+"""Facts of models that a list or a probe proposes. Nothing applies by itself: an operator accepts a
+proposal, and it is what is stated of the model (gateway/public_models/entries.py)."""
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from gateway.catalogue.model_facts import FIELDS, Fact, Field, day_of
+from gateway.models import FactState, ModelEntry, ModelProposal
+from gateway.public_models.entries import EntryFields, save_entry
+from gateway.public_models.public_models import PublicModel, effective_facts
+from lib import clock
+from lib.refusal import Refused
+
+
+class ProposedFacts(NamedTuple):
+    """What a list came to: how many facts it adds, changes and has no more."""
+
+    added: int
+    changed: int
+    removed: int
+
+
+def open_proposals() -> QuerySet[ModelProposal]:
+    """Those that nobody has decided on."""
+    return ModelProposal.objects.filter(state=FactState.OPEN)
+
+
+def propose_facts(
+    models: Iterable[PublicModel],
+    listed: Mapping[str, Mapping[Field, Fact]],
+    source: str,
+    ignored: Collection[tuple[str, str]],
+) -> ProposedFacts:
+    """Proposals for what a list says of these models otherwise than what holds, inside the
+    caller's transaction; of facts that came from this list, also that it has them no more.
+
+    What operators stated themselves is left alone. The open proposals of the same list go; what
+    was dismissed of it is not proposed again. `ignored` are models with a field.
+    """
+    ModelProposal.objects.filter(source=source, state=FactState.OPEN).delete()
+    decided = ModelProposal.objects.filter(source=source).exclude(state=FactState.OPEN)
+    dismissed, accepted = set(), dict[tuple[str, str], Any]()
+    for row in decided.order_by("decided_at", "id"):
+        if row.state == FactState.DISMISSED:
+            dismissed.add((row.model, row.field, row.after))
+        else:
+            accepted[row.model, row.field] = row.after
+    made = []
+    for model in models:
+        facts, holding = listed.get(model.name, {}), effective_facts(model)
+        own = _stated(model.entry)
+        for field in FIELDS:
+            before, after = holding[field], facts.get(field)
+            key = (model.name, field)
+            came = key in accepted and accepted[key] == own.get(field)
+            if key in ignored or before == after or (field in own and not came):
+                continue
+            # What a list does not say is no word against what is known from elsewhere.
+            if (after is None and not came) or (*key, after) in dismissed:
+                continue
+            made.append(
+                ModelProposal(
+                    model=model.name, field=field, before=before, after=after, source=source
+                )
+            )
+    ModelProposal.objects.bulk_create(made)
+    removed = sum(1 for row in made if row.after is None)
+    added = sum(1 for row in made if row.before is None)
+    return ProposedFacts(added, len(made) - added - removed, removed)
+
+
+def propose_probed(model: PublicModel, found: Mapping[Field, bool], source: str) -> int:
+    """Proposals for what a probe found otherwise than what holds; how many. Those of earlier probes
+    of the model go."""
+    ModelProposal.objects.filter(
+        model=model.name, source__startswith=PROBE, state=FactState.OPEN
+    ).delete()
+    holding = effective_facts(model)
+    made = [
+        ModelProposal(model=model.name, field=field, before=holding[field], after=on, source=source)
+        for field, on in found.items()
+        if holding[field] != on
+    ]
+    ModelProposal.objects.bulk_create(made)
+    return len(made)
+
+
+PROBE = "probe "
+"""How the source of a probe's proposals begins."""
+
+
+def accept_facts(actor: Actor, ids: Sequence[UUID]) -> int:
+    """State what is proposed, all or nothing; how many. Raises Refused."""
+    with transaction.atomic():
+        rows = _waiting(ids)
+        for row in rows:
+            save_entry(actor, row.model, **_fields_of(row))
+            _decide(actor, row, FactState.ACCEPTED)
+    return len(rows)
+
+
+def dismiss_facts(actor: Actor, ids: Sequence[UUID]) -> int:
+    """Put proposals away; how many."""
+    with transaction.atomic():
+        rows = _waiting(ids)
+        for row in rows:
+            _decide(actor, row, FactState.DISMISSED)
+    return len(rows)
+
+
+def _waiting(ids: Sequence[UUID]) -> list[ModelProposal]:
+    """Raises Refused for one that was decided on."""
+    rows = list(ModelProposal.objects.select_for_update().filter(id__in=list(ids)))
+    for row in rows:
+        if row.state != FactState.OPEN:
+            text = gettext("The proposal for %(model)s was already decided.")
+            raise Refused("ids", text % {"model": row.model})
+    return rows
+
+
+def _decide(actor: Actor, row: ModelProposal, state: FactState) -> None:
+    row.state, row.decided_by, row.decided_at = state, actor.user, clock.now()
+    row.save(update_fields=["state", "decided_by", "decided_at"])
+    audit.record(
+        actor, None, f"model.proposal_{state.value}", row,
+        model=row.model, field=row.field, before=row.before, after=row.after, source=row.source,
+    )  # fmt: skip
+
+
+def _fields_of(row: ModelProposal) -> EntryFields:
+    """The fact as `save_entry` takes it: a capability beside those that are stated already."""
+    if row.field == "sunset_at":
+        day = day_of(row.after)
+        at = None if day is None else dt.datetime.combine(day, dt.time(), dt.UTC)
+        return {"sunset_at": at} if at is not None else {"sunset_at": None, "deprecated_at": None}
+    if row.field in ("context_max", "output_max"):
+        return cast(EntryFields, {row.field: row.after})
+    stored = ModelEntry.objects.select_for_update().filter(name=row.model).first()
+    can = dict(stored.can) if stored else {}
+    can.pop(row.field, None)
+    return {"can": can if row.after is None else can | {row.field: row.after}}
+
+
+def _stated(entry: ModelEntry | None) -> dict[str, Fact]:
+    """What is stated of a model, in the words of proposals."""
+    if entry is None:
+        return {}
+    stated: dict[str, Any] = {
+        **entry.can, "context_max": entry.context_max, "output_max": entry.output_max,
+        "sunset_at": entry.sunset_at and entry.sunset_at.date().isoformat(),
+    }  # fmt: skip
+    return {field: value for field, value in stated.items() if value is not None}

@@ -1,0 +1,197 @@
+"""Bringing the models and their prices up to date from a list that an operator names: a file, or an
+address, which is fetched as one that a user named. What is otherwise becomes proposals.
+
+The command `propose_prices`, the page and the management API call the same function.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from billing.prices.name_patterns import matches
+from billing.prices.price_list import ListInvalid, read_price_list
+from billing.prices.proposals import propose_list
+from gateway.catalogue.model_facts import FIELDS, LIST_BYTES_MAX, PRICE, read_facts
+from gateway.catalogue.model_proposals import propose_facts
+from gateway.models import CatalogueIgnoreRule, CatalogueUpdate
+from gateway.public_models.public_models import PublicModel, public_models
+from gateway.routing.model_rules import check_model_name
+from gateway.settings.installation import egress_policy_users
+from lib.network.egress import EgressError, fetched
+from lib.refusal import Refused
+
+_FETCH_S: Final = 30.0
+# As long as the source of a proposal may be.
+_SOURCE_MAX: Final = 60
+# Of what is left out and of unknown fields so many are kept with the result.
+_KEPT_MAX: Final = 200
+IGNORABLE: Final = (PRICE, *FIELDS)
+_T = TypeVar("_T")
+
+
+class Choice(NamedTuple):
+    """Of which models a list is looked at: those that one of `only` meets, () = all; those of
+    `ignored` are left out of this once. `served`: only those that a client can ask for."""
+
+    only: Sequence[str] = ()
+    ignored: Sequence[str] = ()
+    served: bool = False
+
+    def takes(self, name: str, names: Iterable[str]) -> bool:
+        """Whether a model of the list is looked at; `names` are those that can be asked for."""
+        return (
+            (not self.only or _meets(self.only, name))
+            and not _meets(self.ignored, name)
+            and (not self.served or name in names or _meets(names, name))
+        )
+
+
+EVERY_MODEL: Final = Choice()
+
+
+def update_catalogue(
+    actor: Actor, text: bytes, source: str, choice: Choice = EVERY_MODEL
+) -> CatalogueUpdate:
+    """Compare a list with what holds, and propose the differences. Raises Refused for what is no
+    list."""
+    try:
+        prices = read_price_list(text)
+        facts = read_facts(text)
+    except ListInvalid as error:
+        raise Refused("list", str(error)) from error
+    models = public_models()
+    names = {model.name for model in models}
+
+    def taken(rows: Mapping[str, _T]) -> dict[str, _T]:
+        return {name: row for name, row in rows.items() if choice.takes(name, names)}
+
+    rules = list(CatalogueIgnoreRule.objects.values_list("model", "field"))
+    rates = taken(prices.rates)
+    with transaction.atomic():
+        priced = propose_list(
+            actor,
+            rates,
+            source,
+            listed_names={*prices.rates, *prices.skipped},
+            ignored=[*choice.ignored, *(model for model, field in rules if field in ("", PRICE))],
+        )
+        known = [model for model in models if choice.takes(model.name, names)]
+        stated = propose_facts(known, facts.facts, source, _ignored(known, rules))
+        skipped = taken(prices.skipped)
+        result = {
+            "prices": priced._asdict(),
+            "facts": stated._asdict(),
+            "unknown": dict(sorted(facts.unknown.items())[:_KEPT_MAX]),
+            "skipped": dict(sorted(skipped.items())[:_KEPT_MAX]),
+            "skipped_count": len(skipped),
+        }
+        update = CatalogueUpdate.objects.create(source=source, result=result, made_by=actor.user)
+        audit.record(
+            actor, None, "catalogue.compared", update,
+            source=source, prices=result["prices"], facts=result["facts"],
+        )  # fmt: skip
+    return update
+
+
+def fetch_list(url: str) -> bytes:
+    """The list at an address, which must be public unless the operator permits more to users.
+    Raises Refused."""
+
+    async def fetch() -> bytes:
+        async with asyncio.timeout(_FETCH_S):
+            answer = await fetched(policy, url, bytes_max=LIST_BYTES_MAX)
+        return answer.body
+
+    policy = egress_policy_users()
+    try:
+        # In a loop of its own: that of the relay is not to collect megabytes for a page.
+        return asyncio.run(fetch())
+    except (EgressError, TimeoutError) as error:
+        why = str(error) or str(error.__cause__ or gettext("no answer in time"))
+        text = gettext("The address cannot be fetched: %(why)s")
+        raise Refused("address", text % {"why": why}) from error
+
+
+def source_of(place: str) -> str:
+    """What tells one list from another, without what may be secret of an address."""
+    name = place.rpartition("/")[2]
+    if place.startswith(("http://", "https://")):
+        parts = urlsplit(place)
+        name = f"{parts.hostname}{parts.path}"
+    # A file may be called by what no text of the database has.
+    return "".join(filter(str.isprintable, f"list {name}"))[:_SOURCE_MAX]
+
+
+def add_ignore_rule(actor: Actor, model: str, field: str) -> CatalogueIgnoreRule:
+    """Have no list propose a field of the models that a name or pattern meets, "" = any. The open
+    proposals of lists stay. Raises Refused."""
+    _check_ignore_rule(model, field)
+    with transaction.atomic():
+        rule, made = CatalogueIgnoreRule.objects.get_or_create(model=model, field=field)
+        if not made:
+            raise _rule_exists(rule)
+        audit.record(actor, None, "catalogue.ignored", rule, model=model, field=field)
+    return rule
+
+
+def change_ignore_rule(
+    actor: Actor, rule: CatalogueIgnoreRule, model: str | None = None, field: str | None = None
+) -> CatalogueIgnoreRule:
+    """Have a rule meet other models or another field. Raises Refused."""
+    with transaction.atomic():
+        locked = CatalogueIgnoreRule.objects.select_for_update().get(pk=rule.pk)
+        before = {"model": locked.model, "field": locked.field}
+        locked.model = locked.model if model is None else model
+        locked.field = locked.field if field is None else field
+        _check_ignore_rule(locked.model, locked.field)
+        same = CatalogueIgnoreRule.objects.filter(model=locked.model, field=locked.field)
+        if same.exclude(pk=locked.pk).exists():
+            raise _rule_exists(same[0])
+        locked.save(update_fields=["model", "field"])
+        after = {"model": locked.model, "field": locked.field}
+        audit.record(actor, None, "catalogue.ignored", locked, before=before, after=after)
+    return locked
+
+
+def _rule_exists(rule: CatalogueIgnoreRule) -> Refused:
+    text = gettext("There is already a rule for %(field)s of %(model)s.")
+    named = {"field": rule.field, "model": rule.model}
+    return Refused("model", text % named, already_exists=True)
+
+
+def _check_ignore_rule(model: str, field: str) -> None:
+    check_model_name("model", model)
+    if field and field not in IGNORABLE:
+        raise Refused("field", gettext("There is no field named %(name)s.") % {"name": field[:60]})
+
+
+def remove_ignore_rule(actor: Actor, rule: CatalogueIgnoreRule) -> None:
+    """Let lists propose it again."""
+    with transaction.atomic():
+        audit.record(actor, None, "catalogue.not_ignored", rule, model=rule.model, field=rule.field)
+        rule.delete()
+
+
+def _ignored(
+    models: Iterable[PublicModel], rules: Iterable[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Each model with each field that a rule meets."""
+    rules = list(rules)
+    return {
+        (model.name, name)
+        for model in models
+        for pattern, field in rules
+        if matches(pattern, model.name)
+        for name in FIELDS
+        if field in ("", name)
+    }
+
+
+def _meets(patterns: Iterable[str], name: str) -> bool:
+    return any(matches(pattern, name) for pattern in patterns)

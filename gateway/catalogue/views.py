@@ -1,0 +1,262 @@
+"""The catalogue update, for operators: a list of models is compared with what holds, and each
+difference is accepted or dismissed (W73, sync)."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from accounts.preferences.table_preferences import read_table
+from billing.prices.prices import PriceRefused
+from gateway.access import (
+    access_ignore_rule,
+    visible_ignore_rules,
+    visible_model_proposals,
+    visible_updates,
+)
+from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals, price_proposals
+from gateway.catalogue.updates import (
+    Choice,
+    add_ignore_rule,
+    fetch_list,
+    remove_ignore_rule,
+    source_of,
+    update_catalogue,
+)
+from gateway.models import CatalogueUpdate, ModelProposal
+from gateway.prices.forms import read_ids
+from gateway.prices.price_views import proposal_words
+from gateway.public_models.console_views import shown_proposal
+from gateway.public_models.forms import IGNORE_WORDS, IgnoreForm, ListForm
+from lib.htmx import see_other
+from lib.refusal import Refused
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Badge, Column, Filter, State, Table
+
+_WHAT: Final = {
+    "added": Badge(_("New"), "ok", "plus"),
+    "changed": Badge(_("Changed"), "info", "pencil"),
+    "removed": Badge(_("No longer listed"), "warn"),
+}
+CATALOGUE: Final = Table(
+    "catalogue",
+    _("Catalogue update"),
+    (
+        Column("model", _("Model"), sort=True, card="title"),
+        Column("field", _("Field"), sort=True, priority=2, card="second"),
+        Column("what", _("Change"), "badge", sort="kind", card="first"),
+        Column("difference", _("Difference"), card="last"),
+        Column("source", _("Source"), sort=True, priority=3),
+    ),
+    default_sort="model",
+    filters=(
+        Filter("q", _("Model, field or source"), "search"),
+        Filter(
+            "what",
+            _("Change"),
+            choices=(
+                ("", _("Any change")),
+                ("added", _("New")),
+                ("changed", _("Changed")),
+                ("removed", _("No longer listed")),
+            ),
+        ),
+    ),
+    href="href",
+    bulk=(("accept", _("Accept")), ("dismiss", _("Dismiss"))),
+)
+_UPDATES_SHOWN: Final = 5
+_TEMPLATES: Final = (
+    "gateway/catalogue/catalogue_update.html",
+    "gateway/catalogue/_catalogue_update.html",
+)
+
+
+@operator_page("prices.write")
+@require_safe
+def catalogue(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(CATALOGUE, request, actor)
+    source = ListSource(_rows(actor, state))
+    return answer_table(request, state, source, _TEMPLATES, _context(actor, state))
+
+
+@operator_page("prices.write")
+@require_POST
+def catalogue_update(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = ListForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _refused(request, actor, list_form=form)
+    sent = form.cleaned_data
+    file, address = sent["file"], sent["address"]
+    try:
+        text = file.read() if file else fetch_list(address)
+        choice = Choice(sent["only"].split(), served=sent["served"])
+        update = update_catalogue(actor, text, source_of(file.name if file else address), choice)
+    except Refused as refused:
+        refused.tell(form)
+        return _refused(request, actor, list_form=form)
+    n = _total(update)
+    message = ngettext("%(n)s change is proposed.", "%(n)s changes are proposed.", n)
+    messages.success(request, message % {"n": n})
+    return see_other("catalogue")
+
+
+@operator_page("prices.write")
+@require_POST
+def catalogue_decide(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """Accept or dismiss what is ticked, or all that the filter shows."""
+    if "everything" in request.POST:
+        state = CATALOGUE.read(parse_qs(request.POST["everything"]))
+        chosen = [UUID(row["key"]) for row in _rows(actor, state)]
+    else:
+        chosen = read_ids(request.POST.getlist("id"))
+    try:
+        if not chosen:
+            raise Refused("ids", gettext("Select at least one row."))
+        if request.POST.get("act") == "accept":
+            decided = accept_proposals(actor, chosen)
+            text = ngettext("%(n)s proposal accepted.", "%(n)s proposals accepted.", decided.made)
+        else:
+            decided = dismiss_proposals(actor, chosen)
+            text = ngettext("%(n)s proposal dismissed.", "%(n)s proposals dismissed.", decided.made)
+    except (Refused, PriceRefused) as error:
+        messages.error(request, str(error))
+    else:
+        if decided.made:
+            messages.success(request, text % {"n": decided.made})
+        if decided.waiting:
+            text = ngettext(
+                "%(n)s price drops by more than half. Another operator must accept it too.",
+                "%(n)s prices drop by more than half. Another operator must accept them too.",
+                decided.waiting,
+            )
+            messages.warning(request, text % {"n": decided.waiting})
+    model = request.POST.get("model", "")
+    return see_other("model_admin", model) if model else see_other("catalogue")
+
+
+@operator_page("prices.write")
+@require_POST
+def catalogue_ignore(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = IgnoreForm(request.POST)
+    if form.is_valid():
+        try:
+            add_ignore_rule(actor, **form.cleaned_data)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Saved. It applies to the next update."))
+            return see_other("catalogue")
+    return _refused(request, actor, ignore_form=form)
+
+
+@operator_page("prices.write")
+@require_POST
+def catalogue_heed(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
+    """Ignore it no more."""
+    remove_ignore_rule(actor, access_ignore_rule(actor, id))
+    messages.success(request, gettext("Rule deleted."))
+    return see_other("catalogue")
+
+
+def _refused(
+    request: HttpRequest,
+    actor: Actor,
+    *,
+    list_form: ListForm | None = None,
+    ignore_form: IgnoreForm | None = None,
+) -> HttpResponseBase:
+    state = read_table(CATALOGUE, request, actor)
+    context = _context(actor, state, list_form, ignore_form)
+    source = ListSource(_rows(actor, state))
+    response = answer_table(request, state, source, _TEMPLATES, context)
+    response.status_code = 422
+    return response
+
+
+def _context(
+    actor: Actor,
+    state: State,
+    list_form: ListForm | None = None,
+    ignore_form: IgnoreForm | None = None,
+) -> dict[str, Any]:
+    return {
+        "list_form": list_form or ListForm(),
+        "ignore_form": ignore_form or IgnoreForm(),
+        "rules": [
+            {"rule": rule, "field": IGNORE_WORDS.get(rule.field, rule.field)}
+            for rule in visible_ignore_rules(actor)
+        ],
+        "updates": [_update_row(update) for update in visible_updates(actor)[:_UPDATES_SHOWN]],
+        "bulk_url": reverse("catalogue_decide"),
+        "everything": state.query() or "all",
+    }
+
+
+def _rows(actor: Actor, state: State) -> list[dict[str, Any]]:
+    """What waits and is not filtered out: facts of models, then prices."""
+    query, what = state.value("q").lower(), state.value("what")
+    rows = [*_fact_rows(visible_model_proposals(actor)), *_price_rows()]
+    return [
+        row
+        for row in rows
+        if query in f"{row['model']} {row['field']} {row['source']}".lower()
+        and what in ("", row["kind"])
+    ]
+
+
+def _fact_rows(proposals: Iterable[ModelProposal]) -> Iterable[dict[str, Any]]:
+    for row in proposals:
+        shown = shown_proposal(row)
+        kind = "removed" if row.after is None else "added" if row.before is None else "changed"
+        yield {
+            **shown,
+            "key": str(row.id),
+            "kind": kind,
+            "what": _WHAT[kind],
+            "difference": f"{shown['before']} → {shown['after']}",
+            "href": reverse("model_admin", args=[row.model]),
+        }
+
+
+def _price_rows() -> Iterable[dict[str, Any]]:
+    for proposal in price_proposals():
+        line = proposal_words(proposal)
+        yield {
+            "id": line["id"],
+            "key": str(proposal.row.id),
+            "model": line["model"],
+            "field": gettext("Prices"),
+            "kind": proposal.what,
+            "what": _WHAT[proposal.what],
+            "difference": line["rates"],
+            "source": proposal.row.source,
+            "href": line["href"],
+        }
+
+
+def _update_row(update: CatalogueUpdate) -> dict[str, Any]:
+    result = update.result
+    return {
+        "update": update,
+        "added": result["prices"]["added"] + result["facts"]["added"],
+        "changed": result["prices"]["changed"] + result["facts"]["changed"],
+        "removed": result["prices"]["removed"] + result["facts"]["removed"],
+        "unknown": result["unknown"],
+        "skipped": result["skipped"],
+        "skipped_count": result["skipped_count"],
+    }
+
+
+def _total(update: CatalogueUpdate) -> int:
+    return sum([*update.result["prices"].values(), *update.result["facts"].values()])

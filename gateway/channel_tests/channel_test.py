@@ -1,0 +1,119 @@
+"""The test of a channel: one short request, recorded stage by stage
+(gateway/channel_tests/calls.py), and what follows of it.
+
+Nothing is billed to anybody: the request is the operator's own, it has no hold and leaves no usage
+record. What it cost at the provider is computed from what the provider counted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from django.db import connection, transaction
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from billing.prices.pricing import PriceVersion, total_of
+from gateway.channel_tests.calls import STAGES, ChannelCheck, Variant, call
+from gateway.channel_tests.staged_calls import Target
+from gateway.channels.channels import open_secret
+from gateway.channels.egress import outbound_of
+from gateway.models import Channel
+from gateway.overrides.rules import NO_OVERRIDES, read_overrides
+from gateway.public_models.served import price_of, prices_in_force
+from gateway.routing import channel_order
+from gateway.settings.installation import egress_policy
+from lib import clock
+from lib.vault import VaultError
+
+
+def upstream_name(channel: Channel, model: str) -> str | None:
+    """What the channel calls a model at its provider; None when it does not serve it."""
+    routes = [
+        channel_order.Route(str(channel.id), route.model, route.upstream_model)
+        for route in channel.routes.all()
+    ]
+    plan = channel_order.plan(model, routes, seed=0)
+    return plan[0].upstream_model if plan else None
+
+
+def check_channel(
+    actor: Actor, channel: Channel, model: str, variant: Variant = "streamed"
+) -> ChannelCheck:
+    """Ask `model` of a channel, whether it is enabled or not, and keep the result.
+
+    Takes as long as the channel's timeouts allow, a minute at most. The model must be one that the
+    channel serves (ValueError).
+    """
+    name = upstream_name(channel, model)
+    if name is None:
+        raise ValueError(f"{channel.name} does not serve {model}")
+    policy = egress_policy()
+    result = new_result(model, name, variant)
+    try:
+        target = target_of(channel)
+    except VaultError as error:
+        failure = {"name": STAGES[variant][0], "ok": False, "ms": 0}
+        result.stages, result.fault, result.detail = [failure], "secret", str(error)
+    else:
+        if not connection.in_atomic_block:
+            # The provider may take a minute; the connection goes back to the pool meanwhile.
+            connection.close()
+        call(target, policy, result)
+    result.cost_nano = cost_of(channel.name, model, result.meters)
+    with transaction.atomic():
+        Channel.objects.filter(id=channel.id).update(last_test=stored_form(result))
+        audit.record(
+            actor, None, "channel.tested", channel,
+            model=model, variant=variant, ok=result.ok, fault=result.fault,
+        )  # fmt: skip
+    channel.last_test = stored_form(result)
+    return result
+
+
+def try_model(target: Target, model: str, upstream_model: str) -> ChannelCheck:
+    """The same test of what is no channel yet. Nothing is kept."""
+    result = new_result(model, upstream_model or model, "streamed")
+    call(target, egress_policy(), result)
+    result.cost_nano = cost_of("", model, result.meters)
+    return result
+
+
+def cost_of(channel: str, model: str, meters: Mapping[str, int]) -> int | None:
+    """What these quantities cost at the provider, in nano: by the channel's own cost price, else by
+    that of the model, else by its price; None where nothing was counted or has a price."""
+    if not meters:
+        return None
+    for kind, owner in dict.fromkeys((("cost", channel), ("cost", ""), ("charge", ""))):
+        price = price_of(model, prices_in_force(kind, owner))
+        if price is not None:
+            total = total_of(meters, PriceVersion.from_stored(price.rates))
+            return total if isinstance(total, int) else None
+    return None
+
+
+def stored_form(result: ChannelCheck) -> dict[str, Any]:
+    """A result as it is stored, and as pages show it."""
+    return asdict(result)
+
+
+def target_of(channel: Channel) -> Target:
+    """Whom a channel calls, by the first of its keys that is in use. Raises VaultError."""
+    key = channel.keys.filter(disabled_at=None).first()
+    secret = open_secret(key) if key else ""
+    overrides = read_overrides(channel.overrides) or NO_OVERRIDES
+    return Target(
+        channel.provider,
+        channel.base_url,
+        secret,
+        channel.timeouts,
+        overrides,
+        outbound_of(channel),
+    )
+
+
+def new_result(model: str, upstream_model: str, variant: Variant) -> ChannelCheck:
+    """What a test has found before its begin."""
+    return ChannelCheck(
+        at=clock.now().isoformat(), model=model, upstream_model=upstream_model, variant=variant
+    )

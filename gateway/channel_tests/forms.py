@@ -1,0 +1,69 @@
+"""Forms of the control plane."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy
+
+from gateway.channel_tests.words import VARIANT_NAMES
+from gateway.providers.overrides import CAPABILITIES
+from gateway.public_models.shown_models import CAPABILITIES as WORDS
+
+
+class CheckForm(forms.Form):
+    """Which of a channel's models a test asks, and what."""
+
+    model = forms.ChoiceField(
+        label=gettext_lazy("Model"), widget=forms.Select(attrs={"class": "input"})
+    )
+    variant = forms.ChoiceField(
+        label=gettext_lazy("Test"),
+        choices=list(VARIANT_NAMES.items()),
+        required=False,
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+
+    def __init__(self, names: Sequence[str], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["model"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+
+    def clean_variant(self) -> str:
+        return str(self.cleaned_data["variant"] or "streamed")
+
+
+# Beside what users are told of: how its server answers.
+CAPABILITY_WORDS = {**WORDS, "think_tags": gettext_lazy("Reasoning in <think> tags")}
+
+
+class SwitchForm(forms.Form):
+    """What an operator knows better of one of a channel's models than the catalogue does."""
+
+    model = forms.ChoiceField(
+        label=gettext_lazy("Model"), widget=forms.Select(attrs={"class": "input"})
+    )
+    capability = forms.ChoiceField(
+        label=gettext_lazy("Capability"),
+        choices=[(name, CAPABILITY_WORDS[name]) for name in CAPABILITIES],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    state = forms.ChoiceField(
+        label=gettext_lazy("Status"),
+        choices=[
+            ("off", gettext_lazy("Off")),
+            ("on", gettext_lazy("On")),
+            ("unsaid", gettext_lazy("Use catalogue default")),
+        ],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+
+    def __init__(self, names: Sequence[str], data: QueryDict | None = None) -> None:
+        # The form of the test, on the same page, has a model too.
+        super().__init__(data, auto_id="switch_%s")
+        self.fields["model"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+
+    @property
+    def on(self) -> bool | None:
+        """What was chosen; None for the catalogue's word."""
+        return {"off": False, "on": True}.get(self.cleaned_data["state"])

@@ -1,0 +1,163 @@
+"""Tests that nobody presses a button for: by each channel's schedule, and of all channels at once;
+and what follows by a channel's rule: it is taken out of use, and in again.
+
+Every automatic change is an event of the audit log with its cause (`channel.taken_out`,
+`channel.taken_in`), and one email.
+"""
+
+import datetime as dt
+import time
+from typing import Any, Final, cast
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from accounts.access.actors import SYSTEM, Actor
+from accounts.audit import audit
+from gateway.channel_tests.calls import ChannelCheck, Variant
+from gateway.channel_tests.channel_test import check_channel
+from gateway.channel_tests.rules import WINDOW_MIN, CheckRule, why_out_by_test, why_out_by_traffic
+from gateway.channel_tests.schedule import claim_due
+from gateway.channels.channels import take_in, take_out
+from gateway.models import Channel, ChannelTestRun, TrafficBucket
+from gateway.public_models.served import prices_in_force, testable_names
+from lib import clock
+
+_STEP_S: Final = 20.0
+# Longer than one test can take.
+_CLAIM: Final = dt.timedelta(seconds=120)
+
+
+def check_by_rule(
+    actor: Actor, channel: Channel, model: str, variant: Variant = "streamed"
+) -> ChannelCheck:
+    """Test a channel, and let its rule decide on the result."""
+    result = check_channel(actor, channel, model, variant)
+    rule = CheckRule(**channel.testing)
+    if result.ok:
+        take_in(channel)
+    elif why := why_out_by_test(
+        rule, result.fault, result.status, f"{result.detail} {result.body}"
+    ):
+        take_out(channel, why)
+    return result
+
+
+def model_to_test(channel: Channel) -> str | None:
+    """The name that its rule asks for, else the first that can be asked."""
+    names = testable_names(channel, (name for name in prices_in_force() if "*" not in name))
+    wanted = CheckRule(**channel.testing).model
+    return wanted if wanted in names else next(iter(names), None)
+
+
+# By schedule ------------------------------------------------------------------------------------
+
+
+def work_off_schedule() -> int:
+    """Test the channels that are due, for a while, and look at the traffic of the others; how many
+    were tested. Safe from several processes."""
+    watch_traffic()
+    waiting = Channel.objects.filter(testing__every_min__gte=1, archived_at=None).filter(
+        Q(enabled=True) | Q(taken_out__isnull=False)
+    )
+    tested = 0
+    for channel in claim_due(waiting, "next_test_at", _every):
+        model = model_to_test(channel)
+        if model is not None:
+            rule = CheckRule(**channel.testing)
+            check_by_rule(SYSTEM, channel, model, cast(Variant, rule.variant))
+            tested += 1
+    return tested
+
+
+def _every(channel: Channel) -> dt.timedelta:
+    return dt.timedelta(minutes=channel.testing["every_min"])
+
+
+def watch_traffic() -> None:
+    """Take out the channels that fail too many of their latest requests."""
+    for channel in Channel.objects.filter(enabled=True, testing__success_percent__isnull=False):
+        since = clock.now() - dt.timedelta(minutes=WINDOW_MIN)
+        if channel.taken_in_at is not None:
+            since = max(since, channel.taken_in_at)
+        buckets = TrafficBucket.objects.filter(channel_id=channel.id, bucket_at__gte=since)
+        counted = list(buckets.values_list("attempts", "failed"))
+        attempts, failed = sum(n for n, _ in counted), sum(n for _, n in counted)
+        why = why_out_by_traffic(CheckRule(**channel.testing), attempts, failed)
+        if why is not None:
+            take_out(channel, why)
+
+
+# All at once ------------------------------------------------------------------------------------
+
+
+def start_run(actor: Actor, variant: Variant) -> ChannelTestRun:
+    """Put a test of all channels that are not archived in the queue."""
+    ids = Channel.objects.filter(archived_at=None).order_by("priority", "name")
+    left = [str(id) for id in ids.values_list("id", flat=True)]
+    with transaction.atomic():
+        run = ChannelTestRun.objects.create(
+            variant=variant,
+            left=left,
+            total=len(left),
+            made_by=actor.user,
+            ended_at=None if left else clock.now(),
+        )
+        audit.record(actor, None, "channels.tested", run, variant=variant, channels=len(left))
+    return run
+
+
+def work_off_runs() -> int:
+    """Go on with tests of all channels for a while; how many channels were tested."""
+    until, tested = time.monotonic() + _STEP_S, 0
+    while (run := _claimed()) is not None:
+        _test_next(run)
+        tested += 1
+        if time.monotonic() > until:
+            break
+    return tested
+
+
+def _claimed() -> ChannelTestRun | None:
+    now = clock.now()
+    free = Q(claimed_until=None) | Q(claimed_until__lt=now)
+    for run in ChannelTestRun.objects.filter(free, ended_at=None).order_by("id"):
+        mine = ChannelTestRun.objects.filter(free, id=run.id, ended_at=None)
+        if mine.update(claimed_until=now + _CLAIM):
+            run.refresh_from_db()
+            return run
+    return None
+
+
+def _test_next(run: ChannelTestRun) -> None:
+    """Test the next channel of a run that is claimed."""
+    channel = Channel.objects.filter(id=UUID(run.left[0])).first()
+    results = list(run.results)
+    if channel is not None:
+        results.append(_result(channel, cast(Variant, run.variant)))
+    left = run.left[1:]
+    ChannelTestRun.objects.filter(id=run.id).update(
+        left=left,
+        results=results,
+        # A channel that was deleted meanwhile counts no more.
+        total=len(results) + len(left),
+        claimed_until=None,
+        ended_at=None if left else clock.now(),
+    )
+
+
+def _result(channel: Channel, variant: Variant) -> dict[str, Any]:
+    model = model_to_test(channel)
+    row: dict[str, Any] = {"channel_id": str(channel.id), "channel": channel.name}
+    if model is None:
+        return {**row, "ok": False, "fault": "no_model", "total_ms": 0, "cost_nano": None}
+    found = check_by_rule(SYSTEM, channel, model, variant)
+    return {
+        **row,
+        "model": model,
+        "ok": found.ok,
+        "fault": found.fault,
+        "total_ms": found.total_ms,
+        "cost_nano": found.cost_nano,
+    }

@@ -1,0 +1,246 @@
+"""A call to a provider, recorded stage by stage, by the guarded connector.
+
+    address    the host has addresses, and every one of them may be reached
+    connect    a connection stands, with TLS where the address says https
+    …          what the caller asks for
+
+The first stage that fails ends the call, with a cause that pages have words for.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from dialects.chat.chat import Dialect
+from dialects.errors.errors import clean_upstream
+from gateway.channels.timeouts import Timeouts
+from gateway.overrides.rules import NO_OVERRIDES, VARIABLES, RequestOverrides, Variable
+from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.provider import Address, BadAddress, Provider
+from lib.ids import id_text, new_id
+from lib.network.egress import (
+    Answer,
+    EgressDenied,
+    EgressFailed,
+    EgressPolicy,
+    Unresolved,
+    guarded_client,
+    host_and_port,
+    permitted_addresses,
+    resolve,
+    streamed,
+)
+from lib.network.outbound import DIRECT, BadPem, Outbound
+
+Fault = Literal[
+    "configuration",
+    "secret",
+    "denied",
+    "unresolved",
+    "refused",
+    "tls",
+    "timeout",
+    "key",
+    "model",
+    "limited",
+    "rejected",
+    "redirected",
+    "unavailable",
+    "not_stream",
+    "not_answer",
+    "failed",
+    "broken",
+    "no_usage",
+    "no_tool_call",
+    "not_seen",
+    "not_read",
+    "not_heard",
+    "not_thought",
+    "not_schema",
+    "not_cancelled",
+    "no_list",
+    "not_list",
+    "no_prices",
+    "not_prices",
+    "no_group",
+]
+"""Why a call failed; pages have a cause and a fix in words for each."""
+
+_CALL_S_MAX: Final = 60.0
+_SHOWN_BYTES_MAX: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom to call: a channel, or what somebody is about to make one of. `secret` "" is none;
+    `timeouts` are those of a channel, in seconds; `overrides` what it changes of requests,
+    `outbound` by which way it is reached."""
+
+    provider: str
+    base_url: str
+    secret: str
+    timeouts: Mapping[str, float]
+    overrides: RequestOverrides = NO_OVERRIDES
+    outbound: Outbound = DIRECT
+
+    def headers(self, provider: Provider, dialect: Dialect, *, model: str = "") -> dict[str, str]:
+        """Those of a request that nobody in particular makes. Raises BadAddress."""
+        variables: dict[Variable, str] = dict.fromkeys(VARIABLES, "")
+        variables |= {"request_id": id_text(new_id()), "model": model}
+        own = self.overrides.written_headers(variables)
+        return provider.headers(self.secret or None, dialect) | own
+
+    def address(self, provider: Provider) -> Address:
+        """Where its operations are; without a base URL, at the provider's own. Raises
+        BadAddress."""
+        return provider.address(self.base_url.strip() or provider.base_url)
+
+
+@dataclass
+class CallResult:
+    """How far a call came.
+
+    `stages` are the passed ones with their milliseconds, then the failed one if one failed.
+    `body` is a short piece of what the provider said, with secrets masked.
+    """
+
+    ok: bool = False
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    fault: Fault | None = None
+    status: int | None = None
+    detail: str = ""
+    body: str = ""
+    total_ms: int = 0
+
+
+class CallFailed(Exception):
+    """The stage that is under way came to no good end."""
+
+    def __init__(
+        self, fault: Fault, detail: str = "", *, status: int | None = None, body: str = ""
+    ) -> None:
+        super().__init__(detail or fault)
+        self.fault = fault
+        self.detail = detail
+        self.status = status
+        self.body = body
+
+
+class StagedCall:
+    """One call; `result` is filled while it goes on."""
+
+    def __init__(
+        self, target: Target, policy: EgressPolicy, stages: Sequence[str], result: CallResult
+    ) -> None:
+        self.target = target
+        self._policy = policy
+        self._stages = stages
+        self._result = result
+        self._began = self._mark = time.monotonic()
+        self._deadline = self._began + min(_CALL_S_MAX, Timeouts.of(target.timeouts).total)
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Around all of the call: a failure is recorded at its stage and ends here."""
+        result = self._result
+        try:
+            yield
+            result.ok = True
+        except CallFailed as failed:
+            name = self._stages[len(result.stages)]
+            result.stages.append({"name": name, "ok": False, "ms": self._lap()})
+            result.fault, result.status = failed.fault, failed.status
+            result.detail = self._clean(failed.detail)
+            result.body = self._clean(failed.body)
+        result.total_ms = int((time.monotonic() - self._began) * 1000)
+
+    def provider(self) -> Provider:
+        """The target's provider. Raises CallFailed."""
+        try:
+            return provider_named(self.target.provider)
+        except UnknownProvider as error:
+            raise CallFailed("configuration", str(error)) from error
+
+    @contextmanager
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> Iterator[Answer]:
+        """Send a request: its answer, whatever the status. The stages up to the connection are
+        passed, at the first of several calls."""
+        timeouts = Timeouts.of(self.target.timeouts)
+        try:
+            host, port = host_and_port(url)
+            addresses = permitted_addresses(self._policy, host, port)
+            self.reach("address")
+            client = guarded_client(
+                self._policy,
+                connect_s=timeouts.connect,
+                read_s=min(timeouts.first_content, _CALL_S_MAX),
+                schemes=("http", "https"),
+                # Resolved above, once, for the stage and for the connection.
+                resolver=lambda name, port: addresses if name == host else resolve(name, port),
+                outbound=self.target.outbound,
+            )
+            with (
+                client,
+                streamed(
+                    client, method, url, headers, body, connected=lambda: self.reach("connect")
+                ) as answer,
+            ):
+                yield answer
+        except EgressDenied as error:
+            raise CallFailed("denied", str(error)) from error
+        except Unresolved as error:
+            raise CallFailed("unresolved", str(error)) from error
+        except EgressFailed as error:
+            raise CallFailed(error.reason, str(error)) from error
+        except (BadAddress, BadPem) as error:
+            raise CallFailed("configuration", str(error)) from error
+
+    def reach(self, stage: str) -> None:
+        """Record that a stage is passed, once."""
+        if not self.reached(stage):
+            self._result.stages.append({"name": stage, "ok": True, "ms": self._lap()})
+
+    def reached(self, stage: str) -> bool:
+        return any(entry["name"] == stage for entry in self._result.stages)
+
+    @property
+    def late(self) -> bool:
+        """Whether the time for all of it is up."""
+        return time.monotonic() > self._deadline
+
+    def _lap(self) -> int:
+        now = time.monotonic()
+        ms, self._mark = int((now - self._mark) * 1000), now
+        return ms
+
+    def _clean(self, text: str) -> str:
+        if self.target.secret:
+            text = text.replace(self.target.secret, "••••")
+        return clean_upstream(text)
+
+
+def first_text(pieces: Iterator[bytes]) -> str:
+    """As much of an answer as is shown."""
+    body = b""
+    for piece in pieces:
+        body += piece
+        if len(body) >= _SHOWN_BYTES_MAX:
+            break
+    return body[:_SHOWN_BYTES_MAX].decode("utf-8", "replace")
+
+
+def fault_of_status(status: int) -> Fault:
+    """What an answer that is not 200 says of the call."""
+    if status in (401, 403):
+        return "key"
+    if status == 404:
+        return "model"
+    if status in (402, 429):
+        return "limited"
+    if 300 <= status < 400:
+        return "redirected"
+    return "rejected" if status < 500 else "unavailable"

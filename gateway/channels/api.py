@@ -1,0 +1,354 @@
+"""The management API of operators for channels. Pages call the same functions.
+
+A provider's key goes in and never out: an answer has four characters of it.
+"""
+
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Body, Query, Router, Status
+
+from accounts.access import access, actors, api_auth
+from billing.currency.money import format_usd, parse_usd
+from gateway.access import (
+    access_channel,
+    access_channel_key,
+    access_test_run,
+    every_channel,
+    visible_channels,
+    visible_test_runs,
+)
+from gateway.catalogue.model_lists import ModelList, list_models
+from gateway.channel_tests.calls import Variant
+from gateway.channel_tests.channel_test import target_of, upstream_name
+from gateway.channel_tests.scheduled_tests import check_by_rule, start_run
+from gateway.channel_tests.staged_calls import Target
+from gateway.channel_tests.words import words_of
+from gateway.channels import channels
+from gateway.channels.fields import CAP_NAMES, PLAIN, SPEND_CAPS, ChannelFields
+from gateway.channels.refusals import ChannelRefused
+from gateway.channels.schemas import (
+    ChannelChange,
+    ChannelIn,
+    ChannelKeyIn,
+    ChannelKeyOut,
+    ChannelKeyPage,
+    ChannelOut,
+    ChannelPage,
+    ChannelPatch,
+    ChannelQuery,
+    ChannelTestOut,
+    CopyIn,
+    KeySwitch,
+    ModelListOut,
+    RouteOut,
+    StageOut,
+    TakenOutOut,
+    TargetIn,
+    TestIn,
+    TestResultOut,
+    TestRunIn,
+    TestRunOut,
+    TestRunPage,
+)
+from gateway.models import Channel, ChannelKey, ChannelTestRun
+from lib.api import pagination
+from lib.ids import id_text
+from lib.vault import VaultError
+
+router = Router(tags=["Channels"], auth=api_auth.installation_auth)
+
+
+@router.get("/channels", response=ChannelPage, summary="List channels")
+def list_channels(request: HttpRequest, query: Query[ChannelQuery]) -> ChannelPage:
+    """Connections to providers, newest first."""
+    actor = actors.actor_of(request)
+    rows = every_channel(actor) if query.archived else visible_channels(actor)
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    return ChannelPage(items=[_channel(channel) for channel in page.items], next=page.next)
+
+
+@router.post("/channels", response={201: ChannelOut}, summary="Add a channel")
+def create_channel(request: HttpRequest, body: ChannelIn) -> Status[ChannelOut]:
+    """Requests use it within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channel = channels.create_channel(actor, body.name, _fields(body))
+    return Status(201, _channel(channel))
+
+
+@router.get("/channels/{id}", response=ChannelOut, summary="Show a channel")
+def show_channel(request: HttpRequest, id: str) -> ChannelOut:
+    """One channel, archived or not."""
+    return _channel(access_channel(actors.actor_of(request), id))
+
+
+@router.patch("/channels/{id}", response=ChannelOut, summary="Change a channel")
+def change_channel(request: HttpRequest, id: str, body: ChannelPatch) -> ChannelOut:
+    """Changes the given fields. Takes effect everywhere within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channel = access_channel(actor, id)
+    return _channel(channels.change_channel(actor, channel, _fields(body), seen=body.version))
+
+
+@router.delete("/channels/{id}", response={204: None}, summary="Delete a channel")
+def remove_channel(request: HttpRequest, id: str) -> Status[None]:
+    """Permanently deletes a channel with its keys. Usage records keep its name."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channels.remove_channel(actor, access_channel(actor, id))
+    return Status(204, None)
+
+
+@router.post("/channels/{id}/copy", response={201: ChannelOut}, summary="Copy a channel")
+def copy_channel(request: HttpRequest, id: str, body: CopyIn) -> Status[ChannelOut]:
+    """The copy has the same keys and models, and is off."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    copy = channels.copy_channel(actor, access_channel(actor, id), body.name)
+    return Status(201, _channel(copy))
+
+
+@router.post("/channels/{id}/archive", response=ChannelOut, summary="Archive a channel")
+def archive_channel(request: HttpRequest, id: str) -> ChannelOut:
+    """Turns it off and removes it from lists. Its keys stay stored."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return _channel(channels.archive_channel(actor, access_channel(actor, id)))
+
+
+@router.post("/channels/{id}/restore", response=ChannelOut, summary="Restore a channel")
+def restore_channel(request: HttpRequest, id: str) -> ChannelOut:
+    """Brings it back from the archive, turned off."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return _channel(channels.restore_channel(actor, access_channel(actor, id)))
+
+
+@router.get("/channels/{id}/keys", response=ChannelKeyPage, summary="List a channel's keys")
+def list_channel_keys(
+    request: HttpRequest, id: str, query: Query[pagination.PageQuery]
+) -> ChannelKeyPage:
+    """The keys of a channel, in the order in which they take turns."""
+    keys = list(access_channel(actors.actor_of(request), id).keys.all())
+    page = pagination.page_by_key(keys, query.limit, query.cursor, lambda key: id_text(key.id))
+    return ChannelKeyPage(items=[_key(key) for key in page.items], next=page.next)
+
+
+@router.get("/channels/{id}/keys/{key}", response=ChannelKeyOut, summary="Show a channel's key")
+def show_channel_key(request: HttpRequest, id: str, key: str) -> ChannelKeyOut:
+    """One key of a channel, by its last characters."""
+    actor = actors.actor_of(request)
+    return _key(access_channel_key(actor, access_channel(actor, id), key))
+
+
+@router.post("/channels/{id}/keys", response={201: ChannelKeyOut}, summary="Add a key")
+def add_key(request: HttpRequest, id: str, body: ChannelKeyIn) -> Status[ChannelKeyOut]:
+    """The keys of a channel take turns."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return Status(201, _key(channels.add_key(actor, access_channel(actor, id), body.secret)))
+
+
+@router.patch("/channels/{id}/keys/{key}", response=ChannelKeyOut, summary="Disable a key")
+def switch_key(request: HttpRequest, id: str, key: str, body: KeySwitch) -> ChannelKeyOut:
+    """Disables a key, or enables it again."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channel = access_channel(actor, id)
+    stored = access_channel_key(actor, channel, key)
+    channels.switch_key(actor, channel, stored, enabled=body.enabled)
+    return _key(access_channel_key(actor, channel, key))
+
+
+@router.delete("/channels/{id}/keys/{key}", response={204: None}, summary="Remove a key")
+def remove_key(request: HttpRequest, id: str, key: str) -> Status[None]:
+    """Permanently removes a key from a channel."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channel = access_channel(actor, id)
+    channels.remove_key(actor, channel, access_channel_key(actor, channel, key))
+    return Status(204, None)
+
+
+@router.post("/channels/{id}/test", response=ChannelTestOut, summary="Test a channel")
+def test_channel(request: HttpRequest, id: str, body: TestIn) -> ChannelTestOut:
+    """Sends one short request to the provider. No customer is charged."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.test")
+    channel = access_channel(actor, id)
+    if upstream_name(channel, body.model) is None:
+        raise ChannelRefused("model", f"The channel does not serve {body.model}.")
+    check_by_rule(actor, channel, body.model, body.variant)
+    channel.refresh_from_db()
+    return _test(channel.last_test or {})
+
+
+@router.post("/channel-tests", response={201: TestRunOut}, summary="Test all channels")
+def test_all_channels(request: HttpRequest, body: TestRunIn) -> Status[TestRunOut]:
+    """Tests every channel in the background, one after the other."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.test")
+    return Status(201, _run(start_run(actor, body.variant)))
+
+
+@router.get("/channel-tests", response=TestRunPage, summary="List tests of all channels")
+def list_test_runs(request: HttpRequest, query: Query[pagination.PageQuery]) -> TestRunPage:
+    """Tests of all channels, newest first."""
+    rows = visible_test_runs(actors.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return TestRunPage(items=[_run(run) for run in page.items], next=page.next)
+
+
+@router.get("/channel-tests/{id}", response=TestRunOut, summary="Show a test of all channels")
+def show_test_run(request: HttpRequest, id: str) -> TestRunOut:
+    """How far it has come, and the results so far."""
+    return _run(access_test_run(actors.actor_of(request), id))
+
+
+@router.post(
+    "/channels/{id}/provider-models", response=ModelListOut, summary="List a provider's models"
+)
+def list_provider_models(request: HttpRequest, id: str) -> ModelListOut:
+    """Asks the provider which models the channel's key can call."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.test")
+    try:
+        target = target_of(access_channel(actor, id))
+    except VaultError as error:
+        raise ChannelRefused("keys", str(error)) from error
+    return _model_list(list_models(target))
+
+
+@router.post("/provider-models", response=ModelListOut, summary="Try a provider")
+def try_provider(request: HttpRequest, body: Annotated[TargetIn, Body()]) -> ModelListOut:
+    """Asks a provider which models a key can call, before a channel is added. Nothing is
+    stored."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    target = Target(body.provider, body.base_url, body.secret, channels.TIMEOUTS)
+    return _model_list(list_models(target))
+
+
+def _fields(body: ChannelChange) -> ChannelFields:
+    """What a body states, as a write sets it."""
+    stated: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
+    if "models" in stated:
+        routes = body.models.items()
+        stated["models"] = {name: route.upstream for name, route in routes}
+        stated["can"] = {name: dict(route.can) for name, route in routes if route.can}
+        stated["priorities"] = {
+            name: route.priority for name, route in routes if route.priority is not None
+        }
+        stated["weights"] = {
+            name: route.weight for name, route in routes if route.weight is not None
+        }
+        stated["model_timeouts"] = {
+            name: seconds
+            for name, route in routes
+            if (seconds := route.timeouts.model_dump(exclude_none=True))
+        }
+    for name in CAP_NAMES:
+        if name in stated:
+            amount = stated.pop(name)
+            stated[f"{name}_nano"] = None if amount is None else parse_usd(amount)
+    fields: ChannelFields = stated  # type: ignore[assignment]
+    return fields
+
+
+def _channel(channel: Channel) -> ChannelOut:
+    return ChannelOut(
+        id=id_text(channel.id),
+        name=channel.name,
+        **{name: getattr(channel, name) for name in PLAIN if name not in SPEND_CAPS},
+        spend_cap_day=_usd(channel.spend_cap_day_nano),
+        spend_cap_month=_usd(channel.spend_cap_month_nano),
+        has_proxy_login=channel.proxy_login is not None,
+        has_client_key=channel.client_key is not None,
+        archived_at=channel.archived_at,
+        overrides=channel.overrides,
+        timeouts={**channels.TIMEOUTS, **channel.timeouts},
+        breaker={**channels.BREAKER, **channel.breaker},
+        testing={**channels.TESTING, **channel.testing},
+        taken_out=TakenOutOut(**channel.taken_out) if channel.taken_out else None,
+        keys=[_key(key) for key in channel.keys.all()],
+        models={
+            route.model: RouteOut(
+                upstream=route.upstream_model,
+                can=route.can,
+                priority=route.priority,
+                weight=route.weight,
+                timeouts=route.timeouts,
+            )
+            for route in channel.routes.all()
+        },
+        last_test=_test(channel.last_test) if channel.last_test else None,
+        created_at=channel.created_at,
+        version=channels.version_of(channel),
+    )
+
+
+def _key(key: ChannelKey) -> ChannelKeyOut:
+    return ChannelKeyOut(
+        id=id_text(key.id),
+        last4=key.last4,
+        enabled=key.disabled_at is None,
+        state="disabled" if key.disabled_at else "active",
+        disabled_at=key.disabled_at,
+        created_at=key.created_at,
+    )
+
+
+def _test(stored: dict[str, Any]) -> ChannelTestOut:
+    cause, fix = words_of(stored["fault"])
+    more = {"variant": stored.get("variant", "streamed"), "cost": _usd(stored.get("cost_nano"))}
+    return ChannelTestOut(**{**stored, **more}, cause=_text(cause), fix=_text(fix))
+
+
+def _run(run: ChannelTestRun) -> TestRunOut:
+    results = [
+        TestResultOut(
+            channel_id=id_text(UUID(row["channel_id"])),
+            channel=row["channel"],
+            ok=row["ok"],
+            fault=row["fault"],
+            total_ms=row["total_ms"],
+            cost=_usd(row["cost_nano"]),
+        )
+        for row in run.results
+    ]
+    return TestRunOut(
+        id=id_text(run.id),
+        variant=cast(Variant, run.variant),
+        done=len(results),
+        total=run.total,
+        created_at=run.created_at,
+        ended_at=run.ended_at,
+        results=results,
+    )
+
+
+def _model_list(result: ModelList) -> ModelListOut:
+    cause, fix = words_of(result.fault)
+    return ModelListOut(
+        ok=result.ok,
+        stages=[StageOut(**stage) for stage in result.stages],
+        fault=result.fault,
+        cause=_text(cause),
+        fix=_text(fix),
+        status=result.status,
+        detail=result.detail,
+        body=result.body,
+        total_ms=result.total_ms,
+        models=result.names,
+    )
+
+
+def _usd(nano: int | None) -> str | None:
+    return None if nano is None else format_usd(nano)
+
+
+def _text(words: object) -> str | None:
+    return None if words is None else str(words)

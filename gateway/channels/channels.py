@@ -1,0 +1,415 @@
+"""Channels: each write with its checks, its audit event and the notification of the relays.
+
+A provider's key is sealed for its row and never leaves it again: it can be replaced, not read. A
+channel whose address changes, its proxy and its authorities among it, loses its stored secrets in
+the same write, so that none is ever sent to an address that it was not given for.
+"""
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields as dataclass_fields
+from typing import TypeVar, cast
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import SYSTEM, Actor
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from accounts.secrets.sealing import open_sealed, pepper, seal
+from gateway.channel_tests.rules import CheckRule, TakenOut
+from gateway.channels import bounds as bounds
+from gateway.channels.egress import address_of, check_route, copy_secrets, facts_of, set_secrets
+from gateway.channels.fields import (
+    PARTS,
+    PLAIN,
+    ROUTE_FIELDS,
+    ChannelFields,
+    check_name,
+    check_routes,
+    check_secret,
+    check_settings,
+    provider_of,
+)
+from gateway.channels.refusals import ChannelRefused, ChannelStale
+from gateway.channels.timeouts import Timeouts
+from gateway.health.breaker import BreakerRule
+from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPriceList
+from gateway.overrides.conditions import check_conditions
+from gateway.overrides.overrides import check_overrides
+from lib import clock
+from lib.ids import new_id
+from lib.vault import VaultError
+from outbox.facts import put
+
+TIMEOUTS = {field.name: cast(float, field.default) for field in dataclass_fields(Timeouts)}
+"""Seconds that a channel has unless it says otherwise."""
+BREAKER = {
+    field.name: cast(bool | float | None, field.default) for field in dataclass_fields(BreakerRule)
+}
+"""The same for its breaker."""
+TESTING = {
+    field.name: cast(bool | int | str | None, field.default)
+    for field in dataclass_fields(CheckRule)
+}
+"""And for when it is tested, and what takes it out of use."""
+
+
+def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
+    """A new channel. Raises ChannelRefused."""
+    check_name(name)
+    channel = Channel(name=name, timeouts=dict(TIMEOUTS))
+    return _save(actor, channel, fields, "channel.created")
+
+
+def change_channel(
+    actor: Actor, channel: Channel, fields: ChannelFields, *, seen: str | None = None
+) -> Channel:
+    """Set the given fields of a channel. `seen` is the version that they were thought out from.
+    Raises ChannelRefused, and ChannelStale where the channel is no longer that one."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        if seen is not None and seen != version_of(locked):
+            text = gettext(
+                "This channel was changed in the meantime. Reload the page and try again."
+            )
+            raise ChannelStale("version", text)
+        return _save(actor, locked, fields, "channel.changed")
+
+
+def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:
+    """The same once more by another name, with its keys and models, and turned off. Raises
+    ChannelRefused."""
+    check_name(name)
+    with transaction.atomic():
+        source = _locked(channel)
+        copy = Channel(name=name)
+        for field in PARTS:
+            setattr(copy, field, getattr(source, field))
+        for field in PLAIN:
+            setattr(copy, field, getattr(source, field))
+        copy.enabled = False
+        copy_secrets(source, copy)
+        with _recorded(actor, copy, "channel.created", copy_of=source.name):
+            copy.save()
+            for key in source.keys.all():
+                _new_key(copy, _opened(key), key.position, disabled_at=key.disabled_at).save()
+            for route in source.routes.all():
+                route.pk, route.channel = None, copy
+                route.save(force_insert=True)
+    return copy
+
+
+def archive_channel(actor: Actor, channel: Channel) -> Channel:
+    """Turn a channel off and put it away, with its keys; it can be restored."""
+    with transaction.atomic():
+        fields: ChannelFields = {"archived": True, "enabled": False}
+        return _save(actor, _locked(channel), fields, "channel.archived")
+
+
+def restore_channel(actor: Actor, channel: Channel) -> Channel:
+    """Take a channel back from the archive, turned off."""
+    with transaction.atomic():
+        return _save(actor, _locked(channel), {"archived": False}, "channel.restored")
+
+
+def take_out(channel: Channel, why: TakenOut) -> bool:
+    """Turn a channel off by its rule, and notify the operators; False where it is off already."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        if not locked.enabled:
+            return False
+        with _recorded(SYSTEM, locked, "channel.taken_out", cause=why.cause, what=why.what):
+            locked.enabled = False
+            locked.taken_out = {**why._asdict(), "at": clock.now().isoformat()}
+            locked.save(update_fields=["enabled", "taken_out"])
+        put(
+            "channel.taken_out", None, channel=locked.name, channel_id=str(locked.id),
+            cause=why.cause, what=why.what,
+        )  # fmt: skip
+    return True
+
+
+def take_in(channel: Channel) -> bool:
+    """Turn a channel on again that its rule turned off; False where it is not off by that."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        if locked.enabled or locked.taken_out is None:
+            return False
+        with _recorded(SYSTEM, locked, "channel.taken_in", cause=locked.taken_out["cause"]):
+            locked.enabled, locked.taken_out, locked.taken_in_at = True, None, clock.now()
+            locked.save(update_fields=["enabled", "taken_out", "taken_in_at"])
+    return True
+
+
+def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
+    """One more key at the end of a channel's pool. Raises ChannelRefused."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        keys = list(locked.keys.all())
+        if len(keys) >= bounds.KEYS_MAX:
+            text = gettext("A channel can have at most %(n)s keys.") % {"n": bounds.KEYS_MAX}
+            raise ChannelRefused("keys", text)
+        if secret_digest(secret) in [bytes(key.digest) for key in keys]:
+            raise ChannelRefused(
+                "keys", gettext("This channel already has this key."), already_exists=True
+            )
+        with _recorded(actor, locked, "channel.changed"):
+            position = keys[-1].position + 1 if keys else 0
+            key = _new_key(locked, secret, position)
+            key.save(force_insert=True)
+    return key
+
+
+def switch_key(actor: Actor, channel: Channel, key: ChannelKey, *, enabled: bool) -> None:
+    """Let requests use a key, or not; its secret stays stored."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        with _recorded(actor, locked, "channel.changed"):
+            at = None if enabled else clock.now()
+            locked.keys.filter(id=key.id).update(disabled_at=at)
+
+
+def remove_key(actor: Actor, channel: Channel, key: ChannelKey) -> None:
+    """Remove a key with its secret."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        with _recorded(actor, locked, "channel.changed"):
+            locked.keys.filter(id=key.id).delete()
+
+
+def switch_capability(
+    actor: Actor, channel: Channel, model: str, capability: str, on: bool | None
+) -> Channel:
+    """Say that a model of a channel has a capability, or not, whatever the catalogue says; None
+    takes it back. Raises ChannelRefused."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        can = {route.model: dict(route.can) for route in locked.routes.all()}
+        switches = can.setdefault(model, {})
+        switches.pop(capability, None)
+        if on is not None:
+            switches[capability] = on
+        fields: ChannelFields = {
+            "can": {name: switched for name, switched in can.items() if switched}
+        }
+        return _save(actor, locked, fields, "channel.changed")
+
+
+def remove_channel(actor: Actor, channel: Channel) -> None:
+    """Remove a channel with its secrets and routes. Usage records keep its name."""
+    with transaction.atomic():
+        audit.record(actor, None, "channel.removed", channel, name=channel.name)
+        channel.delete()
+        bump_epoch()
+
+
+def secret_digest(text: str) -> bytes:
+    """What tells whether a provider's key differs from the stored one, and nothing else."""
+    return hmac.digest(pepper().encode(), b"gateway_channelkey|" + text.encode(), "sha256")
+
+
+def open_secret(key: ChannelKey) -> str:
+    """The secret, to be sent to its channel's provider and nowhere else. Raises VaultError."""
+    return open_sealed(key.sealed, _place(key))
+
+
+def version_of(channel: Channel) -> str:
+    """What differs as soon as anything of a channel that a write may set does."""
+    facts = json.dumps(_facts(channel), sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def _locked(channel: Channel) -> Channel:
+    return Channel.objects.select_for_update().get(id=channel.id)
+
+
+@contextmanager
+def _recorded(actor: Actor, channel: Channel, action: str, **more: object) -> Iterator[None]:
+    """Around a change of a channel: one transaction with its audit event and its notification."""
+    before = _facts(channel)
+    with transaction.atomic():
+        yield
+        after = _facts(channel)
+        changed = [name for name in after if before.get(name) != after[name]]
+        audit.record(
+            actor,
+            None,
+            action,
+            channel,
+            name=channel.name,
+            before={name: before.get(name) for name in changed},
+            after={name: after[name] for name in changed},
+            **more,
+        )
+        bump_epoch()
+
+
+def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) -> Channel:
+    address = address_of(channel)
+    with _recorded(actor, channel, action):
+        _set(channel, fields)
+        check_settings(channel)
+        check_route(channel)
+        moved = address != address_of(channel)
+        set_secrets(channel, fields, moved=moved)
+        channel.overrides = check_overrides(provider_of(channel), channel.overrides)
+        channel.save()
+        keys: Sequence[str | ChannelKey] | None = fields.get("keys")
+        if moved:
+            # Another provider's list says nothing of this one's.
+            ModelListing.objects.filter(channel=channel).delete()
+            UpstreamPriceList.objects.filter(channel=channel).delete()
+            keys = keys or ()
+            if any(isinstance(key, ChannelKey) for key in keys):
+                text = gettext(
+                    "Changing the address removes the stored keys. Enter the keys again."
+                )
+                raise ChannelRefused("keys", text)
+        if keys is not None:
+            _replace_keys(channel, keys, moved=moved)
+        if not fields.keys().isdisjoint(ROUTE_FIELDS):
+            _replace_routes(channel, fields)
+    return channel
+
+
+def _set(channel: Channel, fields: ChannelFields) -> None:
+    for name, value in fields.items():
+        if name in PLAIN:
+            setattr(channel, name, value)
+    if "conditions" in fields:
+        # Only then: what they name may be removed later, and keeps nobody from other changes.
+        channel.conditions = check_conditions(fields["conditions"])
+    if "archived" in fields:
+        at = channel.archived_at or clock.now()
+        channel.archived_at = at if fields["archived"] else None
+    if "timeouts" in fields:
+        channel.timeouts = {**channel.timeouts, **fields["timeouts"]}
+    if "breaker" in fields:
+        channel.breaker = {**channel.breaker, **fields["breaker"]}
+    if "overrides" in fields:
+        channel.overrides = dict(fields["overrides"])
+    if "testing" in fields:
+        channel.testing = {**channel.testing, **fields["testing"]}
+        channel.next_test_at = None
+    if "check_models_every_h" in fields:
+        channel.next_models_check_at = None
+    if "enabled" in fields or "archived" in fields:
+        # Whoever turns it on or off by hand has the last word.
+        channel.taken_out = None
+
+
+def _facts(channel: Channel) -> dict[str, object]:
+    """What the trail tells of a channel; of its keys what tells them apart. Nothing of one that is
+    not stored yet."""
+    if channel._state.adding:
+        return {}
+    return {
+        **{name: getattr(channel, name) for name in PLAIN},
+        **facts_of(channel),
+        "archived": channel.archived_at is not None,
+        **{name: getattr(channel, name) for name in PARTS},
+        "keys": [_key_fact(key) for key in channel.keys.all()],
+        **_routes_of(channel),
+    }
+
+
+def _key_fact(key: ChannelKey) -> str:
+    fact = f"{bytes(key.digest).hex()[:8]} …{key.last4}"
+    return f"{fact} (disabled)" if key.disabled_at else fact
+
+
+def _routes_of(channel: Channel) -> ChannelFields:
+    """The stored routes, as a write sets them."""
+    routes = list(channel.routes.all())
+    return {
+        "models": {route.model: route.upstream_model for route in routes},
+        "can": {route.model: route.can for route in routes if route.can},
+        "priorities": {
+            route.model: route.priority for route in routes if route.priority is not None
+        },
+        "weights": {route.model: route.weight for route in routes if route.weight is not None},
+        "model_timeouts": {route.model: route.timeouts for route in routes if route.timeouts},
+    }
+
+
+def _replace_routes(channel: Channel, given: ChannelFields) -> None:
+    """Set a channel's routes; what the write leaves out of those that stay, stays."""
+    stored = _routes_of(channel)
+    fields: ChannelFields = {**stored, **given}
+    models = fields["models"]
+    if "can" not in given:
+        fields["can"] = _of(models, stored["can"])
+    if "priorities" not in given:
+        fields["priorities"] = _of(models, stored["priorities"])
+    if "weights" not in given:
+        fields["weights"] = _of(models, stored["weights"])
+    if "model_timeouts" not in given:
+        fields["model_timeouts"] = _of(models, stored["model_timeouts"])
+    check_routes(fields)
+    channel.routes.all().delete()
+    Route.objects.bulk_create(
+        Route(
+            channel=channel,
+            model=model,
+            upstream_model=upstream,
+            can=dict(fields["can"].get(model, {})),
+            priority=fields["priorities"].get(model),
+            weight=fields["weights"].get(model),
+            timeouts=dict(fields["model_timeouts"].get(model, {})),
+        )
+        for model, upstream in models.items()
+    )
+
+
+Said = TypeVar("Said")
+
+
+def _of(models: Mapping[str, str], said: Mapping[str, Said]) -> dict[str, Said]:
+    """What is said of models that are still served."""
+    return {model: value for model, value in said.items() if model in models}
+
+
+def _replace_keys(
+    channel: Channel, keys: Sequence[str | ChannelKey], *, moved: bool = False
+) -> None:
+    """Set a channel's keys, in order. A stored one that is given again stays as it is, unless the
+    address `moved`."""
+    stored = {} if moved else {bytes(key.digest): key for key in channel.keys.all()}
+    channel.keys.all().delete()
+    for position, given in enumerate(keys):
+        digest = bytes(given.digest) if isinstance(given, ChannelKey) else secret_digest(given)
+        key = stored.pop(digest, None)
+        if key is None and isinstance(given, ChannelKey):
+            raise ChannelRefused("keys", gettext("This key was removed in the meantime."))
+        key = key or _new_key(channel, str(given), position)
+        key.position = position
+        key.save(force_insert=True)
+
+
+def _new_key(
+    channel: Channel, secret: str, position: int, disabled_at: dt.datetime | None = None
+) -> ChannelKey:
+    check_secret(channel, secret)
+    key = ChannelKey(id=new_id(), channel=channel, position=position, created_at=clock.now())
+    key.digest = secret_digest(secret)
+    key.last4 = secret[-4:] if len(secret) >= 12 else ""
+    key.disabled_at = disabled_at
+    key.sealed = seal(secret, _place(key))
+    return key
+
+
+def _opened(key: ChannelKey) -> str:
+    try:
+        return open_secret(key)
+    except VaultError as error:
+        text = gettext("A stored key cannot be decrypted. Remove it, then enter it again.")
+        raise ChannelRefused("keys", text) from error
+
+
+def _place(key: ChannelKey) -> str:
+    return f"gateway_channelkey|{key.id}|sealed"

@@ -1,0 +1,228 @@
+"""Pages that change a channel: its settings and its models, each shown as a difference before it is
+saved, and its keys, its copy and the archive (W71)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from gateway.access import access_channel, access_channel_key
+from gateway.catalogue.model_lists import list_models
+from gateway.channel_tests.channel_test import target_of
+from gateway.channel_tests.words import shown_list
+from gateway.channels import channels
+from gateway.channels.forms import CopyForm, KeyForm, SettingsForm
+from gateway.channels.refusals import ChannelRefused, ChannelStale
+from gateway.channels.route_table import (
+    Change,
+    RouteRow,
+    route_changes,
+    rows_from,
+    rows_of,
+    stated_routes,
+    unlisted,
+)
+from gateway.models import Channel
+from lib.htmx import back_to, go_to, render_dialog, render_part, see_other
+from lib.ids import id_text
+from lib.vault import VaultError
+
+
+@operator_page("channels.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def channel_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """The settings; sent once, what would change, and with `save` the change itself."""
+    channel = access_channel(actor, id)
+    if request.method != "POST":
+        return _edit_page(request, channel, SettingsForm(channel))
+    form = SettingsForm(channel, request.POST)
+    if not form.is_valid():
+        return _edit_page(request, channel, form, status=422)
+    if "save" not in request.POST:
+        return _edit_page(request, channel, form, changes=form.changes())
+    seen = request.POST.get("version", "")
+    try:
+        channels.change_channel(actor, channel, form.stated(), seen=seen)
+    except ChannelStale:
+        return _edit_page(request, channel, form, changes=form.changes(), stale=True, status=409)
+    except ChannelRefused as refused:
+        form.tell(refused)
+        return _edit_page(request, channel, form, status=422)
+    messages.success(request, gettext("Saved."))
+    return see_other("channel", id)
+
+
+def _edit_page(
+    request: HttpRequest,
+    channel: Channel,
+    form: SettingsForm,
+    *,
+    changes: Sequence[Change] | None = None,
+    stale: bool = False,
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        **_common(channel),
+        "form": form,
+        "changes": changes,
+        "stale": stale,
+        "keys_removed": channel.keys.count() if form.is_bound and form.moves else 0,
+    }
+    page, part = "gateway/channels/channel_edit.html", "gateway/channels/_channel_review.html"
+    return render_part(request, page, part, context, status=status)
+
+
+@operator_page("channels.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def channel_models(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """The models; sent once, what would change, and with `save` the change itself."""
+    channel = access_channel(actor, id)
+    if request.method != "POST":
+        return _models_page(request, channel, rows_of(channel))
+    rows = rows_from(request.POST)
+    fields = stated_routes(rows)
+    if any(row.error for row in rows):
+        return _models_page(request, channel, rows, status=422)
+    changes = route_changes(channel, fields)
+    if "save" not in request.POST:
+        return _models_page(request, channel, rows, changes=changes)
+    try:
+        channels.change_channel(actor, channel, fields, seen=request.POST.get("version", ""))
+    except ChannelStale as stale:
+        text = stale.message
+        return _models_page(request, channel, rows, changes=changes, error=text, status=409)
+    except ChannelRefused as refused:
+        return _models_page(request, channel, rows, error=refused.message, status=422)
+    messages.success(request, gettext("Saved."))
+    return see_other("channel", id)
+
+
+@operator_page("channels.write")
+@require_POST
+def channel_models_fetch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """What the provider lists for the channel's key, beside what the channel serves."""
+    channel = access_channel(actor, id)
+    rows = rows_from(request.POST)
+    try:
+        found = list_models(target_of(channel))
+    except VaultError:
+        text = gettext("A stored key cannot be decrypted. Remove it, then enter it again.")
+        return _models_page(request, channel, rows, error=text, status=422)
+    new = unlisted(rows, found.names) if found.ok else []
+    return _models_page(request, channel, rows, listing=shown_list(found), new=new)
+
+
+def _models_page(
+    request: HttpRequest,
+    channel: Channel,
+    rows: Sequence[RouteRow],
+    *,
+    status: int = 200,
+    **more: Any,
+) -> HttpResponse:
+    context = {**_common(channel), "rows": rows, "numbered": list(enumerate(rows)), **more}
+    return render(request, "gateway/channels/channel_models.html", context, status=status)
+
+
+@operator_page("channels.write")
+@require_POST
+def channel_enable(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Turn a channel on or off."""
+    channel, on = access_channel(actor, id), request.POST.get("on") == "1"
+    try:
+        channels.change_channel(actor, channel, {"enabled": on})
+    except ChannelRefused as refused:
+        messages.error(request, refused.message)
+    else:
+        text = gettext("%(name)s is on.") if on else gettext("%(name)s is off.")
+        messages.success(request, text % {"name": channel.name})
+    return see_other(back_to(request, reverse("channel", args=[id])))
+
+
+@operator_page("channels.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def channel_copy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """A copy by another name, which is changed next."""
+    channel = access_channel(actor, id)
+    form = CopyForm(request.POST or None, initial={"name": f"{channel.name}-2"})
+    if form.is_valid():
+        try:
+            copy = channels.copy_channel(actor, channel, form.cleaned_data["name"])
+        except ChannelRefused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Copied. The copy is off."))
+            return go_to(request, "channel_edit", id_text(copy.id))
+    context = {
+        "form": form,
+        "title": gettext("Copy %(name)s") % {"name": channel.name},
+        "line": gettext(
+            "The copy has the same keys, models and settings. It is off until you turn it on."
+        ),
+        "back": reverse("channel", args=[id]),
+        "back_text": channel.name,
+        "verb": gettext("Copy channel"),
+    }
+    template = "accounts/organisations/form_dialog.html"
+    return render_dialog(request, template, context, refused=bool(form.errors))
+
+
+@operator_page("channels.write")
+@require_POST
+def channel_archive(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Put a channel away, or (`restore`) take it back."""
+    channel = access_channel(actor, id)
+    if request.POST.get("restore"):
+        channels.restore_channel(actor, channel)
+        messages.success(request, gettext("Restored. The channel is off."))
+    else:
+        channels.archive_channel(actor, channel)
+        messages.success(request, gettext("Archived. The channel gets no requests."))
+    return see_other("channel", id)
+
+
+@operator_page("channels.write")
+@require_POST
+def channel_key_add(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """One more key."""
+    channel = access_channel(actor, id)
+    form = KeyForm(request.POST)
+    try:
+        channels.add_key(actor, channel, form.data.get("secret", "").strip())
+    except ChannelRefused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, gettext("Key added."))
+    return see_other("channel", id)
+
+
+@operator_page("channels.write")
+@require_POST
+def channel_key_change(request: HttpRequest, actor: Actor, id: str, key: str) -> HttpResponse:
+    """Disable a key, enable it again, or remove it."""
+    channel = access_channel(actor, id)
+    stored = access_channel_key(actor, channel, key)
+    act = request.POST.get("act")
+    if act == "remove":
+        channels.remove_key(actor, channel, stored)
+        messages.success(request, gettext("Key removed."))
+    else:
+        channels.switch_key(actor, channel, stored, enabled=act == "enable")
+        text = gettext("Key enabled.") if act == "enable" else gettext("Key disabled.")
+        messages.success(request, text)
+    return see_other("channel", id)
+
+
+def _common(channel: Channel) -> dict[str, Any]:
+    return {
+        "channel": channel,
+        "id": id_text(channel.id),
+        "version": channels.version_of(channel),
+    }

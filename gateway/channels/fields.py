@@ -1,0 +1,254 @@
+"""What a write may set of a channel, and the checks that every write goes through."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from django.utils.translation import gettext
+
+from accounts.limits.rules import LIMIT_MAX
+from accounts.organisations import names
+from accounts.organisations.data_policy import is_region
+from gateway.channel_tests.calls import STAGES
+from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
+from gateway.channels import bounds as bounds
+from gateway.channels.refusals import ChannelRefused
+from gateway.models import Channel, ChannelKey, OnLeave
+from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.overrides import CAPABILITIES
+from gateway.providers.provider import BadAddress, Provider
+from lib.network.egress import EgressDenied, check_host, host_and_port
+
+
+class ChannelFields(TypedDict, total=False):
+    """What a write may set; what it leaves out stays.
+
+    `keys`: a text for a new secret, a ChannelKey for a stored one that stays. `models`: every name
+    or pattern that the channel serves -> upstream name, "" for the same. `can`: what of them an
+    operator knows better than the catalogue (gateway/providers/overrides.py), by those names.
+    `priorities` and `weights`: those of them that have their own, by those names. `conditions`: as
+    gateway/overrides/condition_rules.py has them, all of them. `overrides`: what
+    it changes of requests (gateway/overrides/rules.py), all of it. `model_timeouts`: the
+    seconds of models that are not the channel's. `proxy_login` and `client_key`: "" for none.
+    """
+
+    provider: str
+    base_url: str
+    keys: Sequence[str | ChannelKey]
+    models: Mapping[str, str]
+    can: Mapping[str, Mapping[str, bool]]
+    priorities: Mapping[str, int]
+    weights: Mapping[str, int]
+    model_timeouts: Mapping[str, Mapping[str, float]]
+    enabled: bool
+    archived: bool
+    priority: int
+    weight: int
+    retries: int
+    on_leave: str
+    uncapped: bool
+    names_client: bool
+    rpm: int | None
+    tpm: int | None
+    parallel: int | None
+    spend_cap_day_nano: int | None
+    spend_cap_month_nano: int | None
+    conditions: Mapping[str, Any]
+    zero_retention: bool
+    region: str
+    overrides: Mapping[str, Any]
+    proxy_url: str
+    proxy_login: str
+    ca_bundle: str
+    client_cert: str
+    client_key: str
+    timeouts: Mapping[str, float]
+    breaker: Mapping[str, bool | float | None]
+    testing: Mapping[str, bool | int | str | None]
+    check_models_every_h: int | None
+
+
+SPEND_CAP_NANO_MAX = 2**62
+EGRESS_TEXTS = ("proxy_url", "ca_bundle", "client_cert")
+"""By which way it is reached, as it may be read again."""
+EGRESS_SECRETS: tuple[Literal["proxy_login", "client_key"], ...] = ("proxy_login", "client_key")
+"""What of it is sealed."""
+LIMITS = ("rpm", "tpm", "parallel")
+"""What may be asked of it in a minute and at once; None = no limit."""
+CAP_NAMES = ("spend_cap_day", "spend_cap_month")
+"""What it may cost us in a day and in a month, in USD, as files, forms and the API name it."""
+SPEND_CAPS = tuple(f"{name}_nano" for name in CAP_NAMES)
+"""The same as they are stored; None = no cap."""
+PLAIN = (
+    "provider",
+    "base_url",
+    "enabled",
+    "priority",
+    "weight",
+    "retries",
+    "on_leave",
+    "uncapped",
+    "names_client",
+    *EGRESS_TEXTS,
+    *LIMITS,
+    *SPEND_CAPS,
+    "conditions",
+    "zero_retention",
+    "region",
+    "check_models_every_h",
+)
+"""The fields that stand in a column of their own, by the same name."""
+PARTS = ("timeouts", "breaker", "overrides", "testing")
+"""The fields of several parts, each in a column of its own."""
+ROUTE_FIELDS = ("models", "can", "priorities", "weights", "model_timeouts")
+MODEL_TIMEOUTS = ("first_content", "idle", "total")
+"""The seconds that a model may have of its own; a connection is for all models."""
+
+
+def check_name(name: str) -> None:
+    """Refuse what no channel can be named."""
+    if not name or name != name.strip() or len(name) > bounds.NAME_MAX:
+        text = gettext("Enter a name of at most %(n)s characters.")
+        raise ChannelRefused("name", text % {"n": bounds.NAME_MAX})
+    names.check_name(name)
+    if Channel.objects.filter(name=name).exists():
+        text = gettext("Another channel is already named %(name)s.")
+        raise ChannelRefused("name", text % {"name": name}, already_exists=True)
+
+
+def check_settings(channel: Channel) -> None:
+    """Refuse what no request could be made with; the base URL gets its one form."""
+    _check_address(channel, provider_of(channel))
+    _check_bounds("priority", channel.priority, -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX)
+    _check_bounds("weight", channel.weight, 0, bounds.WEIGHT_MAX)
+    _check_bounds("retries", channel.retries, 0, bounds.RETRIES_MAX)
+    for name in LIMITS:
+        if (count := getattr(channel, name)) is not None:
+            _check_bounds(name, count, 1, LIMIT_MAX)
+    for name in SPEND_CAPS:
+        if (cap := getattr(channel, name)) is not None and not 0 < cap <= SPEND_CAP_NANO_MAX:
+            raise ChannelRefused(name.removesuffix("_nano"), gettext("Enter an amount above 0."))
+    if channel.on_leave not in OnLeave.values:
+        raise ChannelRefused("on_leave", gettext("Choose cancel or drain."))
+    if channel.archived_at is not None and channel.enabled:
+        text = gettext("An archived channel cannot be turned on. Restore it first.")
+        raise ChannelRefused("enabled", text)
+    if channel.region and not is_region(channel.region):
+        raise ChannelRefused("region", gettext("Enter a region such as eu or us-east-1."))
+    for name, seconds in channel.timeouts.items():
+        _check_seconds(f"timeouts.{name}", seconds)
+    for name in ("window", "open_for"):
+        if name in channel.breaker:
+            _check_seconds(f"breaker.{name}", channel.breaker[name])
+    failures = channel.breaker.get("failures")
+    if failures is not None:
+        _check_bounds("breaker.failures", failures, 1, bounds.FAILURES_MAX)
+    _check_testing(CheckRule(**channel.testing))
+    if (hours := channel.check_models_every_h) is not None:
+        _check_bounds("check_models_every_h", hours, 1, bounds.CHECK_MODELS_H_MAX)
+
+
+def check_routes(fields: ChannelFields) -> None:
+    """Refuse names that nobody could ask, and what is said of a model that is not served. `fields`
+    holds all of ROUTE_FIELDS."""
+    models = fields["models"]
+    if len(models) > bounds.ROUTES_MAX:
+        text = gettext("A channel can serve at most %(n)s models.")
+        raise ChannelRefused("models", text % {"n": bounds.ROUTES_MAX})
+    for model, upstream in models.items():
+        _check_model(model)
+        if upstream:
+            _check_model(upstream)
+    for model, switches in fields["can"].items():
+        _check_served("can", model, models)
+        unknown = set(switches) - set(CAPABILITIES)
+        if unknown:
+            text = gettext("There is no capability named %(name)s.")
+            raise ChannelRefused("can", text % {"name": min(unknown)})
+    for model, priority in fields["priorities"].items():
+        _check_served("priorities", model, models)
+        _check_bounds("priorities", priority, -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX)
+    for model, weight in fields["weights"].items():
+        _check_served("weights", model, models)
+        _check_bounds("weights", weight, 0, bounds.WEIGHT_MAX)
+    for model, timeouts in fields["model_timeouts"].items():
+        _check_served("model_timeouts", model, models)
+        for name, seconds in timeouts.items():
+            if name not in MODEL_TIMEOUTS:
+                text = gettext("There is no timeout named %(name)s for a model.")
+                raise ChannelRefused("model_timeouts", text % {"name": name[:60]})
+            _check_seconds("model_timeouts", seconds)
+
+
+def check_secret(channel: Channel, secret: str) -> None:
+    """Refuse a key that cannot stand in the provider's header."""
+    if not secret or len(secret) > bounds.SECRET_MAX:
+        raise ChannelRefused("keys", gettext("Enter the provider's key."))
+    try:
+        provider_of(channel).headers(secret)
+    except BadAddress as error:
+        text = gettext("The key can only contain visible ASCII characters, without spaces.")
+        raise ChannelRefused("keys", text) from error
+
+
+def provider_of(channel: Channel) -> Provider:
+    """A channel's provider. Raises ChannelRefused."""
+    try:
+        return provider_named(channel.provider)
+    except UnknownProvider as error:
+        raise ChannelRefused("provider", str(error)) from error
+
+
+def _check_address(channel: Channel, provider: Provider) -> None:
+    channel.base_url = channel.base_url.strip().rstrip("/") or provider.base_url
+    if not channel.base_url:
+        text = gettext("Enter the base URL. %(provider)s has no default address.")
+        raise ChannelRefused("base_url", text % {"provider": gettext(provider.label)})
+    if len(channel.base_url) > bounds.URL_MAX:
+        text = gettext("The URL is too long. Use at most 500 characters.")
+        raise ChannelRefused("base_url", text)
+    try:
+        provider.address(channel.base_url)
+        check_host(host_and_port(channel.base_url)[0])
+    except (BadAddress, EgressDenied) as error:
+        raise ChannelRefused("base_url", str(error)) from error
+
+
+def _check_bounds(field: str, value: float, least: int, most: int) -> None:
+    if not least <= value <= most:
+        text = gettext("Enter a number from %(least)s to %(most)s.")
+        raise ChannelRefused(field, text % {"least": least, "most": most})
+
+
+def _check_testing(rule: CheckRule) -> None:
+    if rule.every_min is not None:
+        _check_bounds("testing.every_min", rule.every_min, 1, EVERY_MIN_MAX)
+    if rule.success_percent is not None:
+        _check_bounds("testing.success_percent", rule.success_percent, 1, 100)
+    if rule.variant not in STAGES:
+        raise ChannelRefused("testing.variant", gettext("There is no such test."))
+    if not is_status_list(rule.statuses):
+        text = gettext("Enter HTTP statuses separated by commas, such as 403, 5xx.")
+        raise ChannelRefused("testing.statuses", text)
+    for name in ("statuses", "words", "model"):
+        if len(getattr(rule, name)) > TEXT_MAX:
+            text = gettext("Use at most %(n)s characters.") % {"n": TEXT_MAX}
+            raise ChannelRefused("testing." + name, text)
+
+
+def _check_seconds(field: str, seconds: float) -> None:
+    if not 0 < seconds <= bounds.SECONDS_MAX:
+        text = gettext("Enter a number of seconds above 0, at most %(most)s.")
+        raise ChannelRefused(field, text % {"most": bounds.SECONDS_MAX})
+
+
+def _check_model(name: str) -> None:
+    if len(name) > bounds.MODEL_MAX or not re.fullmatch(bounds.MODEL_PATTERN, name):
+        text = gettext("%(name)s is not a model name: use at most %(n)s characters, no spaces.")
+        raise ChannelRefused("models", text % {"name": name[:60], "n": bounds.MODEL_MAX})
+
+
+def _check_served(field: str, model: str, models: Mapping[str, str]) -> None:
+    if model not in models:
+        text = gettext("The channel does not serve %(model)s.")
+        raise ChannelRefused(field, text % {"model": model})

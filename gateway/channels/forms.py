@@ -1,0 +1,489 @@
+"""Forms of channels: the connection of a new one, the settings of one that is there."""
+
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.limits.rules import LIMIT_MAX
+from accounts.organisations.data_policy import REGION_MAX
+from billing.currency.money import format_usd
+from billing.forms import MoneyField
+from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
+from gateway.channel_tests.words import VARIANT_NAMES
+from gateway.channels import bounds as bounds
+from gateway.channels.channels import BREAKER, TESTING, TIMEOUTS
+from gateway.channels.fields import CAP_NAMES, PLAIN, ChannelFields
+from gateway.channels.route_table import SECONDS, Change
+from gateway.models import Channel
+from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, typed
+from gateway.providers import PROVIDERS
+from lib.numbers.whole_numbers import WholeNumberField
+from lib.refusal import Refused
+
+_INPUT: Final = {"class": "input", "autocomplete": "off"}
+_CODE: Final = {
+    "class": "input mono",
+    "autocomplete": "off",
+    "autocapitalize": "none",
+    "spellcheck": "false",
+}
+_PEM: Final = {**_CODE, "rows": 4, "placeholder": "-----BEGIN …"}
+# The demonstration is set up by the installation itself.
+OFFERED: Final = [name for name in PROVIDERS if name != "local"]
+
+
+def provider_note(provider: str) -> str:
+    """What an operator should know before choosing a provider; "" for most."""
+    note = PROVIDERS[provider].note if provider in PROVIDERS else ""
+    return gettext(note) if note else ""
+
+
+class ConnectionForm(forms.Form):
+    """Where a new channel leads. Its key is never rendered again."""
+
+    provider = forms.ChoiceField(
+        label=_("Provider"),
+        choices=[(name, _(PROVIDERS[name].label)) for name in OFFERED],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=bounds.NAME_MAX,
+        widget=forms.TextInput(attrs=_INPUT),
+    )
+    base_url = forms.CharField(
+        label=_("Base URL"),
+        max_length=bounds.URL_MAX,
+        error_messages={"required": _("Enter the base URL.")},
+        widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
+    )
+    secret = forms.CharField(
+        label=_("API key"),
+        max_length=bounds.SECRET_MAX,
+        required=False,
+        help_text=_(
+            "Stored encrypted, never shown again. Leave it empty if the server needs none."
+        ),
+        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenModels:
+    """What the page of a provider's models sends: all that were listed, the names given to them,
+    which are ticked, and further ones by hand."""
+
+    listed: list[str]
+    named: dict[str, str]
+    ticked: list[str]
+    by_hand: str
+
+
+def chosen_from(sent: QueryDict) -> ChosenModels:
+    """What was sent."""
+    listed = sent.getlist("listed")[: bounds.ROUTES_MAX]
+    names = [name.strip() for name in sent.getlist("public")]
+    named: dict[str, Any] = dict(zip(listed, names, strict=False))
+    return ChosenModels(listed, named, sent.getlist("id"), sent.get("by_hand", ""))
+
+
+def _number(
+    label: Any, least: int, most: int, unit: Any = "", *, required: bool = True
+) -> WholeNumberField:
+    attrs = {"class": "input", "inputmode": "numeric"}
+    return WholeNumberField(
+        label=label,
+        required=required,
+        min_value=least,
+        max_value=most,
+        help_text=unit,
+        widget=forms.TextInput(attrs=attrs),
+    )
+
+
+def _limit(label: Any, hint: Any) -> WholeNumberField:
+    return _number(label, 1, LIMIT_MAX, hint, required=False)
+
+
+class SecondsField(forms.CharField):
+    """Seconds in digits, with up to three behind a point; no other form of a number."""
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        if not text:
+            return None
+        if not SECONDS.fullmatch(text):
+            raise forms.ValidationError(gettext("Enter a number of seconds, such as 7.5."))
+        return float(text)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.to_python(data) != initial)
+        except forms.ValidationError:
+            return True
+
+
+class SpendCapField(MoneyField):
+    """An amount that is compared, not its text."""
+
+    def __init__(self, label: Any, hint: Any) -> None:
+        super().__init__(label=label, help_text=hint, required=False)
+        self.widget.attrs["class"] = "input"
+
+    def clean(self, value: Any) -> Any:
+        nano = super().clean(value)
+        if nano is not None and nano <= 0:
+            raise forms.ValidationError(gettext("Enter an amount above 0."))
+        return nano
+
+    def prepare_value(self, value: Any) -> Any:
+        return format_usd(value) if isinstance(value, int) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.clean(data) != initial)
+        except forms.ValidationError:
+            return True
+
+
+def _seconds(label: Any) -> SecondsField:
+    attrs = {"class": "input", "inputmode": "decimal"}
+    return SecondsField(label=label, help_text=_("Seconds"), widget=forms.TextInput(attrs=attrs))
+
+
+class PemField(forms.CharField):
+    """Text with the line ends in which it is stored. A secret one is never rendered again."""
+
+    def __init__(self, label: Any, hint: Any, *, secret: bool = False) -> None:
+        widget = SecretText(attrs=_PEM) if secret else forms.Textarea(attrs=_PEM)
+        super().__init__(label=label, help_text=hint, required=False, widget=widget)
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        return "\n".join([*map(str.rstrip, text.splitlines()), ""]) if text else ""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.to_python(data) != self.to_python(initial))
+
+
+class SecretText(forms.Textarea):
+    """A text of several lines that is never rendered again."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> Any:
+        return super().get_context(name, None, attrs)
+
+
+class SettingsForm(ConditionFields):
+    """The settings of a channel, as one form: all but its keys and its models."""
+
+    enabled = forms.BooleanField(
+        label=_("On"), required=False, help_text=_("Requests can use this channel.")
+    )
+    provider = forms.ChoiceField(
+        label=_("Provider"),
+        choices=[(name, _(provider.label)) for name, provider in PROVIDERS.items()],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    base_url = forms.CharField(
+        label=_("Base URL"),
+        max_length=bounds.URL_MAX,
+        required=False,
+        widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
+    )
+    secret = forms.CharField(
+        label=_("Key for the new address"),
+        max_length=bounds.SECRET_MAX,
+        required=False,
+        help_text=_(
+            "A new provider, base URL, proxy or trusted authority removes the stored secrets."
+        ),
+        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+    )
+    proxy_url = forms.CharField(
+        label=_("Proxy"),
+        max_length=bounds.URL_MAX,
+        required=False,
+        help_text=_("http://host:port or socks5://host:port. Leave empty to connect directly."),
+        widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
+    )
+    proxy_login = forms.CharField(
+        label=_("Proxy login"),
+        max_length=600,
+        required=False,
+        help_text=_("user:password. Stored encrypted, never shown again."),
+        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+    )
+    ca_bundle = PemField(
+        _("Trusted authorities"),
+        _(
+            "Certificates in PEM. If set, only these are trusted. "
+            "Leave empty to trust the system's."
+        ),
+    )
+    client_cert = PemField(
+        _("Client certificate"),
+        _("In PEM, with its chain. Leave empty to remove the stored key too."),
+    )
+    client_key = PemField(
+        _("Key of the client certificate"),
+        _("In PEM. Stored encrypted, never shown again."),
+        secret=True,
+    )
+    priority = _number(
+        _("Priority"), -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX, _("Lower is tried first.")
+    )
+    weight = _number(
+        _("Weight"), 0, bounds.WEIGHT_MAX, _("Share of requests among channels of equal priority.")
+    )
+    retries = _number(
+        _("Attempts after a failure"),
+        0,
+        bounds.RETRIES_MAX,
+        _(
+            "Further attempts after this channel fails: on other channels, else on this one. "
+            "0 turns fail-over off."
+        ),
+    )
+    on_leave = forms.ChoiceField(
+        label=_("When a client disconnects"),
+        choices=[
+            ("cancel", _("Cancel at the provider")),
+            ("drain", _("Read the answer to the end")),
+        ],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    names_client = forms.BooleanField(
+        label=_("Forward user agent"),
+        required=False,
+        help_text=_("The provider receives the client's user agent."),
+    )
+    uncapped = forms.BooleanField(
+        label=_("Ignores output limits"),
+        required=False,
+        help_text=_("The channel then only serves organisations with a credit line."),
+    )
+    rpm = _limit(_("Requests per minute"), _("In any 60-second window. Leave empty for no limit."))
+    tpm = _limit(
+        _("Tokens per minute"),
+        _("Counts a request's maximum tokens while it runs, and the actual number once it ends."),
+    )
+    parallel = _limit(_("Concurrent requests"), _("Requests running at the same time."))
+    spend_cap_day = SpendCapField(_("Per day (USD)"), _("Leave empty for no cap. Days are in UTC."))
+    spend_cap_month = SpendCapField(_("Per month (USD)"), _("Calendar months in UTC."))
+    zero_retention = forms.BooleanField(
+        label=_("Zero data retention"),
+        required=False,
+        help_text=_("The provider keeps neither requests nor answers."),
+    )
+    region = forms.CharField(
+        label=_("Region"),
+        max_length=REGION_MAX,
+        required=False,
+        help_text=_("Where the provider processes data, such as eu or us-east-1."),
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    connect = _seconds(_("Connect"))
+    first_content = _seconds(_("First content"))
+    idle = _seconds(_("Between chunks"))
+    total = _seconds(_("Total"))
+    breaker_enabled = forms.BooleanField(
+        label=_("Circuit breaker"),
+        required=False,
+        help_text=_("Pauses the channel while most requests fail."),
+    )
+    failures = _number(
+        _("Failures"),
+        1,
+        bounds.FAILURES_MAX,
+        _("Leave empty to pause when most requests fail."),
+        required=False,
+    )
+    window = _seconds(_("Counting window"))
+    open_for = _seconds(_("Paused for"))
+    test_every = _number(
+        _("Test every"),
+        1,
+        EVERY_MIN_MAX,
+        _("Minutes. Leave empty to test only by hand."),
+        required=False,
+    )
+    test_variant = forms.ChoiceField(
+        label=_("Test"),
+        choices=list(VARIANT_NAMES.items()),
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    test_model = forms.CharField(
+        label=_("Model to test"),
+        max_length=bounds.MODEL_MAX,
+        required=False,
+        help_text=_("Leave empty for the first one."),
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    check_models_every_h = _number(
+        _("Check for new models every"),
+        1,
+        bounds.CHECK_MODELS_H_MAX,
+        _("Hours. Leave empty to check only by hand."),
+        required=False,
+    )
+    out_on_key = forms.BooleanField(
+        label=_("Rejected key"),
+        required=False,
+        help_text=_("Turn the channel off when a test finds that the provider rejects its key."),
+    )
+    out_on_statuses = forms.CharField(
+        label=_("Statuses"),
+        max_length=TEXT_MAX,
+        required=False,
+        help_text=_("Of a failed test, such as 403, 5xx."),
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    out_on_words = forms.CharField(
+        label=_("Words"),
+        max_length=TEXT_MAX,
+        required=False,
+        help_text=_("In the provider's message, separated by commas."),
+        widget=forms.TextInput(attrs=_INPUT),
+    )
+    out_below = _number(
+        _("Success rate below (%)"),
+        1,
+        100,
+        _("Share of successes, of at least 20 requests in 15 minutes."),
+        required=False,
+    )
+
+    def __init__(self, channel: Channel, data: QueryDict | None = None) -> None:
+        super().__init__(data, initial=_settings_of(channel))
+        self.fields["provider"].help_text = provider_note(channel.provider)
+
+    def tell(self, refused: Refused) -> None:
+        """Say a refusal at the field that it is about."""
+        name = refused.field.removeprefix("timeouts.")
+        name = {"breaker.failures": "failures", "keys": "secret"}.get(name, name)
+        name = _TESTING_FIELDS.get(name.removeprefix("testing."), name)
+        name = name.removeprefix("breaker.").removeprefix("conditions.")
+        self.add_error(name if name in self.fields else None, refused.message)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the channel leads elsewhere then."""
+        return not _ADDRESS.isdisjoint(self.changed_data)
+
+    def stated(self) -> ChannelFields:
+        """What changes, as a write sets it."""
+        changed = {name: self.cleaned_data[name] for name in self.changed_data}
+        secret = changed.pop("secret", "").strip()
+        timeouts = {name: changed.pop(name) for name in TIMEOUTS if name in changed}
+        breaker = {
+            name: changed.pop(field) for name, field in _BREAKER_FIELDS.items() if field in changed
+        }
+        testing = {
+            name: changed.pop(field) for name, field in _TESTING_FIELDS.items() if field in changed
+        }
+        for name in CAP_NAMES:
+            if name in changed:
+                changed[f"{name}_nano"] = changed.pop(name)
+        self.take_conditions(changed)
+        fields = cast(ChannelFields, changed)
+        if timeouts:
+            fields["timeouts"] = timeouts
+        if breaker:
+            fields["breaker"] = breaker
+        if testing:
+            fields["testing"] = testing
+        if self.moves:
+            fields["keys"] = [secret] if secret else []
+        return fields
+
+    def clean(self) -> dict[str, Any]:
+        if "secret" in self.changed_data and not self.moves:
+            text = gettext("The address does not change. Add this key under Keys instead.")
+            self.add_error("secret", text)
+        return dict(self.cleaned_data)
+
+    def changes(self) -> list[Change]:
+        """What would change, in words; of a key only that there is one."""
+        return [
+            Change(str(self.fields[name].label), self._text(name, self.initial.get(name)),
+                   self._text(name, self.cleaned_data.get(name)))
+            for name in self.changed_data
+        ]  # fmt: skip
+
+    def _text(self, name: str, value: Any) -> str:
+        field = self.fields[name]
+        if name in ("secret", "proxy_login") or isinstance(field, PemField):
+            return gettext("Entered") if value else ""
+        if isinstance(field, forms.BooleanField):
+            return gettext("Yes") if value else gettext("No")
+        if isinstance(field, forms.MultipleChoiceField):
+            words = dict(FEATURE_WORDS)
+            return ", ".join(str(words[one]) for one in value or ())
+        if isinstance(field, forms.ChoiceField):
+            return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
+        if isinstance(value, float):
+            return f"{value:g}"
+        if isinstance(field, SpendCapField) and value is not None:
+            return format_usd(value)
+        return "" if value is None else str(value)
+
+
+_ADDRESS: Final = frozenset({"provider", "base_url", "proxy_url", "ca_bundle"})
+_BREAKER_FIELDS: Final = {
+    "enabled": "breaker_enabled",
+    "failures": "failures",
+    "window": "window",
+    "open_for": "open_for",
+}
+
+
+_TESTING_FIELDS: Final = {
+    "every_min": "test_every",
+    "model": "test_model",
+    "variant": "test_variant",
+    "on_key": "out_on_key",
+    "statuses": "out_on_statuses",
+    "words": "out_on_words",
+    "success_percent": "out_below",
+}
+
+
+def _settings_of(channel: Channel) -> dict[str, Any]:
+    breaker = {**BREAKER, **channel.breaker}
+    testing = {**TESTING, **channel.testing}
+    return {
+        **{name: getattr(channel, name) for name in PLAIN},
+        **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
+        **typed(channel),
+        **TIMEOUTS,
+        **channel.timeouts,
+        **{field: breaker[name] for name, field in _BREAKER_FIELDS.items()},
+        **{field: testing[name] for name, field in _TESTING_FIELDS.items()},
+    }
+
+
+def _short(value: bool | float | None) -> bool | float | None:
+    """10 for 10.0, as people write it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class KeyForm(forms.Form):
+    """One more key of a channel."""
+
+    secret = forms.CharField(
+        label=_("API key"),
+        max_length=bounds.SECRET_MAX,
+        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+    )
+
+
+class CopyForm(forms.Form):
+    """What a copy is called."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=bounds.NAME_MAX, widget=forms.TextInput(attrs=_INPUT)
+    )

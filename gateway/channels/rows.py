@@ -1,0 +1,168 @@
+"""A channel as the pages show it: what it is, and how it stands (W71)."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from billing.prices.name_patterns import matches
+from gateway.channel_tests.words import shown_check
+from gateway.health.reports import Found, model_badness
+from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
+from gateway.models import Channel
+from gateway.providers import PROVIDERS
+from lib.ids import id_text
+from lib.tables.table import Badge
+from usage.requests.words import KINDS
+
+_STATES: Final[Mapping[str, Badge]] = {
+    "open": Badge(_("Unavailable"), "bad"),
+    "keys_out": Badge(_("Keys paused"), "bad"),
+    "limited": Badge(_("Limit reached"), "warn"),
+    "models_out": Badge(_("Models paused"), "warn"),
+}
+
+
+_TAKEN_OUT: Final = {
+    "key": _("In a test, the provider rejected its key."),
+    "status": _("In a test, the provider responded with status %(what)s."),
+    "words": _("In a test, the response contained “%(what)s”."),
+    "success": _("Only %(what)s of the latest requests succeeded."),
+}
+
+
+def taken_out_words(channel: Channel) -> str:
+    """Why its rule turned it off; "" where it did not."""
+    out = channel.taken_out
+    return str(_TAKEN_OUT[out["cause"]]) % {"what": out["what"]} if out else ""
+
+
+def state_of(channel: Channel, status: ChannelStatus | None) -> Badge:
+    """A channel's state, with its cause and when it is tried again."""
+    if channel.archived_at:
+        return Badge(_("Archived"), icon="archive")
+    if channel.taken_out:
+        return Badge(_("Off by rule"), "bad", hint=taken_out_words(channel))
+    if not channel.enabled:
+        return Badge(_("Off"), icon="pause")
+    if status is None:
+        check = shown_check(channel.last_test)
+        if check is not None and not check.ok:
+            return Badge(_("Test failed"), "bad", hint=check.cause)
+        return Badge(_("On"), "ok")
+    again = gettext("Next attempt within %(n)s s") % {"n": status.seconds} if status.seconds else ""
+    hint = ". ".join(filter(None, (_why(status), again)))
+    return _STATES.get(status.condition, Badge(_("Probing"), "warn"))._replace(hint=hint)
+
+
+def channel_row(channel: Channel, found: Found) -> dict[str, Any]:
+    status = found.status
+    provider = PROVIDERS.get(channel.provider)
+    routes = list(channel.routes.all())
+    return {
+        "channel": channel,
+        "id": id_text(channel.id),
+        "provider": gettext(provider.label) if provider else channel.provider,
+        "host": urlsplit(channel.base_url).netloc,
+        "routes": routes,
+        "models": ", ".join(route.model for route in routes),
+        "href": reverse("channel", args=[id_text(channel.id)]),
+        "demo": channel.provider == "local",
+        "check": shown_check(channel.last_test),
+        "state": state_of(channel, status),
+    }
+
+
+def _why(status: ChannelStatus) -> str:
+    if status.condition == "limited":
+        return gettext("A limit of this channel is reached")
+    return str(KINDS.get(status.kind or "", ""))
+
+
+KEY_BADGES: Final[Mapping[str, Badge]] = {
+    "good": Badge(_("Active"), "ok"),
+    "paused": Badge(_("Paused"), "bad"),
+    "limited": Badge(_("At its rate limit"), "warn"),
+}
+_NO_USES: Final[Mapping[UUID, dt.datetime]] = {}
+_KEY_REASONS: Final = {
+    "key_refused": _("The provider rejected the key."),
+    "no_credit": _("The provider's rate limit or credit is used up."),
+}
+
+
+def key_rows(
+    channel: Channel, statuses: Sequence[KeyStatus], uses: Mapping[UUID, dt.datetime] = _NO_USES
+) -> list[dict[str, Any]]:
+    """The keys with what is known of those that are in use; `uses` is when each was used last."""
+    known = iter(statuses)
+    rows = []
+    for key in channel.keys.all():
+        status = None if key.disabled_at else next(known, None)
+        badge = KEY_BADGES[status.condition if status else "good"]
+        rows.append(
+            {
+                "key": key,
+                "id": id_text(key.id),
+                "badge": Badge(_("Disabled"), icon="pause") if key.disabled_at else badge,
+                "why": "" if status is None else _why_paused(status),
+                "used_at": uses.get(key.id),
+            }
+        )
+    return rows
+
+
+def _why_paused(status: KeyStatus) -> str:
+    """Why a key is not used, since when, and when it is tried again."""
+    if status.condition == "good":
+        return ""
+    parts = [str(_KEY_REASONS[status.reason])] if status.reason else []
+    if status.for_s:
+        parts.append(gettext("For %(n)s s.") % {"n": status.for_s})
+    parts.append(gettext("Next attempt within %(n)s s") % {"n": status.seconds})
+    return " ".join(parts)
+
+
+_MODEL_BADGES: Final[Mapping[str, Badge]] = {
+    "limited": Badge(_("At its rate limit"), "warn"),
+    "model_unknown": Badge(_("Unknown to the provider"), "bad"),
+    "key_refused": Badge(_("Rejected by the provider"), "bad"),
+}
+
+
+def model_badges(channel: Channel, models: Mapping[str, ModelStatus]) -> dict[str, Badge]:
+    """How each name or pattern that a channel serves stands."""
+    keys = sum(key.disabled_at is None for key in channel.keys.all()) or 1
+    return {
+        name: KEY_BADGES["good"] if its is None else _model_badge(its, keys)
+        for name, its in model_statuses(channel, models).items()
+    }
+
+
+def model_statuses(
+    channel: Channel, models: Mapping[str, ModelStatus]
+) -> dict[str, ModelStatus | None]:
+    """By each name or pattern that a channel serves what rests of it, None for nothing: of a
+    pattern's models the worst."""
+    routes = {route.model: route.upstream_model for route in channel.routes.all()}
+    upstream_names = {upstream or name for name, upstream in routes.items() if "*" not in name}
+    left = {name: its for name, its in models.items() if name not in upstream_names}
+    statuses: dict[str, ModelStatus | None] = {}
+    for name, upstream in routes.items():
+        if "*" in name:
+            met = [its for model, its in left.items() if matches(name, model)]
+            statuses[name] = max(met, key=model_badness, default=None)
+        else:
+            statuses[name] = models.get(upstream or name)
+    return statuses
+
+
+def _model_badge(its: ModelStatus, keys: int) -> Badge:
+    words = {"n": its.keys, "all": keys, "seconds": its.seconds}
+    hint = gettext("On %(n)s of %(all)s keys. Next attempt within %(seconds)s s") % words
+    return _MODEL_BADGES[its.condition]._replace(hint=hint)

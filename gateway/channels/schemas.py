@@ -1,0 +1,467 @@
+"""What the management API takes and shows of a channel."""
+
+import datetime as dt
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from accounts.limits.rules import LIMIT_MAX
+from accounts.organisations.data_policy import REGION_MAX
+from billing.currency.money import MoneyInvalid, parse_usd
+from dialects.chat.chat import Dialect
+from dialects.chat.system_prompt import PromptMode
+from gateway.channel_tests.calls import Variant
+from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
+from gateway.channels import bounds as bounds
+from gateway.channels.timeouts import Timeouts
+from gateway.health.breaker import BreakerRule
+from gateway.overrides.condition_rules import PROMPT_MAX, VALUES_MAX, Feature
+from gateway.overrides.rules import (
+    HEADER_CHARACTERS_MAX,
+    HEADERS_MAX,
+    PARAMETERS_MAX,
+    PROMPT_CHARACTERS_MAX,
+    FieldName,
+    FieldRule,
+)
+from gateway.providers.overrides import Capability
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.numbers.whole_numbers import Whole
+
+
+def _amount(text: str) -> str:
+    try:
+        nano = parse_usd(text)
+    except MoneyInvalid as error:
+        raise ValueError(f"expected {error.expected}") from error
+    if nano <= 0:
+        raise ValueError("expected an amount above 0")
+    return text
+
+
+_TIMEOUTS: Final = Timeouts()
+_BREAKER: Final = BreakerRule()
+Seconds = Annotated[float, Field(gt=0, le=bounds.SECONDS_MAX, strict=True)]
+Priority = Annotated[Whole, Field(ge=-bounds.PRIORITY_MAX, le=bounds.PRIORITY_MAX)]
+Weight = Annotated[Whole, Field(ge=0, le=bounds.WEIGHT_MAX)]
+Retries = Annotated[Whole, Field(ge=0, le=bounds.RETRIES_MAX)]
+Failures = Annotated[Whole, Field(ge=1, le=bounds.FAILURES_MAX)]
+SpendCap = Annotated[str, AfterValidator(_amount), Field(max_length=24)]
+Count = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]
+CheckHours = Annotated[Whole, Field(ge=1, le=bounds.CHECK_MODELS_H_MAX)]
+Name = Annotated[str, Field(min_length=1, max_length=bounds.NAME_MAX)]
+ModelName = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
+Switch = Annotated[bool, Field(strict=True)]
+Secret = Annotated[str, Field(min_length=1, max_length=bounds.SECRET_MAX)]
+OnLeave = Literal["cancel", "drain"]
+Values = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=VALUES_MAX)]
+Tokens = Annotated[Whole, Field(ge=0, le=PROMPT_MAX)]
+Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
+Parameter = Annotated[str, Field(max_length=260)]
+HeaderName = Annotated[str, Field(max_length=64)]
+HeaderValue = Annotated[str, Field(max_length=HEADER_CHARACTERS_MAX)]
+
+
+class ModelTimeoutsIn(Schema):
+    """Seconds of one model; null: the channel's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_content: Seconds | None = None
+    idle: Seconds | None = None
+    total: Seconds | None = None
+
+
+class RouteIn(Schema):
+    """How a channel serves a model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upstream: str = Field(
+        "", max_length=bounds.MODEL_MAX, description="The provider's model name. Empty: the same."
+    )
+    can: dict[Capability, bool] = Field(
+        default_factory=dict, description="Capabilities you know better than the catalogue."
+    )
+    priority: Priority | None = Field(None, description="Null: the channel's.")
+    weight: Weight | None = Field(None, description="Null: the channel's.")
+    timeouts: ModelTimeoutsIn = Field(default_factory=ModelTimeoutsIn)
+
+
+class TimeoutsIn(Schema):
+    """Seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connect: Seconds = _TIMEOUTS.connect
+    first_content: Seconds = _TIMEOUTS.first_content
+    idle: Seconds = _TIMEOUTS.idle
+    total: Seconds = _TIMEOUTS.total
+
+
+class BreakerIn(Schema):
+    """When a failing channel is paused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: Switch = True
+    failures: Annotated[Failures | None, Field(description="Null: when most requests fail.")] = None
+    window: Annotated[Seconds, Field(description="Seconds that failures are counted for.")] = (
+        _BREAKER.window
+    )
+    open_for: Annotated[Seconds, Field(description="Seconds until the next try.")] = (
+        _BREAKER.open_for
+    )
+
+
+class ConditionsIn(Schema):
+    """Which requests a channel serves: one value of each condition that is stated must fit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plans: Values = Field(default_factory=list, description="Names of plans.")
+    teams: Values = Field(
+        default_factory=list, description="Slugs: `acme`, or `acme/core` for one team."
+    )
+    projects: Values = Field(default_factory=list, description="Labels of the request or its key.")
+    tags: Values = []
+    customers: Values = []
+    prompt_min: Tokens | None = Field(default=None, description="Estimated tokens of the prompt.")
+    prompt_max: Tokens | None = None
+    requires: list[Feature] = Field(default_factory=list, description="What must be in it.")
+    excludes: list[Feature] = Field(default_factory=list, description="What must not.")
+
+
+class ParametersIn(Schema):
+    """Members of the body, by the names of the API that is spoken; dots lead into objects, as in
+    `generationConfig.topK`. What decides the price or the form of the answer is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    set: dict[Parameter, Any] = Field(default_factory=dict, max_length=PARAMETERS_MAX)
+    default: dict[Parameter, Any] = Field(
+        default_factory=dict,
+        max_length=PARAMETERS_MAX,
+        description="For requests that do not name the parameter.",
+    )
+    remove: list[Parameter] = Field(default_factory=list, max_length=PARAMETERS_MAX)
+
+
+class SystemPromptIn(Schema):
+    """A text for the system in every chat; its tokens are charged as input."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS_MAX)
+    mode: PromptMode = Field("prepend", description="Where it stands to the client's own.")
+
+
+class OverridesIn(Schema):
+    """What the channel changes of requests; replaces all stored overrides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parameters: dict[Dialect, ParametersIn] = Field(
+        default_factory=dict, description="By the API that is spoken to the provider."
+    )
+    system_prompt: SystemPromptIn | None = None
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict,
+        max_length=HEADERS_MAX,
+        description="Variables: {request_id}, {organisation}, {key}, {user}, {model}.",
+    )
+    client_headers: list[HeaderName] = Field(
+        default_factory=list, max_length=HEADERS_MAX, description="Forwarded from the client."
+    )
+    fields: dict[FieldName, FieldRule] = Field(
+        default_factory=dict,
+        description="Paid or data-relevant fields: drop removes them, refuse answers 400.",
+    )
+
+
+class TestingIn(Schema):
+    """When the channel is tested by itself, and what turns it off. A test that passes turns it on
+    again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    every_min: Annotated[Whole, Field(ge=1, le=EVERY_MIN_MAX)] | None = Field(
+        default=None, description="Minutes between two tests; null for none."
+    )
+    model: str = Field(
+        default="", max_length=bounds.MODEL_MAX, description="Empty: the first model."
+    )
+    variant: Variant = "streamed"
+    on_key: Switch = Field(default=False, description="Turn off when the provider rejects the key.")
+    statuses: str = Field(
+        default="", max_length=TEXT_MAX, description="Turn off on these statuses: `403, 5xx`."
+    )
+    words: str = Field(
+        default="", max_length=TEXT_MAX, description="Turn off on these words, separated by commas."
+    )
+    success_percent: Annotated[Whole, Field(ge=1, le=100)] | None = Field(
+        default=None, description="Turn off when fewer of the requests of 15 minutes succeed."
+    )
+
+
+class ChannelChange(Schema):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str = Field("", max_length=40)
+    base_url: str = Field(
+        "", max_length=bounds.URL_MAX, description="Empty: the provider's own address."
+    )
+    keys: list[Secret] = Field(
+        default_factory=list,
+        max_length=bounds.KEYS_MAX,
+        description="The provider's keys, replacing all stored ones. A change of provider or base "
+        "URL removes the stored keys.",
+    )
+    models: dict[ModelName, RouteIn] = Field(
+        default_factory=dict,
+        max_length=bounds.ROUTES_MAX,
+        description="Every name or pattern the channel serves.",
+    )
+    proxy_url: str = Field(
+        "",
+        max_length=bounds.URL_MAX,
+        description="http://host:port or socks5://host:port. A change of it, of the provider, the "
+        "base URL or the trusted authorities removes all stored secrets.",
+    )
+    proxy_login: str = Field(
+        "", max_length=600, description="user:password; never returned. Empty: none."
+    )
+    ca_bundle: Pem = Field("", description="Authorities that are trusted instead of the system's.")
+    client_cert: Pem = Field("", description="Client certificate in PEM, with its chain.")
+    client_key: Pem = Field("", description="Its key in PEM; never returned.")
+    enabled: Switch = True
+    priority: Priority = Field(0, description="Lower is tried first.")
+    weight: Weight = Field(1, description="Share of requests among channels of equal priority.")
+    retries: Retries = Field(
+        bounds.RETRIES,
+        description="Further attempts after this channel fails: on other channels, else on this "
+        "one. 0 turns fail-over off.",
+    )
+    on_leave: OnLeave = Field("cancel", description="What happens when a client disconnects.")
+    uncapped: Switch = Field(False, description="The provider ignores output limits.")
+    names_client: Switch = Field(
+        True, description=("The provider receives the client's user agent.")
+    )
+    rpm: Count | None = Field(None, description="Requests in any 60-second window.")
+    tpm: Count | None = Field(None, description="Tokens in any 60-second window.")
+    parallel: Count | None = Field(None, description="Requests running at the same time.")
+    spend_cap_day: SpendCap | None = Field(
+        None, description="What it may cost in a day (UTC): a decimal string in USD."
+    )
+    spend_cap_month: SpendCap | None = Field(None, description="The same in a calendar month.")
+    conditions: ConditionsIn = Field(default_factory=ConditionsIn)
+    zero_retention: Switch = Field(False, description="The provider keeps no data of requests.")
+    region: str = Field(
+        "", max_length=REGION_MAX, description="Where it is: `eu`, `us-east-1`. Empty: unknown."
+    )
+    overrides: OverridesIn = Field(default_factory=OverridesIn)
+    timeouts: TimeoutsIn = Field(default_factory=TimeoutsIn)
+    breaker: BreakerIn = Field(default_factory=BreakerIn)
+    testing: TestingIn = Field(default_factory=TestingIn)
+    check_models_every_h: CheckHours | None = Field(
+        None, description="Hours between two checks for new models; null for none."
+    )
+
+
+class ChannelIn(ChannelChange):
+    """A channel to be made."""
+
+    name: Name
+    provider: str = Field(max_length=40)
+
+
+class ChannelPatch(ChannelChange):
+    """What to change; what is left out stays."""
+
+    version: str | None = Field(
+        None, max_length=16, description="As you read it; 409 if the channel has changed since."
+    )
+
+
+class CopyIn(Schema):
+    """What the copy is called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+
+
+class ChannelKeyIn(Schema):
+    """A provider's key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    secret: Secret
+
+
+class KeySwitch(Schema):
+    """Whether requests use the key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: Switch
+
+
+class TestIn(Schema):
+    """What a test asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelName
+    variant: Variant = Field("streamed", description="What is asked of the model.")
+
+
+class TargetIn(Schema):
+    """A provider that is not a channel yet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str = Field(max_length=40)
+    base_url: str = Field("", max_length=bounds.URL_MAX)
+    secret: str = Field("", max_length=bounds.SECRET_MAX)
+
+
+class RouteOut(Schema):
+    upstream: str
+    can: dict[str, bool]
+    priority: int | None
+    weight: int | None
+    timeouts: dict[str, float]
+
+
+class ChannelKeyOut(Schema):
+    id: str
+    last4: str = Field(description="The last four characters; empty for a short key.")
+    enabled: bool
+    state: Literal["active", "disabled"]
+    disabled_at: dt.datetime | None
+    created_at: dt.datetime | None
+
+
+class StageOut(Schema):
+    name: str
+    ok: bool
+    ms: int
+
+
+class CallOut(Schema):
+    ok: bool
+    stages: list[StageOut]
+    fault: str | None
+    cause: str | None = Field(description="What went wrong.")
+    fix: str | None = Field(description="What to do about it.")
+    status: int | None = Field(description="The provider's response status, if it failed.")
+    detail: str
+    body: str = Field(description="The beginning of the provider's response, if it failed.")
+    total_ms: int
+
+
+class ChannelTestOut(CallOut):
+    at: dt.datetime
+    model: str
+    upstream_model: str
+    variant: Variant
+    cost: str | None = Field(description="What it cost at the provider, in USD, if known.")
+
+
+class ModelListOut(CallOut):
+    models: list[str] = Field(description="The provider's model names.")
+
+
+class TakenOutOut(Schema):
+    cause: Literal["key", "status", "words", "success"]
+    what: str
+    at: dt.datetime
+
+
+class TestRunIn(Schema):
+    """What all channels are asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    variant: Variant = "streamed"
+
+
+class TestResultOut(Schema):
+    channel_id: str
+    channel: str
+    ok: bool
+    fault: str | None
+    total_ms: int
+    cost: str | None
+
+
+class TestRunOut(Schema):
+    id: str
+    variant: Variant
+    done: int
+    total: int
+    created_at: dt.datetime
+    ended_at: dt.datetime | None
+    results: list[TestResultOut]
+
+
+class ChannelOut(Schema):
+    id: str
+    name: str
+    provider: str
+    base_url: str
+    proxy_url: str
+    has_proxy_login: bool
+    ca_bundle: str
+    client_cert: str
+    has_client_key: bool
+    enabled: bool
+    archived_at: dt.datetime | None
+    priority: int
+    weight: int
+    retries: int
+    on_leave: str
+    uncapped: bool
+    names_client: bool
+    rpm: int | None
+    tpm: int | None
+    parallel: int | None
+    spend_cap_day: str | None
+    spend_cap_month: str | None
+    conditions: dict[str, Any]
+    zero_retention: bool
+    region: str
+    overrides: dict[str, Any]
+    timeouts: dict[str, float]
+    breaker: dict[str, bool | float | None]
+    testing: dict[str, bool | int | str | None]
+    check_models_every_h: int | None
+    taken_out: TakenOutOut | None = Field(description="Why its rule turned it off, if it did.")
+    keys: list[ChannelKeyOut]
+    models: dict[str, RouteOut]
+    last_test: ChannelTestOut | None
+    created_at: dt.datetime
+    version: str
+
+
+class ChannelPage(Schema):
+    items: list[ChannelOut]
+    next: str | None
+
+
+class ChannelQuery(pagination.NamedPageQuery):
+    archived: bool = Field(False, description="Include archived channels.")
+
+
+class ChannelKeyPage(Schema):
+    items: list[ChannelKeyOut]
+    next: str | None
+
+
+class TestRunPage(Schema):
+    items: list[TestRunOut]
+    next: str | None

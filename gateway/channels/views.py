@@ -1,0 +1,203 @@
+"""Pages of the control plane, for operators: channels, their test, models (W71, W72)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.access import scope_of
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from accounts.preferences.table_preferences import read_table
+from gateway.access import access_channel, every_channel, visible_channels
+from gateway.catalogue.model_changes import changes_of
+from gateway.channel_tests.forms import CheckForm, SwitchForm
+from gateway.channel_tests.scheduled_tests import check_by_rule
+from gateway.channels.channels import switch_capability
+from gateway.channels.limits import limits_of
+from gateway.channels.rows import channel_row, key_rows, taken_out_words
+from gateway.health.figures import ChannelFigures, last_uses
+from gateway.health.reports import ChannelTroubles
+from gateway.health.uptime import uptime_by_channel
+from gateway.health.views import health_context
+from gateway.models import Channel, Route
+from gateway.overrides.conditions import shown_conditions
+from gateway.public_models.served import prices_in_force, testable_names
+from gateway.public_models.shown_models import CAPABILITIES
+from gateway.upstream_prices.upstream_prices import open_proposals, publishes_prices
+from lib.htmx import is_htmx, render_part, see_other
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Column, Filter, State, Table
+
+CHANNELS: Final = Table(
+    "channels",
+    _("Channels"),
+    (
+        Column("name", _("Name"), value="channel.name", sort=True, card="title"),
+        Column("state", _("Status"), "badge", card="first"),
+        Column("provider", _("Provider"), sort=True, priority=2, card="second"),
+        Column(
+            "in_flight", _("In flight"), "number", value="figures.in_flight", sort=True, priority=3
+        ),
+        Column(
+            "ttft",
+            _("TTFT"),
+            "duration",
+            value="figures.p50_ms",
+            unit=_("p50"),
+            priority=4,
+            hint=_("Time to first token"),
+        ),
+        Column(
+            "uptime", _("Uptime"), value="uptime.percent", sort=True, unit=_("24 h"), priority=3
+        ),
+        Column("host", _("Host"), sort=True, priority=4),
+        Column("models", _("Models"), priority=3),
+        Column("priority", _("Priority"), "number", value="channel.priority", sort="order"),
+        Column("weight", _("Weight"), "number", value="channel.weight", sort=True, priority=3),
+        Column("tested", _("Last test"), "ago", value="check.at", sort=True, card="last"),
+    ),
+    default_sort="priority",
+    filters=(
+        Filter("q", _("Channel, provider or model"), "search"),
+        Filter(
+            "state",
+            _("Status"),
+            choices=(
+                ("", _("Any status")),
+                ("on", _("On")),
+                ("off", _("Off")),
+                ("archived", _("Archived")),
+            ),
+        ),
+    ),
+    href="href",
+)
+
+
+@operator_page("channels.read")
+@require_safe
+def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(CHANNELS, request, actor)
+    archived = state.value("state") == "archived"
+    channels = (
+        every_channel(actor).exclude(archived_at=None) if archived else visible_channels(actor)
+    )
+    troubles = ChannelTroubles()
+    every = [channel_row(channel, troubles.of(channel)) for channel in channels]
+    strips, figures = uptime_by_channel(), ChannelFigures()
+    rows = [
+        {
+            **row,
+            "order": order,
+            "uptime": strips.get(row["channel"].id),
+            "figures": figures.of_channel(row["channel"].id),
+        }
+        for order, row in enumerate(every)
+        if _channel_fits(row, state)
+    ]
+    context = {
+        "any": archived or bool(every),
+        "may_write": scope_of(actor, "channels.write") is not None,
+        "may_test": scope_of(actor, "channels.test") is not None,
+        "commands": _COMMANDS,
+    }
+    templates = ("gateway/channels/channels.html", "gateway/channels/_channels.html")
+    return answer_table(request, state, ListSource(rows), templates, context)
+
+
+def _channel_fits(row: Mapping[str, Any], state: State) -> bool:
+    words = f"{row['channel'].name} {row['provider']} {row['host']} {row['models']}".lower()
+    on = {"on": True, "off": False}.get(state.value("state"))
+    return state.value("q").lower() in words and on in (None, row["channel"].enabled)
+
+
+@operator_page("channels.read")
+@require_safe
+def channel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    return _channel_page(request, actor, access_channel(actor, id))
+
+
+@operator_page("channels.test")
+@require_POST
+def channel_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    channel = access_channel(actor, id)
+    form = CheckForm(_names(channel), request.POST)
+    if not form.is_valid():
+        return _channel_page(request, actor, channel, form, status=422)
+    check_by_rule(actor, channel, form.cleaned_data["model"], form.cleaned_data["variant"])
+    channel = access_channel(actor, id)
+    if is_htmx(request):
+        return _channel_page(request, actor, channel, form)
+    return see_other("channel", id)
+
+
+@operator_page("channels.write")
+@require_POST
+def channel_switch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    channel = access_channel(actor, id)
+    form = SwitchForm(_models(channel), request.POST)
+    if not form.is_valid():
+        return _channel_page(request, actor, channel, status=422)
+    cleaned = form.cleaned_data
+    switch_capability(actor, channel, cleaned["model"], cleaned["capability"], form.on)
+    return see_other("channel", id)
+
+
+def _channel_page(
+    request: HttpRequest,
+    actor: Actor,
+    channel: Channel,
+    form: CheckForm | None = None,
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    last = channel.last_test or {}
+    names = _names(channel)
+    found = ChannelTroubles().of(channel)
+    initial = {name: last.get(name) for name in ("model", "variant")}
+    context = {
+        **channel_row(channel, found),
+        **health_context(channel, found),
+        "form": form or CheckForm(names, initial=initial),
+        "testable": bool(names),
+        "keys": key_rows(channel, found.keys, last_uses(channel)),
+        "may_write": scope_of(actor, "channels.write") is not None,
+        "may_test": scope_of(actor, "channels.test") is not None,
+        "model_changes": len(changes_of(channel)),
+        "publishes_prices": publishes_prices(channel),
+        "price_proposals": open_proposals(channel),
+        "limits": limits_of(channel),
+        "taken_out": taken_out_words(channel),
+        "switches": SwitchForm(_models(channel)),
+        "switched": [(route, _switched(route)) for route in channel.routes.all()],
+        "conditions": shown_conditions(channel),
+    }
+    return render_part(
+        request,
+        "gateway/channels/channel.html",
+        "gateway/channels/_test.html",
+        context,
+        status=status,
+    )
+
+
+def _models(channel: Channel) -> list[str]:
+    return [route.model for route in channel.routes.all()]
+
+
+def _switched(route: Route) -> list[tuple[str, bool]]:
+    """What an operator says of a model, in words."""
+    return [(str(CAPABILITIES[name]), on) for name, on in sorted(route.can.items())]
+
+
+def _names(channel: Channel) -> list[str]:
+    return testable_names(channel, (name for name in prices_in_force() if "*" not in name))
+
+
+_COMMANDS = """\
+.venv/bin/python manage.py export > weir.yaml
+.venv/bin/python manage.py apply weir.yaml"""

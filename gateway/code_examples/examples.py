@@ -1,0 +1,191 @@
+"""Examples on pages: code in the language that the page was asked for, coloured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.safestring import SafeString, mark_safe
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+
+from gateway.code_examples.snippets import (
+    KEY_NAME,
+    LANGUAGES,
+    Form,
+    Language,
+    SnippetRequest,
+    in_form,
+    snippet,
+)
+from gateway.public_models.shown_models import ShownModel
+
+# What the examples ask; a page shows a model of the same kind that can be asked here.
+MODEL: Final = "gpt-4o-mini"
+EMBEDDING_MODEL: Final = "text-embedding-3-small"
+MODERATION_MODEL: Final = "omni-moderation-latest"
+RERANK_MODEL: Final = "rerank-v3.5"
+IMAGE_MODEL: Final = "gpt-image-1"
+SPEECH_MODEL: Final = "gpt-4o-mini-tts"
+TRANSCRIPTION_MODEL: Final = "whisper-1"
+VIDEO_MODEL: Final = "sora-2"
+REALTIME_MODEL: Final = "gpt-realtime"
+KLING_MODEL: Final = "kling-v2-6"
+JIMENG_MODEL: Final = "jimeng_t2v_v30"
+VEO_MODEL: Final = "veo-3.1-generate-preview"
+
+LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
+    "curl": "curl",
+    "python": "Python",
+    "javascript": "JavaScript",
+}
+FORM_NAMES: Final[Mapping[Form, str]] = {
+    "chat_completions": "Chat Completions",
+    "responses": "Responses",
+    "messages": "Messages",
+}
+_LEXERS: Final[Mapping[Language, str]] = {
+    "curl": "bash",
+    "python": "python",
+    "javascript": "javascript",
+}
+# Where code reads the key from; in the shell it stands inside of quotes.
+_KEY_PLACES: Final[Mapping[Language, str]] = {
+    "curl": f"${KEY_NAME}",
+    "python": f'os.environ["{KEY_NAME}"]',
+    "javascript": f"process.env.{KEY_NAME}",
+}
+_FORMATTER: Final = HtmlFormatter(nowrap=True)
+
+
+def snippet_language(request: HttpRequest) -> Language:
+    """What `?lang=` names, else curl."""
+    name = request.GET.get("lang", "")
+    return next((language for language in LANGUAGES if language == name), "curl")
+
+
+def code_context(request: SnippetRequest, language: Language) -> dict[str, Any]:
+    """What `gateway/public_models/_code.html` shows."""
+    return {
+        "code": _coloured(snippet(request, language, settings.PUBLIC_URL), language),
+        "code_language": language,
+        "languages": LANGUAGE_NAMES,
+    }
+
+
+def codes_with_key(request: SnippetRequest, key: str) -> list[dict[str, Any]]:
+    """The code of every language; with the text of a key in its place, where it is known."""
+    codes = []
+    for language, name in LANGUAGE_NAMES.items():
+        code = snippet(request, language, settings.PUBLIC_URL)
+        if key:
+            code = code.replace(
+                _KEY_PLACES[language], key if language == "curl" else f'"{key}"'
+            ).removeprefix("import os\n\n")
+        codes.append({"language": language, "name": name, "html": _coloured(code, language)})
+    return codes
+
+
+def _coloured(code: str, language: Language) -> SafeString:
+    lexer = get_lexer_by_name(_LEXERS[language], stripnl=False, ensurenl=False)
+    # The formatter escapes every token.
+    return mark_safe(highlight(code, lexer, _FORMATTER))  # noqa: S308
+
+
+def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
+    """What examples ask in the place of the models that the reference names: the cheapest of
+    `models` that answers with text, one with a price before one that has none; the cheapest that
+    gives vectors; and those that are called after what they do, where nothing else tells
+    it. Where there is none, itself."""
+    chats = [
+        (model.output_rate is None, model.output_rate or 0, model.name)
+        for model in models
+        if answers_with_text(model)
+    ]
+    embeddings = [
+        (model.input_rate or 0, model.name)
+        for model in models
+        if model.embeds and not any(word in model.name.lower() for word in ("rerank", "moderation"))
+    ]
+    return {
+        MODEL: min(chats)[-1] if chats else MODEL,
+        EMBEDDING_MODEL: min(embeddings)[-1] if embeddings else EMBEDDING_MODEL,
+        MODERATION_MODEL: _called("moderation", models) or MODERATION_MODEL,
+        RERANK_MODEL: _called("rerank", models) or RERANK_MODEL,
+        IMAGE_MODEL: _called("image", models) or IMAGE_MODEL,
+        SPEECH_MODEL: _called("tts", models) or SPEECH_MODEL,
+        TRANSCRIPTION_MODEL: _called("whisper", models)
+        or _called("transcribe", models)
+        or TRANSCRIPTION_MODEL,
+        VIDEO_MODEL: _called("sora", models) or _called("video", models) or VIDEO_MODEL,
+        KLING_MODEL: _called("kling", models) or KLING_MODEL,
+        JIMENG_MODEL: _called("jimeng", models) or JIMENG_MODEL,
+        VEO_MODEL: _called("veo", models) or VEO_MODEL,
+    }
+
+
+def answers_with_text(model: ShownModel) -> bool:
+    """Whether a chat with the model is answered in text; without a price, as the catalogue says."""
+    priced = model.output_rate is not None
+    return model.chats and (priced or (model.entry is None and "text" in model.can.outputs))
+
+
+def _called(word: str, models: Sequence[ShownModel]) -> str | None:
+    return next((model.name for model in models if word in model.name.lower()), None)
+
+
+def first_call(model: str, form: Form = "chat_completions") -> SnippetRequest:
+    """A first chat with a model, streamed."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": "Tell me about rivers."}],
+        "max_tokens": 200,
+        "stream": True,
+    }
+    return in_form(form, body).request
+
+
+def call_of(model: ShownModel, form: Form = "chat_completions") -> SnippetRequest:
+    """A first request for a model, by what it does."""
+    if model.embeds:
+        return embedding_call(model.name)
+    body: dict[str, Any] = {"model": model.name}
+    match model.can.endpoint:
+        case "moderations":
+            body["input"] = "Rivers meander."
+            return SnippetRequest("moderations", "/v1/moderations", body)
+        case "rerank":
+            body |= {"query": "river", "documents": ["Rivers meander", "Hills stand still"]}
+            return SnippetRequest("rerank", "/v1/rerank", body)
+        case "images":
+            body["prompt"] = "A paper boat on a river"
+            return SnippetRequest("image_generations", "/v1/images/generations", body)
+        case "speech":
+            body |= {"input": "Rivers meander because bends grow.", "voice": "alloy"}
+            return SnippetRequest("speech", "/v1/audio/speech", body)
+        case "transcriptions":
+            files = {"file": "speech.mp3"}
+            path = "/v1/audio/transcriptions"
+            return SnippetRequest("transcriptions", path, body, files=files)
+        case "realtime":
+            path = f"/v1/realtime?model={quote(model.name, safe='')}"
+            return SnippetRequest("realtime", path, None, "GET", model.name)
+        case "midjourney":
+            prompt = {"prompt": "A paper boat on a river"}
+            return SnippetRequest("midjourney_imagine", "/mj/submit/imagine", prompt)
+        case "suno":
+            prompt = {"prompt": "Rivers meander because bends grow."}
+            action = "lyrics" if model.name == "suno_lyrics" else "music"
+            return SnippetRequest(f"suno_{action}", f"/suno/submit/{action}", prompt)
+        case "videos":
+            body |= {"prompt": "A river at dawn", "size": "1280x720"}
+            return SnippetRequest("video_generations", "/v1/video/generations", body)
+    return first_call(model.name, form)
+
+
+def embedding_call(model: str) -> SnippetRequest:
+    """A first text as a vector."""
+    body = {"model": model, "input": "Rivers meander", "encoding_format": "float"}
+    return SnippetRequest("embeddings", "/v1/embeddings", body)

@@ -1,0 +1,211 @@
+"""Whether a channel, or one of its keys, may be asked: the breaker, the retry budget.
+
+    CLOSED --too many failures--> OPEN --its time is over--> HALF-OPEN --three good--> CLOSED
+                                    ^----- one bad: twice as long ----------'
+
+Where nothing else can be asked, an open one is asked as `cooldown.py` says, and a good answer lets
+everybody through at once.
+
+Failures are faults of the channel, before or behind the commit point; what a client did wrong is
+none (docs/promises.md, "Numbers"). All times are seconds of one clock that only goes forward, and
+are given by the caller.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.health.cooldown import Rest
+
+SAMPLE_MIN: Final = 20
+CONNECTS_MAX: Final = 5
+GOOD_TO_CLOSE: Final = 3
+LONGEST_FACTOR: Final = 6
+# Of the requests of a model whose every channel fails, so many per cent go out nevertheless.
+PANIC_PERCENT: Final = 5
+BUDGET_S: Final = 10.0
+_BUDGET_FLOOR: Final = 3
+_BUDGET_SHARE: Final = 10
+_SLOTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerRule:
+    """What opens a channel's breaker: half of at least 20 attempts within `window` seconds, or, if
+    it is given, so many `failures` among them that are at least half; and five failed connects in
+    a row. `open_for` is how long it is open the first time; six times that is the longest."""
+
+    enabled: bool = True
+    failures: int | None = None
+    window: float = 10.0
+    open_for: float = 10.0
+
+
+class Window:
+    """How many went well and how many badly in the last `seconds`, to a tenth of them."""
+
+    __slots__ = ("_slots", "_width")
+
+    def __init__(self, seconds: float) -> None:
+        self._width = seconds / _SLOTS
+        self._slots = [[-1, 0, 0] for _ in range(_SLOTS)]
+
+    def add(self, now: float, *, good: bool) -> None:
+        n = int(now / self._width)
+        slot = self._slots[n % _SLOTS]
+        if slot[0] != n:
+            slot[:] = (n, 0, 0)
+        slot[1 if good else 2] += 1
+
+    def count(self, now: float) -> tuple[int, int]:
+        """(good, bad)."""
+        oldest = int(now / self._width) - _SLOTS
+        inside = [slot for slot in self._slots if slot[0] > oldest]
+        return sum(slot[1] for slot in inside), sum(slot[2] for slot in inside)
+
+
+class Breaker:
+    """The breaker of one channel or of one of its keys."""
+
+    __slots__ = (
+        "_connects", "_good", "_open_s", "_probe_until", "_rule", "_until", "_window", "rest"
+    )  # fmt: skip
+
+    def __init__(self, rule: BreakerRule) -> None:
+        self._rule = rule
+        self._window = Window(rule.window)
+        self._connects = self._good = 0
+        self._until = self._open_s = self._probe_until = 0.0
+        # When it is asked although it is open, because nothing else can be.
+        self.rest = Rest()
+
+    @property
+    def closed(self) -> bool:
+        return self._open_s == 0.0
+
+    def allows(self, now: float) -> bool:
+        """Whether a request may go out: always while it is closed, one at a time once the time of
+        an open one is over."""
+        return self._open_s == 0.0 or (now >= self._until and now >= self._probe_until)
+
+    def asks(self, now: float) -> bool:
+        """Whether a request may go out that has nowhere else to go."""
+        return self.allows(now) or self.rest.asks(now)
+
+    def waits(self, now: float) -> float:
+        """For how many seconds it will allow nothing."""
+        return 0.0 if self.closed else max(self._until - now, 0.0)
+
+    def asks_in(self, now: float) -> float:
+        """In how many seconds it is asked if there is nothing else."""
+        return 0.0 if self.allows(now) else self.rest.waits(now)
+
+    def claim(self, now: float, seconds: float) -> None:
+        """A request goes out although it is not closed; for so long, or until its end is told, no
+        other does."""
+        if not self.closed:
+            self._probe_until = now + seconds
+
+    def give_back(self) -> None:
+        """The probe ended and tells nothing."""
+        self._probe_until = 0.0
+
+    def good(self, now: float) -> None:
+        """An attempt went well."""
+        self._connects = 0
+        if self._open_s == 0.0:
+            self._window.add(now, good=True)
+            return
+        self.rest.end(now)
+        self._until, self._probe_until = min(self._until, now), 0.0
+        self._good += 1
+        if self._good >= GOOD_TO_CLOSE:
+            self._window = Window(self._rule.window)
+            self._open_s = 0.0
+
+    def bad(self, now: float, began: float, *, connect: bool = False) -> None:
+        """An attempt that began then failed; `connect`: before there was a connection."""
+        self._probe_until = 0.0
+        if not self._rule.enabled:
+            return
+        self._connects = self._connects + 1 if connect else 0
+        if self._open_s == 0.0:
+            self._window.add(now, good=False)
+            if self._connects < CONNECTS_MAX and not self._too_many(now):
+                return
+        self.trip(now, began)
+
+    def trip(self, now: float, began: float) -> None:
+        """Open it, for twice as long as the last time unless it has been closed since. While it is
+        open, what began earlier and fails now says nothing new."""
+        if not self._rule.enabled:
+            return
+        self.rest.fail(now, began)
+        if self.waits(now):
+            return
+        first, longest = self._rule.open_for, self._rule.open_for * LONGEST_FACTOR
+        self._open_s = min(self._open_s * 2, longest) if self._open_s else first
+        self._until, self._good, self._probe_until = now + self._open_s, 0, 0.0
+
+    def adopt(self, now: float, open_s: float) -> None:
+        """Another process opened it, for so long; who has nothing else may find out at once."""
+        if not self._rule.enabled:
+            return
+        self.rest.adopt(now, 0.0)
+        self._open_s = max(self._open_s, self._rule.open_for)
+        self._until, self._good, self._probe_until = now + open_s, 0, 0.0
+
+    def recover(self) -> None:
+        """Another process closed it."""
+        self.rest.recover()
+        self._window, self._connects = Window(self._rule.window), 0
+        self._open_s = self._until = self._probe_until = 0.0
+
+    def reachable(self, now: float) -> None:
+        """What failed to connect can be connected to again: the next request may ask."""
+        if not self.closed:
+            self.rest.recover()
+            self._until = min(self._until, now)
+
+    def _too_many(self, now: float) -> bool:
+        good, bad = self._window.count(now)
+        if bad < good:
+            return False
+        if self._rule.failures is not None:
+            return bad >= self._rule.failures
+        return good + bad >= SAMPLE_MIN
+
+
+class RetryBudget:
+    """The further attempts of the requests for one model (P21).
+
+    Ones that go well cost nothing: going over to a channel that answers is no amplification of an
+    outage. Of those that fail, each channel may see a tenth of the requests of the last ten
+    seconds, and three.
+    """
+
+    __slots__ = ("_failed", "_requests")
+
+    def __init__(self) -> None:
+        self._requests = Window(BUDGET_S)
+        self._failed: dict[str, Window] = {}
+
+    def request(self, now: float) -> None:
+        """A request begins."""
+        self._requests.add(now, good=True)
+
+    def failed(self, channel_id: str, now: float) -> None:
+        """A further attempt failed."""
+        window = self._failed.setdefault(channel_id, Window(BUDGET_S))
+        window.add(now, good=False)
+
+    def spent(self, channel_ids: Collection[str], now: float) -> set[str]:
+        """Those of the channels that take no further attempt now."""
+        requests, _ = self._requests.count(now)
+        return {
+            channel_id
+            for channel_id in channel_ids
+            if channel_id in self._failed
+            and (self._failed[channel_id].count(now)[1] - _BUDGET_FLOOR) * _BUDGET_SHARE
+            >= max(requests, 1)
+        }

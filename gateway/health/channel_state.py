@@ -1,0 +1,377 @@
+"""How one channel stands: what of it may be asked, what a fault or a good answer does to it.
+
+    channel                              breaker (count), misconfigured (F3, F21)
+    key                                  refused twice in a row (F5), without credit (F9); its own
+                                         breaker, where a channel has several
+    key x upstream model                 at its provider's limit (F8)
+    key x upstream model x organisation  forbidden (403), unknown (F7)
+
+A client may bring the last about with a request of its own (a file that is not there, or not its
+own): it is held against its own organisation only, and only when nothing good comes between.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple, get_args
+from uuid import UUID
+
+import msgspec
+
+from gateway.health.breaker import Breaker, BreakerRule
+from gateway.health.cooldown import Rest
+from gateway.health.faults import FAULTS
+from gateway.health.state_names import KeyReason, KeyStatus, ModelCondition, ModelStatus
+
+Reason = Literal["key_refused", "no_credit", "misconfigured", "model_unknown"]
+"""What only an operator can end."""
+
+# While another can serve, a key that is refused and a model that is unknown are asked again after
+# so long: providers take keys back and models up, and nobody tells us.
+OFF_S: Final = 300.0
+DOUBTED_MAX: Final = 3
+DOUBT_S: Final = 60.0
+"""So long after a first refusal of a key a second one counts as its confirmation."""
+_CONNECTS: Final = frozenset({"F1", "F2", "F3", "F4"})
+# Clients choose the names that patterns meet.
+_MODELS_MAX: Final = 1024
+# Of a channel, a page has a use for few.
+_MODELS_TOLD: Final = 100
+_NO_MODEL: Final = ModelStatus("limited", 0, 0)
+
+
+BarReason = Literal["requests", "tokens", "parallel", "spend_day", "spend_month"]
+"""The limit of a channel's own that is reached."""
+BAR_REASONS: Final = frozenset(get_args(BarReason))
+BlockReason = Reason | BarReason | Literal["cooling", "failing"]
+"""Why a channel cannot be used now: what only an operator can end, a limit of its own, its
+provider's limit, its faults or those of its keys."""
+
+
+class Block(NamedTuple):
+    """A channel cannot be used now. `wait_s`: until it is asked if there is nothing else."""
+
+    reason: BlockReason
+    wait_s: float
+
+
+class Sought(msgspec.Struct, frozen=True):
+    """What is asked of a channel: a model, by the upstream's name, for an organisation."""
+
+    model: str
+    organisation: UUID
+
+
+class Fault(NamedTuple):
+    """What went wrong with an attempt that began then: a row of the fault table, the status that it
+    stood in (0 for none), and the wait that the provider asked for."""
+
+    row: str
+    began: float
+    status: int = 0
+    retry_after_ms: int | None = None
+
+
+class _Doubt:
+    """How often in a row an organisation heard that it may not, or that there is no such model."""
+
+    __slots__ = ("reason", "rest", "times")
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        self.rest = Rest()
+        self.times = 0
+
+
+class Key:
+    """One key of a channel."""
+
+    __slots__ = (
+        "_doubts",
+        "_limits",
+        "_refused_at",
+        "_retry_left",
+        "breaker",
+        "reason",
+        "rest",
+        "since",
+    )
+
+    def __init__(self, breaker: Breaker | None) -> None:
+        self.breaker = breaker
+        self.rest = Rest()
+        # Why it was refused, the last time, and since when.
+        self.reason: KeyReason | None = None
+        self.since = 0.0
+        # When it was refused (401) although it was well, and whether somebody may try once more.
+        self._refused_at: float | None = None
+        self._retry_left = False
+        self._limits: dict[str, Rest] = {}
+        self._doubts: dict[str, dict[UUID, _Doubt]] = {}
+
+    def allows(self, sought: Sought, now: float) -> bool:
+        """Whether it may be asked although another could be."""
+        return (self.breaker is None or self.breaker.allows(now)) and all(
+            rest.allows(now) for rest in self.rests(sought)
+        )
+
+    def asks(self, sought: Sought, now: float) -> bool:
+        """Whether it may be asked because nothing else can be."""
+        return (self.breaker is None or self.breaker.asks(now)) and all(
+            rest.asks(now) for rest in self.rests(sought)
+        )
+
+    def waits(self, sought: Sought, now: float) -> float:
+        """In how many seconds it is asked if there is nothing else."""
+        own = 0.0 if self.breaker is None else self.breaker.asks_in(now)
+        return max(own, *(rest.waits(now) for rest in self.rests(sought)))
+
+    def left(self, now: float) -> float:
+        """In how many seconds the whole of it is asked in any case."""
+        return max(self.rest.left(now), 0.0 if self.breaker is None else self.breaker.waits(now))
+
+    def cools(self, sought: Sought, now: float) -> bool:
+        """Whether the model is at its provider's limit."""
+        limit = self._limits.get(sought.model)
+        return limit is not None and not limit.allows(now)
+
+    def why(self, sought: Sought, now: float) -> Reason | None:
+        """What keeps it from being asked, where only an operator can end that."""
+        if not self.rest.allows(now):
+            return self.reason
+        doubt = self._doubts.get(sought.model, {}).get(sought.organisation)
+        return None if doubt is None or doubt.rest.allows(now) else doubt.reason
+
+    def rests(self, sought: Sought) -> Iterator[Rest]:
+        """Everything that may keep it from being asked for this."""
+        yield self.rest
+        limit = self._limits.get(sought.model)
+        if limit is not None:
+            yield limit
+        doubt = self._doubts.get(sought.model, {}).get(sought.organisation)
+        if doubt is not None:
+            yield doubt.rest
+
+    def models_left(self, now: float) -> float:
+        """In how many seconds the last of the models that rest is asked in any case."""
+        return max((rest.left(now) for rest in self._models()), default=0.0)
+
+    def calm(self, now: float) -> bool:
+        """Whether nothing of it is held back."""
+        whole = self.rest.calm(now) and (self.breaker is None or self.breaker.closed)
+        return whole and all(rest.calm(now) for rest in self._models())
+
+    def refuse(self, reason: KeyReason, now: float, began: float) -> None:
+        """Its provider takes it no more."""
+        if self.rest.calm(now):
+            self.since = now
+        self.reason = reason
+        self.rest.fail(now, began, OFF_S)
+
+    def confirm_refusal(self, now: float, began: float) -> bool:
+        """Its provider does not take it; whether that was so before. One 401 may be a hiccup: the
+        key rests only when a request that began behind it hears the same."""
+        known_at = self._refused_at
+        if not self.rest.calm(now):
+            return True
+        if known_at is None or now - known_at > DOUBT_S:
+            self._refused_at, self._retry_left = now, True
+            return False
+        return began >= known_at
+
+    def take_retry(self) -> bool:
+        """Whether the caller is the one that may try it once more behind its first refusal."""
+        left, self._retry_left = self._retry_left, False
+        return left
+
+    def adopt(self, now: float, rest_s: float, reason: KeyReason | None, since: float) -> None:
+        """Another process heard that its provider takes it no more."""
+        self.reason, self.since = reason, since
+        self.rest.adopt(now, rest_s)
+
+    def status(self, now: float) -> KeyStatus:
+        """How it is doing, for a page."""
+        if not self.rest.calm(now):
+            return KeyStatus("paused", int(self.left(now)) + 1, self.reason, int(now - self.since))
+        if self.breaker is not None and not self.breaker.closed:
+            return KeyStatus("paused", int(self.left(now)) + 1)
+        seconds = self.models_left(now)
+        return KeyStatus("limited", int(seconds) + 1) if seconds else KeyStatus("good")
+
+    def models_out(self, now: float) -> dict[str, tuple[float, ModelCondition]]:
+        """The models that it is not asked for: in how many seconds they are in any case, and why;
+        of several organisations the longest."""
+        found: dict[str, tuple[float, ModelCondition]] = {}
+        for model, held in self._doubts.items():
+            rests = [(doubt.rest.left(now), doubt.reason) for doubt in held.values()]
+            left, reason = max(rests, default=(0.0, None))
+            if left and (reason == "model_unknown" or reason == "key_refused"):
+                found[model] = left, reason
+        for model, rest in self._limits.items():
+            if left := rest.left(now):
+                found[model] = left, "limited"
+        return found
+
+    def limit(self, model: str) -> Rest:
+        """The rest of a model that is at its provider's limit."""
+        if len(self._limits) >= _MODELS_MAX:
+            self._limits.clear()
+        return self._limits.setdefault(model, Rest())
+
+    def doubt(self, sought: Sought, reason: Reason, now: float, began: float) -> bool:
+        """An organisation was told no; whether that makes the model rest for it."""
+        if len(self._doubts) >= _MODELS_MAX:
+            self._doubts.clear()
+        held = self._doubts.setdefault(sought.model, {})
+        if len(held) >= _MODELS_MAX:
+            held.clear()
+        doubt = held.setdefault(sought.organisation, _Doubt(reason))
+        doubt.times, doubt.reason = doubt.times + 1, reason
+        if doubt.times < DOUBTED_MAX:
+            return False
+        doubt.rest.fail(now, began, OFF_S)
+        return True
+
+    def _models(self) -> Iterator[Rest]:
+        yield from self._limits.values()
+        for held in self._doubts.values():
+            yield from (doubt.rest for doubt in held.values())
+
+    def good(self, model: str, began: float) -> None:
+        """It was taken, for this model: what was held against either ends for everybody."""
+        self.rest.end(began)
+        if self._refused_at is not None and began >= self._refused_at:
+            self._refused_at, self._retry_left = None, False
+        if self._limits and (limit := self._limits.get(model)) is not None:
+            limit.end(began)
+        if self._doubts:
+            self._doubts.pop(model, None)
+
+
+class Standing:
+    """One channel with its keys."""
+
+    __slots__ = ("_bars", "_turn", "breaker", "keys", "reason")
+
+    def __init__(self, rule: BreakerRule, keys: int) -> None:
+        self.breaker = Breaker(rule)
+        self.keys = [Key(Breaker(rule) if keys > 1 else None) for _ in range(keys)]
+        # Why its breaker opened, where only an operator can end that.
+        self.reason: Reason | None = None
+        # Its own limits that are reached, and until when. Nobody asks it meanwhile.
+        self._bars: dict[BarReason, float] = {}
+        self._turn = 0
+
+    def allows(self, sought: Sought, now: float) -> bool:
+        """Whether it may be asked although another could be."""
+        if self._bars and self.barred(now):
+            return False
+        return self.breaker.allows(now) and any(key.allows(sought, now) for key in self.keys)
+
+    def asks(self, sought: Sought, now: float) -> bool:
+        """Whether it may be asked because nothing else can be."""
+        if self._bars and self.barred(now):
+            return False
+        return self.breaker.asks(now) and any(key.asks(sought, now) for key in self.keys)
+
+    def bar(self, reason: BarReason, until: float) -> None:
+        """A limit of its own is reached until then; a time that is over takes it back."""
+        self._bars[reason] = until
+
+    def barred(self, now: float) -> Block | None:
+        """The limit of its own that keeps it out the longest."""
+        left = {reason: until - now for reason, until in self._bars.items() if until > now}
+        if not left:
+            self._bars.clear()
+            return None
+        reason = max(left, key=left.__getitem__)
+        return Block(reason, left[reason])
+
+    def block(self, sought: Sought, now: float) -> Block | None:
+        """Why it may not be asked although another could be; None where it may."""
+        if self.allows(sought, now):
+            return None
+        if (barred := self.barred(now)) is not None:
+            return barred
+        wait_s = self.waits(sought, now)
+        if self.cools(sought, now):
+            return Block("cooling", wait_s)
+        return Block(self.why(sought, now) or "failing", wait_s)
+
+    def only_fails(self, sought: Sought, now: float) -> bool:
+        """Whether nothing but its own breaker keeps it from being asked."""
+        if self.barred(now):
+            return False
+        return self.reason is None and any(key.allows(sought, now) for key in self.keys)
+
+    def calm(self, now: float) -> bool:
+        return self.breaker.closed and all(key.calm(now) for key in self.keys)
+
+    def models_out(self, now: float) -> dict[str, ModelStatus]:
+        """The models that some of its keys are not asked for, those of the longest rests."""
+        found: dict[str, ModelStatus] = {}
+        for key in self.keys:
+            for model, (left, condition) in key.models_out(now).items():
+                seconds, (_, known_s, keys) = int(left) + 1, found.get(model, _NO_MODEL)
+                first_s = min(seconds, known_s) if keys else seconds
+                found[model] = ModelStatus(condition, first_s, keys + 1)
+        longest = sorted(found.items(), key=lambda item: -item[1].seconds)
+        return dict(longest[:_MODELS_TOLD])
+
+    def waits(self, sought: Sought, now: float) -> float:
+        """In how many seconds it is asked if there is nothing else."""
+        return max(self.breaker.asks_in(now), min(key.waits(sought, now) for key in self.keys))
+
+    def cools(self, sought: Sought, now: float) -> bool:
+        """Whether rest is all that its keys need."""
+        out = [key for key in self.keys if not key.allows(sought, now)]
+        return len(out) == len(self.keys) and any(key.cools(sought, now) for key in out)
+
+    def why(self, sought: Sought, now: float) -> Reason | None:
+        """What only an operator can end, where that is all that keeps it from being asked."""
+        if not self.breaker.allows(now):
+            return self.reason
+        reasons = {key.why(sought, now) for key in self.keys}
+        return reasons.pop() if len(reasons) == 1 else None
+
+    def next_key(self, sought: Sought, now: float, avoid: int = -1) -> int:
+        """The keys take turns; those that are out, and the one to avoid, are passed over."""
+        count = len(self.keys)
+        if count == 1:
+            return 0
+        self._turn += 1
+        order = [(self._turn + n) % count for n in range(count)]
+        others = [n for n in order if n != avoid]
+        allowed = (n for n in others if self.keys[n].allows(sought, now))
+        due = (n for n in others if self.keys[n].asks(sought, now))
+        return next(allowed, next(due, order[0]))
+
+    def blame(self, n: int, sought: Sought, fault: Fault, now: float) -> Reason | None:
+        """What a fault does to the channel and to the key that was used; the reason, where it put
+        something out that only an operator can end."""
+        key = self.keys[n]
+        match FAULTS[fault.row].health:
+            case "count":
+                self.reason = None
+                self.breaker.bad(now, fault.began, connect=fault.row in _CONNECTS)
+                if key.breaker is not None:
+                    key.breaker.bad(now, fault.began)
+            case "misconfigured":
+                self.breaker.trip(now, fault.began)
+                self.reason = None if self.breaker.closed else "misconfigured"
+                return "misconfigured"
+            case "key_off" if fault.row == "F5" and fault.status == 403:
+                held = key.doubt(sought, "key_refused", now, fault.began)
+                return "key_refused" if held else None
+            case "key_off" if fault.row == "F5" and not key.confirm_refusal(now, fault.began):
+                return None
+            case "key_off":
+                reason: KeyReason = "no_credit" if fault.row == "F9" else "key_refused"
+                key.refuse(reason, now, fault.began)
+                return reason
+            case "cool" if fault.retry_after_ms is not None:
+                key.limit(sought.model).cool(now, fault.retry_after_ms)
+            case "cool":
+                key.limit(sought.model).fail(now, fault.began)
+            case "route_off":
+                held = key.doubt(sought, "model_unknown", now, fault.began)
+                return "model_unknown" if held else None
+        return None

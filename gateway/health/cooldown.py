@@ -1,0 +1,93 @@
+"""When what failed is asked again.
+
+    another can serve    once its rest is over, by one request at a time
+    nothing else can     after a second, by one request at a time; then after two, four, … sixty
+
+A good answer ends it at once. All times are seconds of one clock that only goes forward, and are
+given by the caller.
+"""
+
+from typing import Final
+
+from dialects.errors.upstream_errors import WAIT_MS_MAX
+
+FIRST_S: Final = 1.0
+LONGEST_S: Final = 60.0
+RETRY_AFTER_S_MAX: Final = WAIT_MS_MAX / 1000
+
+
+class Rest:
+    """The rest of one thing: a key, a model under it, a channel."""
+
+    __slots__ = ("_asks_at", "_failed_at", "_pause_s", "_until")
+
+    def __init__(self) -> None:
+        # `_pause_s` is 0 while it is well, and while it rests for as long as its provider said.
+        self._pause_s = 0.0
+        self._until = self._asks_at = 0.0
+        self._failed_at = float("-inf")
+
+    def calm(self, now: float) -> bool:
+        """Whether it rests no more."""
+        return self._pause_s == 0.0 and now >= self._until
+
+    def allows(self, now: float) -> bool:
+        """Whether a request may go out that has somewhere else to go."""
+        return now >= self._until and now >= self._asks_at
+
+    def asks(self, now: float) -> bool:
+        """Whether a request may go out that has nowhere else to go."""
+        return now >= self._asks_at
+
+    def waits(self, now: float) -> float:
+        """In how many seconds it is asked if there is nothing else."""
+        return max(self._asks_at - now, 0.0)
+
+    def left(self, now: float) -> float:
+        """In how many seconds it is asked in any case."""
+        return max(self._until, self._asks_at, now) - now
+
+    def fail(self, now: float, began: float, rest_s: float = 0.0) -> None:
+        """A request that began then failed; `rest_s` is the rest while another can serve. What
+        began before the failure that is known says nothing new."""
+        if self._pause_s and began < self._failed_at:
+            return
+        self._pause_s = self._pause_s or FIRST_S
+        self._asks_at = max(self._asks_at, now + self._pause_s)
+        self._until, self._failed_at = now + rest_s, now
+
+    def cool(self, now: float, retry_after_ms: int) -> None:
+        """Its provider said how long it is to rest: nobody asks before, everybody may afterwards.
+        Two minutes at most."""
+        until = now + min(retry_after_ms / 1000, RETRY_AFTER_S_MAX)
+        self._until = self._asks_at = until if self._pause_s else max(self._until, until)
+        self._pause_s, self._failed_at = 0.0, now
+
+    def adopt(self, now: float, rest_s: float) -> None:
+        """Another process found that it rests; who has nothing else may find out at once."""
+        self._pause_s = self._pause_s or FIRST_S
+        self._until, self._failed_at = now + rest_s, now
+
+    def recover(self) -> None:
+        """Another process found that it is well."""
+        self._pause_s = self._until = self._asks_at = 0.0
+
+    def claim(self, now: float) -> bool:
+        """A request goes out nevertheless, and nobody else for a while, which is doubled each time:
+        an answer that is long in coming keeps few waiting. False where nobody need wait."""
+        if not self._pause_s:
+            return False
+        self._pause_s = min(self._pause_s * 2, LONGEST_S)
+        self._asks_at = now + self._pause_s
+        return True
+
+    def give_back(self, now: float) -> None:
+        """What was claimed ended and tells nothing: the next one may ask."""
+        if self._pause_s:
+            self._pause_s = max(self._pause_s / 2, FIRST_S)
+            self._asks_at = min(self._asks_at, now)
+
+    def end(self, began: float) -> None:
+        """A request that began then went well."""
+        if began >= self._failed_at:
+            self._pause_s = self._until = self._asks_at = 0.0

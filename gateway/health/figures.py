@@ -1,0 +1,141 @@
+"""How channels, their models and their keys have done lately, over all processes: from the counted
+traffic, and from the holds that are open, of which each is a request under way."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from billing.prices.name_patterns import matches
+from gateway.health.quantiles import quantile_of
+from gateway.health.traffic import FIRST_TOKEN_MS
+from gateway.models import Channel, ChannelKeyUse, KeyTrafficBucket, TrafficBucket
+from lib import clock
+
+RECENT: Final = dt.timedelta(hours=1)
+
+
+class Figures(NamedTuple):
+    """What ended within the last hour, and what is under way."""
+
+    attempts: int = 0
+    failed: int = 0
+    output_tokens: int = 0
+    writing_ms: int = 0
+    first_tokens: Sequence[int] = (0,) * len(FIRST_TOKEN_MS)
+    in_flight: int = 0
+
+    @property
+    def succeeded(self) -> int:
+        """The attempts that the channel did not fail."""
+        return self.attempts - self.failed
+
+    @property
+    def p50_ms(self) -> int | None:
+        return quantile_of(self.first_tokens, FIRST_TOKEN_MS, 50)
+
+    @property
+    def p95_ms(self) -> int | None:
+        return quantile_of(self.first_tokens, FIRST_TOKEN_MS, 95)
+
+    @property
+    def tokens_per_second(self) -> int | None:
+        """While answers are written."""
+        return self.output_tokens * 1000 // self.writing_ms if self.writing_ms else None
+
+    def plus(self, other: "Figures") -> "Figures":
+        return Figures(
+            self.attempts + other.attempts,
+            self.failed + other.failed,
+            self.output_tokens + other.output_tokens,
+            self.writing_ms + other.writing_ms,
+            [a + b for a, b in zip(self.first_tokens, other.first_tokens, strict=True)],
+            self.in_flight + other.in_flight,
+        )
+
+
+class ChannelFigures:
+    """The figures of all channels, or of one, read once for a page."""
+
+    def __init__(self, channel_id: UUID | None = None) -> None:
+        self._ended = _ended(TrafficBucket.objects.filter(attempts__gt=0), "model", channel_id)
+        self._under_way = _under_way(channel_id)
+
+    def of_channel(self, channel_id: UUID) -> Figures:
+        parts = [figures for (id, _), figures in self._ended.items() if id == channel_id]
+        running = sum(n for (id, _, _), n in self._under_way.items() if id == channel_id)
+        return _sum(parts)._replace(in_flight=running)
+
+    def by_model(self, channel_id: UUID, routes: Iterable[str]) -> list[tuple[str, Figures]]:
+        """Of each name or pattern that the channel serves."""
+        patterns = sorted(routes, key=lambda name: ("*" in name, -len(name), name))
+        running: Counter[str] = Counter()
+        for (id, model, _), n in self._under_way.items():
+            if id == channel_id:
+                running[next((name for name in patterns if matches(name, model)), "")] += n
+        return [
+            (name, self._ended.get((channel_id, name), Figures())._replace(in_flight=running[name]))
+            for name in sorted(patterns)
+        ]
+
+    def by_key(self, channel_id: UUID) -> Mapping[str, Figures]:
+        """Of the provider keys that were used, by the text of their ids."""
+        ended = _ended(KeyTrafficBucket.objects.all(), "channel_key", channel_id)
+        running: Counter[str] = Counter()
+        for (id, _, key), n in self._under_way.items():
+            if id == channel_id:
+                running[key] += n
+        return {
+            key: ended.get((channel_id, key), Figures())._replace(in_flight=running[key])
+            for key in {key for _, key in ended} | running.keys()
+        }
+
+
+def last_uses(channel: Channel) -> Mapping[UUID, dt.datetime]:
+    """When the last attempt ended that used a key of the channel, by the keys' ids."""
+    uses = ChannelKeyUse.objects.filter(key_id__in=[key.id for key in channel.keys.all()])
+    return dict(uses.values_list("key_id", "used_at"))
+
+
+def _ended(
+    buckets: QuerySet[Any], part: str, channel_id: UUID | None
+) -> Mapping[tuple[UUID, str], Figures]:
+    """By channel and by the model or key, as the column `part` of the buckets has it."""
+    buckets = buckets.filter(bucket_at__gt=clock.now() - RECENT)
+    if channel_id is not None:
+        buckets = buckets.filter(channel_id=channel_id)
+    found: dict[tuple[UUID, str], Figures] = {}
+    for row in buckets.values_list(
+        "channel_id", part, "attempts", "failed", "output_tokens", "writing_ms", "first_tokens"
+    ):
+        key = (row[0], row[1])
+        found[key] = found.get(key, Figures()).plus(Figures(*row[2:]))
+    return found
+
+
+def _under_way(channel_id: UUID | None) -> Mapping[tuple[UUID, str, str], int]:
+    """By channel, model and the text of the key's id."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNDER_WAY, {"channel": channel_id})
+        return {(channel, model, key): n for channel, model, key, n in cursor}
+
+
+def _sum(parts: Iterable[Figures]) -> Figures:
+    whole = Figures()
+    for part in parts:
+        whole = whole.plus(part)
+    return whole
+
+
+_UNDER_WAY: Final = """
+    SELECT attempt.channel_id, attempt.model, coalesce(attempt.channel_key_id::text, ''), count(*)
+    FROM billing_hold hold
+    JOIN usage_attempt attempt
+      ON attempt.organisation_id = hold.organisation_id AND attempt.id = hold.id
+    WHERE hold.state = 'open'
+      AND (%(channel)s::uuid IS NULL OR attempt.channel_id = %(channel)s)
+    GROUP BY 1, 2, 3"""

@@ -1,0 +1,125 @@
+"""What the web processes have found out about channels, put together: the same on every page."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from django.db.models import F, Value
+from django.db.models.functions import Extract, Now
+
+from billing.prices.name_patterns import matches
+from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
+from gateway.models import Channel, ChannelReport
+
+LIVE: Final = dt.timedelta(seconds=12)
+"""A process that has not reported for so long has ended, and what it knew is out of date."""
+CONDITIONS: Final = ("open", "keys_out", "limited", "models_out", "half_open", "good")
+"""What a channel can be, the worst first."""
+_KEY_CONDITIONS: Final = ("paused", "limited", "good")
+
+
+class Found(NamedTuple):
+    """What is known of one channel: None while it is well; its keys that are in use, in their
+    order, () where nothing is known of them; its models that rest, by their upstream names."""
+
+    status: ChannelStatus | None
+    keys: tuple[KeyStatus, ...]
+    models: Mapping[str, ModelStatus]
+
+
+class _Report(NamedTuple):
+    """What one process knows of a channel now."""
+
+    status: ChannelStatus
+    keys: Sequence[KeyStatus]
+    models: Mapping[str, ModelStatus]
+
+
+_NOTHING: Final = Found(None, (), {})
+
+
+class ChannelTroubles:
+    """What all processes know now, read once for a page."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, list[_Report]] = {}
+        for age_s, channels in _live_reports():
+            for channel_id, report in channels.items():
+                status = ChannelStatus(*report["status"])
+                found = _Report(
+                    status._replace(seconds=_left(status.seconds, age_s)),
+                    [_later_key(KeyStatus(*key["status"]), age_s) for key in report["keys"]],
+                    _later_models(report.get("models", {}), age_s),
+                )
+                self._reports.setdefault(channel_id, []).append(found)
+
+    def of(self, channel: Channel) -> Found:
+        """Where processes say otherwise, the worst of it: those that know it better tell the others
+        within seconds."""
+        reports = self._reports.get(str(channel.id)) if channel.enabled else None
+        if not reports:
+            return _NOTHING
+        status = min((report.status for report in reports), key=_badness)
+        columns = zip(*(report.keys for report in reports), strict=False)
+        keys = tuple(min(column, key=_key_badness) for column in columns)
+        models: dict[str, ModelStatus] = {}
+        for report in reports:
+            for name, its in report.models.items():
+                models[name] = max(its, models.get(name, its), key=model_badness)
+        return Found(None if status.condition == "good" else status, keys, models)
+
+
+def unserved_models(channel: Channel, found: Found, available: Sequence[Channel]) -> list[str]:
+    """The models that nobody serves while `channel` is out: none of the `available` channels
+    has a route for them. A channel with conditions stands in only for one with the same ones."""
+    condition = found.status.condition if found.status else "good"
+    affected = [
+        route.model
+        for route in channel.routes.all()
+        if condition != "models_out" or (route.upstream_model or route.model) in found.models
+    ]
+    served = [
+        route.model
+        for other in available
+        if other.id != channel.id and other.conditions in ({}, channel.conditions)
+        for route in other.routes.all()
+    ]
+    return [name for name in affected if not any(matches(model, name) for model in served)]
+
+
+def _live_reports() -> Iterator[tuple[float, Mapping[str, Any]]]:
+    age = Extract(Now() - F("reported_at"), "epoch")
+    live = ChannelReport.objects.filter(reported_at__gt=Now() - Value(LIVE)).exclude(channels={})
+    yield from live.annotate(age=age).values_list("age", "channels")
+
+
+def model_badness(status: ModelStatus) -> tuple[int, int]:
+    """More where it is worse: on more keys, for longer."""
+    return status.keys, status.seconds
+
+
+def _badness(status: ChannelStatus) -> tuple[int, int]:
+    return CONDITIONS.index(status.condition), -status.seconds
+
+
+def _key_badness(status: KeyStatus) -> tuple[int, int]:
+    return _KEY_CONDITIONS.index(status.condition), -status.seconds
+
+
+def _later_key(status: KeyStatus, age_s: float) -> KeyStatus:
+    for_s = status.for_s and status.for_s + int(age_s)
+    return status._replace(seconds=_left(status.seconds, age_s), for_s=for_s)
+
+
+def _later_models(models: Mapping[str, Any], age_s: float) -> dict[str, ModelStatus]:
+    """Those that rest still."""
+    later = {name: ModelStatus(*its) for name, its in models.items()}
+    return {
+        name: its._replace(seconds=_left(its.seconds, age_s))
+        for name, its in later.items()
+        if its.seconds > age_s
+    }
+
+
+def _left(seconds: int, age_s: float) -> int:
+    return max(seconds - int(age_s), 1) if seconds else 0

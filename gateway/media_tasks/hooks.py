@@ -1,0 +1,76 @@
+"""The addresses that media tasks were ordered with (`notifyHook`, `notify_hook`): each is called
+once its task has an end, with what a client would be shown of the task at that instant.
+
+It is a delivery of the outbox, committed with the end: signed, tried again, and never to an address
+inside (notify/deliveries/sending.py). What it is called with is sealed until it has arrived.
+"""
+
+import datetime as dt
+import json
+import logging
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from accounts.secrets.sealing import open_sealed, pepper
+from dialects.media.shown_task import ShownTask
+from dialects.media.videos import TaskError
+from gateway.media_tasks.content_links import picture_link
+from gateway.media_tasks.rules import MOVES
+from gateway.models import MediaTask
+from gateway.providers.task_forms import TASK_FORMS
+from lib import clock
+from lib.vault import VaultError
+from notify.deliveries.deliveries import HookCall, call_hook
+
+log = logging.getLogger(__name__)
+
+
+def call(task: MediaTask, fact_id: UUID) -> None:
+    """Call the address of a task that has just ended, in the caller's transaction; `fact_id` is the
+    fact that says so. Where it cannot be opened, its client asks for the task instead."""
+    form = TASK_FORMS.get(task.form)
+    if form is None or form.write is None:
+        return
+    try:
+        hook = _opened(task, "hook")
+        ended = MediaTask.objects.get(id=task.id)
+        body = form.write(_shown(ended))
+    except VaultError as error:
+        log.error("the hook of task %s cannot be called: %s", task.id, error)
+        return
+    call_hook(fact_id, HookCall(**hook, body=json.dumps(body, ensure_ascii=False)))
+
+
+def _shown(task: MediaTask) -> ShownTask:
+    order, made = _opened(task, "request"), _opened(task, "result")
+    error = made.get("error")
+    return ShownTask(
+        task.public_id,
+        task.model,
+        next(state for state in MOVES if state == task.state),
+        task.provider_state,
+        task.progress,
+        order.get("prompt") or "",
+        _milliseconds(task.created_at),
+        _milliseconds(task.started_at or task.created_at),
+        None if task.ended_at is None else _milliseconds(task.ended_at),
+        None if error is None else TaskError(*error),
+        order.get("detail") or {},
+        made.get("result") or {},
+        picture_link(pepper(), settings.PUBLIC_URL, task.public_id, clock.now().timestamp()),
+    )
+
+
+def _milliseconds(at: dt.datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _opened(task: MediaTask, column: str) -> dict[str, Any]:
+    """What is sealed in a column, {} where nothing is. Raises VaultError."""
+    sealed = getattr(task, column)
+    if sealed is None:
+        return {}
+    found: dict[str, Any] = json.loads(open_sealed(sealed, f"gateway_mediatask|{task.id}|{column}"))
+    return found

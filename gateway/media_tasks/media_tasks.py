@@ -1,0 +1,463 @@
+"""Media tasks until their end: their providers are asked how far they are, each as often as its
+provider allows, and what they tell is written; an end resolves the hold in the same transaction.
+
+    taken     due tasks, for as long as asking may take: nobody else asks for them meanwhile
+    asked     outside of any transaction; a provider that does not answer keeps nobody from others
+    written   the state, and when it is asked again; or the end, once (I6, I10)
+
+A worker that dies over it leaves tasks that are due again soon. Nothing is asked for a task whose
+hold was swept: it has failed.
+"""
+
+import datetime as dt
+import json
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from hmac import compare_digest
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+
+from accounts.secrets.sealing import vault
+from billing.holds import unsettled_holds
+from billing.holds.unsettled_holds import Ended
+from billing.prices.pricing import total_of
+from billing.subscriptions.included_units import NOTHING_PAID, paid_by_units
+from dialects.chat.fold import AnswerFault
+from dialects.media.videos import TaskError, VideoStatus
+from gateway.channels.channels import open_secret
+from gateway.channels.egress import outbound_of
+from gateway.media_tasks import hooks as task_hooks
+from gateway.media_tasks.rules import LIMIT_S, MOVES, OPEN, TaskState, moved, next_poll_s
+from gateway.models import Channel, MediaTask
+from gateway.providers import PROVIDERS
+from gateway.providers.provider import BadAddress, Provider
+from gateway.providers.signing import Signer
+from gateway.providers.task_form import TaskForm
+from gateway.providers.task_forms import TASK_FORMS
+from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.settings.installation import egress_policy
+from lib import clock
+from lib.ids import id_text
+from lib.network.egress import EgressError, EgressPolicy
+from lib.network.host_client import HostClient
+from lib.network.outbound import BadPem
+from lib.vault import VaultError
+from outbox.facts import put
+from usage.records.records import cost_of, versions_of, with_request, write_endings
+from usage.records.sql import Ending, RecordWritten
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 200
+# A round ends within this time, and what it took is nobody else's for longer.
+_ASKING_S: Final = 20.0
+_TAKEN_S: Final = 60
+_READ_S: Final = 5.0
+_LIMIT: Final = dt.timedelta(seconds=LIMIT_S)
+_BYTES_MAX: Final = 256 * 1024
+# So many are asked for one after the other, and so many others meanwhile.
+_PIECE: Final = 25
+_AT_ONCE: Final = 16
+_TIMED_OUT: Final = TaskError("timeout", "The task did not end within 24 hours.")
+_SWEPT: Final = TaskError("expired", "The task was given up: its state was not known for too long.")
+
+
+class Poll(NamedTuple):
+    """What came of asking for one task: its status, None where nothing was told; and how long the
+    provider wants to be left alone. One that was not asked for waits without counting."""
+
+    task: MediaTask
+    status: VideoStatus | None
+    retry_after_s: float | None = None
+    asked: bool = True
+
+
+def poll() -> int:
+    """Ask for what is due, and write what is told; how many were asked for. Any process may run it,
+    several at once."""
+    until = time.monotonic() + _ASKING_S
+    polled = 0
+    while time.monotonic() < until:
+        tasks = _take(_BATCH)
+        if not tasks:
+            break
+        polled += _write(_ask_all(tasks, until))
+    return polled
+
+
+def ring(public_id: str, token: str) -> bool:
+    """Ask for a task as soon as its provider allows, for who shows its token; whether there is
+    one. Nothing else is believed of who rings: neither a state nor a result."""
+    task = MediaTask.objects.filter(public_id=public_id).exclude(callback_token="").first()
+    if task is None or not compare_digest(task.callback_token.encode(), token.encode()):
+        return False
+    form = TASK_FORMS.get(task.form)
+    if form is not None:
+        pause = dt.timedelta(seconds=max(form.poll.min_s, _ASKING_S))
+        soon = max(clock.now(), (task.polled_at or task.created_at) + pause)
+        MediaTask.objects.filter(id=task.id, next_poll_at__gt=soon).update(next_poll_at=soon)
+    return True
+
+
+def drop_old_content() -> int:
+    """Delete the content of tasks whose time is over; of how many."""
+    over = MediaTask.objects.filter(expires_at__lte=clock.now())
+    content = Q(request__isnull=False) | Q(result__isnull=False)
+    return over.filter(content).update(request=None, result=None)
+
+
+def _take(limit: int) -> list[MediaTask]:
+    now = clock.now()
+    again = now + dt.timedelta(seconds=_TAKEN_S)
+    return list(MediaTask.objects.raw(_TAKE, {"now": now, "again": again, "limit": limit}))
+
+
+def _is_late(task: MediaTask) -> bool:
+    return clock.now() - task.created_at >= _LIMIT
+
+
+# ---- asking
+
+
+class _PollKey(NamedTuple):
+    """How a channel is asked by one of its keys."""
+
+    headers: Mapping[str, str]
+    signer: Signer | None
+
+    def headers_for(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        signed = (
+            {}
+            if self.signer is None
+            else self.signer.headers(method, url, body, int(clock.now().timestamp()))
+        )
+        return {**self.headers, "content-type": "application/json", **signed}
+
+
+class _PollTarget(NamedTuple):
+    """A channel that is asked: how by each of its keys, by their ids; `otherwise` for what belongs
+    to none of them."""
+
+    channel: Channel
+    form: TaskForm
+    url: str
+    keys: Mapping[UUID | None, _PollKey]
+    otherwise: _PollKey
+
+    @property
+    def place(self) -> tuple[UUID, str]:
+        return self.channel.id, self.url
+
+
+def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
+    """Ask for these; who cannot be asked, or not in time, told nothing."""
+    groups: dict[tuple[UUID, str], list[MediaTask]] = {}
+    for task in tasks:
+        groups.setdefault((task.channel_id, task.form), []).append(task)
+    channels = Channel.objects.prefetch_related("keys").in_bulk({id_ for id_, _ in groups})
+    policy, targets = egress_policy(), list[tuple[_PollTarget, list[MediaTask]]]()
+    for (channel_id, form_name), group in groups.items():
+        target = _target_of(channels.get(channel_id), form_name)
+        if target is None:
+            yield from (Poll(task, None) for task in group)
+        else:
+            targets += [(target, group[at : at + _PIECE]) for at in range(0, len(group), _PIECE)]
+    if not connection.in_atomic_block:
+        # No transaction, and no connection, is kept open across the network (I9).
+        connection.close()
+    with ExitStack() as open_clients, ThreadPoolExecutor(_AT_ONCE) as pool:
+        # One for each address of a channel: its pieces share connections.
+        clients: dict[tuple[UUID, str], HostClient] = {}
+        for target in {target.place: target for target, _ in targets}.values():
+            if (client := _client_of(policy, target)) is not None:
+                clients[target.place] = open_clients.enter_context(client)
+        batches = pool.map(
+            lambda one: _ask_channel(clients.get(one[0].place), one[0], one[1], until), targets
+        )
+        for answers in batches:
+            yield from answers
+
+
+def _client_of(policy: EgressPolicy, target: _PollTarget) -> HostClient | None:
+    try:
+        outbound = outbound_of(target.channel)
+        return HostClient(
+            policy, target.url, read_s=_READ_S, schemes=("http", "https"), outbound=outbound
+        )
+    except (VaultError, BadPem, EgressError) as error:
+        log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
+        return None
+
+
+def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
+    """How a channel is asked; None where it cannot be."""
+    form = TASK_FORMS.get(form_name)
+    if channel is None or form is None:
+        return None
+    provider = PROVIDERS[channel.provider]
+    try:
+        url = provider.url(form.tasks_operation, channel.base_url)
+        rows = [key for key in channel.keys.all() if key.disabled_at is None]
+        keys: dict[UUID | None, _PollKey] = {
+            row.id: _poll_key(provider, form, open_secret(row)) for row in rows
+        }
+        otherwise = next(iter(keys.values()), None) or _poll_key(provider, form, None)
+        return _PollTarget(channel, form, url, keys, otherwise)
+    except (BadAddress, VaultError) as error:
+        log.warning("%s cannot be asked for its tasks: %s", channel.name, error)
+        return None
+
+
+def _poll_key(provider: Provider, form: TaskForm, secret: str | None) -> _PollKey:
+    return _PollKey(provider.headers(secret, form.dialect), provider.signer_of(secret))
+
+
+def _ask_channel(
+    client: HostClient | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
+) -> list[Poll]:
+    """Ask for some tasks of one channel, in a thread without a database. After an answer that says
+    to wait, and where nobody answers, no more of these are asked for."""
+    if client is None:
+        return [Poll(task, None) for task in tasks]
+    polls: list[Poll] = []
+    silent, wait_s = False, None
+    for task in tasks:
+        if silent or time.monotonic() > until:
+            polls.append(Poll(task, None, wait_s, asked=False))
+            continue
+        try:
+            status, wait_s = _ask(client, target, task, until)
+            silent = wait_s is not None
+        except BadAddress:
+            # Its provider named it so that nothing can be asked for it.
+            status = None
+        except EgressError as error:
+            log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
+            status, silent = None, True
+        polls.append(Poll(task, status, wait_s))
+    return polls
+
+
+def _ask(
+    client: HostClient, target: _PollTarget, task: MediaTask, until: float
+) -> tuple[VideoStatus | None, float | None]:
+    """What its provider tells of a task, None where that is nothing; and for how long it does not
+    want to be asked, where it says so."""
+    form = target.form
+    url = form.below(target.url, form.status_path, task.upstream_id)
+    method, content = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
+    headers = target.keys.get(task.channel_key_id, target.otherwise).headers_for(
+        method, url, content
+    )
+    answer = client.ask(method, url, headers, content, bytes_max=_BYTES_MAX, until=until)
+    if answer.status in (429, 503):
+        return None, _retry_after_s(answer.headers.get("retry-after", ""))
+    if answer.status not in form.told_by or answer.body is None:
+        return None, None
+    with suppress(AnswerFault):
+        return form.read_status(answer.body, task.upstream_id), None
+    return None, None
+
+
+def _retry_after_s(value: str) -> float:
+    """A number of seconds; 0 where it says none, which is to say that it does not want more now."""
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0.0
+
+
+# ---- writing
+
+
+class _Waiting(NamedTuple):
+    """A task that goes on, in the columns that change."""
+
+    id: UUID
+    state: str
+    provider_state: str
+    progress: int
+    started_at: dt.datetime | None
+    polls: int
+    failures: int
+    next_poll_at: dt.datetime
+
+
+def _write(polls: Iterable[Poll]) -> int:
+    """Write what was told: each end by itself, all that goes on in one statement. How many."""
+    count, waiting = 0, list[_Waiting]()
+    for poll in polls:
+        count += 1
+        task, status = poll.task, poll.status
+        if status is not None and moved(_state(task), status.state) not in OPEN:
+            _end(task, status)
+        elif _is_late(task):
+            _end(task, VideoStatus("failed", task.progress, error=_TIMED_OUT))
+        elif (form := TASK_FORMS.get(task.form)) is not None:
+            waiting.append(_going_on(poll, form))
+    if waiting:
+        columns = dict(zip(_Waiting._fields, map(list, zip(*waiting, strict=True)), strict=True))
+        with connection.cursor() as cursor:
+            cursor.execute(_GO_ON, columns)
+    return count
+
+
+def _going_on(poll: Poll, form: TaskForm) -> _Waiting:
+    """When its provider is asked next, and what was told until then."""
+    task, status, now = poll.task, poll.status, clock.now()
+    polls = task.polls + poll.asked
+    failures = 0 if status is not None else task.failures + poll.asked
+    state = _state(task) if status is None else moved(_state(task), status.state)
+    wait_s = next_poll_s(form.poll, polls, failures=failures, retry_after_s=poll.retry_after_s)
+    return _Waiting(
+        task.id,
+        state,
+        task.provider_state if status is None else status.word,
+        task.progress if status is None else max(task.progress, status.progress),
+        task.started_at or (now if state == "running" else None),
+        polls,
+        failures,
+        min(now + dt.timedelta(seconds=wait_s), task.created_at + _LIMIT),
+    )
+
+
+def _state(task: MediaTask) -> TaskState:
+    return next(state for state in MOVES if state == task.state)
+
+
+_TAKE: Final = """
+    UPDATE gateway_mediatask task SET next_poll_at = %(again)s, polled_at = %(now)s
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM gateway_mediatask WHERE next_poll_at <= %(now)s
+        ORDER BY next_poll_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING task.*"""
+_GO_ON: Final = """
+    UPDATE gateway_mediatask task
+    SET state = t.state, provider_state = t.provider_state, progress = t.progress,
+        started_at = t.started_at, polls = t.polls, failures = t.failures,
+        next_poll_at = t.next_poll_at
+    FROM unnest(
+        %(id)s::uuid[], %(state)s::text[], %(provider_state)s::text[], %(progress)s::int[],
+        %(started_at)s::timestamptz[], %(polls)s::int[], %(failures)s::int[],
+        %(next_poll_at)s::timestamptz[]
+    ) AS t (id, state, provider_state, progress, started_at, polls, failures, next_poll_at)
+    WHERE task.id = t.id AND task.ended_at IS NULL"""
+
+
+def _end(task: MediaTask, status: VideoStatus) -> None:
+    """Write the end of a task, resolve its hold and write its record, all or nothing. Where
+    somebody else has done so, nothing is changed."""
+    ending, ended = _settlement(task, status)
+    with transaction.atomic():
+        unsettled_holds.lock_wallets([task.organisation_id])
+        resolved = unsettled_holds.end(ended)
+        if resolved:
+            write_endings([RecordWritten(task.organisation_id, task.id, ending)])
+        elif status.state == "succeeded":
+            # The sweeper has released its hold: nobody has paid for it.
+            status = VideoStatus("failed", task.progress, error=_SWEPT)
+        if _write_end(task, status):
+            _tell(task, status)
+
+
+def _tell(task: MediaTask, status: VideoStatus) -> None:
+    """Let the organisation's webhooks know of it, and the address that it was ordered with."""
+    body: dict[str, Any] = {
+        "request": id_text(task.request_id),
+        "team": id_text(task.team_id),
+        "model": task.model,
+    }
+    if status.error is not None:
+        body["error"] = status.error.code
+    end = "failed" if status.error is not None else "completed"
+    if task.form in VIDEO_FORMS:
+        body |= {"video": task.public_id, "seconds": task.seconds, "size": task.size}
+        put(f"video.{end}", task.organisation_id, **body)
+        return
+    fact_id = put(f"task.{end}", task.organisation_id, task=task.public_id, **body)
+    if task.hook is not None:
+        task_hooks.call(task, fact_id)
+
+
+def _write_end(task: MediaTask, status: VideoStatus) -> bool:
+    """Whether it was still open."""
+    now, form = clock.now(), TASK_FORMS.get(task.form)
+    expires_at = now + dt.timedelta(days=settings.TASK_RESULT_DAYS)
+    if status.state == "succeeded":
+        # The bytes are the provider's to keep.
+        if form is not None and form.kept_s:
+            expires_at = min(expires_at, now + dt.timedelta(seconds=form.kept_s))
+        if status.expires_at is not None:
+            expires_at = min(expires_at, dt.datetime.fromtimestamp(status.expires_at, dt.UTC))
+    result = None
+    content: dict[str, Any] = {}
+    if status.error is not None:
+        content["error"] = list(status.error)
+    elif status.content:
+        content["content"] = status.content
+    if status.result is not None:
+        content["result"] = dict(status.result)
+        if task.request is None:
+            # What was asked is not kept, so that its echo is not.
+            content["result"].pop("echo", None)
+    if content:
+        result = vault().seal(json.dumps(content), f"gateway_mediatask|{task.id}|result")
+    ended = MediaTask.objects.filter(id=task.id, state__in=OPEN).update(
+        state=status.state,
+        provider_state=status.word,
+        progress=status.progress,
+        polls=F("polls") + 1,
+        ended_at=now,
+        expires_at=expires_at,
+        next_poll_at=None,
+        result=result,
+        hook=None,
+    )
+    return ended > 0
+
+
+def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
+    """How the attempt of a task ends: what its record says, and what becomes of its hold."""
+    if status.state != "succeeded":
+        return _failed(task, status.error or _SWEPT)
+    versions = versions_of([(task.organisation_id, task.id)])[task.id]
+    version, asked_ms = versions.charge, 1000 * task.seconds
+    told_ms = None if status.seconds is None else 1000 * status.seconds
+    rates = {} if version is None else version.rates
+    charged = TASK_FORMS[task.form].charged
+    meters: Mapping[str, int] = charged(rates, task.size, asked_ms, told_ms)
+    cost_nano = None
+    if versions.cost is not None:
+        cost_meters = charged(versions.cost.rates, task.size, asked_ms, told_ms)
+        cost_nano = cost_of(cost_meters, versions.cost)
+    charge, basis, paid = 0, "free", NOTHING_PAID
+    units = unsettled_holds.units_held(task.id)
+    if version is not None:
+        meters = with_request(meters, version)
+        total, paid = total_of(meters, version), paid_by_units([(meters, version)], units)
+        # It was held at this price, so that it has a rate.
+        charge, basis = (total, "measured") if isinstance(total, int) else (0, "absorbed")
+    flags = ("usage_mismatch",) if told_ms is not None and told_ms > asked_ms else ()
+    ending = Ending(
+        final=True,
+        status=200,
+        meters=json.dumps(dict(meters)),
+        charge_nano=charge,
+        basis=basis,
+        flags=flags,
+        cost_nano=cost_nano,
+    )
+    return ending, Ended(
+        task.id, task.organisation_id, "settled", charge, ending.cost_beside(0), paid, units
+    )
+
+
+def _failed(task: MediaTask, error: TaskError) -> tuple[Ending, Ended]:
+    kind, status = ("timeout", 504) if error is _TIMED_OUT else ("upstream_error", 502)
+    ending = Ending(final=True, status=status, kind=kind, message=error.message)
+    return ending, Ended(task.id, task.organisation_id, "voided")

@@ -1,0 +1,113 @@
+"""Which requests a channel is for: by who asks, how it is labelled, how long it is and what is in
+it.
+
+Of each condition that is stated one value must fit; all that are stated must hold. As files and the
+database have them:
+
+    plans, teams                the plan's name; the slug of an organisation, or with its team's
+                                behind a slash
+    projects, tags, customers   labels of the request, or of its key
+    prompt_min, prompt_max      tokens of the prompt, as estimated from its bytes; both included
+    requires, excludes          what must be in the request, and what must not
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, get_args
+from uuid import UUID
+
+from usage.requests.choices import SkipReason
+
+Feature = Literal["image", "audio", "file", "tools", "stream"]
+"""What may be in a request."""
+FEATURES: Final[frozenset[Feature]] = frozenset(get_args(Feature))
+LISTS: Final = ("plans", "teams", "projects", "tags", "customers", "requires", "excludes")
+COUNTS: Final = ("prompt_min", "prompt_max")
+VALUES_MAX: Final = 100
+PROMPT_MAX: Final = 100_000_000
+
+
+class ScreenedRequest(NamedTuple):
+    """What conditions are asked of: `holders` are the ids of the team and the organisation."""
+
+    plan_id: int | None
+    holders: Collection[UUID]
+    project: str
+    tags: Collection[str]
+    customer: str
+    prompt_tokens: int
+    features: Collection[Feature]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Those of one channel; None = not stated. What is stated by names that are no more fits
+    nobody."""
+
+    plan_ids: frozenset[int] | None = None
+    holders: frozenset[UUID] | None = None
+    projects: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
+    customers: frozenset[str] | None = None
+    prompt_min: int | None = None
+    prompt_max: int | None = None
+    requires: frozenset[Feature] = frozenset()
+    excludes: frozenset[Feature] = frozenset()
+
+    def why_not(self, request: ScreenedRequest) -> SkipReason | None:
+        """The first condition that does not hold; None where all do."""
+        if self.plan_ids is not None and request.plan_id not in self.plan_ids:
+            return "plan"
+        if self.holders is not None and self.holders.isdisjoint(request.holders):
+            return "team"
+        if not self._labels_fit(request):
+            return "label"
+        low, high = self.prompt_min, self.prompt_max
+        if (low is not None and request.prompt_tokens < low) or (
+            high is not None and request.prompt_tokens > high
+        ):
+            return "prompt_length"
+        if not self.requires.issubset(request.features):
+            return "content"
+        return None if self.excludes.isdisjoint(request.features) else "content"
+
+    def _labels_fit(self, request: ScreenedRequest) -> bool:
+        return (
+            (self.projects is None or request.project in self.projects)
+            and (self.tags is None or not self.tags.isdisjoint(request.tags))
+            and (self.customers is None or request.customer in self.customers)
+        )
+
+
+def normal(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Conditions as they are stored: without what says nothing, lists in one order."""
+    lists = {name: sorted(set(stated[name])) for name in LISTS if stated.get(name)}
+    counts = {name: stated[name] for name in COUNTS if stated.get(name) is not None}
+    return {**lists, **counts}
+
+
+def compiled(
+    stated: Mapping[str, Any], plan_ids: Mapping[str, int], holders: Mapping[str, UUID]
+) -> Conditions | None:
+    """Stored conditions with the ids of what they name; None where there are none."""
+    if not stated:
+        return None
+    return Conditions(
+        plan_ids=_known(stated.get("plans"), plan_ids),
+        holders=_known(stated.get("teams"), holders),
+        projects=_set(stated.get("projects")),
+        tags=_set(stated.get("tags")),
+        customers=_set(stated.get("customers")),
+        prompt_min=stated.get("prompt_min"),
+        prompt_max=stated.get("prompt_max"),
+        requires=frozenset(stated.get("requires", ())),
+        excludes=frozenset(stated.get("excludes", ())),
+    )
+
+
+def _set(values: Collection[str] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(values)
+
+
+def _known(names: Collection[str] | None, ids: Mapping[str, Any]) -> frozenset[Any] | None:
+    return None if names is None else frozenset(ids[name] for name in names if name in ids)

@@ -1,0 +1,102 @@
+"""The columns in which every list of prices shows its rates, and the cells below them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from billing.prices.meters import FALLBACKS
+from billing.prices.words import RateShown
+from lib.numbers.formatting import grouped
+from lib.tables.keyset import Path
+from lib.tables.table import Column
+
+_MAIN: Final = {"input": "in_text", "cached_input": "in_cache_read", "output": "out_text"}
+_UNIT: Final = _("per 1M")
+_HINT: Final = _("USD per 1 million tokens")
+
+
+def price_cells(rates: Iterable[RateShown]) -> dict[str, Any]:
+    """What a row has in these columns; `first` is its price where it has none by tokens.
+
+    What is charged for a meter without a rate of its own, its fallback's is.
+    """
+    rates = list(rates)
+    main = {name: _main_rate(rates, meter) for name, meter in _MAIN.items()}
+    priced = any(main.values())
+    return {
+        **{name: rate and nano_of(rate) for name, rate in main.items()},
+        "rates": rates,
+        "first": _worded(rates[0]) if rates and not priced else "",
+    }
+
+
+def linked_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of one page with their cells, and the address of each one's model."""
+    return [{**row, "href": _model_href(row["model"])} for row in with_cells(rows)]
+
+
+def with_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of one page with what each has in these columns."""
+    return [{**row, **_cells_of(row)} for row in rows]
+
+
+def _cells_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The cells of a row's `entry` of a price book, if it has one. They are worked out once they
+    are read: a list may have thousands of rows, and a page shows some of them."""
+    return row["entry"].cells if row["entry"] else price_cells(())
+
+
+def _cell(name: str) -> Path:
+    return lambda row: _cells_of(row)[name]
+
+
+def _model_href(name: str) -> str:
+    """A name with a line break, which `apply` lets through, has no address in a path."""
+    return "" if "\n" in name else reverse("model", args=[name])
+
+
+def nano_of(rate: RateShown) -> Decimal:
+    """A rate for a million units, in nano and parts of it: exact."""
+    return Decimal(rate.rate * rate.multiplier_ppm).scaleb(-6)
+
+
+def _other_rates(row: Mapping[str, Any]) -> str:
+    """In words, the rates of a row that have no column: tiers among them."""
+    rates: list[RateShown] = row["rates"]
+    main = {rate.meter for meter in _MAIN.values() if (rate := _main_rate(rates, meter))}
+    return " · ".join(_worded(rate) for rate in rates if rate.mode or rate.meter not in main)
+
+
+def _main_rate(rates: Iterable[RateShown], meter: str) -> RateShown | None:
+    stated = {rate.meter: rate for rate in rates if not rate.mode}
+    return stated.get(meter) or stated.get(FALLBACKS.get(meter, ""))
+
+
+def _worded(rate: RateShown) -> str:
+    if not rate.mode:
+        return f"{rate.name} {rate.text}"
+    above = gettext("above %(n)s") % {"n": grouped(rate.input_over or 0)}
+    marginal = gettext("(only tokens above)") if rate.mode == "marginal" else ""
+    return " ".join(filter(None, (rate.name, above, marginal, rate.text)))
+
+
+PRICE_COLUMNS: Final = (
+    Column("input", _("Input"), "price", sort=_cell("input"), card="money", unit=_UNIT, hint=_HINT),
+    Column(
+        "cached_input",
+        _("Cached input"),
+        "price",
+        sort=_cell("cached_input"),
+        priority=2,
+        unit=_UNIT,
+        hint=_HINT,
+    ),
+    Column(
+        "output", _("Output"), "price", sort=_cell("output"), priority=2, unit=_UNIT, hint=_HINT
+    ),
+    Column("others", _("Other prices"), value=_other_rates, priority=4),
+)

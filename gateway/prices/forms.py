@@ -1,0 +1,446 @@
+"""What the editor of a price sends: rows of meter, tier and rate, read into the stored form."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+from uuid import UUID
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import QueryDict
+from django.utils.translation import gettext, gettext_lazy
+
+from accounts.models import Organisation
+from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
+from billing.prices.conditions import PriceKey
+from billing.prices.meters import MeterUnknown, format_rate, parse_rate
+from billing.prices.plans import Holder
+from billing.prices.pricing import PPM, PriceVersion
+from billing.prices.words import (
+    condition_kind_name,
+    meter_name,
+    meter_names,
+    shown_rates,
+    unit_word,
+)
+from dialects.usage.price_conditions import KINDS, OF_VERSIONS, VALUE
+from gateway.prices.previews import DAYS
+from lib.ids import parse_id
+
+_BLANK_ROWS: Final = 3
+_ROWS_MAX: Final = 100
+
+
+@dataclass(slots=True)
+class RateRow:
+    """One row of the editor as it was typed; `error` says what is wrong with it."""
+
+    meter: str = ""
+    over: str = ""
+    rate: str = ""
+    error: str = ""
+
+    @property
+    def blank(self) -> bool:
+        return not self.rate.strip()
+
+
+@dataclass(slots=True)
+class ConditionRow:
+    """One rate under a condition as it was typed; without a meter it multiplies all tokens."""
+
+    kind: str = ""
+    value: str = ""
+    meter: str = ""
+    over: str = ""
+    number: str = ""
+    error: str = ""
+
+    @property
+    def blank(self) -> bool:
+        return not self.number.strip()
+
+    @property
+    def condition(self) -> tuple[str, str]:
+        return self.kind, self.value
+
+    @property
+    def typed(self) -> tuple[str, ...]:
+        """What it says, without its error."""
+        return self.kind, self.value, self.meter, self.over, self.number.strip()
+
+
+@dataclass(slots=True)
+class PriceEdit:
+    """A new version of a price while it is typed."""
+
+    key: PriceKey
+    rows: list[RateRow]
+    mode: str = "whole"
+    valid_from: str = ""
+    note: str = ""
+    errors: list[str] = field(default_factory=list)
+    condition_rows: list[ConditionRow] = field(default_factory=list)
+    # The conditions that the form began with, in the stored form: of those that nobody changes,
+    # what no row says is kept (where it is published, how far its tiers go).
+    conditions: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def problems(self) -> bool:
+        noted = [*(row.error for row in self.rows), *(row.error for row in self.condition_rows)]
+        return bool(self.errors) or any(noted)
+
+    def add_rows(self) -> None:
+        """More empty rows at the end."""
+        self.rows += [RateRow() for _ in range(min(_BLANK_ROWS, _ROWS_MAX - len(self.rows)))]
+        more = min(_BLANK_ROWS, _ROWS_MAX - len(self.condition_rows))
+        self.condition_rows += [ConditionRow() for _ in range(more)]
+
+    def stored(self) -> dict[str, Any]:
+        """The rates in the stored form of billing's pricing; what cannot be read is noted at its
+        row, and left out."""
+        base: dict[str, int] = {}
+        tiers: dict[int, dict[str, int]] = {}
+        for row in self.rows:
+            if row.blank:
+                continue
+            try:
+                over = _threshold(row.over)
+                rate = parse_rate(row.meter, row.rate.strip())
+            except (MeterUnknown, MoneyInvalid, ValueError) as error:
+                row.error = _error_text(error)
+                continue
+            rates = base if over is None else tiers.setdefault(over, {})
+            if row.meter in rates:
+                row.error = gettext("This rate is listed twice.")
+            rates[row.meter] = rate
+        if not base:
+            self.errors.append(gettext("Enter at least one rate without a tier."))
+        stored: dict[str, Any] = {"meters": base}
+        if tiers:
+            stored["tiers"] = [
+                {"input_over": over, "mode": self.mode, "meters": rates}
+                for over, rates in sorted(tiers.items())
+            ]
+        conditions = self._stored_conditions()
+        if conditions:
+            stored["conditions"] = conditions
+        return stored
+
+    def _stored_conditions(self) -> list[dict[str, Any]]:
+        """The conditions that the rows say, in their order; those that nobody changed as they
+        were."""
+        by_condition: dict[tuple[str, str], list[ConditionRow]] = {}
+        for row in self.condition_rows:
+            if not row.blank:
+                by_condition.setdefault(row.condition, []).append(row)
+        before = {(one["kind"], one["value"]): one for one in self.conditions}
+        stored = []
+        for condition, rows in by_condition.items():
+            one = before.get(condition)
+            if one is not None and _typed(rows) == _typed(_condition_rows(one)):
+                stored.append(one)
+                continue
+            tiers = (one or {}).get("tiers") or [{}]
+            stored.append(_read_condition(condition, rows, tiers[0].get("mode", self.mode)))
+        return stored
+
+    @property
+    def conditions_text(self) -> str:
+        """As the form sends them along."""
+        return json.dumps(self.conditions) if self.conditions else ""
+
+    def begins_at(self) -> dt.datetime | None:
+        """When the version begins (UTC); None for its publication."""
+        if not self.valid_from:
+            return None
+        try:
+            at = dt.datetime.fromisoformat(self.valid_from)
+        except ValueError:
+            self.errors.append(gettext("The start must be a date and time."))
+            return None
+        return at.replace(tzinfo=dt.UTC)
+
+
+def edit_of(key: PriceKey, rates: Mapping[str, Any] | None) -> PriceEdit:
+    """The editor filled with the rates of a price; with the usual meters where there are none."""
+    rows = []
+    for rate in shown_rates(rates) if rates else ():
+        over = "" if rate.input_over is None else str(rate.input_over)
+        rows.append(RateRow(rate.meter, over, format_rate(rate.meter, rate.rate)))
+    if not rows:
+        rows = [RateRow(meter) for meter in ("in_text", "in_cache_read", "out_text")]
+    tiers = (rates or {}).get("tiers") or [{}]
+    edit = PriceEdit(key, rows, tiers[0].get("mode", "whole"))
+    edit.conditions = list((rates or {}).get("conditions") or [])
+    for one in edit.conditions:
+        edit.condition_rows += _condition_rows(one)
+    edit.add_rows()
+    return edit
+
+
+def edit_from(sent: QueryDict) -> PriceEdit:
+    """The editor as it was sent."""
+    rows = [
+        RateRow(meter.strip(), over.strip(), rate)
+        for meter, over, rate in zip(
+            sent.getlist("meter")[:_ROWS_MAX],
+            sent.getlist("over"),
+            sent.getlist("rate"),
+            strict=False,
+        )
+    ]
+    words = {name: _word(sent, name)[:200] for name in PriceKey._fields}
+    words["kind"] = "cost" if words["kind"] == "cost" else "charge"
+    edit = PriceEdit(
+        PriceKey(**words),
+        rows,
+        "marginal" if sent.get("mode") == "marginal" else "whole",
+        sent.get("valid_from", ""),
+        _word(sent, "note")[:500],
+    )
+    edit.condition_rows = [
+        ConditionRow(*(text.replace("\x00", "").strip() for text in typed))
+        for typed in zip(
+            sent.getlist("condition_kind")[:_ROWS_MAX],
+            sent.getlist("condition_value"),
+            sent.getlist("condition_meter"),
+            sent.getlist("condition_over"),
+            sent.getlist("condition_number"),
+            strict=False,
+        )
+    ]
+    edit.conditions = _sent_conditions(sent.get("conditions", ""), edit)
+    if not edit.key.model:
+        edit.errors.append(gettext("Enter a model name, or a pattern such as gpt-5*."))
+    return edit
+
+
+def _sent_conditions(text: str, edit: PriceEdit) -> list[dict[str, Any]]:
+    """The conditions that the form was given along."""
+    if not text:
+        return []
+    try:
+        conditions = json.loads(text)
+        PriceVersion.from_stored({"meters": {}, "conditions": conditions})
+    except (ValueError, MeterUnknown):
+        edit.errors.append(gettext("The conditions could not be read. Reload the page."))
+        return []
+    kept: list[dict[str, Any]] = conditions
+    return kept
+
+
+def _condition_rows(one: Mapping[str, Any]) -> list[ConditionRow]:
+    """The rows of a stored condition. One that replaces no rate multiplies them by 1."""
+    kind, value = one["kind"], one["value"]
+    rates = shown_rates(one) if "meters" in one else []
+    if not rates:
+        multiplier_ppm = one.get("multiplier_ppm", PPM)
+        return [ConditionRow(kind, value, number=format_multiplier(multiplier_ppm))]
+    return [
+        ConditionRow(
+            kind,
+            value,
+            rate.meter,
+            "" if rate.input_over is None else str(rate.input_over),
+            format_rate(rate.meter, rate.rate),
+        )
+        for rate in rates
+    ]
+
+
+def _typed(rows: Iterable[ConditionRow]) -> list[tuple[str, ...]]:
+    return sorted(row.typed for row in rows)
+
+
+def _read_condition(
+    condition: tuple[str, str], rows: Sequence[ConditionRow], mode: str
+) -> dict[str, Any]:
+    """A condition in the stored form; what cannot be read is noted at its row."""
+    kind, value = condition
+    meters: dict[str, int] = {}
+    tiers: dict[int, dict[str, int]] = {}
+    multiplier_ppm = None
+    for row in rows:
+        row.error = _condition_error(kind, value)
+        if row.error:
+            continue
+        try:
+            over = _threshold(row.over)
+            if row.meter:
+                rate = parse_rate(row.meter, row.number)
+                rates = meters if over is None else tiers.setdefault(over, {})
+                if row.meter in rates:
+                    row.error = gettext("This rate is listed twice.")
+                rates[row.meter] = rate
+            elif over is not None:
+                row.error = gettext("A multiplier applies to all tokens, without a tier.")
+            elif len(rows) > 1:
+                row.error = gettext(
+                    "A condition either has one multiplier or replaces rates. Remove one of them."
+                )
+            else:
+                multiplier_ppm = parse_multiplier(row.number)
+        except (MeterUnknown, MoneyInvalid, ValueError) as error:
+            row.error = _error_text(error) if row.meter else multiplier_error()
+    if multiplier_ppm is not None:
+        return {"kind": kind, "value": value, "multiplier_ppm": multiplier_ppm}
+    stored: dict[str, Any] = {"kind": kind, "value": value, "meters": meters}
+    if tiers:
+        stored["tiers"] = [
+            {"input_over": over, "mode": mode, "meters": rates}
+            for over, rates in sorted(tiers.items())
+        ]
+    return stored
+
+
+def _condition_error(kind: str, value: str) -> str:
+    if kind not in OF_VERSIONS:
+        return gettext("Choose what the condition is about.")
+    if not VALUE.fullmatch(value):
+        return gettext("Enter a value as the request or the answer says it, such as fast or us.")
+    if value in KINDS[kind].plain:
+        return gettext("%(value)s is the standard, whose rates are above.") % {"value": value}
+    return ""
+
+
+def condition_kinds() -> list[tuple[str, str]]:
+    """What a condition can be about, with words."""
+    return [(kind, condition_kind_name(kind)) for kind in OF_VERSIONS]
+
+
+def condition_values() -> list[str]:
+    """The values that are known to have prices of their own."""
+    return sorted({value for kind in OF_VERSIONS for value in KINDS[kind].known})
+
+
+def multiplier_error() -> str:
+    """What a number that is no multiplier is answered with."""
+    return gettext("Enter a number from 0 to 1000, such as 1.07.")
+
+
+def _word(sent: QueryDict, name: str) -> str:
+    return str(sent.get(name, "")).replace("\x00", "").strip()
+
+
+def meter_choices(rows: Sequence[RateRow | ConditionRow]) -> list[tuple[str, str]]:
+    """Every meter with the unit of its rate, and the variants that stand in the rows."""
+    names = [*meter_names(), *dict.fromkeys(row.meter for row in rows if "[" in row.meter)]
+    return [(name, f"{meter_name(name)} · {_typed_unit(name)}") for name in names]
+
+
+def _typed_unit(name: str) -> str:
+    # Milliseconds are typed per million as the file has them; everything else as it is shown.
+    return gettext("1M ms") if name.split("[")[0].endswith("_ms") else unit_word(name)
+
+
+def _threshold(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise ValueError(gettext("A tier's threshold must be a whole number of input tokens."))
+    return int(text)
+
+
+def _error_text(error: Exception) -> str:
+    if isinstance(error, MoneyInvalid):
+        return gettext("Enter a rate of 0 or more, such as 0.15, with up to 9 decimal places.")
+    if isinstance(error, MeterUnknown):
+        return gettext("Choose a meter.")
+    return str(error)
+
+
+class DaysForm(forms.Form):
+    """How much usage a preview prices again."""
+
+    days = forms.TypedChoiceField(
+        label=gettext_lazy("Usage of the last"),
+        coerce=int,
+        choices=lambda: [(days, gettext("%(n)s days") % {"n": days}) for days in DAYS],
+        initial=30,
+    )
+
+
+class PlanForm(forms.Form):
+    """A plan: its multiplier, and the models that it shows."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=120)
+    multiplier = forms.CharField(
+        label=gettext_lazy("Multiplier"),
+        max_length=12,
+        initial="1",
+        help_text=gettext_lazy(
+            "1.07 charges 7 percent more than list prices, 0.9 charges 10 percent less."
+        ),
+        widget=forms.TextInput(attrs={"inputmode": "decimal"}),
+    )
+    models = forms.CharField(
+        label=gettext_lazy("Visible models"),
+        required=False,
+        max_length=10_000,
+        help_text=gettext_lazy(
+            "Names or patterns such as gpt-5*, one per line. Leave empty for all models."
+        ),
+        widget=forms.Textarea(attrs={"class": "mono", "rows": 3}),
+    )
+
+    def clean_multiplier(self) -> int:
+        """In parts per million."""
+        try:
+            return parse_multiplier(self.cleaned_data["multiplier"].strip())
+        except MoneyInvalid as error:
+            raise forms.ValidationError(multiplier_error()) from error
+
+    def clean_models(self) -> list[str]:
+        sent: str = self.cleaned_data["models"]
+        return sent.split()
+
+
+class PlanHolderForm(forms.Form):
+    """Who goes on a plan: an organisation, or one team or member of it."""
+
+    slug = forms.ModelChoiceField(
+        Organisation.objects.none(),
+        label=gettext_lazy("Organisation"),
+        to_field_name="slug",
+        empty_label=None,
+    )
+    who = forms.CharField(
+        label=gettext_lazy("Team or person"),
+        required=False,
+        max_length=254,
+        help_text=gettext_lazy(
+            "A team's slug or a member's email address. Leave empty for the whole organisation."
+        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, organisations: QuerySet[Organisation], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast("forms.ModelChoiceField[Organisation]", self.fields["slug"]).queryset = organisations
+
+    def clean(self) -> dict[str, Any]:
+        sent = super().clean() or {}
+        organisation, who = sent.get("slug"), sent.get("who", "")
+        if organisation is not None:
+            sent["holder"] = _holder(organisation, who)
+            if sent["holder"] is None:
+                text = gettext("%(organisation)s has no team or member %(who)s.")
+                self.add_error("who", text % {"organisation": organisation.name, "who": who})
+        return sent
+
+
+def _holder(organisation: Organisation, who: str) -> Holder | None:
+    if not who:
+        return organisation
+    if "@" in who:
+        return organisation.memberships.filter(user__email__iexact=who).first()
+    return organisation.teams.filter(slug=who).first()
+
+
+def read_ids(texts: Sequence[str]) -> list[UUID]:
+    """The ids among texts that a form sent."""
+    parsed = (parse_id(text) for text in texts)
+    return [id for id in parsed if id is not None]

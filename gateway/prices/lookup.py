@@ -1,0 +1,187 @@
+"""The prices that a request may be charged at or may cost us, found by name at one instant."""
+
+import bisect
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import msgspec
+
+from billing.prices.catalogue import CATALOGUE
+from billing.prices.conditions import (
+    SECONDS_PER_DAY,
+    ConditionInvalid,
+    Hours,
+    read_hours,
+    tier_name,
+)
+from billing.prices.meters import MeterUnknown
+from billing.prices.name_patterns import matches
+from billing.prices.pricing import PPM, PriceInvalid, PriceVersion, dearest
+from dialects.json.body import Body
+from dialects.usage.price_conditions import KINDS, TIER
+
+log = logging.getLogger(__name__)
+
+_NO_CONDITIONS: Final[Mapping[str, str]] = {}
+_ASKED: Final = tuple((kind, name) for kind in KINDS if kind != TIER for name in KINDS[kind].asked)
+
+
+class PriceRow(msgspec.Struct):
+    """One stored version; times are Unix seconds."""
+
+    id: int
+    model: str
+    kind: str
+    channel: str
+    service_tier: str
+    hours: str
+    valid_from: float
+    valid_to: float | None
+    rates: dict[str, object]
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price version with the span of time (Unix seconds) and the hours of the day in which it is
+    charged. `others` are the versions by service tier that a request may end at instead. `tier` is
+    the service tier that the request asks for, `asked` are its other conditions. `listed`: it is of
+    the shipped price list, so that a condition without terms has an unknown price; an own price
+    holds under every condition that it has no other terms for."""
+
+    id: int
+    valid_from: float
+    valid_to: float | None
+    version: PriceVersion
+    hours: Hours | None = None
+    others: Mapping[str, "Price"] = field(default_factory=dict)
+    tier: str = ""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    listed: bool = False
+
+    @property
+    def bound(self) -> PriceVersion:
+        """What a hold is sized by: nothing that the request may end at is dearer."""
+        if not self.others:
+            return self.version.bound_under(self.asked) if self.asked else self.version
+        versions = [self.version, *(other.version for other in self.others.values())]
+        return dearest([version.bound_under(self.asked) for version in versions])
+
+    def asking(self, conditions: Mapping[str, str]) -> "Price":
+        """The price of a request that asks for conditions beside the service tier."""
+        return replace(self, asked=conditions) if conditions else self
+
+    def for_request(self, tier: str) -> "Price":
+        """The price of a request that asks for a service tier: that of the tier, and the plain one
+        where the upstream gives no more. Nobody pays for a tier that was not asked for."""
+        tier_price = self.others.get(tier)
+        if tier_price is None:
+            return replace(self, others={}, tier=tier)
+        return replace(tier_price, others={"": self, tier: tier_price}, tier=tier)
+
+    def for_tier(self, tier: str) -> "Price":
+        """The price by the service tier that the upstream says it has given."""
+        return self.others.get(tier, self)
+
+    def has_tier(self, tier: str) -> bool:
+        """Whether a service tier has a price of its own."""
+        return tier in self.others
+
+    def multiplied(self, multiplier_ppm: int) -> "Price":
+        """The same for an organisation whose plan has this multiplier."""
+        if multiplier_ppm == PPM:
+            return self
+        return replace(
+            self,
+            version=self.version.multiplied(multiplier_ppm),
+            others={tier: price.multiplied(multiplier_ppm) for tier, price in self.others.items()},
+        )
+
+
+class PriceList:
+    """Prices of one kind by name or pattern: an exact name beats the longest pattern that fits."""
+
+    def __init__(self, rows: Iterable[PriceRow]) -> None:
+        self._standard: dict[str, list[Price]] = {}
+        self._tiers: dict[str, dict[str, list[Price]]] = {}
+        for row in rows:
+            try:
+                price = _price(row)
+            except (PriceInvalid, MeterUnknown, ConditionInvalid) as error:
+                log.error("price version %s of %s is out of use: %s", row.id, row.model, error)
+                continue
+            if row.service_tier:
+                tiers = self._tiers.setdefault(row.model, {})
+                versions = tiers.setdefault(row.service_tier, [])
+            else:
+                versions = self._standard.setdefault(row.model, [])
+            # What holds for some hours only comes before what holds all day.
+            bisect.insort(
+                versions, price, key=lambda version: (version.hours is None, version.valid_from)
+            )
+        patterns = [name for name in self._standard if "*" in name]
+        self._patterns = tuple(sorted(patterns, key=lambda name: (-len(name), name)))
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Every name and pattern that has a plain price."""
+        return self._standard
+
+    def names_for(self, model: str) -> tuple[str, ...]:
+        """The prices that fit a model, the first that is in force holds."""
+        named = (model,) if model in self._standard and "*" not in model else ()
+        return (*named, *(name for name in self._patterns if matches(name, model)))
+
+    def find(self, names: Iterable[str], now: float) -> Price | None:
+        """The first of the named prices that is in force, with its service tiers."""
+        for name in names:
+            price = _in_force(self._standard[name], now)
+            if price is not None:
+                tiers = self._tiers.get(name)
+                return price if tiers is None else replace(price, others=_tiers(tiers, now))
+        return None
+
+
+def requested_tier(body: Body) -> str:
+    """The service tier that a request asks for, "" for the plain one."""
+    raw = body.value("service_tier") or body.value("serviceTier") or b""
+    return tier_name(raw.decode(errors="replace").strip('"')) if raw.startswith(b'"') else ""
+
+
+def asked_conditions(body: Body) -> Mapping[str, str]:
+    """The conditions beside the service tier that a request asks for; plain ones are left out."""
+    members, asked = body.members, _NO_CONDITIONS
+    for kind, name in _ASKED:
+        if name in members and (raw := body.value(name)) is not None:
+            value = raw.decode(errors="replace").strip('"').lower()
+            if value not in KINDS[kind].plain:
+                asked = {**asked, kind: value[:40]}
+    return asked
+
+
+def _price(row: PriceRow) -> Price:
+    version = PriceVersion.from_stored(row.rates)
+    return Price(
+        row.id,
+        row.valid_from,
+        row.valid_to,
+        version,
+        read_hours(row.hours),
+        listed=row.source.startswith(CATALOGUE),
+    )
+
+
+def _in_force(versions: Iterable[Price], now: float) -> Price | None:
+    for price in versions:
+        if price.valid_from > now or (price.valid_to is not None and now >= price.valid_to):
+            continue
+        if price.hours is None or price.hours.hold_at(int(now) % SECONDS_PER_DAY):
+            return price
+    return None
+
+
+def _tiers(tiers: Mapping[str, Iterable[Price]], now: float) -> dict[str, Price]:
+    in_force = {tier: _in_force(versions, now) for tier, versions in tiers.items()}
+    return {tier: price for tier, price in in_force.items() if price is not None}

@@ -1,0 +1,230 @@
+"""The management API of operators for plans, and for who is on one: organisations, teams and
+members. Pages call the same functions."""
+
+from contextlib import suppress
+from typing import Annotated, Final
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import actors, api_auth
+from accounts.access.actors import Actor
+from accounts.models import Membership, Organisation, Team
+from billing.access import all_organisations
+from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
+from billing.models import Plan
+from billing.prices.plans import (
+    Holder,
+    PlanRefused,
+    SecondPersonNeeded,
+    holders_of,
+    put_on_plan,
+    remove_plan,
+    save_plan,
+    waiting_cuts,
+)
+from gateway.access import access_plan, visible_plans
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.refusal import Refused
+
+router = Router(tags=["Price book"], auth=api_auth.installation_auth)
+
+_MULTIPLIER: Final = "What prices are multiplied by, an exact decimal such as `1.07`."
+Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
+
+
+class PlanIn(Schema):
+    """A plan to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=120, pattern=r"^\S(.*\S)?$")
+    multiplier: str = Field("1", max_length=12, description=_MULTIPLIER)
+    models: list[Pattern] = Field(
+        default_factory=list, max_length=1000, description="Visible models. Empty: all."
+    )
+
+
+class PlanChange(Schema):
+    """What to change of a plan; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    multiplier: str = Field("", max_length=12, description=_MULTIPLIER)
+    models: list[Pattern] | None = Field(None, max_length=1000)
+
+
+class HolderIn(Schema):
+    """An organisation, or one team or member of it, to be on a plan or not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    organisation: str = Field(max_length=60, description="Slug of the organisation.")
+    team: str | None = Field(None, max_length=60, description="Slug of one of its teams.")
+    member: str | None = Field(
+        None, max_length=254, description="Email address of one of its members."
+    )
+    on: bool = Field(True, description="False: removed from this plan.")
+
+
+class HolderOut(Schema):
+    organisation: str
+    team: str | None = Field(description="Null unless it is one team.")
+    member: str | None = Field(description="Null unless it is one member.")
+
+
+class PlanOut(Schema):
+    id: str
+    name: str
+    multiplier: str
+    models: list[str]
+    organisations: int
+    teams: int
+    members: int
+    waiting_multiplier: str | None = Field(
+        description="A cut of more than half that a second operator must make too."
+    )
+
+
+class HolderState(HolderOut):
+    on: bool = Field(description="Whether it is on this plan now.")
+    waiting: bool = Field(description="Whether a second operator must make the change too.")
+
+
+class PlanPage(Schema):
+    items: list[PlanOut]
+    next: str | None
+
+
+class HolderPage(Schema):
+    items: list[HolderOut]
+    next: str | None
+
+
+@router.get("/plans", response=PlanPage, summary="List plans")
+def list_plans(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> PlanPage:
+    """All plans, oldest first."""
+    rows: QuerySet[Plan] = visible_plans(actors.actor_of(request)).order_by("id")
+    page = pagination.page_by_number(query.named(rows), query.limit, query.cursor)
+    return PlanPage(items=[_plan(plan) for plan in page.items], next=page.next)
+
+
+@router.post("/plans", response={201: PlanOut}, summary="Create a plan")
+def create_plan(request: HttpRequest, body: PlanIn) -> Status[PlanOut]:
+    """No one is on it yet."""
+    actor = actors.actor_of(request)
+    if visible_plans(actor).filter(name=body.name).exists():
+        text = gettext("Another plan is already named %(plan)s.")
+        raise Refused("name", text % {"plan": body.name}, already_exists=True)
+    ppm = _multiplier(body.multiplier)
+    plan = save_plan(actor, body.name, multiplier_ppm=ppm, models=body.models)
+    return Status(201, _plan(plan))
+
+
+@router.get("/plans/{id}", response=PlanOut, summary="Show a plan")
+def show_plan(request: HttpRequest, id: str) -> PlanOut:
+    """One plan."""
+    return _plan(access_plan(actors.actor_of(request), id))
+
+
+@router.patch("/plans/{id}", response=PlanOut, summary="Change a plan")
+def change_plan(request: HttpRequest, id: str, body: PlanChange) -> PlanOut:
+    """Applies to new requests. A cut of a multiplier that is in use by more than half waits until a
+    second operator makes the same change."""
+    actor = actors.actor_of(request)
+    plan = access_plan(actor, id)
+    ppm = _multiplier(body.multiplier) if body.multiplier else None
+    with suppress(SecondPersonNeeded):  # said by `waiting_multiplier`
+        save_plan(actor, plan.name, multiplier_ppm=ppm, models=body.models)
+    return _plan(access_plan(actor, id))
+
+
+@router.delete("/plans/{id}", response={204: None}, summary="Delete a plan")
+def delete_plan(request: HttpRequest, id: str) -> Status[None]:
+    """Only possible when no one is on it."""
+    actor = actors.actor_of(request)
+    try:
+        remove_plan(actor, access_plan(actor, id))
+    except PlanRefused as error:
+        raise Refused("id", str(error)) from error
+    return Status(204, None)
+
+
+@router.get("/plans/{id}/holders", response=HolderPage, summary="List who is on a plan")
+def list_holders(request: HttpRequest, id: str, query: Query[pagination.PageQuery]) -> HolderPage:
+    """Organisations, then teams, then members. The plan of a member applies before that of a team,
+    and that before the organisation's."""
+    holders = holders_of(access_plan(actors.actor_of(request), id))
+    page = pagination.page_by_key(
+        holders, query.limit, query.cursor, lambda holder: f"{type(holder).__name__}:{holder.pk}"
+    )
+    return HolderPage(items=[_holder(holder) for holder in page.items], next=page.next)
+
+
+@router.put("/plans/{id}/holders", response=HolderState, summary="Change who is on a plan")
+def change_holder(request: HttpRequest, id: str, body: HolderIn) -> HolderState:
+    """Puts an organisation, a team or a member on this plan instead of the one before, or takes it
+    off. Applies to new requests. If prices fall by more than half, a second operator must make the
+    same change."""
+    actor = actors.actor_of(request)
+    plan = access_plan(actor, id)
+    holder = _find_holder(actor, body)
+    if not body.on and holder not in holders_of(plan):
+        raise Refused("on", gettext("The organisation, team or member is not on this plan."))
+    waiting = False
+    try:
+        put_on_plan(actor, holder, plan.name if body.on else "")
+    except SecondPersonNeeded:
+        waiting = True
+    on = body.on is not waiting
+    return HolderState(**_holder(holder).dict(), on=on, waiting=waiting)
+
+
+def _find_holder(actor: Actor, named: HolderIn) -> Holder:
+    """Who is meant. Raises Refused, which names the field."""
+    if named.team and named.member:
+        raise Refused("member", gettext("Name a team or a member, not both."))
+    organisation = all_organisations(actor).filter(slug=named.organisation).first()
+    found: Holder | None = organisation
+    field = "organisation"
+    if organisation is not None and named.team:
+        field, found = "team", organisation.teams.filter(slug=named.team).first()
+    elif organisation is not None and named.member:
+        members = organisation.memberships.filter(user__email__iexact=named.member)
+        field, found = "member", members.first()
+    if found is None:
+        raise Refused(field, gettext("No organisation, team or member has that name."))
+    return found
+
+
+def _multiplier(text: str) -> int:
+    try:
+        return parse_multiplier(text)
+    except MoneyInvalid as error:
+        raise Refused("multiplier", str(error)) from error
+
+
+def _holder(holder: Holder) -> HolderOut:
+    if isinstance(holder, Organisation):
+        return HolderOut(organisation=holder.slug, team=None, member=None)
+    team = holder.slug if isinstance(holder, Team) else None
+    member = holder.user.email if isinstance(holder, Membership) else None
+    return HolderOut(organisation=holder.organisation.slug, team=team, member=member)
+
+
+def _plan(plan: Plan) -> PlanOut:
+    cuts = [cut.multiplier_ppm for cut in waiting_cuts(plan) if cut.organisation is None]
+    return PlanOut(
+        id=str(plan.id),
+        name=plan.name,
+        multiplier=format_multiplier(plan.multiplier_ppm),
+        models=plan.model_patterns,
+        organisations=plan.organisations.count(),
+        teams=plan.teams.count(),
+        members=plan.members.count(),
+        waiting_multiplier=format_multiplier(cuts[0]) if cuts else None,
+    )

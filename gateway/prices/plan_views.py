@@ -1,0 +1,217 @@
+"""Pages of plans, for operators (W74)."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from accounts.models import Organisation, Team
+from accounts.preferences.table_preferences import read_table
+from billing.access import all_organisations
+from billing.currency.money import format_multiplier
+from billing.models import Plan
+from billing.prices.plans import (
+    Holder,
+    PlanRefused,
+    SecondPersonNeeded,
+    holders_of,
+    put_on_plan,
+    remove_plan,
+    save_plan,
+    waiting_cuts,
+)
+from billing.prices.pricing import PPM
+from gateway.access import access_plan, visible_plans
+from gateway.prices.forms import PlanForm, PlanHolderForm
+from gateway.prices.price_views import price_tabs
+from lib.htmx import see_other
+from lib.refusal import Refused
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Column, Filter, State, Table
+
+PLANS: Final = Table(
+    "plans",
+    _("Plans"),
+    (
+        Column("name", _("Name"), sort=True, card="title"),
+        Column("multiplier", _("Multiplier"), "number", sort="ppm", card="money"),
+        Column("models", _("Visible models"), card="second"),
+        Column("organisations", _("Organisations"), "number", sort=True, card="last"),
+        Column("teams", _("Teams"), "number", sort=True, priority=2),
+        Column("members", _("People"), "number", sort=True, priority=2),
+    ),
+    default_sort="name",
+    filters=(Filter("q", _("Name or model"), "search"),),
+    href="href",
+)
+_TEMPLATES: Final = ("gateway/prices/plans.html", "gateway/prices/_plans.html")
+
+
+@operator_page("models.read")
+@require_safe
+def plans(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(PLANS, request, actor)
+    return answer_table(request, state, _source(actor, state), _TEMPLATES, _context(PlanForm()))
+
+
+@operator_page("prices.write")
+@require_POST
+def plan_save(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = PlanForm(request.POST)
+    if not form.is_valid():
+        return _refused(request, actor, form)
+    sent = form.cleaned_data
+    try:
+        save_plan(actor, sent["name"], multiplier_ppm=sent["multiplier"], models=sent["models"])
+    except Refused as refused:
+        refused.tell(form)
+        return _refused(request, actor, form)
+    except SecondPersonNeeded:
+        messages.warning(request, _second_person())
+    else:
+        messages.success(request, gettext("Saved. The change applies to new requests."))
+    return see_other("price_plan", visible_plans(actor).get(name=sent["name"]).id)
+
+
+@operator_page("models.read")
+@require_safe
+def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
+    holder_form = PlanHolderForm(organisations=all_organisations(actor))
+    return _plan_page(request, actor, access_plan(actor, id), holder_form)
+
+
+def _plan_page(
+    request: HttpRequest, actor: Actor, stored: Plan, holder_form: PlanHolderForm
+) -> HttpResponseBase:
+    form = PlanForm(
+        initial={
+            "name": stored.name,
+            "multiplier": format_multiplier(stored.multiplier_ppm),
+            "models": "\n".join(stored.model_patterns),
+        }
+    )
+    form.fields["name"].widget.attrs["readonly"] = True
+    context = {
+        **price_tabs("plans"),
+        "plan": stored,
+        "form": form,
+        "cuts": [
+            {
+                "cut": cut,
+                "multiplier": format_multiplier(cut.multiplier_ppm),
+                "own": actor.user is not None and cut.asked_by_id == actor.user.id,
+                "holder": _holder_row(cut.membership or cut.team or cut.organisation)
+                if cut.organisation
+                else None,
+            }
+            for cut in waiting_cuts(stored)
+        ],
+        "holders": [_holder_row(holder) for holder in holders_of(stored)],
+        "holder_form": holder_form,
+    }
+    status = 422 if holder_form.is_bound else 200
+    return render(request, "gateway/prices/plan.html", context, status=status)
+
+
+def _holder_row(holder: Holder) -> dict[str, str]:
+    """Who is on a plan, as it is shown and as it is sent."""
+    if isinstance(holder, Organisation):
+        return {"name": holder.name, "level": "", "slug": holder.slug, "who": ""}
+    if isinstance(holder, Team):
+        row = {"name": holder.name, "level": gettext("Team"), "who": holder.slug}
+    else:
+        person = holder.user
+        row = {"name": person.name or person.email, "level": gettext("Person"), "who": person.email}
+    return row | {"slug": holder.organisation.slug}
+
+
+@operator_page("prices.write")
+@require_POST
+def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
+    """Put an organisation, a team or a member on this plan, or take it off."""
+    stored = access_plan(actor, id)
+    form = PlanHolderForm(request.POST, organisations=all_organisations(actor))
+    if not form.is_valid():
+        return _plan_page(request, actor, stored, form)
+    holder = form.cleaned_data["holder"]
+    try:
+        put_on_plan(actor, holder, "" if "off" in request.POST else stored.name)
+    except SecondPersonNeeded:
+        messages.warning(request, _second_person())
+    return see_other("price_plan", stored.id)
+
+
+def _second_person() -> str:
+    return gettext("This cuts prices by more than half. Another operator must confirm it.")
+
+
+@operator_page("prices.write")
+@require_POST
+def plan_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
+    stored = access_plan(actor, id)
+    try:
+        remove_plan(actor, stored)
+    except PlanRefused as error:
+        messages.error(request, str(error))
+        return see_other("price_plan", stored.id)
+    messages.success(request, gettext("Plan %s deleted.") % stored.name)
+    return see_other("price_plans")
+
+
+def _refused(request: HttpRequest, actor: Actor, form: PlanForm) -> HttpResponseBase:
+    state = read_table(PLANS, request, actor)
+    response = answer_table(request, state, _source(actor, state), _TEMPLATES, _context(form))
+    response.status_code = 422
+    return response
+
+
+def _context(form: PlanForm) -> dict[str, Any]:
+    return {**price_tabs("plans"), "form": form}
+
+
+def _source(actor: Actor, state: State) -> ListSource[dict[str, Any]]:
+    query = state.value("q").lower()
+    return ListSource(
+        [row for row in _rows(actor) if query in f"{row['name']} {row['models']}".lower()]
+    )
+
+
+def _rows(actor: Actor) -> list[dict[str, Any]]:
+    rows = [
+        _row(
+            plan.name,
+            plan.multiplier_ppm,
+            plan.model_patterns,
+            plan.organisations.count(),
+            reverse("price_plan", args=[plan.id]),
+        )
+        | {"teams": plan.teams.count(), "members": plan.members.count()}
+        for plan in visible_plans(actor)
+    ]
+    on_any = sum(row["organisations"] for row in rows)
+    # Whoever is on no plan pays the list prices, which is a plan that nobody can change.
+    standard = _row(gettext("Standard"), PPM, (), all_organisations(actor).count() - on_any, "")
+    return [standard, *rows]
+
+
+def _row(
+    name: str, ppm: int, patterns: Sequence[str], organisations: int, href: str
+) -> dict[str, Any]:
+    return {
+        "id": href,
+        "name": name,
+        "ppm": ppm,
+        "multiplier": f"× {format_multiplier(ppm)}",
+        "models": ", ".join(patterns),
+        "organisations": organisations,
+        "href": href,
+    }

@@ -1,0 +1,383 @@
+"""Price previews: the usage of the last days priced again at drafts, before anything is decided.
+
+A preview is a job that any process may go on with: each step prices some thousands of records and
+lays down its place and its sums in one transaction. Killed, it goes on where it stood; nothing is
+counted twice. What was charged is what the books have, to the nano; what it would be is computed
+from the stored meters and each record's own plan multiplier.
+"""
+
+import datetime as dt
+import json
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import Organisation
+from billing.models import PriceProposal
+from billing.models import PriceVersion as StoredVersion
+from billing.prices.conditions import PriceKey
+from billing.prices.prices import ListedPrice, key_of, list_prices
+from billing.prices.pricing import (
+    PriceVersion,
+    Unpriced,
+    reached_tier,
+    stored_parts,
+    total_of,
+    total_of_parts,
+)
+from billing.prices.proposals import WAITING
+from gateway.models import PreviewState, PricePreview
+from gateway.prices.lookup import Price, PriceList, PriceRow
+from gateway.prices.replay import COLUMNS, RowPriced, Sums
+from gateway.prices.replay_budgets import ReplayBudgets, crossed
+from lib import clock
+from lib.ids import first_id_at
+
+log = logging.getLogger(__name__)
+
+DAYS: Final = (7, 30, 90)
+_CHUNK: Final = 5_000
+_STEP_NS: Final = 20 * 10**9
+# Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
+_ID_SLACK: Final = dt.timedelta(days=1)
+# What these bases stand for is never charged, at whatever price.
+_UNCHARGED: Final = frozenset({"absorbed", "none"})
+
+
+class PreviewRefused(ValueError):
+    """There is nothing to preview; the text says why."""
+
+
+def start_preview(actor: Actor, proposal_ids: Sequence[UUID], days: int) -> PricePreview:
+    """Put a preview of these proposals over the last days in the queue."""
+    rows = PriceProposal.objects.filter(id__in=list(proposal_ids), state__in=WAITING)
+    drafts = [{**key_of(row)._asdict(), "rates": row.rates} for row in rows if row.rates]
+    if not drafts:
+        raise PreviewRefused(gettext("Select at least one draft or proposal that sets a price."))
+    now = clock.now()
+    with transaction.atomic():
+        preview = PricePreview.objects.create(
+            drafts=drafts,
+            start_at=now - dt.timedelta(days=days),
+            end_at=now,
+            made_by=actor.user,
+        )
+        audit.record(actor, None, "preview.started", preview, days=days, drafts=len(drafts))
+    return preview
+
+
+def cancel_preview(actor: Actor, preview: PricePreview) -> None:
+    """Stop a preview that is not finished; its sums are dropped."""
+    with transaction.atomic():
+        stopped = PricePreview.objects.filter(
+            id=preview.id, state__in=(PreviewState.QUEUED, PreviewState.RUNNING)
+        ).update(state=PreviewState.CANCELLED, ended_at=clock.now(), sums={}, place={})
+        if stopped:
+            audit.record(actor, None, "preview.cancelled", preview)
+
+
+def work_off(step_ns: int = _STEP_NS) -> int:
+    """Go on with previews for a while, a step at least; how many were finished. Safe from several
+    processes."""
+    until, finished = time.monotonic_ns() + step_ns, 0
+    while True:
+        preview_id = (
+            PricePreview.objects.filter(state__in=(PreviewState.QUEUED, PreviewState.RUNNING))
+            .order_by("id")
+            .values_list("id", flat=True)
+            .first()
+        )
+        if preview_id is None:
+            break
+        taken, over = _go_on(preview_id, until)
+        finished += over
+        if not taken or time.monotonic_ns() >= until:
+            break
+    return finished
+
+
+def _go_on(preview_id: UUID, until: int) -> tuple[bool, bool]:
+    """Work on one preview: whether this process had it, and whether it is over."""
+    book: Book | None = None
+    try:
+        while True:
+            with transaction.atomic():
+                preview = (
+                    PricePreview.objects.select_for_update(skip_locked=True)
+                    .filter(id=preview_id, state__in=(PreviewState.QUEUED, PreviewState.RUNNING))
+                    .first()
+                )
+                if preview is None:
+                    return False, False
+                book = book or Book(preview.drafts, preview.start_at)
+                _step(preview, book)
+            if preview.state != PreviewState.RUNNING:
+                return True, True
+            if time.monotonic_ns() >= until:
+                return True, False
+    except Exception as error:
+        # A defect must not be tried for ever, and the page has to say something.
+        log.exception("price preview %s failed", preview_id)
+        PricePreview.objects.filter(id=preview_id).update(
+            state=PreviewState.FAILED, message=type(error).__name__, ended_at=clock.now()
+        )
+        return True, True
+
+
+def _step(preview: PricePreview, book: "Book") -> None:
+    """Price one more piece, in the caller's transaction."""
+    if preview.state == PreviewState.QUEUED:
+        counts = _counts(preview)
+        preview.state, preview.started_at = PreviewState.RUNNING, clock.now()
+        preview.total = sum(counts.values())
+        preview.place = {"left": list(counts), "after": None}
+    else:
+        _price_some(preview, book)
+    if not preview.place["left"]:
+        preview.state, preview.ended_at = PreviewState.DONE, clock.now()
+        preview.result = _result(preview)
+        preview.sums, preview.place = {}, {}
+    preview.save()
+
+
+def _price_some(preview: PricePreview, book: "Book") -> None:
+    sums = Sums.of(preview.sums)
+    left, after = preview.place["left"], preview.place["after"]
+    rows = _read(preview, UUID(left[0]), None if after is None else UUID(after))
+    for row, priced in zip(rows, book.price(rows), strict=True):
+        sums.add(priced)
+        at = dt.datetime.fromtimestamp(row.admitted_s, dt.UTC)
+        for window in book.budgets.windows(row.organisation_id, row.subjects(), at):
+            sums.add_to_window(window, priced)
+    preview.done += len(rows)
+    preview.sums = sums.stored()
+    if len(rows) < _CHUNK:
+        preview.place = {"left": left[1:], "after": None}
+    else:
+        preview.place = {"left": left, "after": str(rows[-1].id)}
+
+
+class _Row(NamedTuple):
+    id: UUID
+    organisation_id: UUID
+    model: str
+    channel_name: str
+    admitted_s: int
+    meters: dict[str, int]
+    charge_nano: int
+    cost_nano: int | None
+    basis: str
+    price_version_id: int | None
+    multiplier_ppm: int
+    team_id: UUID
+    key_id: UUID
+    user_id: int | None
+    pricing: dict[str, Any] | None
+
+    def subjects(self) -> dict[str, str]:
+        """What a budget may be for, by scope."""
+        return {
+            "organisation": "",
+            "team": str(self.team_id),
+            "key": str(self.key_id),
+            "user": str(self.user_id or ""),
+            "model": self.model,
+        }
+
+
+class Book:
+    """The prices in force now with the drafts in the place of what they change, and the budgets."""
+
+    def __init__(self, drafts: Sequence[dict[str, Any]], start_at: dt.datetime) -> None:
+        now = clock.now()
+        self.budgets = ReplayBudgets(start_at)
+        self._charges = PriceList(_rows(list_prices(), drafts, "charge", now))
+        costs: dict[str, list[PriceRow]] = {}
+        for row in _rows(list_prices(kind="cost"), drafts, "cost", now):
+            costs.setdefault(row.channel, []).append(row)
+        self._costs = {channel: PriceList(rows) for channel, rows in costs.items()}
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._charged: dict[int, tuple[PriceVersion, str]] = {}
+
+    def price(self, rows: Sequence[_Row]) -> Iterable[RowPriced]:
+        """Each row priced twice."""
+        self._learn({row.price_version_id for row in rows if row.price_version_id})
+        return [self._row(row) for row in rows]
+
+    def _row(self, row: _Row) -> RowPriced:
+        before = self._charged.get(row.price_version_id or 0)
+        tier = before[1] if before is not None else ""
+        draft_nano, repriced, moved, unpriced = row.charge_nano, False, False, False
+        price = self._find(row, tier)
+        if price is not None and price.id < 0 and row.basis not in _UNCHARGED:
+            version = price.version.multiplied(row.multiplier_ppm)
+            charge = _charge(row, version)
+            if isinstance(charge, int):
+                draft_nano, repriced = charge, True
+                moved = before is not None and (
+                    reached_tier(row.meters, before[0]) != reached_tier(row.meters, version)
+                )
+            else:
+                unpriced = True
+        return RowPriced(
+            str(row.organisation_id),
+            row.model,
+            row.charge_nano,
+            draft_nano,
+            row.cost_nano,
+            self._cost(row, tier),
+            repriced,
+            moved,
+            unpriced,
+        )
+
+    def _find(self, row: _Row, tier: str) -> Price | None:
+        names = self._names.get(row.model)
+        if names is None:
+            names = self._names[row.model] = self._charges.names_for(row.model)
+        price = self._charges.find(names, row.admitted_s)
+        return None if price is None else price.for_tier(tier)
+
+    def _cost(self, row: _Row, tier: str) -> int | None:
+        for channel in (row.channel_name, ""):
+            costs = self._costs.get(channel)
+            price = costs and costs.find(costs.names_for(row.model), row.admitted_s)
+            if not price:
+                continue
+            price = price.for_tier(tier)
+            if price.id >= 0:
+                break
+            cost = total_of(_fitting(row.meters, price.version), price.version)
+            return cost if isinstance(cost, int) else row.cost_nano
+        return row.cost_nano
+
+    def _learn(self, ids: set[int]) -> None:
+        unknown = ids - self._charged.keys()
+        for version in StoredVersion.objects.select_related("price").filter(id__in=unknown):
+            rates = PriceVersion.from_stored(version.rates)
+            self._charged[version.id] = (rates, version.price.service_tier)
+
+
+def _rows(
+    prices: Sequence[ListedPrice], drafts: Sequence[dict[str, Any]], kind: str, now: dt.datetime
+) -> list[PriceRow]:
+    """Drafts have negative ids; all of them hold at every time, for hours alone tell them apart."""
+    wanted: dict[PriceKey, dict[str, Any]] = {}
+    for draft in drafts:
+        key = PriceKey(**{name: draft[name] for name in PriceKey._fields})
+        if key.kind == kind:
+            wanted[key] = draft["rates"]
+    rows = [
+        PriceRow(price.version_id, *_words(price.key), 0, None, price.rates)
+        for price in prices
+        if price.in_force_at(now) and price.key not in wanted
+    ]
+    rows += [
+        PriceRow(-number, *_words(key), 0, None, rates)
+        for number, (key, rates) in enumerate(wanted.items(), 1)
+    ]
+    return rows
+
+
+def _words(key: PriceKey) -> tuple[str, str, str, str, str]:
+    return key.model, key.kind, key.channel, key.service_tier, key.hours
+
+
+def _charge(row: _Row, version: PriceVersion) -> int | Unpriced:
+    """What a record comes to at a version, part by part where it has parts."""
+    if not (row.pricing or {}).get("parts"):
+        return total_of(_fitting(row.meters, version), version)
+    parts = stored_parts(row.pricing, row.meters, version)
+    first, *others = parts
+    return total_of_parts(
+        [
+            (_fitting(dict(first.meters), first.version), first.version),
+            *((part.meters, part.version) for part in others),
+        ]
+    )
+
+
+def _from_json(stored: Any) -> Any:
+    """Django's connection gives JSON as text."""
+    return json.loads(stored) if isinstance(stored, str) else stored
+
+
+def _fitting(meters: dict[str, int], version: PriceVersion) -> dict[str, int]:
+    """A charge per request is the price's own choice: it is counted where the version has one."""
+    if "requests" in version.rates:
+        return {**meters, "requests": 1}
+    return {name: used for name, used in meters.items() if name != "requests"}
+
+
+def _counts(preview: PricePreview) -> dict[str, int]:
+    """How many records there are, by organisation."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, _bounds(preview))
+        return {str(organisation): count for organisation, count in cursor.fetchall()}
+
+
+def _read(preview: PricePreview, organisation: UUID, after: UUID | None) -> list[_Row]:
+    parameters = {**_bounds(preview), "organisation": organisation, "limit": _CHUNK}
+    parameters["after"] = after or UUID(int=0)
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, parameters)
+        return [
+            _Row(*row)._replace(meters=_from_json(row[5]), pricing=_from_json(row[14]))
+            for row in cursor.fetchall()
+        ]
+
+
+def _bounds(preview: PricePreview) -> dict[str, Any]:
+    return {
+        "start_at": preview.start_at,
+        "end_at": preview.end_at,
+        "first_id": first_id_at(preview.start_at - _ID_SLACK),
+        "last_id": first_id_at(preview.end_at + _ID_SLACK),
+    }
+
+
+def _result(preview: PricePreview) -> dict[str, Any]:
+    """What the page shows: sums by model and by organisation, the largest change first."""
+    sums = Sums.of(preview.sums)
+    names = dict(Organisation.objects.filter(id__in=sums.organisations).values_list("id", "name"))
+    return {
+        "columns": list(COLUMNS),
+        "total": sums.total,
+        "repriced": sums.repriced,
+        "moved": sums.moved,
+        "unpriced": sums.unpriced,
+        "budgets": crossed(sums.windows),
+        "models": [[name, *figures] for name, figures in _largest(sums.models)],
+        "organisations": [
+            [names.get(UUID(id), id), *figures] for id, figures in _largest(sums.organisations)
+        ],
+    }
+
+
+def _largest(groups: dict[str, list[int]]) -> list[tuple[str, list[int]]]:
+    return sorted(groups.items(), key=lambda item: (-abs(item[1][2] - item[1][1]), item[0]))
+
+
+_IN_TIME: Final = """
+    r.id >= %(first_id)s AND r.id < %(last_id)s
+    AND r.admitted_at >= %(start_at)s AND r.admitted_at < %(end_at)s AND r.meters <> '{}'::jsonb"""
+
+_COUNT: Final = f"""
+    SELECT r.organisation_id, count(*) FROM usage_usagerecord r
+    WHERE {_IN_TIME} GROUP BY r.organisation_id ORDER BY r.organisation_id"""  # noqa: S608
+
+_READ: Final = f"""
+    SELECT r.id, r.organisation_id, r.model, r.channel_name,
+           extract(epoch FROM r.admitted_at)::bigint, r.meters, r.charge_nano, r.cost_nano,
+           r.basis, r.price_version_id, r.multiplier_ppm, r.team_id, r.key_id, r.user_id,
+           r.pricing
+    FROM usage_usagerecord r
+    WHERE r.organisation_id = %(organisation)s AND r.id > %(after)s AND {_IN_TIME}
+    ORDER BY r.id LIMIT %(limit)s"""  # noqa: S608 - only this file's own condition is put in

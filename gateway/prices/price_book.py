@@ -1,0 +1,231 @@
+"""The price book of one organisation: what it pays, from when on, at any instant."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+
+from accounts.access.actors import Actor
+from billing.currency.money import format_multiplier, format_usd
+from billing.prices.meters import FALLBACKS
+from billing.prices.name_patterns import matches
+from billing.prices.plans import STANDARD, ListedPlan, plan_of_actor
+from billing.prices.prices import ListedPrice, list_prices
+from billing.prices.pricing import CostLines, PriceVersion, price
+from billing.prices.words import (
+    RateShown,
+    condition_text,
+    multiplier_words,
+    rate_figure,
+    rate_text,
+    shown_conditions,
+    shown_rates,
+    unit_word,
+)
+from gateway.models import Channel
+from gateway.prices.columns import price_cells
+from gateway.public_models.entries import absent_names
+from gateway.public_models.served import price_of
+
+_MAIN: Final = ("in_text", "in_cache_read", "out_text")
+
+
+@dataclass(frozen=True)
+class BookEntry:
+    """One price of one model. `named` is the pattern that the price is written for, if any.
+
+    What is said of it is worked out once it is read: a book may have thousands of entries, and a
+    page shows some of them.
+    """
+
+    model: str
+    price: ListedPrice
+    multiplier_ppm: int
+
+    @property
+    def named(self) -> str:
+        return self.price.model if self.price.model != self.model else ""
+
+    @property
+    def condition(self) -> str:
+        key = self.price.key
+        return condition_text(key.service_tier, key.hours)
+
+    @cached_property
+    def rates(self) -> tuple[RateShown, ...]:
+        """Its rates with the plan's multiplier."""
+        return tuple(shown_rates(self.price.rates, self.multiplier_ppm))
+
+    @property
+    def terms(self) -> tuple[RateShown, ...]:
+        """Its rates, and those under conditions."""
+        return (*self.rates, *shown_conditions(self.price.rates, self.multiplier_ppm))
+
+    @property
+    def main(self) -> dict[str, RateShown]:
+        """The three rates of a language model, as far as it has them; what is charged for a meter
+        without one of its own, its fallback's is."""
+        stated = {rate.meter: rate for rate in self.rates if not rate.mode}
+        priced = (
+            (meter, stated.get(meter) or stated.get(FALLBACKS.get(meter, ""))) for meter in _MAIN
+        )
+        return {meter: replace(rate, meter=meter) for meter, rate in priced if rate}
+
+    @property
+    def id(self) -> str:
+        """What no other entry of its book has."""
+        key = self.price.key
+        return f"{self.model} {key.service_tier} {key.hours}"
+
+    @cached_property
+    def cells(self) -> dict[str, Any]:
+        """Its rates in the columns of a list."""
+        return price_cells(self.rates)
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A price that begins later: from when on, and what it is then."""
+
+    entry: BookEntry
+    begins_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBook:
+    """What somebody pays at an instant, and what is announced after it."""
+
+    plan: ListedPlan
+    entries: tuple[BookEntry, ...]
+    upcoming: tuple[Upcoming, ...]
+    # The names that are not there for them, whatever their plan says.
+    absent: frozenset[str] = frozenset()
+
+    @property
+    def multiplier(self) -> str:
+        return format_multiplier(self.plan.multiplier_ppm)
+
+    @property
+    def subscribed(self) -> str:
+        """What their subscription multiplies prices by, in words."""
+        return multiplier_words(self.plan.subscribed)
+
+
+@dataclass(frozen=True, slots=True)
+class Calculated:
+    """What some quantities cost: each line with its exact rate, and the total in nano. `missing`
+    names the meters that have no rate."""
+
+    lines: tuple[tuple[str, int, str], ...]
+    total_nano: int
+    missing: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> str:
+        """The total in USD with every digit."""
+        return format_usd(self.total_nano)
+
+
+def price_book(actor: Actor | None, at: dt.datetime) -> PriceBook:
+    """What the actor pays as of an instant, by model; for None, the list prices."""
+    plan = STANDARD if actor is None else plan_of_actor(actor)
+    listed = list_prices()
+    in_force: dict[str, list[ListedPrice]] = {}
+    later: dict[str, list[ListedPrice]] = {}
+    for listed_price in listed:
+        if listed_price.in_force_at(at):
+            in_force.setdefault(listed_price.model, []).append(listed_price)
+        elif listed_price.valid_from > at:
+            later.setdefault(listed_price.model, []).append(listed_price)
+    entries: list[BookEntry] = []
+    upcoming: list[Upcoming] = []
+    role = "" if actor is None or actor.role is None else str(actor.role)
+    absent = absent_names(plan.name, role, at)
+    for model in _visible_names(plan, {*in_force, *later}):
+        if model in absent:
+            continue
+        for listed_price in price_of(model, in_force) or ():
+            entries.append(BookEntry(model, listed_price, plan.multiplier_for(model)))
+        for listed_price in price_of(model, later) or ():
+            entry = BookEntry(model, listed_price, plan.multiplier_for(model))
+            upcoming.append(Upcoming(entry, listed_price.valid_from))
+    upcoming.sort(key=lambda item: (item.begins_at, item.entry.model))
+    return PriceBook(plan, tuple(entries), tuple(upcoming), absent)
+
+
+def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calculated | None:
+    """What quantities of a model cost at the book's plain price; None for an unknown model."""
+    entry = next(
+        (entry for entry in book.entries if entry.model == model and not entry.condition), None
+    )
+    if entry is None:
+        return None
+    version = PriceVersion.from_stored(entry.price.rates).multiplied(entry.multiplier_ppm)
+    used = {meter: count for meter, count in meters.items() if count}
+    if "requests" in version.rates:
+        used["requests"] = 1
+    cost = price(used, version)
+    if not isinstance(cost, CostLines):
+        return Calculated((), 0, cost.meters)
+    lines = tuple(
+        (
+            line.meter,
+            line.quantity,
+            rate_text(line.meter, line.rate_nano_per_million, line.multiplier_ppm),
+        )
+        for line in cost.lines
+    )
+    return Calculated(lines, cost.total_nano)
+
+
+def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
+    """The book as a table, its head first: one rate in a row, exact decimals. What is charged at
+    another meter's rate, such as cached input at that of text, has rows of its own."""
+    yield ("model", "service_tier", "hours_utc", "meter", "unit", "input_over", "tier_mode",
+           "rate_usd", "multiplier", "effective_rate_usd", "valid_from", "valid_to")  # fmt: skip
+    for entry in book.entries:
+        listed_price = entry.price
+        for shown in (*entry.rates, *_fallback_rates(entry.rates)):
+            yield (
+                entry.model,
+                listed_price.key.service_tier,
+                listed_price.key.hours,
+                shown.meter,
+                unit_word(shown.meter),
+                "" if shown.input_over is None else shown.input_over,
+                shown.mode,
+                rate_figure(shown.meter, shown.rate),
+                format_multiplier(entry.multiplier_ppm),
+                rate_figure(shown.meter, shown.rate, entry.multiplier_ppm),
+                listed_price.valid_from.isoformat(),
+                listed_price.valid_to.isoformat() if listed_price.valid_to else "",
+            )
+
+
+def _fallback_rates(rates: Iterable[RateShown]) -> Iterator[RateShown]:
+    rates = list(rates)
+    stated = {rate.meter for rate in rates}
+    for meter, fallback in FALLBACKS.items():
+        if meter not in stated:
+            yield from (replace(rate, meter=meter) for rate in rates if rate.meter == fallback)
+
+
+def _visible_names(plan: ListedPlan, priced: Iterable[str]) -> list[str]:
+    """The names that can be asked and have a price, as far as the plan shows them."""
+    routes = {
+        route.model
+        for channel in Channel.objects.filter(enabled=True).prefetch_related("routes")
+        for route in channel.routes.all()
+    }
+    patterns = [route for route in routes if "*" in route]
+    names = {route for route in routes if "*" not in route}
+    names |= {
+        name
+        for name in priced
+        if "*" not in name and any(matches(pattern, name) for pattern in patterns)
+    }
+    shown = plan.model_patterns
+    return sorted(
+        name for name in names if not shown or any(matches(pattern, name) for pattern in shown)
+    )

@@ -1,0 +1,629 @@
+"""Pages of prices for operators: the price book with its drafts, proposals and previews (W73)."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from accounts.preferences.table_preferences import read_table
+from billing.currency.money import NANO_PER_USD, format_usd, round_half_even
+from billing.models import PriceProposal, ProposalState
+from billing.prices.conditions import PriceKey
+from billing.prices.prices import ListedPrice, PriceRefused, key_of, list_prices
+from billing.prices.pricing import PPM
+from billing.prices.proposals import (
+    ListedProposal,
+    accept,
+    draft_price,
+    ignore,
+    list_proposals,
+    listed,
+    planned_after,
+    planned_at,
+    withdraw,
+)
+from billing.prices.rate_changes import RateChange
+from billing.prices.shipped_catalogue import bring_shipped
+from billing.prices.words import (
+    condition_text,
+    condition_words,
+    meter_name,
+    meter_place,
+    rate_text,
+    shown_conditions,
+    shown_rates,
+    source_name,
+    unit_word,
+)
+from gateway.access import (
+    access_preview,
+    access_price,
+    access_proposal,
+    access_version,
+    visible_previews,
+    visible_proposals,
+)
+from gateway.models import PreviewState, PricePreview
+from gateway.prices.columns import PRICE_COLUMNS, with_cells
+from gateway.prices.forms import (
+    DaysForm,
+    PriceEdit,
+    condition_kinds,
+    condition_values,
+    edit_from,
+    edit_of,
+    meter_choices,
+    read_ids,
+)
+from gateway.prices.previews import PreviewRefused, cancel_preview, start_preview
+from gateway.prices.price_book import BookEntry
+from lib import clock
+from lib.files.csv_file import csv_file
+from lib.htmx import render_part, see_other
+from lib.ids import id_text, parse_number
+from lib.numbers.formatting import grouped
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Badge, Column, Filter, State, Table
+from usage.limits.budget_forms import SCOPE_NAMES
+
+# The operator's price book -----------------------------------------------------------------------
+
+PRICES: Final = Table(
+    "prices",
+    _("Prices"),
+    (
+        Column("model", _("Model"), sort=True, card="title"),
+        Column("condition", _("Applies to"), sort=True, priority=4, card="second"),
+        *PRICE_COLUMNS,
+        Column("source", _("Source"), sort=True, priority=3),
+        Column("since", _("Since"), "time", sort=True, priority=2, card="last"),
+        Column("next", _("Next change"), "time", sort=True, priority=3),
+    ),
+    default_sort="model",
+    filters=(
+        Filter("q", _("Model, tier or channel"), "search"),
+        Filter(
+            "kind",
+            _("Type"),
+            choices=(("charge", _("Customer price")), ("cost", _("Your cost"))),
+            default="charge",
+        ),
+        Filter(
+            "source",
+            _("Source"),
+            choices=(
+                ("", _("Any source")),
+                ("shipped", _("Price list")),
+                ("own", _("Custom")),
+            ),
+        ),
+    ),
+    href="href",
+)
+
+
+@operator_page("models.read")
+@require_safe
+def prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(PRICES, request, actor)
+    rows = [row for row in _book_rows(state.value("kind")) if _fits(row, state)]
+    context = {**price_tabs("prices"), "kind": state.value("kind")}
+    templates = ("gateway/prices/prices.html", "gateway/prices/_prices.html")
+    return answer_table(request, state, ListSource(rows), templates, context, _book_page)
+
+
+@operator_page("models.read")
+@require_safe
+def price(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
+    key = key_of(access_price(actor, id))
+    versions = [
+        version for version in list_prices([key.model], kind=key.kind) if version.key == key
+    ]
+    now = clock.now()
+    rates = next((version.rates for version in versions if version.in_force_at(now)), None)
+    return _price_page(request, key, versions, edit_of(key, rates))
+
+
+@operator_page("prices.write")
+@require_safe
+def price_new(request: HttpRequest, actor: Actor) -> HttpResponse:
+    model = request.GET.get("model", "").strip()[:200]
+    return _price_page(request, PriceKey(model), [], edit_of(PriceKey(model), None))
+
+
+@operator_page("prices.write")
+@require_POST
+def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
+    edit = edit_from(request.POST)
+    versions = [
+        version
+        for version in list_prices([edit.key.model], kind=edit.key.kind)
+        if version.key == edit.key
+    ]
+    if "more" in request.POST:
+        edit.errors.clear()
+        edit.add_rows()
+        return _price_page(request, edit.key, versions, edit)
+    rates, begins_at = edit.stored(), edit.begins_at()
+    if not edit.problems:
+        try:
+            draft = draft_price(actor, edit.key, rates, valid_from=begins_at, note=edit.note)
+        except PriceRefused as error:
+            edit.errors.append(str(error))
+        else:
+            return see_other("price_proposal", id_text(draft.id))
+    return _price_page(request, edit.key, versions, edit, status=422)
+
+
+@operator_page("prices.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
+    version = access_version(actor, id)
+    key = key_of(version.price)
+    if request.method != "POST":
+        context = {
+            **price_tabs("prices"),
+            "version": version,
+            "rates": shown_rates(version.rates) + shown_conditions(version.rates),
+            "condition": condition_text(key.service_tier, key.hours, key.channel),
+        }
+        return render(request, "gateway/prices/price_withdraw.html", context)
+    try:
+        withdraw(actor, version)
+    except PriceRefused as error:
+        messages.error(request, str(error))
+        return see_other("price", version.price_id)
+    message = gettext("Version #%(id)s of %(model)s was withdrawn.")
+    messages.success(request, message % {"id": id, "model": key.model})
+    left = any(version.key == key for version in list_prices([key.model], kind=key.kind))
+    return see_other("price", version.price_id) if left else see_other("prices")
+
+
+def _price_page(
+    request: HttpRequest,
+    key: PriceKey,
+    versions: Sequence[ListedPrice],
+    edit: PriceEdit,
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    now = clock.now()
+    history = [
+        {
+            "price": version,
+            "rates": shown_rates(version.rates) + shown_conditions(version.rates),
+            "state": "now"
+            if version.in_force_at(now)
+            else "later"
+            if version.valid_from > now
+            else "over",
+        }
+        for version in reversed(versions)
+    ]
+    context = {
+        **price_tabs("prices"),
+        "key": key,
+        "condition": condition_text(key.service_tier, key.hours, key.channel),
+        "history": history,
+        "edit": edit,
+        "meters": meter_choices([*edit.rows, *edit.condition_rows]),
+        "condition_kinds": condition_kinds(),
+        "condition_values": condition_values(),
+        "new": not versions,
+    }
+    return render(request, "gateway/prices/price.html", context, status=status)
+
+
+def _book_rows(kind: str) -> list[dict[str, Any]]:
+    by_key: dict[PriceKey, list[ListedPrice]] = {}
+    for version in list_prices(kind=kind):
+        by_key.setdefault(version.key, []).append(version)
+    now = clock.now()
+    return [_book_row(key, versions, now) for key, versions in by_key.items()]
+
+
+def _book_row(key: PriceKey, versions: Sequence[ListedPrice], now: dt.datetime) -> dict[str, Any]:
+    """One price; `now` is None where nothing is in force."""
+    current = next((version for version in versions if version.in_force_at(now)), None)
+    later = next((version for version in versions if version.valid_from > now), None)
+    shown = current or later
+    return {
+        "id": versions[0].price_id,
+        "key": key,
+        "model": key.model,
+        "condition": condition_text(key.service_tier, key.hours, key.channel),
+        "source": "" if shown is None else source_name(shown),
+        "from_catalogue": shown is not None and shown.from_catalogue,
+        "now": current,
+        "since": current.valid_from if current and current.valid_from.year > 1970 else None,
+        "scheduled": later is not None,
+        "next": later.valid_from if later else current and current.valid_to,
+        "entry": BookEntry(key.model, current, PPM) if current else None,
+    }
+
+
+def _book_page(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "href": reverse("price", args=[row["id"]])} for row in with_cells(rows)]
+
+
+def _fits(row: Mapping[str, Any], state: State) -> bool:
+    source = state.value("source")
+    if state.value("q").lower() not in str(row["key"]).lower():
+        return False
+    return not source or row["from_catalogue"] == (source == "shipped")
+
+
+# Proposals and drafts ----------------------------------------------------------------------------
+
+PROPOSALS: Final = Table(
+    "proposals",
+    _("Drafts and proposals"),
+    (
+        Column("model", _("Model"), sort=True, card="title"),
+        Column("condition", _("Applies to"), sort=True, priority=4),
+        Column("what", _("Change"), "badge", sort="kind", card="first"),
+        Column("rates", _("Rates"), card="second"),
+        Column("percent", _("Biggest change"), "number", sort="permille", card="money"),
+        Column("approval", _("Approval"), "badge", priority=3),
+        Column("source", _("Source"), sort=True, priority=2, card="last"),
+        Column("starts", _("Starts"), "time", sort=True, priority=4),
+    ),
+    default_sort="model",
+    filters=(
+        Filter("q", _("Model, tier, channel or source"), "search"),
+        Filter(
+            "what",
+            _("Change"),
+            choices=(
+                ("", _("Any change")),
+                ("draft", _("Drafts")),
+                ("changed", _("Changed rates")),
+                ("added", _("New prices")),
+                ("removed", _("No longer listed")),
+            ),
+        ),
+    ),
+    href="href",
+    bulk=(
+        ("accept", _("Accept")),
+        ("ignore", _("Dismiss")),
+        ("preview", _("Preview")),
+    ),
+)
+_CHANGES: Final[Mapping[str, Badge]] = {
+    "draft": Badge(_("Draft"), icon="pencil"),
+    "added": Badge(_("New"), "ok", "plus"),
+    "removed": Badge(_("No longer listed"), "warn"),
+    "changed": Badge(_("Changed"), "info", "pencil"),
+}
+
+
+@operator_page("models.read")
+@require_safe
+def proposals(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(PROPOSALS, request, actor)
+    rows = [proposal_words(proposal) for proposal in _proposals_of(state)]
+    context = {
+        **price_tabs("proposals"),
+        "previews": [_preview_row(proposal) for proposal in visible_previews(actor)[:10]],
+        "bulk_url": reverse("price_decide"),
+        "everything": state.query() or "all",
+    }
+    templates = ("gateway/prices/proposals.html", "gateway/prices/_proposals.html")
+    return answer_table(request, state, ListSource(rows), templates, context)
+
+
+def _proposals_of(state: State) -> list[ListedProposal]:
+    """What waits and is not filtered out."""
+    query, what = state.value("q").lower(), state.value("what")
+    return [
+        proposal
+        for proposal in list_proposals()
+        if query in f"{proposal.key} {proposal.row.source}".lower()
+        and what in ("", _kind_of(proposal))
+    ]
+
+
+def _kind_of(proposal: ListedProposal) -> str:
+    return "draft" if proposal.is_draft else proposal.what
+
+
+def proposal_words(proposal: ListedProposal) -> dict[str, Any]:
+    """One proposal in a line of the list."""
+    row = _proposal_row(proposal)
+    kind = _kind_of(proposal)
+    made_by = proposal.row.made_by
+    changes = [change.permille for change in proposal.changes if change.permille is not None]
+    biggest = max(changes, key=abs, default=None)
+    return {
+        **row,
+        "href": reverse("price_proposal", args=[row["id"]]),
+        "kind": kind,
+        "what": _CHANGES[kind],
+        "rates": " · ".join(map(_change_words, row["changes"])),
+        "permille": biggest,
+        "percent": _percent(biggest),
+        "approval": _approval_of(proposal),
+        "source": proposal.row.source if kind != "draft" else made_by.email if made_by else "",
+        "starts": proposal.row.valid_from,
+    }
+
+
+def _change_words(change: Mapping[str, Any]) -> str:
+    name = change["name"]
+    if change["input_over"] is not None:
+        above = gettext("above %(n)s") % {"n": grouped(change["input_over"])}
+        name = f"{name} {above}"
+    after = change["after"] or gettext("no rate")
+    return f"{name}: {change['before']} → {after}" if change["before"] else f"{name}: {after}"
+
+
+def _approval_of(proposal: ListedProposal) -> Badge | None:
+    if proposal.row.state == ProposalState.SECOND:
+        return Badge(_("Second approval"), "warn")
+    return Badge(_("Two operators"), icon="lock") if proposal.needs_two else None
+
+
+@operator_page("models.read")
+@require_safe
+def proposal(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    return _proposal_page(request, actor, id)
+
+
+def _proposal_page(
+    request: HttpRequest, actor: Actor, id: str, *, refused: str = "", status: int = 200
+) -> HttpResponse:
+    proposal = listed(access_proposal(actor, id))
+    waits = proposal.row.state in (ProposalState.OPEN, ProposalState.SECOND)
+    context = {
+        **price_tabs("proposals"),
+        **_proposal_row(proposal),
+        "rates": shown_rates(proposal.row.rates) + shown_conditions(proposal.row.rates)
+        if proposal.row.rates
+        else [],
+        "waits": waits,
+        "replaced": planned_at(proposal.row) if waits else None,
+        "next": planned_after(proposal.row, proposal.row.valid_from or clock.now())
+        if waits
+        else None,
+        "refused": refused,
+        "mine": actor.user is not None and proposal.row.first_by_id == actor.user.id,
+        "days": DaysForm(),
+    }
+    return render(request, "gateway/prices/proposal.html", context, status=status)
+
+
+@operator_page("prices.write")
+@require_POST
+def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Accept, ignore or preview what is ticked, or all that the filter shows."""
+    if "everything" in request.POST:
+        state = PROPOSALS.read(parse_qs(request.POST["everything"]))
+        chosen = [proposal.row.id for proposal in _proposals_of(state)]
+    else:
+        chosen = read_ids(request.POST.getlist("id"))
+    alone = id_text(chosen[0]) if request.POST.get("back") and len(chosen) == 1 else ""
+    act = request.POST.get("act", "")
+    try:
+        if not chosen:
+            raise PriceRefused(gettext("Select at least one row."))
+        if act == "preview":
+            form = DaysForm(request.POST)
+            days = form.cleaned_data["days"] if form.is_valid() else 30
+            return see_other("price_preview", id_text(start_preview(actor, chosen, days).id))
+        if act == "ignore":
+            n = ignore(actor, chosen)
+            messages.success(
+                request,
+                ngettext("%(n)s proposal dismissed.", "%(n)s proposals dismissed.", n) % {"n": n},
+            )
+            return see_other("price_proposals")
+        seen = map(parse_number, request.POST.getlist("replacing"))
+        waiting = accept(actor, chosen, replacing=set(filter(None, seen)))
+    except (PriceRefused, PreviewRefused) as error:
+        if alone:
+            return _proposal_page(request, actor, alone, refused=str(error), status=422)
+        messages.error(request, str(error))
+        return see_other("price_proposals")
+    _tell_accepted(request, actor, chosen)
+    if waiting:
+        message = ngettext(
+            "%(n)s price drops by more than half. Another operator must accept it too.",
+            "%(n)s prices drop by more than half. Another operator must accept them too.",
+            len(waiting),
+        )
+        messages.warning(request, message % {"n": len(waiting)})
+        if alone:
+            return see_other("price_proposal", alone)
+    return see_other("price_proposals")
+
+
+def _tell_accepted(request: HttpRequest, actor: Actor, chosen: Sequence[UUID]) -> None:
+    accepted = visible_proposals(actor).filter(id__in=chosen, state=ProposalState.ACCEPTED)
+    now = 0
+    for row in accepted:
+        if row.valid_from is None:
+            now += 1
+            continue
+        message = gettext("Published. The price of %(model)s takes effect on %(at)s UTC.")
+        at = date_format(row.valid_from, "DATETIME_FORMAT")
+        messages.success(request, message % {"model": row.model, "at": at})
+    if now:
+        message = ngettext(
+            "Published. %(n)s change is now in effect.",
+            "Published. %(n)s changes are now in effect.",
+            now,
+        )
+        messages.success(request, message % {"n": now})
+
+
+@operator_page("prices.write")
+@require_POST
+def proposals_compare(request: HttpRequest, actor: Actor) -> HttpResponse:
+    brought = bring_shipped(actor, again=True)
+    if brought.made or any(brought.proposed):
+        n = brought.made or sum(brought.proposed)
+        message = gettext("%(source)s: %(n)s prices differ.") % {"source": brought.source, "n": n}
+        messages.success(request, message)
+    else:
+        messages.success(request, gettext("%s brings no changes.") % brought.source)
+    return see_other("price_proposals")
+
+
+def _proposal_row(proposal: ListedProposal) -> dict[str, Any]:
+    key = proposal.key
+    return {
+        "one": proposal,
+        "id": id_text(proposal.row.id),
+        "model": key.model,
+        "cost": key.kind == "cost",
+        "condition": condition_text(key.service_tier, key.hours, key.channel),
+        "changes": [
+            {
+                "name": _change_name(change),
+                "unit": unit_word(change.meter) if change.meter else "",
+                "input_over": change.input_over,
+                "before": _rate_or_none(change.meter, change.before),
+                "after": _rate_or_none(change.meter, change.after),
+                "percent": _percent(change.permille),
+            }
+            for change in sorted(proposal.changes, key=_change_place)
+        ],
+    }
+
+
+def _change_name(change: RateChange) -> str:
+    if not change.condition:
+        return meter_name(change.meter)
+    words = condition_words(*change.condition)
+    return f"{meter_name(change.meter)} · {words}" if change.meter else words
+
+
+def _change_place(change: RateChange) -> tuple[int, int]:
+    return -1 if change.input_over is None else change.input_over, meter_place(change.meter)
+
+
+def _rate_or_none(meter: str, rate: int | None) -> str:
+    return "" if rate is None else rate_text(meter, rate)
+
+
+def _percent(permille: int | None) -> str:
+    if permille is None:
+        return ""
+    whole, tenth = divmod(abs(permille), 10)
+    sign = "+" if permille > 0 else "\N{MINUS SIGN}" if permille < 0 else ""
+    return f"{sign}{whole}.{tenth}%"
+
+
+# Previews ----------------------------------------------------------------------------------------
+
+
+@operator_page("models.read")
+@require_safe
+def preview(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    stored = access_preview(actor, id)
+    context = {**price_tabs("proposals"), **_preview_row(stored), **_preview_result(stored)}
+    return render_part(
+        request, "gateway/prices/preview.html", "gateway/prices/_preview.html", context
+    )
+
+
+@operator_page("prices.write")
+@require_POST
+def preview_cancel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    cancel_preview(actor, access_preview(actor, id))
+    return see_other("price_preview", id)
+
+
+@operator_page("models.read")
+@require_safe
+def preview_csv(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    stored = access_preview(actor, id)
+    head = ("group", "name", "rows", "now_usd", "draft_usd", "cost_now_usd", "cost_draft_usd")
+    rows = (
+        (group, name, count, *(format_usd(figure) for figure in nano[:4]))
+        for group in ("models", "organisations")
+        for name, count, *nano in (stored.result or {}).get(group, ())
+    )
+    return csv_file(f"preview-{id_text(stored.id)}.csv", (head, *rows))
+
+
+def _preview_row(preview: PricePreview) -> dict[str, Any]:
+    return {
+        "preview": preview,
+        "id": id_text(preview.id),
+        "running": preview.state in (PreviewState.QUEUED, PreviewState.RUNNING),
+        "days": (preview.end_at - preview.start_at).days,
+        "drafts": [
+            {
+                "model": draft["model"],
+                "condition": condition_text(
+                    draft["service_tier"], draft["hours"], draft["channel"]
+                ),
+            }
+            for draft in preview.drafts
+        ],
+    }
+
+
+def _preview_result(preview: PricePreview) -> dict[str, Any]:
+    if preview.result is None:
+        return {"result": None}
+    return {
+        "result": preview.result,
+        "total": _preview_line(("", *preview.result["total"])),
+        "unknown": preview.result["total"][-1],
+        "budgets": [
+            {
+                **crossed,
+                # Previews of earlier versions kept the word itself.
+                "scope": SCOPE_NAMES.get(crossed["scope"], crossed["scope"]),
+                "begins": dt.datetime.fromisoformat(crossed["begins"]),
+            }
+            for crossed in preview.result.get("budgets", ())
+        ],
+        "models": [_preview_line(line) for line in preview.result["models"][:100]],
+        "organisations": [_preview_line(line) for line in preview.result["organisations"][:100]],
+    }
+
+
+def _preview_line(line: Sequence[Any]) -> dict[str, Any]:
+    """The figures of a line; they are rounded first, so that those which are shown add up."""
+    name, rows, *nano, _ = line
+    places = 2 if max(nano[:2]) >= NANO_PER_USD else 6
+    step_nano = NANO_PER_USD // 10**places
+    now, draft, cost_now, cost_draft = (
+        round_half_even(amount, step_nano) * step_nano for amount in nano
+    )
+    return {
+        "name": name,
+        "rows": rows,
+        "places": places,
+        "now": now,
+        "draft": draft,
+        "difference": draft - now,
+        "margin_now": now - cost_now,
+        "margin": draft - cost_draft,
+    }
+
+
+# Shared ------------------------------------------------------------------------------------------
+
+
+def price_tabs(tab: str) -> dict[str, Any]:
+    """What the tabs above the pages of prices need."""
+    waiting = PriceProposal.objects.filter(state__in=(ProposalState.OPEN, ProposalState.SECOND))
+    return {"tab": tab, "waiting": waiting.count()}

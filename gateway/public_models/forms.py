@@ -1,0 +1,225 @@
+"""Forms of the models console: what is stated of a model, its probe, and lists of models."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+from django import forms
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from accounts.access.access import ROLE_NAMES
+from billing.models import Plan
+from gateway.catalogue.model_facts import FIELDS, LIST_BYTES_MAX, PRICE
+from gateway.channel_tests.forms import CAPABILITY_WORDS
+from gateway.channel_tests.words import VARIANT_NAMES
+from gateway.channels import bounds as bounds
+from gateway.models import ModelEntry
+from gateway.providers.overrides import CAPABILITIES
+from gateway.public_models.entries import EntryFields
+from gateway.public_models.entry_rules import ROLES
+from gateway.public_models.probes import TRIES, Try
+from gateway.public_models.public_models import PublicModel
+from lib.numbers.whole_numbers import WholeNumberField
+
+_CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
+ALIASES_MAX: Final = 10_000
+FIELD_WORDS: Final[Mapping[str, Promise]] = {
+    "context_max": _("Context"),
+    "output_max": _("Max output"),
+    "sunset_at": _("Retirement"),
+    **{name: word for name, word in CAPABILITY_WORDS.items() if name in FIELDS},
+}
+"""What the facts of models are called."""
+IGNORE_WORDS: Final[Mapping[str, Promise]] = {
+    "": _("Everything"),
+    PRICE: _("Prices"),
+    **FIELD_WORDS,
+}
+_STATES: Final = [("", _("Use catalogue default")), ("on", _("On")), ("off", _("Off"))]
+
+
+def _moment(label: Any, hint: Any) -> forms.DateTimeField:
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    return forms.DateTimeField(label=label, help_text=hint, required=False, widget=widget)
+
+
+def _tokens(label: Any) -> WholeNumberField:
+    return WholeNumberField(
+        label=label,
+        help_text=_("Tokens. Leave empty to use the catalogue default."),
+        required=False,
+        widget=forms.NumberInput(attrs={"class": "input", "min": 1}),
+    )
+
+
+class EntryForm(forms.Form):
+    """What is stated of a model."""
+
+    aliases = forms.CharField(
+        label=_("Aliases"),
+        help_text=_("Other names for this model, one per line."),
+        max_length=ALIASES_MAX,
+        required=False,
+        widget=forms.Textarea(attrs={**_CODE, "rows": 2}),
+    )
+    context_max = _tokens(_("Context"))
+    output_max = _tokens(_("Max output"))
+    deprecated_at = _moment(
+        _("Deprecated from"), _("UTC. From then on, answers carry the Deprecation header.")
+    )
+    sunset_at = _moment(_("Retired from"), _("UTC. Announced in the Sunset header until then."))
+    replacement = forms.CharField(
+        label=_("Replacement"),
+        help_text=_("The model to use instead."),
+        max_length=bounds.MODEL_MAX,
+        required=False,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    forwards = forms.ChoiceField(
+        label=_("Requests after retirement"),
+        choices=[
+            ("", _("Reject, and name the replacement")),
+            ("on", _("Forward to the replacement, at its price")),
+        ],
+        required=False,
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    plans = forms.MultipleChoiceField(
+        label=_("Plans"),
+        help_text=_("None selected: all plans, and organisations without one."),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    roles = forms.MultipleChoiceField(
+        label=_("Roles"),
+        help_text=_("None selected: everyone. Keys that belong to no one have no role."),
+        choices=[(role, str(ROLE_NAMES[role]).capitalize()) for role in ROLES],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = Plan.objects.order_by("name").values_list("name", flat=True)
+        plans = cast(forms.MultipleChoiceField, self.fields["plans"])
+        plans.choices = [(name, name) for name in names]
+        for name in CAPABILITIES:
+            self.fields[f"can_{name}"] = forms.ChoiceField(
+                label=str(CAPABILITY_WORDS[name]),
+                choices=_STATES,
+                required=False,
+                widget=forms.Select(attrs={"class": "input"}),
+            )
+
+    @property
+    def capabilities(self) -> list[forms.BoundField]:
+        """The fields of capabilities."""
+        return [self[f"can_{name}"] for name in CAPABILITIES]
+
+    def stated(self) -> EntryFields:
+        """The fields as `save_entry` takes them."""
+        sent = self.cleaned_data
+        plain = ("context_max", "output_max", "deprecated_at", "sunset_at", "replacement")
+        fields = {name: sent[name] for name in (*plain, "plans", "roles")}
+        fields["forwards"] = sent["forwards"] == "on"
+        fields["can"] = {
+            name: state == "on" for name in CAPABILITIES if (state := sent[f"can_{name}"])
+        }
+        return cast(EntryFields, fields)
+
+    def aliases_stated(self) -> list[str]:
+        """The names that are to stand for the model."""
+        return str(self.cleaned_data["aliases"]).split()
+
+
+def initial_of(entry: ModelEntry | None, aliases: Sequence[str]) -> dict[str, Any]:
+    """What the form of a model shows first."""
+    shown: dict[str, Any] = {"aliases": "\n".join(aliases)}
+    if entry is None:
+        return shown
+    plain = ("context_max", "output_max", "deprecated_at", "sunset_at", "replacement")
+    shown |= {name: getattr(entry, name) for name in (*plain, "plans", "roles")}
+    shown["forwards"] = "on" if entry.forwards else ""
+    shown |= {f"can_{name}": "on" if on else "off" for name, on in entry.can.items()}
+    return shown
+
+
+class ProbeForm(forms.Form):
+    """Through which channel a model is tried, and what."""
+
+    channel = forms.ChoiceField(
+        label=gettext_lazy("Channel"), widget=forms.Select(attrs={"class": "input"})
+    )
+    tries = forms.MultipleChoiceField(
+        label=gettext_lazy("Try"),
+        choices=[(name, VARIANT_NAMES[name]) for name in TRIES],
+        widget=forms.CheckboxSelectMultiple,
+        initial=list(TRIES),
+    )
+
+    def __init__(self, model: PublicModel, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast(forms.ChoiceField, self.fields["channel"])
+        field.choices = [(server.id, server.channel.name) for server in model.servers]
+
+    def tries_chosen(self) -> list[Try]:
+        """What is to be tried."""
+        return list(self.cleaned_data["tries"])
+
+
+class ListForm(forms.Form):
+    """A list of models: a file or an address."""
+
+    file = forms.FileField(
+        label=_("File"),
+        required=False,
+        widget=forms.FileInput(attrs={"accept": "application/json, .json"}),
+    )
+    address = forms.CharField(
+        label=_("Address"),
+        help_text=_("Fetched once, now. A secret in its query is not kept."),
+        max_length=2000,
+        required=False,
+        widget=forms.TextInput(attrs={**_CODE, "type": "url", "placeholder": "https://"}),
+    )
+    only = forms.CharField(
+        label=_("Only these models"),
+        help_text=_("Names or patterns, separated by spaces."),
+        max_length=2000,
+        required=False,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    served = forms.BooleanField(
+        label=_("Only models that clients can call here"), required=False, initial=True
+    )
+
+    def clean_file(self) -> Any:
+        sent = self.cleaned_data["file"]
+        if sent and sent.size > LIST_BYTES_MAX:
+            text = gettext("The file is larger than %(n)s MiB.")
+            raise forms.ValidationError(text % {"n": LIST_BYTES_MAX >> 20})
+        return sent
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and bool(cleaned.get("file")) == bool(cleaned.get("address")):
+            self.add_error("address", gettext("Choose a file or enter an address."))
+        return cleaned
+
+
+class IgnoreForm(forms.Form):
+    """What lists are not to propose."""
+
+    model = forms.CharField(
+        label=_("Model"),
+        help_text=_("A name, or a pattern such as gpt-*."),
+        max_length=bounds.MODEL_MAX,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    field = forms.ChoiceField(
+        label=_("Field"),
+        choices=list(IGNORE_WORDS.items()),
+        required=False,
+        widget=forms.Select(attrs={"class": "input"}),
+    )

@@ -1,0 +1,125 @@
+"""The probe of a model: small real calls through a channel that try what it can do.
+
+What they find becomes proposals; what they cost at the provider is kept with the result. Nothing is
+billed to anybody.
+
+They are made while their operator waits, as the test of one channel and the list of a provider's
+models are: one call each, all at the same time, so that it takes as long as the slowest one, two
+minutes at most and seconds nearly always; and who asks for them has nothing to do without them. No
+connection to the database is held meanwhile. What takes one call after the other (the test of all
+channels, the schedules) is a job.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Literal, cast, get_args
+
+from django.db import connection, transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from gateway.catalogue.model_facts import Field
+from gateway.catalogue.model_proposals import PROBE, propose_probed
+from gateway.channel_tests.calls import ChannelCheck, Variant, call
+from gateway.channel_tests.channel_test import (
+    cost_of,
+    new_result,
+    stored_form,
+    target_of,
+    upstream_name,
+)
+from gateway.models import Channel, ModelEntry
+from gateway.public_models.public_models import PublicModel
+from gateway.settings.installation import egress_policy
+from lib import clock
+from lib.refusal import Refused
+from lib.vault import VaultError
+
+Try = Literal["streamed", "tools", "schema", "vision", "files", "audio", "reasoning"]
+TRIES: Final[tuple[Try, ...]] = get_args(Try)
+"""What a probe may try; all but streaming are capabilities of the same name."""
+_CAPABILITIES: Final[Mapping[Try, Field]] = {
+    "tools": "tools",
+    "schema": "schema",
+    "vision": "vision",
+    "files": "files",
+    "audio": "audio",
+    "reasoning": "reasoning",
+}
+# The provider took the request, or refused it as one that it cannot take: the model cannot do it.
+# Of sound that was taken and not counted, nothing is known.
+_CANNOT: Final = frozenset(
+    {"no_tool_call", "not_schema", "not_seen", "not_read", "not_thought", "rejected"}
+)
+_SOURCE_MAX: Final = 60
+
+
+def probe_model(
+    actor: Actor, model: PublicModel, channel: Channel, tries: Sequence[Try]
+) -> ModelEntry:
+    """Try what a model can do by a channel, at the same time; the entry that keeps the result.
+
+    Takes as long as the channel's timeouts allow, a minute at most. Raises Refused for a channel
+    that does not serve the model, or whose key cannot be opened.
+    """
+    name = model.target or model.name
+    upstream = upstream_name(channel, name)
+    if upstream is None:
+        text = gettext("%(channel)s does not serve %(model)s.")
+        raise Refused("channel", text % {"channel": channel.name, "model": name})
+    try:
+        target = target_of(channel)
+    except VaultError as error:
+        raise Refused("channel", str(error)) from error
+    results = [new_result(name, upstream, cast(Variant, one)) for one in tries]
+    policy = egress_policy()
+    if not connection.in_atomic_block:
+        # The provider may take a minute; the connection goes back to the pool meanwhile.
+        connection.close()
+    with ThreadPoolExecutor(len(results)) as pool:
+        # Without the list nobody would hear of what went wrong in one of them.
+        list(pool.map(lambda one: call(target, policy, one, _assumed(one)), results))
+    for one in results:
+        one.cost_nano = cost_of(channel.name, name, one.meters)
+    return _keep(actor, model, channel, results)
+
+
+def _assumed(result: ChannelCheck) -> frozenset[tuple[str, int]]:
+    # What the catalogue does not know of is asked for all the same: that is to be found out.
+    field = _CAPABILITIES.get(cast(Try, result.variant))
+    return frozenset() if field is None else frozenset({(field, True)})
+
+
+def _keep(
+    actor: Actor, model: PublicModel, channel: Channel, results: Sequence[ChannelCheck]
+) -> ModelEntry:
+    name, costs = model.target or model.name, [result.cost_nano for result in results]
+    cost_nano = None if None in costs else sum(cost or 0 for cost in costs)
+    found = {
+        field: verdict
+        for result in results
+        if (field := _CAPABILITIES.get(cast(Try, result.variant))) is not None
+        and (verdict := _verdict(result)) is not None
+    }
+    kept: dict[str, Any] = {
+        "at": clock.now().isoformat(),
+        "channel": channel.name,
+        "cost_nano": cost_nano,
+        "results": [stored_form(result) for result in results],
+    }
+    with transaction.atomic():
+        entry, _ = ModelEntry.objects.update_or_create(name=name, defaults={"probe": kept})
+        proposed = propose_probed(model, found, f"{PROBE}{channel.name}"[:_SOURCE_MAX])
+        audit.record(
+            actor, None, "model.probed", entry, model=name, channel=channel.name,
+            found=found, cost_nano=cost_nano, proposed=proposed,
+        )  # fmt: skip
+    return entry
+
+
+def _verdict(result: ChannelCheck) -> bool | None:
+    """Whether it can; None where the call failed for another reason."""
+    if result.ok or result.fault == "no_usage":
+        return True
+    return False if result.fault in _CANNOT else None

@@ -1,0 +1,192 @@
+"""Every name that a client can ask for, as operators see it: who serves it, what is known of it and
+whether it has a price."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from billing.prices.name_patterns import matches
+from billing.prices.prices import ListedPrice
+from billing.prices.proposals import list_proposals
+from gateway.catalogue.model_facts import FIELDS, Fact, Field
+from gateway.models import ModelEntry
+from gateway.providers import PROVIDERS
+from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.providers.overrides import UNSAID, Overrides, overridden, tell_capabilities
+from gateway.public_models.entries import all_entries, overrides_of
+from gateway.public_models.entry_rules import merged
+from gateway.public_models.served import (
+    ServedModel,
+    Server,
+    price_of,
+    prices_in_force,
+    served_models,
+)
+from gateway.public_models.shown_models import are_senses_known, capabilities_in
+from gateway.routing.alias_rules import resolved
+from gateway.routing.aliases import all_aliases
+from lib import clock
+
+PriceState = Literal["priced", "draft", "missing"]
+Standing = Literal["current", "alias", "deprecated", "retired"]
+_SENSES: Final[frozenset[Field]] = frozenset({"vision", "audio", "files"})
+_CAPABILITIES: Final = _SENSES | frozenset[Field]({"tools", "schema", "reasoning"})
+
+
+@dataclass(frozen=True, slots=True)
+class PublicModel:
+    """A name, or a pattern of names. `target` is where it leads as an alias, "" where it is none;
+    `listed` says that the catalogue knows it, `overrides` are what operators know better; without
+    either, `can` is a default. `aliases` are the names that lead here."""
+
+    name: str
+    target: str
+    servers: tuple[Server, ...]
+    price: ListedPrice | None
+    priced: tuple[str, ...]
+    drafted: bool
+    listed: bool
+    overrides: Overrides
+    can: Capabilities
+    entry: ModelEntry | None
+    aliases: tuple[str, ...]
+
+    @property
+    def pattern(self) -> bool:
+        return "*" in self.name
+
+    @property
+    def known(self) -> bool:
+        """Whether its capabilities are facts."""
+        return self.listed or tell_capabilities(self.overrides)
+
+    @property
+    def price_state(self) -> PriceState:
+        if self.price is not None or self.priced:
+            return "priced"
+        return "draft" if self.drafted else "missing"
+
+
+def public_models() -> list[PublicModel]:
+    """The names of routes, of aliases and of what is stated of models; then the patterns."""
+    return _Reader().models()
+
+
+def public_model(name: str) -> PublicModel | None:
+    """One of them, or a name that a pattern meets; None where nobody serves it and nothing is
+    stated of it."""
+    return _Reader().model(name)
+
+
+def standing_of(model: PublicModel) -> Standing:
+    """What it is now; an alias that has an end of its own is what that makes it."""
+    entry, now = model.entry, clock.now()
+    if entry is not None and entry.sunset_at is not None and entry.sunset_at <= now:
+        return "retired"
+    if entry is not None and entry.deprecated_at is not None and entry.deprecated_at <= now:
+        return "deprecated"
+    return "alias" if model.target else "current"
+
+
+def effective_facts(model: PublicModel) -> dict[Field, Fact | None]:
+    """What holds of a model by its entry, else by the catalogue; None = nobody knows."""
+    facts: dict[Field, Fact | None] = dict.fromkeys(FIELDS)
+    can, entry = model.can, model.entry
+    facts["context_max"], facts["output_max"] = can.context_max, can.output_max
+    if entry is not None and entry.sunset_at is not None:
+        facts["sunset_at"] = entry.sunset_at.date().isoformat()
+    stated, has, listed = dict(model.overrides), capabilities_in(can), frozenset[Field]()
+    if model.listed:
+        listed = _CAPABILITIES if are_senses_known(can) else _CAPABILITIES - _SENSES
+    for field in _CAPABILITIES:
+        if field in stated or field in listed:
+            facts[field] = bool(stated.get(field, field in has))
+    return facts
+
+
+class _Reader:
+    """What is known of all names, read once."""
+
+    def __init__(self) -> None:
+        self._served = {model.name: model for model in served_models()}
+        self._aliases = all_aliases()
+        self._ends = resolved(self._aliases)
+        self._entries = all_entries()
+        self._prices = prices_in_force()
+        self._drafted = {
+            proposal.key.model
+            for proposal in list_proposals()
+            if proposal.key.kind == "charge" and proposal.row.rates is not None
+        }
+        self._leading: dict[str, list[str]] = {}
+        for alias, end in self._ends.items():
+            if end != alias:
+                self._leading.setdefault(end, []).append(alias)
+
+    def models(self) -> list[PublicModel]:
+        names = {*self._served, *self._aliases, *self._entries}
+        ordered = sorted(names, key=lambda name: ("*" in name, name))
+        return [self._model(name) for name in ordered]
+
+    def model(self, name: str) -> PublicModel | None:
+        known = name in self._served or name in self._aliases or name in self._entries
+        found = self._model(name)
+        return found if known or found.servers else None
+
+    def _model(self, name: str) -> PublicModel:
+        end = self._ends.get(name, name)
+        servers = self._servers(end)
+        served = self._served.get(name)
+        can, listed, overrides = self._can(end, servers)
+        return PublicModel(
+            name,
+            end if name in self._aliases else "",
+            servers,
+            served.price if served and served.pattern else price_of(end, self._prices),
+            tuple(served.priced) if served else (),
+            end in self._drafted,
+            listed,
+            overrides,
+            can,
+            self._entries.get(name),
+            tuple(sorted(self._leading.get(name, ()))),
+        )
+
+    def _servers(self, name: str) -> tuple[Server, ...]:
+        found: dict[str, Server] = {}
+        for server in _serving(name, self._served.values()):
+            found.setdefault(server.id, server)
+        return tuple(found.values())
+
+    def _can(self, name: str, servers: Iterable[Server]) -> tuple[Capabilities, bool, Overrides]:
+        """What it can do at the channel that is asked first, by the catalogue's word and its
+        operator's."""
+        first = next(
+            (server for server in servers if server.channel.enabled), next(iter(servers), None)
+        )
+        overrides = overrides_of(self._entries.get(name))
+        row, can = find_row(name), UNKNOWN
+        if first is not None:
+            upstream = first.upstream_model or name
+            provider = PROVIDERS.get(first.channel.provider)
+            row = find_row(upstream) or row
+            if provider is not None:
+                can = capabilities_of(upstream, provider, name)
+            overrides = merged(overrides, first.can.items())
+        elif row is not None:
+            can = row
+        if row is None and tell_capabilities(overrides):
+            can = UNSAID
+        return overridden(can, overrides), row is not None, overrides
+
+
+def _serving(name: str, served: Iterable[ServedModel]) -> Iterable[Server]:
+    """The channels of the name itself, then those of a pattern that meets it."""
+    models = list(served)
+    for model in models:
+        if model.name == name:
+            yield from model.servers
+    if "*" not in name:
+        for model in models:
+            if model.pattern and matches(model.name, name):
+                yield from model.servers

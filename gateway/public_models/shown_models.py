@@ -1,0 +1,275 @@
+"""Models as people choose among them: what they can do and cost, what else they are called."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.access.actors import Actor
+from billing.prices.name_patterns import matches
+from billing.prices.plans import ListedPlan
+from gateway.models import Channel, ModelEntry, Route
+from gateway.prices.price_book import BookEntry, PriceBook, price_book
+from gateway.providers import PROVIDERS
+from gateway.providers.media_kinds import media_kind
+from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.providers.overrides import UNSAID, Overrides, overridden, tell_capabilities
+from gateway.public_models.entries import all_entries, overrides_of
+from gateway.public_models.entry_rules import merged
+from gateway.routing.alias_rules import resolved
+from gateway.routing.aliases import all_aliases
+from gateway.settings.installation import installation_settings
+from lib import clock
+
+OWNERS: Final[Mapping[str, str]] = {
+    "openai": "OpenAI",
+    "anthropic": "Anthropic",
+    "google": "Google",
+    "deepseek": "DeepSeek",
+    "xai": "xAI",
+    "alibaba": "Alibaba",
+    "zhipu": "Zhipu",
+    "bytedance": "ByteDance",
+    "moonshot": "Moonshot",
+    "midjourney": "Midjourney",
+    "suno": "Suno",
+    "kuaishou": "Kuaishou",
+    "minimax": "MiniMax",
+}
+CAPABILITIES: Final[Mapping[str, Promise]] = {
+    "tools": _("Tools"),
+    "schema": _("JSON schema"),
+    "vision": _("Vision"),
+    "files": _("Files"),
+    "audio": _("Audio"),
+    "reasoning": _("Reasoning"),
+    "search": _("Web search"),
+    "caching": _("Caching"),
+}
+MODALITIES: Final[Mapping[str, Promise]] = {
+    "text": _("Text"),
+    "image": _("Images"),
+    "audio": _("Audio"),
+    "file": _("Files"),
+    "video": _("Video"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownModel:
+    """One name that can be asked. `entry` is its plain price, None where it is free; `known` says
+    that the catalogue has it, so that its capabilities are facts and not defaults."""
+
+    name: str
+    owner: str
+    known: bool
+    can: Capabilities
+    entry: BookEntry | None
+    entries: tuple[BookEntry, ...]
+    aliases: tuple[str, ...]
+    # What its operator states of it, such as its end.
+    stated: ModelEntry | None = None
+
+    @property
+    def senses_known(self) -> bool:
+        """Whether what it reads is a fact: a row without limits often leaves it open."""
+        return self.known and are_senses_known(self.can)
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it gives vectors; one that the catalogue takes for a chat model does if its price
+        counts what it reads alone."""
+        return self.can.endpoint == "embeddings" or (
+            self.entry is not None
+            and "out_text" not in self.entry.main.keys() >= {"in_text"}
+            and self.can.endpoint == "chat"
+        )
+
+    @property
+    def chats(self) -> bool:
+        """Whether it answers a chat; one that the catalogue does not have, by what its price
+        counts."""
+        if self.embeds or self.can.endpoint != "chat":
+            return False
+        return (
+            self.known
+            or self.entry is None
+            or media_kind(None, self.entry.price.rates["meters"]) is None
+        )
+
+    @property
+    def capabilities(self) -> dict[str, str]:
+        """What it can do beside answering texts, by the words of CAPABILITIES."""
+        return {name: str(CAPABILITIES[name]) for name in capability_names(self)}
+
+    @property
+    def inputs(self) -> list[str]:
+        return [str(word) for name, word in MODALITIES.items() if name in self.can.inputs]
+
+    @property
+    def outputs(self) -> list[str]:
+        return [str(word) for name, word in MODALITIES.items() if name in self.can.outputs]
+
+    @property
+    def efforts(self) -> tuple[str, ...]:
+        return self.can.efforts
+
+    @property
+    def rates(self) -> dict[str, str]:
+        """Its three rates as text, as far as it has them."""
+        return {} if self.entry is None else {m: r.text for m, r in self.entry.main.items()}
+
+    @property
+    def input_rate(self) -> int | None:
+        return self._rate("in_text")
+
+    @property
+    def output_rate(self) -> int | None:
+        return self._rate("out_text")
+
+    def _rate(self, meter: str) -> int | None:
+        rate = None if self.entry is None else self.entry.main.get(meter)
+        return None if rate is None else rate.rate
+
+
+def capability_names(model: ShownModel) -> list[str]:
+    """The keys of CAPABILITIES that a model of the catalogue has; none of one that is not known."""
+    return capabilities_in(model.can) if model.known else []
+
+
+def are_senses_known(can: Capabilities) -> bool:
+    """Whether a row says what its models read: without limits it often leaves it open."""
+    return can.context_max is not None or can.inputs != UNKNOWN.inputs
+
+
+def capabilities_in(can: Capabilities) -> list[str]:
+    """The keys of CAPABILITIES that a row of the catalogue has."""
+    senses = are_senses_known(can)
+    has = {
+        "tools": can.tools,
+        "schema": can.json == "schema" and "no_json_schema" not in can.flags,
+        "vision": senses and "image" in can.inputs,
+        "files": senses and "file" in can.inputs,
+        "audio": (senses and "audio" in can.inputs) or "audio" in can.outputs,
+        "reasoning": can.thinking not in (None, "never"),
+        "search": can.search is not None or "search_by_responses" in can.traits,
+        "caching": can.caching is not None,
+    }
+    return [name for name in CAPABILITIES if has[name]]
+
+
+def models_for(actor: Actor | None) -> list[ShownModel]:
+    """What the actor may choose among, at its prices; for None, what anybody may."""
+    unpriced = installation_settings().unpriced_models != "reject"
+    return shown_models(price_book(actor, clock.now()), unpriced=unpriced)
+
+
+def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:
+    """The names of a price book by name, and where `unpriced` those that are free beside them."""
+    channels = list(
+        Channel.objects.filter(enabled=True).prefetch_related("routes").order_by("priority", "name")
+    )
+    entries: dict[str, list[BookEntry]] = {}
+    for entry in book.entries:
+        entries.setdefault(entry.model, []).append(entry)
+    names = set(entries)
+    if unpriced:
+        names |= {
+            route.model
+            for channel in channels
+            for route in channel.routes.all()
+            if "*" not in route.model and shows(book.plan, route.model)
+        } - book.absent
+    served = [_served_by(channel) for channel in channels]
+    places = {name: place for name in names if (place := _place(name, served)) is not None}
+    ends = resolved(all_aliases())
+    for alias, end in ends.items():
+        if end in places and shows(book.plan, alias) and alias not in book.absent:
+            places[alias], entries[alias] = places[end], entries.get(end, [])
+    same: dict[tuple[str, str], list[str]] = {}
+    for name, place in places.items():
+        same.setdefault((str(place[0].id), place[1]), []).append(name)
+    stated = all_entries()
+    return [
+        _shown(name, places[name], entries.get(name, []), same, _stated(name, ends, stated))
+        for name in sorted(places)
+    ]
+
+
+def shows(plan: ListedPlan, name: str) -> bool:
+    """Whether who is on a plan sees a model."""
+    patterns = plan.model_patterns
+    return not patterns or any(matches(pattern, name) for pattern in patterns)
+
+
+def _shown(
+    name: str,
+    place: tuple[Channel, str, Overrides],
+    entries: list[BookEntry],
+    same: Mapping[tuple[str, str], list[str]],
+    stated: tuple[ModelEntry | None, ModelEntry | None],
+) -> ShownModel:
+    channel, upstream, overrides = place
+    own, served = stated
+    overrides = merged(overrides_of(served), overrides)
+    provider = PROVIDERS.get(channel.provider)
+    can = UNKNOWN if provider is None else capabilities_of(upstream, provider, name)
+    known = find_row(upstream) or find_row(name)
+    if overrides and (known or tell_capabilities(overrides)):
+        can = known = overridden(can if known else UNSAID, overrides)
+    elif overrides:
+        can = overridden(can, overrides)
+    owner = OWNERS.get((known or can).owner) or (gettext(provider.label) if provider else "")
+    return ShownModel(
+        name,
+        owner,
+        known is not None,
+        can,
+        next((entry for entry in entries if not entry.condition), None),
+        tuple(entries),
+        tuple(sorted(set(same[str(channel.id), upstream]) - {name})),
+        own or served,
+    )
+
+
+def _stated(
+    name: str, ends: Mapping[str, str], stated: Mapping[str, ModelEntry]
+) -> tuple[ModelEntry | None, ModelEntry | None]:
+    """What is stated of a name, and of the one that it stands for."""
+    return stated.get(name), stated.get(ends.get(name, name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What a channel serves: its routes by name, and those that are patterns of names."""
+
+    channel: Channel
+    named: Mapping[str, Route]
+    patterns: Sequence[Route]
+
+    def find(self, name: str) -> Route | None:
+        fitting = (route for route in self.patterns if matches(route.model, name))
+        return self.named.get(name) or next(fitting, None)
+
+
+def _served_by(channel: Channel) -> _Served:
+    routes = list(channel.routes.all())
+    return _Served(
+        channel,
+        {route.model: route for route in routes},
+        [route for route in routes if "*" in route.model],
+    )
+
+
+def _place(name: str, served: Iterable[_Served]) -> tuple[Channel, str, Overrides] | None:
+    """The channel that is asked first, what the name is there, and what its operator says of it."""
+    for one in served:
+        route = one.find(name)
+        if route is not None:
+            upstream = route.upstream_model or name
+            named = name if "*" in upstream else upstream
+            return one.channel, named, frozenset(route.can.items())
+    return None

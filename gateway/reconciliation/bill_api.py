@@ -1,0 +1,241 @@
+"""The management API of operators for providers' bills and what differs from our records. Pages
+call the same functions."""
+
+import datetime as dt
+from io import BytesIO
+from typing import Final, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from billing.currency.money import format_usd, parse_usd
+from gateway.access import access_channel
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.ids import id_text
+from lib.numbers.whole_numbers import TypedWhole
+from usage.limits.budget_api import Amount
+from usage.margin import provider_bills
+from usage.margin.provider_bills import NOTE_MAX
+from usage.models import BillDifference, BillMapping, ProviderBill
+
+router = Router(tags=["Reconciliation"], auth=api_auth.installation_auth)
+
+Match = Literal["request", "day"]
+CSV_MAX: Final = 2_000_000
+_HEAD_MAX: Final = 120
+
+
+class BillIn(Schema):
+    """A provider's bill, and which of its columns is what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str = Field(min_length=1, max_length=40)
+    channels: list[str] = Field(
+        min_length=1, max_length=500, description="IDs of the channels that this bill is for."
+    )
+    first_on: dt.date = Field(description="In UTC.")
+    last_on: dt.date
+    match: Match = Field(
+        "day",
+        description="`request`: by the ID that was sent as `x-client-request-id`. `day`: by day "
+        "and model.",
+    )
+    request_column: str = Field("", max_length=_HEAD_MAX)
+    day_column: str = Field("", max_length=_HEAD_MAX)
+    model_column: str = Field("", max_length=_HEAD_MAX)
+    amount_column: str = Field(min_length=1, max_length=_HEAD_MAX, description="In USD.")
+    tolerance: Amount = Field("0.00", description="Smaller differences are not listed.")
+    file: str = Field("bill.csv", min_length=1, max_length=200, description="What lists call it.")
+    csv: str = Field(
+        max_length=CSV_MAX,
+        description="The bill as CSV; its first row has the names of the columns. Larger files and "
+        "XLSX are for the page.",
+        examples=["Day,Model,Cost\n2026-01-31,gpt-4o,1.50\n"],
+    )
+
+
+class BillOut(Schema):
+    id: str
+    provider: str
+    channels: list[str]
+    first_on: dt.date
+    last_on: dt.date
+    match: Match
+    tolerance: str
+    file: str
+    lines: int
+    billed: str
+    ours: str = Field(description="What our records come to.")
+    differences: int
+    open: int = Field(description="Differences that are not settled.")
+    created_by: str | None
+    created_at: dt.datetime
+
+
+class BillPage(Schema):
+    items: list[BillOut]
+    next: str | None
+
+
+class BillQuery(pagination.PageQuery):
+    provider: str | None = None
+
+
+class DifferenceOut(Schema):
+    n: int
+    kind: Literal["not_billed", "not_recorded", "differs"]
+    request: str | None
+    day: dt.date | None
+    model: str
+    billed: str
+    ours: str
+    note: str
+    settled_by: str | None
+    settled_at: dt.datetime | None
+
+
+class DifferencePage(Schema):
+    items: list[DifferenceOut]
+    next: str | None
+
+
+class DifferenceQuery(pagination.PageQuery):
+    state: Literal["open", "settled"] | None = None
+
+
+class DifferenceNoteIn(Schema):
+    """What came of a difference."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: str = Field(min_length=1, max_length=NOTE_MAX)
+
+
+@router.get("/provider-bills", response=BillPage, summary="List providers' bills")
+def list_bills(request: HttpRequest, query: Query[BillQuery]) -> BillPage:
+    """The bills that were compared, newest first."""
+    rows = provider_bills.visible_bills(actors.actor_of(request))
+    if query.provider is not None:
+        rows = rows.filter(provider=query.provider)
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return BillPage(items=[_bill(row) for row in page.items], next=page.next)
+
+
+@router.post("/provider-bills", response={201: BillOut}, summary="Compare a provider's bill")
+def create_bill(request: HttpRequest, body: BillIn) -> Status[BillOut]:
+    """Compares the bill with our records. The file is not kept, only what differs is."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    columns = body.model_dump(
+        include={"match", "request_column", "day_column", "model_column", "amount_column"}
+    )
+    mapping = BillMapping(
+        provider=body.provider, tolerance_nano=parse_usd(body.tolerance), **columns
+    )
+    channels = [access_channel(actor, id).id for id in body.channels]
+    bill = provider_bills.reconcile(
+        actor, mapping, channels, body.first_on, body.last_on, BytesIO(body.csv.encode()), body.file
+    )
+    return Status(201, _bill(bill))
+
+
+@router.get("/provider-bills/{id}", response=BillOut, summary="Show a provider's bill")
+def show_bill(request: HttpRequest, id: str) -> BillOut:
+    """One bill, with how much of it is open."""
+    return _bill(provider_bills.access_bill(actors.actor_of(request), id))
+
+
+@router.get("/provider-bills/{id}/differences", response=DifferencePage, summary="List differences")
+def list_differences(
+    request: HttpRequest, id: str, query: Query[DifferenceQuery]
+) -> DifferencePage:
+    """What a bill and our records do not have alike, the largest first."""
+    bill = provider_bills.access_bill(actors.actor_of(request), id)
+    rows = bill.differences.select_related("settled_by").order_by("n")
+    if query.state is not None:
+        rows = rows.filter(settled_at__isnull=query.state == "open")
+    page = pagination.page_by_key(list(rows), query.limit, query.cursor, lambda row: str(row.n))
+    return DifferencePage(items=[_difference(row) for row in page.items], next=page.next)
+
+
+@router.get(
+    "/provider-bills/{id}/differences/{n}", response=DifferenceOut, summary="Show a difference"
+)
+def show_difference(request: HttpRequest, id: str, n: TypedWhole) -> DifferenceOut:
+    """One difference."""
+    actor = actors.actor_of(request)
+    return _difference(
+        provider_bills.access_difference(actor, provider_bills.access_bill(actor, id), n)
+    )
+
+
+@router.post(
+    "/provider-bills/{id}/differences/{n}/settle",
+    response=DifferenceOut,
+    summary="Settle a difference",
+)
+def settle_difference(
+    request: HttpRequest, id: str, n: TypedWhole, body: DifferenceNoteIn
+) -> DifferenceOut:
+    """Says what came of it. Nothing is posted."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    bill = provider_bills.access_bill(actor, id)
+    provider_bills.settle_difference(
+        actor, provider_bills.access_difference(actor, bill, n), body.note
+    )
+    return _difference(provider_bills.access_difference(actor, bill, n))
+
+
+@router.post(
+    "/provider-bills/{id}/differences/{n}/reopen",
+    response=DifferenceOut,
+    summary="Reopen a difference",
+)
+def reopen_difference(request: HttpRequest, id: str, n: TypedWhole) -> DifferenceOut:
+    """It is open again; its note stays."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    bill = provider_bills.access_bill(actor, id)
+    provider_bills.reopen_difference(actor, provider_bills.access_difference(actor, bill, n))
+    return _difference(provider_bills.access_difference(actor, bill, n))
+
+
+def _bill(bill: ProviderBill) -> BillOut:
+    differences = bill.differences.all()
+    return BillOut(
+        id=id_text(bill.id),
+        provider=bill.provider,
+        channels=[id_text(id) for id in bill.channel_ids],
+        first_on=bill.first_on,
+        last_on=bill.last_on,
+        match=bill.match,  # type: ignore[arg-type]
+        tolerance=format_usd(bill.tolerance_nano),
+        file=bill.file_name,
+        lines=bill.lines,
+        billed=format_usd(bill.billed_nano),
+        ours=format_usd(bill.ours_nano),
+        differences=differences.count(),
+        open=differences.filter(settled_at=None).count(),
+        created_by=bill.created_by.email if bill.created_by else None,
+        created_at=bill.created_at,
+    )
+
+
+def _difference(row: BillDifference) -> DifferenceOut:
+    return DifferenceOut(
+        n=row.n,
+        kind=row.kind,  # type: ignore[arg-type]
+        request=id_text(row.request_id) if row.request_id else None,
+        day=row.day,
+        model=row.model,
+        billed=format_usd(row.billed_nano),
+        ours=format_usd(row.ours_nano),
+        note=row.note,
+        settled_by=row.settled_by.email if row.settled_by else None,
+        settled_at=row.settled_at,
+    )

@@ -1,0 +1,49 @@
+"""Attempts whose process died: their holds are resolved and their requests get an end.
+
+What providers know of them is asked for and posted after that, outside of the transaction.
+"""
+
+from django.db import transaction
+
+from billing.holds import unsettled_holds
+from billing.holds.unsettled_holds import Expired
+from gateway.reconciliation import usage_reconciliation
+from usage.records.records import Cut, crash_cut, write_crash_cut
+
+_BATCH = 500
+
+
+def sweep() -> int:
+    """Resolve every hold that nobody will settle, and ask providers about them; how many.
+
+    Any process may run it, several at once.
+    """
+    swept = resolve_due()
+    usage_reconciliation.reconcile()
+    return swept
+
+
+def resolve_due() -> int:
+    """Resolve every hold that nobody will settle, by its last high-water mark (I24); how many."""
+    swept = 0
+    while True:
+        with transaction.atomic():
+            due = unsettled_holds.due_holds(_BATCH)
+            cuts = [Cut(*hold) for hold in due]
+            ends = crash_cut(cuts)
+            resolved = unsettled_holds.expire(
+                [
+                    Expired(
+                        hold, ending.charge_nano, ending.cost_beside(loss_nano), loss_nano, paid
+                    )
+                    for hold, (ending, loss_nano, paid) in zip(due, ends, strict=True)
+                ]
+            )
+            write_crash_cut(
+                (cut, ending)
+                for cut, (ending, *_) in zip(cuts, ends, strict=True)
+                if cut.attempt_id in resolved
+            )
+        swept += len(resolved)
+        if len(due) < _BATCH:
+            return swept

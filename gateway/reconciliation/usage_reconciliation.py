@@ -1,0 +1,198 @@
+"""What providers counted for attempts of which our own count is not sure, asked by their ids (I7).
+
+    unsure      settled from a mark, estimated or absorbed; its channel's provider tells usage
+    asked       outside of any transaction; again after a while if it cannot tell yet
+    posted      the customer never pays more than the provider counted; what nobody pays, we bear
+
+The late endings of processes that were taken for dead are posted here as well.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import groupby, islice
+from typing import Final
+from uuid import UUID
+
+import httpx
+import msgspec
+from django.db import connection, transaction
+
+from billing.holds import usage_corrections
+from billing.holds.usage_corrections import Borne
+from dialects.openai import usage as openai_usage
+from dialects.usage.usage import storable
+from gateway.channels.channels import open_secret
+from gateway.channels.egress import outbound_of
+from gateway.models import Channel
+from gateway.providers import PROVIDERS
+from gateway.providers.provider import BadAddress
+from gateway.settings.installation import egress_policy
+from lib.ids import id_text
+from lib.network.egress import EgressError, EgressPolicy, guarded_client
+from lib.network.outbound import BadPem
+from lib.vault import VaultError
+from usage.records import late_usage
+from usage.records.late_usage import LateUsage, Unsure
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 200
+_TOGETHER: Final = 20
+_BYTES_MAX: Final = 64 * 1024
+# Holds are not swept meanwhile: a provider that does not answer must not keep them (I24).
+_ASKING_S: Final = 10.0
+_READ_S: Final = 3.0
+_LOOKED_UP: Final = tuple(name for name, provider in PROVIDERS.items() if provider.usage_look_up)
+
+
+class _UsageAnswer(msgspec.Struct):
+    usage: msgspec.Raw
+    final: bool = True
+
+
+def reconcile() -> int:
+    """Ask for what is unsure, and post what has been learnt; how many attempts were corrected.
+
+    Any number of processes may run it.
+    """
+    until = time.monotonic() + _ASKING_S
+    while time.monotonic() < until and _ask_some(until) == _BATCH:
+        pass
+    posted = 0
+    while True:
+        learnt = late_usage.to_post(_BATCH)
+        _post_all(learnt)
+        posted += len(learnt)
+        if len(learnt) < _BATCH:
+            return posted
+
+
+def _ask_some(until: float) -> int:
+    """Ask for a batch, as far as there is time; who is not asked now is due again soon."""
+    channels = {
+        channel.id: channel
+        for channel in Channel.objects.filter(provider__in=_LOOKED_UP).prefetch_related("keys")
+    }
+    unsure = late_usage.take_unsure(channels, _BATCH) if channels else []
+    if not unsure:
+        return 0
+    policy = egress_policy()
+    if not connection.in_atomic_block:
+        # No transaction, and no connection, is kept open across the network (I9).
+        connection.close()
+    answers = []
+    with ExitStack() as opened:
+        clients: dict[UUID, httpx.Client] = {}
+        for attempt in unsure:
+            if time.monotonic() > until:
+                break
+            channel = channels[attempt.channel_id]
+            client = clients.get(channel.id) or _client(policy, channel)
+            if client is None:
+                continue
+            if channel.id not in clients:
+                clients[channel.id] = opened.enter_context(client)
+            usage = _ask(client, attempt, channel, until)
+            if usage is not None:
+                answers.append((attempt, *usage))
+    for attempt, meters, raw_usage in answers:
+        late_usage.note(attempt, meters, raw_usage)
+    return len(unsure)
+
+
+def _client(policy: EgressPolicy, channel: Channel) -> httpx.Client | None:
+    """What reaches a channel; None where its secrets cannot be opened."""
+    try:
+        outbound = outbound_of(channel)
+        return guarded_client(policy, read_s=_READ_S, schemes=("http", "https"), outbound=outbound)
+    except (VaultError, BadPem) as error:
+        log.warning("%s cannot be asked for usage: %s", channel.name, error)
+        return None
+
+
+def _ask(
+    client: httpx.Client, attempt: Unsure, channel: Channel, until: float
+) -> tuple[Mapping[str, int], str | None] | None:
+    """The meters and the raw usage that the provider tells; None when it cannot tell yet."""
+    provider = PROVIDERS[channel.provider]
+    try:
+        key = channel.keys.filter(disabled_at=None).first()
+        headers = provider.headers(open_secret(key) if key else None)
+        url = provider.look_up_url(channel.base_url, id_text(attempt.attempt_id))
+        with client.stream("GET", url, headers=headers) as answer:
+            body = _whole(answer, until)
+    except (EgressError, BadAddress, VaultError, httpx.HTTPError, httpx.InvalidURL) as error:
+        log.warning("%s cannot be asked for usage: %s", channel.name, error)
+        return None
+    if answer.status_code == 404 and attempt.charge_nano == 0:
+        # It never arrived there. Where somebody paid for it, that is not believed.
+        return {}, None
+    if answer.status_code != 200 or body is None:
+        return None
+    return _read(body)
+
+
+def _whole(answer: httpx.Response, until: float) -> bytes | None:
+    """The body; None for one that is too large, or comes too slowly."""
+    body = b""
+    for piece in answer.iter_raw():
+        body += piece
+        if len(body) > _BYTES_MAX or time.monotonic() > until:
+            return None
+    return body
+
+
+def _read(body: bytes) -> tuple[Mapping[str, int], str | None] | None:
+    try:
+        read_answer = msgspec.json.decode(body, type=_UsageAnswer)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    counted = openai_usage.quantities(bytes(read_answer.usage))
+    if not read_answer.final or counted.missing or counted.quarantined or counted.unknown:
+        return None
+    return counted.meters, storable(bytes(read_answer.usage)).decode(errors="replace")
+
+
+def _post_all(learnt: Sequence[LateUsage]) -> None:
+    """Post late usage, some of one organisation in each transaction: few commits after a crash, and
+    no long lock for who is served meanwhile."""
+    for organisation_id, group in groupby(sorted(learnt, key=_owner), key=_owner):
+        while some := list(islice(group, _TOGETHER)):
+            with transaction.atomic():
+                usage_corrections.lock_wallet(organisation_id)
+                for late in some:
+                    _post(late)
+
+
+def _owner(late: LateUsage) -> UUID:
+    return late.organisation_id
+
+
+def _post(late: LateUsage) -> None:
+    """Lead the books of an attempt to what is known of it now; later where its month has just been
+    detached."""
+    if not late_usage.is_there(late):
+        return
+    stand = usage_corrections.borne(late.attempt_id)
+    total_nano = late.total_nano
+    if total_nano is None:
+        # Its price cannot be reckoned: the row is kept, and nobody's money moves.
+        late_usage.mark_posted(late)
+        return
+    customer_nano = stand.customer_nano if late.charge_nano is None else late.charge_nano
+    customer_nano = min(customer_nano, total_nano)
+    usage_corrections.correct(
+        late.attempt_id,
+        late.organisation_id,
+        late.source,
+        stand,
+        Borne(
+            customer_nano,
+            total_nano - customer_nano,
+            total_nano if late.cost_nano is None else late.cost_nano,
+        ),
+        cause={"attempt": id_text(late.attempt_id), "meters": dict(late.meters)},
+    )
+    late_usage.mark_posted(late)

@@ -1,0 +1,234 @@
+"""The management API of operators for what holds of models whichever channel serves them: rules and
+aliases. Pages call the same functions."""
+
+from typing import Annotated, Final, cast
+
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from billing.limits.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
+from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
+from gateway.channels import bounds as bounds
+from gateway.models import ModelAlias, ModelRule
+from gateway.routing.aliases import remove_alias, save_alias
+from gateway.routing.model_rule_bounds import FALLBACKS_MAX, Cause
+from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
+from gateway.routing.shadow_rules import NAME_MAX
+from gateway.routing.tie_breaking import Pick
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.numbers.whole_numbers import Whole
+from lib.refusal import Refused
+
+router = Router(tags=["Channels"], auth=api_auth.installation_auth)
+
+Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
+_CAUSES: Final = (
+    "`error`: no channel can serve the request, or all that were tried failed. `context_length`: "
+    "it is longer than the model's context. `content_policy`: the provider blocks its content."
+)
+
+_PICKS: Final = (
+    "What comes first among channels of equal priority: by `weight`; the lowest `latency`, `ttft` "
+    "or `price` or the highest `throughput` of the last minutes; the fewest requests `in_flight`; "
+    "always the same for a `conversation` or `user`."
+)
+
+
+class ShadowIn(Schema):
+    """Another channel that a share of the requests is sent to as well."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: str = Field(max_length=NAME_MAX, description="Name of a channel. Empty: none.")
+    model: str = Field("", max_length=NAME_MAX, description="Model name there. Empty: the same.")
+    percent: Whole = Field(100, ge=1, le=100, description="Share of the requests.")
+    cap: str | None = Field(
+        None,
+        max_length=40,
+        description="Cost per day at most, an exact decimal. It is required with a channel.",
+    )
+
+
+class ShadowOut(Schema):
+    channel: str = ""
+    model: str = ""
+    percent: int = 100
+    cap: str | None = None
+
+
+class ModelRuleChange(Schema):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fallbacks: list[Name] | None = Field(
+        None, max_length=FALLBACKS_MAX, description="Models that answer in its place, in order."
+    )
+    causes: list[Cause] | None = Field(None, description=_CAUSES)
+    pick: Pick | None = Field(None, description=_PICKS)
+    charge_rule: ChargeRuleIn | None = Field(
+        None, description="For abandoned and failed requests. An organisation's own comes first."
+    )
+    shadow: ShadowIn | None = None
+
+
+class ModelRuleIn(ModelRuleChange):
+    """A rule to be made."""
+
+    model: Name = Field(description="A model's name, or a pattern such as `gpt-*`.")
+
+
+class ModelRuleOut(Schema):
+    id: str
+    model: str
+    fallbacks: list[str]
+    causes: list[Cause]
+    pick: Pick
+    charge_rule: ChargeRuleOut
+    shadow: ShadowOut
+
+
+class ModelRulePage(Schema):
+    items: list[ModelRuleOut]
+    next: str | None
+
+
+class AliasIn(Schema):
+    """A name, and the one that it stands for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    target: Name = Field(description="A model's name, or another alias.")
+
+
+class AliasChange(Schema):
+    """What the alias stands for from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: Name
+
+
+class AliasOut(Schema):
+    id: str
+    name: str
+    target: str
+
+
+class AliasPage(Schema):
+    items: list[AliasOut]
+    next: str | None
+
+
+@router.get("/model-rules", response=ModelRulePage, summary="List model rules")
+def list_rules(request: HttpRequest, query: Query[pagination.ModelPageQuery]) -> ModelRulePage:
+    """What holds for models whichever channel serves them, oldest first."""
+    rows = visible_rules(actors.actor_of(request)).order_by("id")
+    page = pagination.page_by_number(query.of_model(rows), query.limit, query.cursor)
+    return ModelRulePage(items=[_rule(rule) for rule in page.items], next=page.next)
+
+
+@router.post("/model-rules", response={201: ModelRuleOut}, summary="Create a model rule")
+def create_rule(request: HttpRequest, body: ModelRuleIn) -> Status[ModelRuleOut]:
+    """One rule applies to a model: that for its name, or else the longest pattern."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    if visible_rules(actor).filter(model=body.model).exists():
+        text = gettext("There is already a rule for %(model)s.") % {"model": body.model}
+        raise Refused("model", text, already_exists=True)
+    return Status(201, _rule(save_rule(actor, body.model, **_stated(body))))
+
+
+@router.get("/model-rules/{id}", response=ModelRuleOut, summary="Show a model rule")
+def show_rule(request: HttpRequest, id: str) -> ModelRuleOut:
+    """One rule."""
+    return _rule(access_rule(actors.actor_of(request), id))
+
+
+@router.patch("/model-rules/{id}", response=ModelRuleOut, summary="Change a model rule")
+def change_rule(request: HttpRequest, id: str, body: ModelRuleChange) -> ModelRuleOut:
+    """Applies to new requests within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    rule = access_rule(actor, id)
+    return _rule(save_rule(actor, rule.model, **_stated(body)))
+
+
+@router.delete("/model-rules/{id}", response={204: None}, summary="Delete a model rule")
+def delete_rule(request: HttpRequest, id: str) -> Status[None]:
+    """The model is then served by its own channels alone."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    remove_rule(actor, access_rule(actor, id))
+    return Status(204, None)
+
+
+@router.get("/aliases", response=AliasPage, summary="List aliases")
+def list_aliases(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> AliasPage:
+    """Model names that stand for others, oldest first."""
+    rows = visible_aliases(actors.actor_of(request)).order_by("id")
+    page = pagination.page_by_number(query.named(rows), query.limit, query.cursor)
+    return AliasPage(items=[_alias(alias) for alias in page.items], next=page.next)
+
+
+@router.post("/aliases", response={201: AliasOut}, summary="Create an alias")
+def create_alias(request: HttpRequest, body: AliasIn) -> Status[AliasOut]:
+    """Requests for the name are served by the model at the end of the chain, at its price. A chain
+    that leads back to its beginning is rejected."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    if visible_aliases(actor).filter(name=body.name).exists():
+        text = gettext("There is already an alias named %(name)s.") % {"name": body.name}
+        raise Refused("name", text, already_exists=True)
+    return Status(201, _alias(save_alias(actor, body.name, body.target)))
+
+
+@router.get("/aliases/{id}", response=AliasOut, summary="Show an alias")
+def show_alias(request: HttpRequest, id: str) -> AliasOut:
+    """One alias."""
+    return _alias(access_alias(actors.actor_of(request), id))
+
+
+@router.patch("/aliases/{id}", response=AliasOut, summary="Change an alias")
+def change_alias(request: HttpRequest, id: str, body: AliasChange) -> AliasOut:
+    """Applies to new requests within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return _alias(save_alias(actor, access_alias(actor, id).name, body.target))
+
+
+@router.delete("/aliases/{id}", response={204: None}, summary="Delete an alias")
+def delete_alias(request: HttpRequest, id: str) -> Status[None]:
+    """The name then stands for itself."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    remove_alias(actor, access_alias(actor, id))
+    return Status(204, None)
+
+
+def _stated(body: ModelRuleChange) -> RuleFields:
+    stated = body.model_dump(exclude_unset=True, exclude={"model", "charge_rule", "shadow"})
+    fields = {name: value for name, value in stated.items() if value is not None}
+    if body.charge_rule is not None:
+        fields["charge_rule"] = body.charge_rule.stated()
+    if body.shadow is not None:
+        shadow = {**body.shadow.model_dump(), "cap": body.shadow.cap or ""}
+        fields["shadow"] = shadow if body.shadow.channel else {}
+    return cast(RuleFields, fields)
+
+
+def _rule(rule: ModelRule) -> ModelRuleOut:
+    return ModelRuleOut(
+        id=str(rule.id),
+        model=rule.model,
+        **facts_of(rule),  # type: ignore[arg-type]
+    )
+
+
+def _alias(alias: ModelAlias) -> AliasOut:
+    return AliasOut(id=str(alias.id), name=alias.name, target=alias.target)

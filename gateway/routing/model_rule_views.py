@@ -1,0 +1,255 @@
+"""Pages of what holds for models whichever channel serves them: rules and aliases (W72)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from billing.currency.money import format_usd
+from billing.forms import ChargeRuleForm, MoneyField
+from billing.limits.charge_rule import read_rule
+from billing.wallets.words import charge_rule_words
+from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
+from gateway.channels import bounds as bounds
+from gateway.models import ModelRule
+from gateway.routing.alias_rules import resolved
+from gateway.routing.aliases import remove_alias, save_alias
+from gateway.routing.model_rule_bounds import CAUSES
+from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
+from gateway.routing.shadow_rules import NAME_MAX, read_shadow
+from lib.htmx import see_other
+from lib.numbers.whole_numbers import WholeNumberField
+from lib.refusal import Refused
+
+_CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
+CAUSE_WORDS: Final[Mapping[str, Promise]] = {
+    "error": _("No channel can serve it, or all of them failed"),
+    "context_length": _("The request is too long for the model"),
+    "content_policy": _("The provider blocks the content"),
+}
+"""When other models answer in place of one."""
+_PICK_WORDS: Final[Mapping[str, Promise]] = {
+    "weight": _("Weight"),
+    "latency": _("Lowest latency"),
+    "ttft": _("Lowest time to first token"),
+    "throughput": _("Highest throughput"),
+    "in_flight": _("Fewest requests in flight"),
+    "price": _("Lowest price, cache hits counted"),
+    "conversation": _("Same channel for a conversation"),
+    "user": _("Same channel for a user"),
+}
+
+
+def _model_name(label: Any, hint: Any = "") -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        help_text=hint,
+        max_length=bounds.MODEL_MAX,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+
+
+class ModelRuleForm(ChargeRuleForm):
+    """What holds for a model or a pattern of names."""
+
+    field_order = ("model", "fallbacks", "causes", "pick", "kind", "seconds", "cost")
+
+    shadow_channel = forms.CharField(
+        label=_("Shadow channel"),
+        help_text=_("A share of the requests is sent there too. Its answers are only compared."),
+        max_length=NAME_MAX,
+        required=False,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    shadow_model = forms.CharField(
+        label=_("Model name there"),
+        help_text=_("Empty: the same."),
+        max_length=NAME_MAX,
+        required=False,
+        widget=forms.TextInput(attrs=_CODE),
+    )
+    shadow_percent = WholeNumberField(
+        label=_("Share of requests (percent)"), min_value=1, max_value=100, required=False
+    )
+    shadow_cap = MoneyField(
+        label=_("Cost per day at most (USD)"),
+        help_text=_("Charged to no organisation."),
+        required=False,
+    )
+    model = _model_name(_("Model"), _("A name, or a pattern such as gpt-*."))
+    fallbacks = forms.CharField(
+        label=_("Fallback models"),
+        help_text=_("One per line, in order. Each is charged at its own price."),
+        max_length=10_000,
+        required=False,
+        widget=forms.Textarea(attrs={**_CODE, "rows": 3}),
+    )
+    causes = forms.MultipleChoiceField(
+        label=_("Use them when"),
+        choices=list(CAUSE_WORDS.items()),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    pick = forms.ChoiceField(
+        label=_("Pick channels by"),
+        choices=list(_PICK_WORDS.items()),
+        help_text=_("Among channels of equal priority. A weight of 0 always comes last."),
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+
+    def fields_stated(self) -> RuleFields:
+        """The fields as `save_rule` takes them."""
+        sent = self.cleaned_data
+        return {
+            "fallbacks": sent["fallbacks"].split(),
+            "causes": sent["causes"],
+            "pick": sent["pick"],
+            "charge_rule": self.stated(),
+            "shadow": self._shadow_stated(),
+        }
+
+    def _shadow_stated(self) -> dict[str, Any]:
+        sent = self.cleaned_data
+        if not sent["shadow_channel"]:
+            return {}
+        cap = "" if sent["shadow_cap"] is None else format_usd(sent["shadow_cap"])
+        return {
+            "channel": sent["shadow_channel"],
+            "model": sent["shadow_model"],
+            "percent": sent["shadow_percent"],
+            "cap": cap,
+        }
+
+
+class AliasForm(forms.Form):
+    """A name, and the one that it stands for."""
+
+    name = _model_name(_("Alias"))
+    target = _model_name(_("Stands for"), _("A model's name, or another alias."))
+
+
+@operator_page("channels.read")
+@require_safe
+def model_rules(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _list_page(request, actor)
+
+
+@operator_page("channels.write")
+@require_POST
+def model_rule_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = ModelRuleForm(request.POST)
+    if form.is_valid():
+        name = form.cleaned_data["model"]
+        if visible_rules(actor).filter(model=name).exists():
+            form.add_error("model", gettext("There is already a rule for this model."))
+        elif _saved(actor, name, form):
+            messages.success(request, gettext("Saved. The change applies to new requests."))
+            return see_other("model_rules")
+    return _list_page(request, actor, rule_form=form)
+
+
+@operator_page("channels.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def model_rule(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
+    stored = access_rule(actor, id)
+    form = ModelRuleForm(request.POST or None, initial=_initial(stored))
+    form.fields["model"].disabled = True
+    if request.method == "POST" and form.is_valid() and _saved(actor, stored.model, form):
+        messages.success(request, gettext("Saved. The change applies to new requests."))
+        return see_other("model_rules")
+    context = {"form": form, "rule": stored}
+    status = 422 if form.errors else 200
+    return render(request, "gateway/routing/model_rule.html", context, status=status)
+
+
+@operator_page("channels.write")
+@require_POST
+def model_rule_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
+    remove_rule(actor, access_rule(actor, id))
+    messages.success(request, gettext("Rule deleted."))
+    return see_other("model_rules")
+
+
+@operator_page("channels.write")
+@require_POST
+def alias_save(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """Make an alias, or have one that is there stand for another name."""
+    form = AliasForm(request.POST)
+    if form.is_valid():
+        try:
+            save_alias(actor, **form.cleaned_data)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Saved. The change applies to new requests."))
+            return see_other("model_rules")
+    return _list_page(request, actor, alias_form=form)
+
+
+@operator_page("channels.write")
+@require_POST
+def alias_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
+    remove_alias(actor, access_alias(actor, id))
+    messages.success(request, gettext("Alias deleted."))
+    return see_other("model_rules")
+
+
+def _saved(actor: Actor, model: str, form: ModelRuleForm) -> bool:
+    try:
+        save_rule(actor, model, **form.fields_stated())
+    except Refused as refused:
+        refused.tell(form)
+    return not form.errors
+
+
+def _initial(rule: ModelRule) -> dict[str, Any]:
+    charged = ChargeRuleForm.initial_of(read_rule(rule.charge_rule))
+    return {
+        **facts_of(rule),
+        **charged,
+        **{f"shadow_{name}": value for name, value in rule.shadow.items()},
+        "model": rule.model,
+        "fallbacks": "\n".join(rule.fallbacks),
+    }
+
+
+def _list_page(
+    request: HttpRequest,
+    actor: Actor,
+    *,
+    rule_form: ModelRuleForm | None = None,
+    alias_form: AliasForm | None = None,
+) -> HttpResponse:
+    aliases = list(visible_aliases(actor))
+    ends = resolved({alias.name: alias.target for alias in aliases})
+    context = {
+        "rules": [_rule_row(rule) for rule in visible_rules(actor)],
+        "aliases": [{"alias": alias, "end": ends[alias.name]} for alias in aliases],
+        "rule_form": rule_form
+        or ModelRuleForm(initial={"causes": sorted(CAUSES), **ChargeRuleForm.initial_of(None)}),
+        "alias_form": alias_form or AliasForm(),
+    }
+    status = 422 if rule_form or alias_form else 200
+    return render(request, "gateway/routing/model_rules.html", context, status=status)
+
+
+def _rule_row(rule: ModelRule) -> dict[str, Any]:
+    causes = [CAUSE_WORDS[cause] for cause in rule.causes]
+    charged = read_rule(rule.charge_rule)
+    return {
+        "rule": rule,
+        "causes": causes,
+        "pick": _PICK_WORDS[rule.pick],
+        "charged": "" if charged is None else charge_rule_words(charged),
+        "shadow": read_shadow(rule.shadow),
+    }

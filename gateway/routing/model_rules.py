@@ -1,0 +1,130 @@
+"""What operators rule for models: each write with its checks, its audit event and the notification
+of the relays."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypedDict, Unpack
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from billing.limits.charge_rule import stored_rule
+from billing.limits.charge_rule_settings import rule_stated
+from gateway.channels import bounds as bounds
+from gateway.models import Channel, ModelRule
+from gateway.routing.model_rule_bounds import CAUSES, FALLBACKS_MAX, Cause
+from gateway.routing.shadow_rules import ShadowInvalid, ShadowRule, checked, stored_shadow
+from gateway.routing.tie_breaking import PICKS, Pick
+from lib.refusal import Refused
+
+
+class RuleFields(TypedDict, total=False):
+    """What a write may set; what it leaves out stays."""
+
+    fallbacks: Sequence[str]
+    causes: Sequence[Cause]
+    pick: Pick
+    # What `stored_rule` makes of a charge rule; {} for none.
+    charge_rule: Mapping[str, Any]
+    # What `stored_shadow` makes of a shadow; {} for none.
+    shadow: Mapping[str, Any]
+
+
+FIELDS: Final = tuple(RuleFields.__annotations__)
+
+
+def save_rule(actor: Actor, model: str, **fields: Unpack[RuleFields]) -> ModelRule:
+    """Make the rule for a model or a pattern of names, or set what is given of one that is there.
+    Raises Refused."""
+    check_model_name("model", model)
+    with transaction.atomic():
+        stored = ModelRule.objects.select_for_update().filter(model=model).first()
+        before = facts_of(stored) if stored else {}
+        rule = stored or ModelRule(model=model, causes=sorted(CAUSES))
+        for name, value in fields.items():
+            setattr(rule, name, list(value) if name in ("fallbacks", "causes") else value)  # type: ignore[call-overload]
+        _check(rule)
+        rule.causes = sorted(rule.causes)
+        after = facts_of(rule)
+        if after == before:
+            return rule
+        rule.save()
+        audit.record(actor, None, "model_rule.saved", rule, model=model, before=before, after=after)
+        bump_epoch()
+    return rule
+
+
+def remove_rule(actor: Actor, rule: ModelRule) -> None:
+    """Rule nothing for the model any more."""
+    with transaction.atomic():
+        before = facts_of(rule)
+        audit.record(actor, None, "model_rule.removed", rule, model=rule.model, before=before)
+        rule.delete()
+        bump_epoch()
+
+
+def facts_of(rule: ModelRule) -> dict[str, object]:
+    """What a write may set, as it is stored."""
+    return {name: getattr(rule, name) for name in FIELDS}
+
+
+def check_model_name(field: str, name: str, *, pattern: bool = True) -> None:
+    """Refuse what no model can be named, and where it is to be one, a pattern of names."""
+    # No text of the database has a zero byte.
+    fits = len(name) <= bounds.MODEL_MAX and re.fullmatch(bounds.MODEL_PATTERN, name)
+    if not fits or "\0" in name:
+        text = gettext("%(name)s is not a model name: use at most %(n)s characters, no spaces.")
+        raise Refused(field, text % {"name": name[:60], "n": bounds.MODEL_MAX})
+    if "*" in name and not pattern:
+        text = gettext("%(name)s is a pattern. Enter the name of one model.")
+        raise Refused(field, text % {"name": name})
+
+
+def _shadow_stated(stated: Mapping[str, Any]) -> ShadowRule | None:
+    if not stated:
+        return None
+    try:
+        shadow = checked(
+            stated["channel"],
+            stated.get("percent") or 0,
+            stated.get("cap") or "",
+            stated.get("model", ""),
+        )
+    except ShadowInvalid as error:
+        texts = {
+            "channel": gettext("Enter the name of a channel."),
+            "model": gettext("Enter what the model is called there, in at most 200 characters."),
+            "percent": gettext("Enter 1 to 100 percent of the requests."),
+            "cap": gettext("Enter what shadow traffic may cost per day, such as 5.00."),
+        }
+        field = f"shadow_{error.field}"
+        raise Refused(field, texts[error.field]) from error
+    if not Channel.objects.filter(name=shadow.channel, archived_at=None).exists():
+        text = gettext("There is no channel named %(name)s.")
+        raise Refused("shadow_channel", text % {"name": shadow.channel})
+    return shadow
+
+
+def _check(rule: ModelRule) -> None:
+    if len(rule.fallbacks) > FALLBACKS_MAX:
+        text = gettext("A rule can have at most %(n)s fallback models.")
+        raise Refused("fallbacks", text % {"n": FALLBACKS_MAX})
+    for name in rule.fallbacks:
+        check_model_name("fallbacks", name, pattern=False)
+    if len({rule.model, *rule.fallbacks}) <= len(rule.fallbacks):
+        text = gettext("Each model can be named once, and none as its own fallback.")
+        raise Refused("fallbacks", text)
+    unknown = set(rule.causes) - CAUSES
+    if unknown:
+        text = gettext("There is no cause named %(name)s.")
+        raise Refused("causes", text % {"name": min(unknown)})
+    if rule.pick not in PICKS:
+        text = gettext("%(name)s is not a way to pick channels.")
+        raise Refused("pick", text % {"name": rule.pick[:60]})
+    rule.charge_rule = stored_rule(rule_stated(rule.charge_rule))
+    rule.shadow = stored_shadow(_shadow_stated(rule.shadow))
+    if rule.fallbacks and not rule.causes:
+        raise Refused("causes", gettext("Choose when the fallback models answer."))

@@ -1,0 +1,103 @@
+"""What shadow traffic has come to (gateway/routing/shadow_rules.py): its figures, by rule and
+channel."""
+
+import datetime as dt
+from typing import Any, Final, NamedTuple
+
+from django.db import connection
+
+from gateway.models import ShadowSpend
+from gateway.routing.shadow_sql import read_shadow_spend
+from lib import clock
+
+KEPT: Final = dt.timedelta(days=30)
+
+
+class ShadowFigures(NamedTuple):
+    """The requests of a rule that went to a shadow as well.
+
+    `main_ok` and `ok` are how many were answered by either; times are medians in milliseconds,
+    tokens those written on average; `likeness` is the mean in percent of those that both answered,
+    of whose `compared` `same_finish` ended for the same reason, and of `structured`, where both
+    are JSON, `same_structure` have one structure. Costs are ours, of the client's answers as far
+    as they are known.
+    """
+
+    rule: str
+    model: str
+    main_channel: str
+    channel: str
+    upstream_model: str
+    requests: int
+    main_ok: int
+    ok: int
+    main_ttft_ms: int | None
+    ttft_ms: int | None
+    main_total_ms: int
+    total_ms: int
+    main_tokens: int
+    tokens: int
+    compared: int
+    likeness: int | None
+    same_finish: int
+    structured: int
+    same_structure: int
+    main_cost_nano: int
+    cost_nano: int
+
+    @property
+    def main_percent(self) -> int:
+        """How many of a hundred the client's channel answered."""
+        return 100 * self.main_ok // self.requests
+
+    @property
+    def percent(self) -> int:
+        """How many of a hundred the shadow answered."""
+        return 100 * self.ok // self.requests
+
+
+def shadow_figures(hours: int) -> list[ShadowFigures]:
+    """Those of the last hours, by rule, model and channels."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FIGURES, {"since": clock.now() - dt.timedelta(hours=hours)})
+        return [ShadowFigures(*row) for row in cursor.fetchall()]
+
+
+def spent_today() -> dict[str, int]:
+    """What the shadows of each rule have cost since the day began (UTC), in nano."""
+    with connection.cursor() as cursor:
+        cursor.execute(*read_shadow_spend())
+        rows: list[Any] = cursor.fetchall()
+    return dict(rows)
+
+
+def spent_by_day(until: dt.date, days: int) -> list[tuple[dt.date, str, int]]:
+    """What the shadows of each rule have cost on each of so many days (UTC), of which `until` is
+    the last: (day, rule, nano), the latest day first."""
+    first = dt.date.fromordinal(max(until.toordinal() - days + 1, 1))
+    spent = ShadowSpend.objects.filter(day__gte=first, day__lte=until).order_by("-day", "rule")
+    return list(spent.values_list("day", "rule", "cost_nano"))
+
+
+def drop_old() -> None:
+    """Delete the comparisons that no page shows any more. The sums of their days stay: the ledger
+    does not have them (docs/adr/0010-what-providers-are-owed.md)."""
+    until = clock.now() - KEPT
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM gateway_shadowanswer WHERE at < %s", [until])
+
+
+_FIGURES: Final = """
+    SELECT rule, model, main_channel, channel, upstream_model, count(*),
+           count(*) FILTER (WHERE main_status = 200), count(*) FILTER (WHERE fault = ''),
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY main_ttft_ms),
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY ttft_ms),
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY main_total_ms),
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY total_ms),
+           round(avg(main_tokens))::bigint, round(avg(tokens))::bigint, count(likeness),
+           round(avg(likeness))::int,
+           count(*) FILTER (WHERE likeness IS NOT NULL AND finish = main_finish),
+           count(same_structure), count(*) FILTER (WHERE same_structure),
+           coalesce(sum(main_cost_nano), 0)::bigint, sum(cost_nano)::bigint
+    FROM gateway_shadowanswer WHERE at >= %(since)s
+    GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""

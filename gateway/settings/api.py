@@ -1,0 +1,125 @@
+"""The management API of the installation's settings; for operators. Pages call the same
+functions."""
+
+import datetime as dt
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from accounts.sign_in.reauthentication import check_signed_in_recently
+from gateway.settings.changes import (
+    SettingChange,
+    access_setting_change,
+    setting_changes,
+    undo_setting_change,
+)
+from gateway.settings.installation import current_values, save_settings
+from lib.api import pagination
+from lib.api.openapi import Schema
+
+router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+
+_NETWORKS_MAX = 100
+
+
+class InstallationSettingsChange(Schema):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    egress_allow: list[str] | None = Field(
+        None, max_length=_NETWORKS_MAX, description="Private networks that channels can reach."
+    )
+    egress_allow_users: list[str] | None = Field(
+        None,
+        max_length=_NETWORKS_MAX,
+        description="Private networks from which files and tools that people name are fetched.",
+    )
+    unpriced_models: Literal["reject", "free", "alert"] | None = None
+    public_models: bool | None = None
+    public_status: bool | None = None
+
+
+class InstallationSettingsOut(Schema):
+    """The settings in force."""
+
+    egress_allow: list[str]
+    egress_allow_users: list[str]
+    unpriced_models: str
+    public_models: bool
+    public_status: bool
+
+
+class SettingChangeOut(Schema):
+    """A change of settings. What it replaced is in `before`."""
+
+    id: str
+    at: dt.datetime
+    actor: str
+    action: str = Field(description="`settings.changed` or `sign_up.changed`.")
+    before: dict[str, Any]
+    after: dict[str, Any]
+    in_force: bool = Field(description="Whether it can be undone: nothing replaced it since.")
+
+
+class SettingChangePage(Schema):
+    """The last changes, newest first."""
+
+    items: list[SettingChangeOut]
+    next: str | None
+
+
+@router.get("/settings", response=InstallationSettingsOut, summary="Show settings")
+def read_settings(request: HttpRequest) -> dict[str, Any]:
+    """The settings of the installation that can be changed while it runs."""
+    access.require(actors.actor_of(request), "channels.write")
+    return current_values()
+
+
+@router.patch("/settings", response=InstallationSettingsOut, summary="Change settings")
+def change_settings(request: HttpRequest, body: InstallationSettingsChange) -> dict[str, Any]:
+    """Changes the given settings. Every process applies them within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    check_signed_in_recently(request)
+    save_settings(actor, **body.dict(exclude_unset=True))
+    return current_values()
+
+
+@router.get("/settings/changes", response=SettingChangePage, summary="List changes of settings")
+def list_changes(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
+    """The last 50 changes of settings and of sign-up, with who made them."""
+    changes = setting_changes(actors.actor_of(request))
+    page = pagination.page_by_key(changes, query.limit, query.cursor, lambda change: change.id)
+    return {"items": [_shown(change) for change in page.items], "next": page.next}
+
+
+@router.post(
+    "/settings/changes/{id}/undo",
+    response=InstallationSettingsOut,
+    summary="Undo a change of settings",
+)
+def undo_change(request: HttpRequest, id: str) -> dict[str, Any]:
+    """Restores the values from before the change, as a new change. Rejected if the settings have
+    been changed again since."""
+    actor = actors.actor_of(request)
+    event = access_setting_change(actor, id)
+    check_signed_in_recently(request)
+    undo_setting_change(actor, event)
+    return current_values()
+
+
+def _shown(change: SettingChange) -> dict[str, Any]:
+    event = change.shown.event
+    return {
+        "id": change.id,
+        "at": event.at,
+        "actor": change.shown.who,
+        "action": event.action,
+        "before": event.detail.get("before") or {},
+        "after": event.detail.get("after") or {},
+        "in_force": change.in_force,
+    }

@@ -1,0 +1,146 @@
+"""The installation's settings: what can be changed while it runs, what was, and what its
+environment sets."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from accounts.sign_in.reauthentication import recent_sign_in_required
+from accounts.sign_up import sign_up
+from accounts.sign_up.words import SIGN_UP_NAMES
+from gateway.settings.changes import access_setting_change, setting_changes, undo_setting_change
+from gateway.settings.installation import current_values, save_settings
+from lib.htmx import see_other
+from lib.refusal import Refused
+
+_LINES_MAX = 10_000
+_LISTS = ("egress_allow", "egress_allow_users")
+
+
+def _networks() -> forms.Textarea:
+    return forms.Textarea(attrs={"class": "mono", "rows": 3, "spellcheck": "false"})
+
+
+class InstallationSettingsForm(forms.Form):
+    """What operators change at run time."""
+
+    unpriced_models = forms.ChoiceField(
+        label=gettext_lazy("Models without a price"),
+        choices=[
+            ("reject", gettext_lazy("Reject requests")),
+            ("free", gettext_lazy("Serve without charge")),
+            ("alert", gettext_lazy("Serve without charge and alert operators")),
+        ],
+    )
+    public_models = forms.BooleanField(
+        label=gettext_lazy("Show models and prices without sign-in"), required=False
+    )
+    public_status = forms.BooleanField(
+        label=gettext_lazy("Show the status page without sign-in"), required=False
+    )
+    egress_allow = forms.CharField(
+        label=gettext_lazy("Private networks for channels"),
+        help_text=gettext_lazy(
+            "One CIDR per line. Channels can reach public addresses and these networks."
+        ),
+        max_length=_LINES_MAX,
+        required=False,
+        widget=_networks(),
+    )
+    egress_allow_users = forms.CharField(
+        label=gettext_lazy("Private networks for people"),
+        help_text=gettext_lazy(
+            "One CIDR per line. Files and tools that people name can be fetched from these "
+            "networks."
+        ),
+        max_length=_LINES_MAX,
+        required=False,
+        widget=_networks(),
+    )
+
+    def values(self) -> dict[str, Any]:
+        """The fields as `save_settings` takes them."""
+        lines = {name: self.cleaned_data[name].split() for name in _LISTS}
+        return {**self.cleaned_data, **lines}
+
+
+@operator_page("channels.write")
+@require_safe
+def settings_page(request: HttpRequest, actor: Actor) -> HttpResponse:
+    current = current_values()
+    initial = {**current, **{name: "\n".join(current[name]) for name in _LISTS}}
+    return _page(request, actor, InstallationSettingsForm(initial=initial))
+
+
+@operator_page("channels.write")
+@require_POST
+@recent_sign_in_required
+def save_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = InstallationSettingsForm(request.POST)
+    if form.is_valid():
+        try:
+            save_settings(actor, **form.values())
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Settings saved."))
+            return see_other("installation_settings")
+    return _page(request, actor, form, status=422)
+
+
+@operator_page("channels.write")
+@require_POST
+@recent_sign_in_required
+def undo_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    try:
+        undo_setting_change(actor, access_setting_change(actor, id))
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, gettext("Change undone."))
+    return see_other("installation_settings")
+
+
+def _page(
+    request: HttpRequest, actor: Actor, form: InstallationSettingsForm, *, status: int = 200
+) -> HttpResponse:
+    context = {
+        "form": form,
+        "changes": setting_changes(actor),
+        "sign_up_mode": SIGN_UP_NAMES[sign_up.mode()],
+        "environment": _environment(),
+    }
+    return render(request, "gateway/settings/settings.html", context, status=status)
+
+
+def _environment() -> list[tuple[str, str]]:
+    """What the environment sets, by the name of its variable; of a secret, only whether it is."""
+    shown = {
+        "PUBLIC_URL": settings.PUBLIC_URL,
+        "EMAIL_HOST": settings.EMAIL_HOST,
+        "EMAIL_FROM": settings.DEFAULT_FROM_EMAIL,
+        "EMAIL_VERIFICATION": settings.ACCOUNT_EMAIL_VERIFICATION,
+        "AUDIT_RETENTION_DAYS": str(settings.AUDIT_RETENTION_DAYS),
+        "TASK_RESULT_DAYS": str(settings.TASK_RESULT_DAYS),
+        "BACKUP_EVERY_HOURS": str(settings.BACKUP_EVERY_HOURS),
+        "BACKUP_KEEP_DAYS": str(settings.BACKUP_KEEP_DAYS),
+        "CREDIT_LIMIT_USD": settings.CREDIT_LIMIT_USD,
+        "WEBHOOK_EGRESS_ALLOW": ", ".join(settings.WEBHOOK_EGRESS_ALLOW),
+        "SSO_EGRESS_ALLOW": ", ".join(settings.SSO_EGRESS_ALLOW),
+    }
+    secrets = {
+        "STRIPE_SECRET_KEY": settings.STRIPE_SECRET_KEY,
+        "METRICS_TOKEN": settings.METRICS_TOKEN,
+        "EMAIL_PASSWORD": settings.EMAIL_HOST_PASSWORD,
+    }
+    rows = [(name, value or gettext("Not set")) for name, value in shown.items()]
+    hidden = {True: gettext("Set"), False: gettext("Not set")}
+    return rows + [(name, hidden[bool(value)]) for name, value in secrets.items()]

@@ -1,0 +1,118 @@
+"""What operators tell everybody: published, changed, ended; and closed by each person alone."""
+
+import datetime as dt
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import User
+from gateway.models import Announcement, AnnouncementDismissal
+from lib import clock
+from lib.refusal import Refused
+
+SHOWN_MAX: Final = 3
+_FIELDS: Final = ("title", "text", "tone", "starts_at", "ends_at")
+
+
+def current_announcements() -> QuerySet[Announcement]:
+    """What is told now, the latest first."""
+    now = clock.now()
+    ended = Q(ends_at__isnull=False, ends_at__lte=now)
+    return Announcement.objects.filter(starts_at__lte=now).exclude(ended)
+
+
+def announcements_for(user: User) -> list[Announcement]:
+    """Those of them that the person has not closed; a few at most."""
+    closed = AnnouncementDismissal.objects.filter(announcement=OuterRef("id"), user=user)
+    return list(current_announcements().filter(~Exists(closed))[:SHOWN_MAX])
+
+
+def publish_announcement(
+    actor: Actor,
+    *,
+    title: str,
+    text: str,
+    tone: str,
+    starts_at: dt.datetime,
+    ends_at: dt.datetime | None,
+) -> Announcement:
+    """Tell everybody, from then until then, or until it is ended. Raises Refused."""
+    check_times(starts_at, ends_at)
+    with transaction.atomic():
+        made = Announcement.objects.create(
+            title=title,
+            text=text,
+            tone=tone,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            made_by=actor.user,
+        )
+        audit.record(actor, None, "announcement.published", made, after=_described(made))
+    return made
+
+
+def change_announcement(
+    actor: Actor,
+    announcement: Announcement,
+    *,
+    title: str,
+    text: str,
+    tone: str,
+    starts_at: dt.datetime,
+    ends_at: dt.datetime | None,
+) -> None:
+    """Tell it otherwise; who had closed it sees it again, for it says something else. Raises
+    Refused."""
+    check_times(starts_at, ends_at)
+    with transaction.atomic():
+        stored = Announcement.objects.select_for_update().get(id=announcement.id)
+        before = _described(stored)
+        stored.title, stored.text, stored.tone = title, text, tone
+        stored.starts_at, stored.ends_at = starts_at, ends_at
+        stored.save()
+        after = _described(stored)
+        if after != before:
+            stored.dismissals.all().delete()
+            audit.record(actor, None, "announcement.changed", stored, before=before, after=after)
+
+
+def check_times(starts_at: dt.datetime, ends_at: dt.datetime | None) -> None:
+    """Raise Refused for an end that is not after the start."""
+    if ends_at is not None and ends_at <= starts_at:
+        raise Refused("ends_at", gettext("Enter a time after the start."))
+
+
+def end_announcement(actor: Actor, announcement: Announcement) -> None:
+    """Tell it no more; one that has not begun is withdrawn."""
+    with transaction.atomic():
+        stored = Announcement.objects.select_for_update().get(id=announcement.id)
+        now = clock.now()
+        if stored.ends_at is not None and stored.ends_at <= now:
+            return
+        before = _described(stored)
+        if stored.starts_at >= now:
+            audit.record(actor, None, "announcement.withdrawn", stored, before=before)
+            stored.delete()
+            return
+        stored.ends_at = now
+        stored.save()
+        audit.record(
+            actor, None, "announcement.ended", stored, before=before, after=_described(stored)
+        )
+
+
+def dismiss_announcement(user: User, announcement: Announcement) -> None:
+    """Close its banner for this person."""
+    AnnouncementDismissal.objects.get_or_create(announcement=announcement, user=user)
+
+
+def _described(announcement: Announcement) -> dict[str, str | None]:
+    values = {name: getattr(announcement, name) for name in _FIELDS}
+    return {
+        name: clock.rfc3339(value) if isinstance(value, dt.datetime) else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,199 @@
+"""The status page for whoever calls models (W90), and what operators tell everybody (W84)."""
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access.actors import Actor
+from accounts.access.guards import open_page, operator_page, sign_in_first, signed_in_view
+from accounts.models import User
+from accounts.sign_in.sign_in import is_own_path
+from gateway.access import (
+    access_announcement,
+    access_current_announcement,
+    visible_announcements,
+)
+from gateway.models import Announcement, AnnouncementTone
+from gateway.settings.installation import installation_settings, save_settings
+from gateway.status.announcements import (
+    change_announcement,
+    check_times,
+    current_announcements,
+    dismiss_announcement,
+    end_announcement,
+    publish_announcement,
+)
+from gateway.status.model_status import shown_statuses
+from lib import clock
+from lib.htmx import is_htmx, see_other
+from lib.refusal import Refused
+from lib.tables.table import Badge
+
+_STATES = {
+    "operational": Badge(_("Operational"), "ok"),
+    "degraded": Badge(_("Degraded"), "warn"),
+    "down": Badge(_("Down"), "bad"),
+    "unknown": Badge(_("Not used yet")),
+}
+# The first state that any model is in decides.
+_SUMMARY = {
+    "down": ("bad", _("Some models are down")),
+    "degraded": ("warn", _("Some models are degraded")),
+    "operational": ("ok", _("All models in use are operational")),
+    "unknown": ("info", _("No model has been used yet")),
+}
+_LISTED_MAX = 50
+
+
+@open_page
+@require_safe
+def status(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
+    if actor is None and not installation_settings().public_status:
+        return sign_in_first(request)
+    statuses = shown_statuses(actor)
+    states = {status.state for status in statuses}
+    tone, summary = next((_SUMMARY[state] for state in _SUMMARY if state in states), ("", ""))
+    context = {
+        "rows": [{"status": status, "badge": _STATES[status.state]} for status in statuses],
+        "tone": tone,
+        "summary": summary,
+        "told": current_announcements(),
+        "now": clock.now(),
+    }
+    return render(request, "gateway/status/status.html", context)
+
+
+def _moment(label: Any, hint: Any) -> forms.DateTimeField:
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    return forms.DateTimeField(label=label, help_text=hint, required=False, widget=widget)
+
+
+class AnnouncementForm(forms.Form):
+    """What is told, and from when until when (UTC)."""
+
+    title = forms.CharField(label=_("Title"), max_length=120)
+    text = forms.CharField(
+        label=_("Details"),
+        max_length=2000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    tone = forms.ChoiceField(label=_("Type"), choices=AnnouncementTone.choices)
+    starts_at = _moment(_("Show from"), _("UTC. Leave empty to publish now."))
+    ends_at = _moment(_("Show until"), _("UTC. Leave empty to show it until you end it."))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        cleaned["starts_at"] = cleaned.get("starts_at") or clock.now()
+        try:
+            check_times(cleaned["starts_at"], cleaned.get("ends_at"))
+        except Refused as refused:
+            refused.tell(self)
+        return cleaned
+
+
+class StatusSettingForm(forms.Form):
+    """Who sees the status page."""
+
+    public_status = forms.BooleanField(
+        label=_("Anyone can see the status page without signing in"), required=False
+    )
+
+
+@operator_page("channels.read")
+@require_safe
+def announcements(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _list_page(request, actor, AnnouncementForm())
+
+
+@operator_page("channels.write")
+@require_POST
+def announcement_publish(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = AnnouncementForm(request.POST)
+    if not form.is_valid():
+        return _list_page(request, actor, form, status=422)
+    publish_announcement(actor, **form.cleaned_data)
+    messages.success(request, gettext("Published."))
+    return see_other("announcements")
+
+
+@operator_page("channels.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def announcement(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    stored = access_announcement(actor, id)
+    names = ("title", "text", "tone", "starts_at", "ends_at")
+    initial = {name: getattr(stored, name) for name in names}
+    form = AnnouncementForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        change_announcement(actor, stored, **form.cleaned_data)
+        messages.success(request, gettext("Saved."))
+        return see_other("announcements")
+    context = {"form": form, "id": id, "title": stored.title}
+    status = 422 if form.errors else 200
+    return render(request, "gateway/status/announcement.html", context, status=status)
+
+
+@operator_page("channels.write")
+@require_POST
+def announcement_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    end_announcement(actor, access_announcement(actor, id))
+    messages.success(request, gettext("The announcement is no longer shown."))
+    return see_other("announcements")
+
+
+@operator_page("channels.write")
+@require_POST
+def status_setting(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = StatusSettingForm(request.POST)
+    form.full_clean()
+    save_settings(actor, public_status=form.cleaned_data["public_status"])
+    messages.success(request, gettext("Settings saved."))
+    return see_other("announcements")
+
+
+@signed_in_view
+@require_POST
+def announcement_dismiss(request: HttpRequest, id: str) -> HttpResponseBase:
+    dismiss_announcement(cast(User, request.user), access_current_announcement(id))
+    if is_htmx(request):
+        return HttpResponse()
+    back = request.POST.get("next", "")
+    return see_other(back if is_own_path(back) else "/")
+
+
+def _list_page(
+    request: HttpRequest, actor: Actor, form: AnnouncementForm, *, status: int = 200
+) -> HttpResponse:
+    public = installation_settings().public_status
+    context = {
+        "form": form,
+        "setting": StatusSettingForm(initial={"public_status": public}),
+        "rows": [
+            _announcement_row(announcement)
+            for announcement in visible_announcements(actor)[:_LISTED_MAX]
+        ],
+    }
+    return render(request, "gateway/status/announcements.html", context, status=status)
+
+
+def _announcement_row(stored: Announcement) -> dict[str, Any]:
+    now = clock.now()
+    if stored.ends_at is not None and stored.ends_at <= now:
+        badge = Badge(_("Ended"))
+    elif stored.starts_at > now:
+        badge = Badge(_("Scheduled"), "info", icon="clock")
+    else:
+        badge = Badge(_("Shown"), "ok")
+    return {
+        "announcement": stored,
+        "id": stored.shown_id,
+        "badge": badge,
+        "kind": AnnouncementTone(stored.tone).label,
+        "ended": stored.ends_at is not None and stored.ends_at <= now,
+    }

@@ -1,0 +1,126 @@
+"""A ClickHouse server, asked over its HTTP interface through the guarded connector.
+
+A value is never part of a statement's text: it is one of ClickHouse's query parameters,
+`{name:Type}`. Its address is the operator's own, so that any network is permitted.
+"""
+
+import datetime as dt
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+import msgspec
+
+from lib.network import egress
+
+Value = str | int | UUID | dt.datetime | Sequence[str] | Sequence[int] | Sequence[UUID]
+_ANYWHERE: Final = egress.EgressPolicy(("0.0.0.0/0", "::/0"))
+ASK_S: Final = 10
+SEND_S: Final = 60
+_SETTINGS: Final = {
+    # An answer that fails half-way fails as a whole, with its status.
+    "wait_end_of_query": "1",
+    "output_format_json_quote_64bit_integers": "0",
+    # Insertions are there when they are acknowledged.
+    "async_insert": "0",
+}
+# As it reads the text of a parameter: tabs and line ends would end it.
+_ESCAPES: Final = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
+_ESCAPED: Final = str.maketrans(_ESCAPES)
+_QUOTED: Final = str.maketrans(_ESCAPES | {"'": r"\'"})
+
+
+class ClickHouseError(Exception):
+    """It cannot be reached, or it refuses: `code` is then its own number of the error, else None.
+    Its words are left out, for they may quote rows."""
+
+    def __init__(self, text: str, code: int | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class ClickHouse:
+    """One database of a server at http[s]://host[:port]."""
+
+    url: str
+    database: str
+    user: str
+    password: str = field(repr=False)
+
+    def rows(self, text: str, parameters: Mapping[str, Value] | None = None) -> list[list[Any]]:
+        """The rows of a question, each a list. Raises ClickHouseError, also after ten seconds."""
+        fields = {f"param_{name}": written(value) for name, value in (parameters or {}).items()}
+        # 2: nothing is written, and settings may be given all the same.
+        settings = {"readonly": "2", "max_execution_time": str(ASK_S)}
+        answer = self._exchanged(
+            client(ASK_S + 2),
+            settings | {"default_format": "JSONCompactEachRow"},
+            *_form({"query": text} | fields),
+        )
+        return [msgspec.json.decode(line) for line in answer.splitlines() if line]
+
+    def run(self, text: str) -> None:
+        """Run a statement that answers nothing. Raises ClickHouseError."""
+        self._exchanged(client(SEND_S), {}, text.encode())
+
+    def insert(self, table: str, columns: Iterable[str], rows: bytes) -> None:
+        """Insert rows, each a JSON array on a line of its own. Raises ClickHouseError."""
+        text = f"INSERT INTO {table} ({', '.join(columns)}) FORMAT JSONCompactEachRow"
+        self._exchanged(client(SEND_S), {"query": text}, rows)
+
+    def _exchanged(
+        self, client: Any, query: Mapping[str, str], body: bytes, content_type: str = "text/plain"
+    ) -> bytes:
+        headers = {
+            "Content-Type": content_type,
+            "X-ClickHouse-Database": self.database,
+            "X-ClickHouse-User": self.user,
+            "X-ClickHouse-Key": self.password,
+        }
+        url = f"{self.url}/?{urlencode({**_SETTINGS, **query})}"
+        try:
+            answer = egress.exchanged(client, "POST", url, headers, body)
+        except egress.EgressError as error:
+            raise ClickHouseError(f"it cannot be reached: {error}") from error
+        if answer.status_code != 200:
+            code = answer.headers.get("x-clickhouse-exception-code", "")
+            said = f"it answered {answer.status_code}, error {code or 'unknown'}"
+            raise ClickHouseError(said, int(code) if code.isdecimal() else None)
+        return answer.content
+
+
+def _form(fields: Mapping[str, str]) -> tuple[bytes, str]:
+    """Fields as a body and its type: in an address there is no room for many values."""
+    boundary = secrets.token_hex(16)
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    body = f"{''.join(parts)}--{boundary}--\r\n"
+    return body.encode(), f"multipart/form-data; boundary={boundary}"
+
+
+@cache
+def client(read_s: int) -> Any:
+    """One for all threads of a process: it keeps its connections."""
+    return egress.guarded_client(_ANYWHERE, read_s=read_s, schemes=("http", "https"))
+
+
+def written(value: Value) -> str:
+    """A parameter's text, as its type in the statement is read."""
+    if isinstance(value, str):
+        return value.translate(_ESCAPED)
+    if isinstance(value, dt.datetime):
+        return f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}"
+    if isinstance(value, int | UUID):
+        return str(value)
+    return f"[{','.join(_element(one) for one in value)}]"
+
+
+def _element(value: str | int | UUID) -> str:
+    return str(value) if isinstance(value, int) else f"'{str(value).translate(_QUOTED)}'"

@@ -1,0 +1,557 @@
+"""Which addresses the server may speak to on somebody's behalf (docs/promises.md, "Egress").
+
+Checks are made on resolved addresses, never on the text of a URL: `guarded_client` resolves a name
+once, judges every answer, connects to an address that it judged, and judges the other end of the
+socket once more. It follows no redirect (`fetched` does, judging each), keeps no cookie and takes
+nothing from the environment.
+
+    EgressError
+        EgressDenied    the address, the scheme or the form of the URL is not permitted
+        Unreachable     a stranger's address leads nowhere, or inside: which of them is not said
+        TooLarge        more is there than may be fetched
+        Unresolved      the name has no address
+        EgressFailed    no connection, no TLS, no answer in time, or an answer that broke
+
+This is the one module for HTTP to elsewhere (lib/network/host_client.py asks by its network, the
+relay has its own, equally guarded); what others need of its client library stands here.
+"""
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, Literal, TypeAlias
+
+import httpcore
+import httpx
+
+from lib.network.outbound import DIRECT, Outbound, Proxy, ProxyFault, tls_context, tunnel
+from lib.network.trust import trusted_context
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Answer: TypeAlias = httpx.Response
+Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
+"""The addresses of a host. Raises OSError."""
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# All that was ever given out for the whole world. What the registries set aside inside of it, or
+# what came to be after Python's own table, follows.
+_GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
+_NEVER: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "192.0.0.0/24",  # protocol assignments
+        "192.88.99.0/24",  # the former 6to4 relays
+        "2001::/23",  # protocol assignments, Teredo in it
+        "2001:db8::/32",  # documentation
+        "3fff::/20",  # documentation
+    )
+)
+# A host whose last label is a number is an address to some resolvers: 127.1, 0x7f.1, 2130706433.
+_ENDS_IN_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
+_HOST: Final = re.compile(r"[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?", re.IGNORECASE)
+AGENT: Final = "Weir"
+_REDIRECTS_MAX: Final = 3
+HTTPS_PORT: Final = 443
+# What the library raises; UnicodeError where a redirect leads to no name.
+_BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+
+
+class EgressError(Exception):
+    """A request to elsewhere was not made, or failed."""
+
+
+class EgressDenied(EgressError):
+    """The address is private, and the operator did not permit it; or the URL is not acceptable."""
+
+
+class Unresolved(EgressError):
+    """The host has no address."""
+
+
+class Unreachable(EgressError):
+    """What a user named is not there, or inside. One text for all of it: who could tell a closed
+    port from an open one, or a name that exists from one that does not, would see the inside."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Only public https URLs on port 443 with a trusted certificate can be fetched."
+        )
+
+
+class EgressFailed(EgressError):
+    """The other end is permitted, but the request came to no good end: `reason` is how."""
+
+    def __init__(self, reason: Literal["refused", "tls", "timeout", "broken"], text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class EgressPolicy:
+    """Global unicast addresses, and the networks that the operator lists."""
+
+    def __init__(self, allow: Iterable[str] = ()) -> None:
+        self._allow: tuple[Network, ...] = tuple(ipaddress.ip_network(net) for net in allow)
+
+    def permits(self, address: str) -> bool:
+        if self.lists(address):
+            return True
+        ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
+        if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_V6:
+            return False
+        if any(ip.version == net.version and ip in net for net in _NEVER):
+            return False
+        return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+    def lists(self, address: str) -> bool:
+        """Whether the operator named its network."""
+        ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
+        return any(ip.version == net.version and ip in net for net in self._allow)
+
+    @property
+    def lists_any(self) -> bool:
+        """Whether the operator named any network."""
+        return bool(self._allow)
+
+    def check(self, address: str) -> None:
+        if not self.permits(address):
+            raise EgressDenied(
+                f"{address} is not a public address. "
+                "An operator can permit it in settings.egress_allow."
+            )
+
+
+def _unmapped(ip: Address) -> Address:
+    """The IPv4 address inside a mapped, 6to4, Teredo or NAT64 address: those are judged by it."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    if ip.sixtofour is not None:
+        return ip.sixtofour
+    if ip.teredo is not None:
+        return ip.teredo[1]
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip
+
+
+def check_host(host: str) -> None:
+    """Refuse a host that is neither a name nor an address in its one canonical form.
+
+    The forms that only some resolvers take for an address (decimal, octal, hexadecimal, shortened)
+    are refused whatever they stand for.
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if _ENDS_IN_NUMBER.fullmatch(host) or not _HOST.fullmatch(host):
+            raise EgressDenied(
+                f"{host[:100]!r} is neither a host name nor a plain address."
+            ) from None
+
+
+def literal_address(host: str) -> str | None:
+    """The address that stands in the host itself, and that of `localhost` (RFC 6761, section 6.3);
+    None for a name that only a resolver knows."""
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return None
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Every address of a host, as the system's resolver has them. Raises OSError."""
+    resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in resolved))
+
+
+def permitted_addresses(
+    policy: EgressPolicy, host: str, port: int, resolver: Resolver = resolve
+) -> Sequence[str]:
+    """The addresses of `host`, every one of them permitted. Raises EgressError."""
+    check_host(host)
+    try:
+        addresses = resolver(host, port)
+    except (OSError, UnicodeError) as error:
+        raise Unresolved(f"The name {host} cannot be resolved: {error}") from error
+    if not addresses:
+        raise Unresolved(f"The name {host} has no address.")
+    for address in addresses:
+        policy.check(address)
+    return addresses
+
+
+def guarded_client(
+    policy: EgressPolicy,
+    *,
+    connect_s: float = 3.0,
+    read_s: float = 10.0,
+    schemes: Sequence[str] = ("https",),
+    resolver: Resolver = resolve,
+    outbound: Outbound = DIRECT,
+) -> httpx.Client:
+    """A client that reaches what the policy permits, and nothing else. Requests raise EgressError,
+    and BadPem is raised for TLS that cannot be had.
+
+    `schemes` may hold http as well, where an operator wrote the address. Through a proxy the
+    addresses of the host are judged here all the same, and so are the proxy's.
+    """
+    network = GuardedNetwork(policy, resolver, outbound.proxy)
+    trust = tls_context(outbound) if outbound.own_tls else system_trust()
+    transport = _GuardedTransport(network, schemes, trust)
+    return httpx.Client(
+        transport=transport,
+        timeout=httpx.Timeout(read_s, connect=connect_s),
+        trust_env=False,
+        follow_redirects=False,
+        headers={"user-agent": AGENT, "accept-encoding": "identity"},
+    )
+
+
+def guarded_async_client(
+    policy: EgressPolicy,
+    *,
+    schemes: Sequence[str],
+    resolver: Resolver = resolve,
+) -> httpx.AsyncClient:
+    """As `guarded_client`, for callers on an event loop."""
+    transport = _GuardedAsyncTransport(_AsyncNetwork(policy, resolver), schemes)
+    return httpx.AsyncClient(
+        transport=transport,
+        timeout=httpx.Timeout(10.0, connect=3.0),
+        trust_env=False,
+        follow_redirects=False,
+        headers={"user-agent": AGENT, "accept-encoding": "identity"},
+    )
+
+
+@contextmanager
+def streamed(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    connected: Callable[[], None] = lambda: None,
+) -> Iterator[Answer]:
+    """The answer to a request, its body still to be read by `iter_raw`.
+
+    `connected` is called once the connection stands, TLS included. Raises EgressError, also for
+    what goes wrong while the body is read inside the block.
+    """
+
+    def trace(event: str, info: Mapping[str, Any]) -> None:
+        if event == "http11.send_request_headers.started":
+            connected()
+
+    with (
+        _as_egress_failed(),
+        client.stream(
+            method, url, headers=dict(headers), content=body, extensions={"trace": trace}
+        ) as response,
+    ):
+        yield response
+
+
+def exchanged(
+    client: httpx.Client, method: str, url: str, headers: Mapping[str, str], body: bytes
+) -> Answer:
+    """The whole answer to a request to somebody who is trusted. Raises EgressError."""
+    with _as_egress_failed():
+        return client.request(method, url, headers=dict(headers), content=body)
+
+
+def exchanged_at_most(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    bytes_max: int,
+) -> Answer:
+    """As `exchanged`, with somebody who may answer without end. Raises EgressError."""
+    with (
+        _as_egress_failed(),
+        client.stream(method, url, headers=dict(headers), content=body) as response,
+    ):
+        content = b""
+        for piece in response.iter_raw():
+            content += piece
+            if len(content) > bytes_max:
+                raise TooLarge(f"The answer has more than {bytes_max} bytes.")
+        return httpx.Response(response.status_code, headers=response.headers, content=content)
+
+
+@contextmanager
+def _as_egress_failed() -> Iterator[None]:
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise EgressFailed("timeout", type(error).__name__) from error
+    except httpx.ConnectError as error:
+        tls = isinstance(_root_of(error), ssl.SSLError)
+        raise EgressFailed("tls" if tls else "refused", str(error)) from error
+    except _BROKEN as error:
+        raise EgressFailed("broken", str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What stands at an address; `content_type` is "" when the other end tells none."""
+
+    body: bytes
+    content_type: str
+
+
+class TooLarge(EgressError):
+    """The other end has more than may be fetched."""
+
+
+async def fetched(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
+    """What stands at the address that a user named, wherever it leads; each stop is judged anew.
+
+    The policy is that of users, which no list for channels widens. The time is the caller's to
+    limit. Raises EgressError: Unreachable, TooLarge, or EgressFailed for an answer that is no good.
+    """
+    async with guarded_async_client(policy, schemes=("https", "http")) as client:
+        for _ in range(_REDIRECTS_MAX + 1):
+            try:
+                await asyncio.to_thread(check_named_by_user, policy, url)
+                async with client.stream("GET", url) as response:
+                    if response.has_redirect_location:
+                        url = str(response.url.join(response.headers["location"]))
+                        continue
+                    return await _judged(response, bytes_max)
+            except (EgressDenied, Unresolved, *_BROKEN) as error:
+                raise Unreachable from error
+    raise EgressFailed("broken", f"The URL redirects more than {_REDIRECTS_MAX} times.")
+
+
+async def _judged(response: httpx.Response, bytes_max: int) -> Fetched:
+    if response.status_code != 200:
+        text = f"The URL returned status {response.status_code}."
+        raise EgressFailed("broken", text)
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise EgressFailed("broken", "The response is compressed.")
+    body = await _read_at_most(response, bytes_max)
+    return Fetched(body, response.headers.get("content-type", ""))
+
+
+def check_named_by_user(policy: EgressPolicy, url: str) -> None:
+    """Refuse what a user may not name: plain http and other ports than 443, but to hosts in the
+    networks that the policy lists. Raises EgressError."""
+    host, port = host_and_port(url)
+    if url.lower().startswith("https://") and port == HTTPS_PORT:
+        return
+    addresses = permitted_addresses(policy, host, port)
+    if not all(policy.lists(address) for address in addresses):
+        raise EgressDenied("The URL does not use https on port 443.")
+
+
+def check_form_of_named(policy: EgressPolicy, url: str) -> None:
+    """Refuse an address of which its text alone says that `check_named_by_user` or the connector
+    will refuse it; no name is resolved. Raises EgressDenied."""
+    check_url(_parsed(url), ("https", "http"))
+    host, port = host_and_port(url)
+    literal = literal_address(host)
+    if literal is not None:
+        policy.check(literal)
+    if not url.lower().startswith("https://") or port != HTTPS_PORT:
+        listed = policy.lists_any if literal is None else policy.lists(literal)
+        if not listed:
+            raise EgressDenied("The URL does not use https on port 443.")
+
+
+async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.aiter_raw():
+        size += len(piece)
+        if size > bytes_max:
+            raise TooLarge(f"The answer has more than {bytes_max} bytes.")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Where a request to this http or https URL would go. Raises EgressDenied."""
+    parsed = _parsed(url)
+    host = parsed.host
+    port = parsed.port or {"https": 443, "http": 80}.get(parsed.scheme)
+    if port is None or not host:
+        raise EgressDenied("The URL has no scheme or host that a request could go to.")
+    return host, port
+
+
+def _parsed(url: str) -> httpx.URL:
+    """Raises EgressDenied."""
+    try:
+        parsed = httpx.URL(url)
+        # Reading the host of a name that IDNA does not have raises.
+        parsed.host  # noqa: B018
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise EgressDenied(f"The URL cannot be read: {error}") from error
+    return parsed
+
+
+def _root_of(error: BaseException) -> BaseException:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
+
+
+def check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
+    if url.scheme not in schemes:
+        raise EgressDenied(f"The URL begins with {url.scheme}: expected {' or '.join(schemes)}.")
+    if url.userinfo:
+        raise EgressDenied("The URL contains a user name.")
+    check_host(url.raw_host.decode("ascii").strip("[]"))
+
+
+@cache
+def system_trust() -> ssl.SSLContext:
+    """Whom we trust, read once: it takes longer than many a request."""
+    return trusted_context()
+
+
+class _GuardedTransport(httpx.HTTPTransport):
+    def __init__(
+        self, network: "GuardedNetwork", schemes: Sequence[str], trust: ssl.SSLContext
+    ) -> None:
+        super().__init__(verify=trust, trust_env=False)
+        # httpx has no argument for the network below its pool, httpcore has.
+        self._pool._network_backend = network
+        self._schemes = schemes
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        check_url(request.url, self._schemes)
+        return super().handle_request(request)
+
+
+class _GuardedAsyncTransport(httpx.AsyncHTTPTransport):
+    def __init__(self, network: "_AsyncNetwork", schemes: Sequence[str]) -> None:
+        super().__init__(verify=system_trust(), trust_env=False)
+        self._pool._network_backend = network
+        self._schemes = schemes
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        check_url(request.url, self._schemes)
+        return await super().handle_async_request(request)
+
+
+class GuardedNetwork(httpcore.NetworkBackend):
+    """Connects to addresses that were judged; the name is resolved here and nowhere again."""
+
+    def __init__(self, policy: EgressPolicy, resolver: Resolver, proxy: Proxy | None) -> None:
+        self._policy = policy
+        self._resolver = resolver
+        self._proxy = proxy
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        addresses = permitted_addresses(self._policy, host, port, self._resolver)
+        if self._proxy is None:
+            return self._to_one_of(addresses, port, timeout)
+        for address in addresses[:-1] if self._proxy.by_address else ():
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return self._through(self._proxy, address, port, timeout)
+        target = addresses[-1] if self._proxy.by_address else host
+        return self._through(self._proxy, target, port, timeout)
+
+    def _to_one_of(
+        self, addresses: Sequence[str], port: int, timeout: float | None
+    ) -> httpcore.NetworkStream:
+        last = len(addresses) - 1
+        for n, address in enumerate(addresses):
+            try:
+                stream = self._inner.connect_tcp(address, port, timeout)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if n == last:
+                    raise
+                continue
+            try:
+                self._policy.check(str(stream.get_extra_info("server_addr")[0]))
+            except EgressDenied:
+                stream.close()
+                raise
+            return stream
+        raise Unresolved("The name has no address.")
+
+    def _through(
+        self, proxy: Proxy, host: str, port: int, timeout: float | None
+    ) -> httpcore.NetworkStream:
+        """A connection to a host, or to an address, by way of a proxy."""
+        addresses = permitted_addresses(self._policy, proxy.host, proxy.port, self._resolver)
+        stream = self._to_one_of(addresses, proxy.port, timeout)
+        stands = False
+        try:
+            talk = tunnel(proxy, host, port)
+            said = next(talk)
+            while not stands:
+                if said:
+                    stream.write(said, timeout)
+                try:
+                    said = talk.send(stream.read(4096, timeout))
+                except StopIteration:
+                    stands = True
+        except ProxyFault as error:
+            raise httpcore.ConnectError(str(error)) from error
+        finally:
+            if not stands:
+                stream.close()
+        return stream
+
+
+class _AsyncNetwork(httpcore.AsyncNetworkBackend):
+    def __init__(self, policy: EgressPolicy, resolver: Resolver) -> None:
+        self._policy = policy
+        self._resolver = resolver
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        addresses = await asyncio.to_thread(
+            permitted_addresses, self._policy, host, port, self._resolver
+        )
+        last = len(addresses) - 1
+        for n, address in enumerate(addresses):
+            try:
+                stream = await self._inner.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if n == last:
+                    raise
+                continue
+            try:
+                self._policy.check(str(stream.get_extra_info("server_addr")[0]))
+            except EgressDenied:
+                await stream.aclose()
+                raise
+            return stream
+        raise Unresolved(f"The name {host} has no address.")

@@ -1,0 +1,310 @@
+"""How one host is reached: by a proxy or directly, whom its TLS trusts, and by which certificate we
+are known there. Pure but for `tls_context`; who connects judges every address
+(lib/network/egress.py).
+
+    http      CONNECT, for http and https alike; the proxy is told the name of the host
+    socks5    RFC 1928, login by RFC 1929; the proxy is told an address of the host
+"""
+
+import base64
+import binascii
+import ipaddress
+import os
+import ssl
+import tempfile
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from lib.network.trust import trusted_context
+
+ProxyScheme = Literal["http", "socks5"]
+_PORTS: Final[dict[ProxyScheme, int]] = {"http": 8080, "socks5": 1080}
+_EXPECTED: Final = "The proxy's address must be http://host:port or socks5://host:port."
+_HEAD_BYTES_MAX: Final = 16 * 1024
+_LOGIN_BYTES_MAX: Final = 255
+
+# SOCKS (RFC 1928, sections 3 to 6).
+_VERSION: Final = 5
+_NO_LOGIN: Final = 0
+_LOGIN: Final = 2
+_CONNECT: Final = 1
+_IPV4: Final = 1
+_NAME: Final = 3
+_IPV6: Final = 4
+_REPLIES: Final = (
+    "succeeded",
+    "general failure",
+    "not allowed by its rules",
+    "network unreachable",
+    "host unreachable",
+    "connection refused",
+    "time to live expired",
+    "command not supported",
+    "address type not supported",
+)
+
+
+class ProxyFault(OSError):
+    """The proxy does not connect us; the message says why, and holds no login."""
+
+
+class BadProxy(ValueError):
+    """The address or the login is not one of a proxy; the message says why."""
+
+
+class BadPem(ValueError):
+    """The text holds no certificate, no key, or a key of another certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Where it is, and `user:password` where it wants a login, "" for none."""
+
+    scheme: ProxyScheme
+    host: str
+    port: int
+    login: str = field(default="", repr=False)
+
+    @property
+    def by_address(self) -> bool:
+        """Whether it is told an address; else it resolves the name itself."""
+        return self.scheme == "socks5"
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """`ca_pem` are the authorities that are trusted in place of the installation's, `cert_pem` with
+    `key_pem` is what we are known by; "" for none."""
+
+    proxy: Proxy | None = None
+    ca_pem: str = ""
+    cert_pem: str = ""
+    key_pem: str = field(default="", repr=False)
+
+    @property
+    def own_tls(self) -> bool:
+        return bool(self.ca_pem or self.cert_pem)
+
+
+DIRECT: Final = Outbound()
+
+
+def read_proxy(url: str, login: str = "") -> Proxy:
+    """A proxy by its address, `http://host[:port]` or `socks5://host[:port]`. Raises BadProxy for
+    every other form; what is an acceptable host is for the connector to say."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadProxy(f"The proxy's address cannot be read: {error}") from error
+    scheme, host = parts.scheme, parts.hostname or ""
+    if scheme not in _PORTS or not url.isascii() or not url.isprintable() or " " in url:
+        raise BadProxy(_EXPECTED)
+    if parts.username is not None or parts.password is not None:
+        raise BadProxy("The proxy's address contains a user name. Enter the login apart.")
+    if parts.path.strip("/") or "?" in url or "#" in url or "\\" in url or port == 0 or not host:
+        raise BadProxy(_EXPECTED)
+    return Proxy(scheme, host, port or _PORTS[scheme], login)
+
+
+def check_login(login: str) -> None:
+    """Refuse what neither kind of proxy can be told. Raises BadProxy."""
+    user, colon, password = login.partition(":")
+    if not colon or not user or not login.isprintable() or not login.isascii():
+        raise BadProxy("The login must be user:password in visible ASCII characters.")
+    if max(len(user), len(password)) > _LOGIN_BYTES_MAX:
+        raise BadProxy(f"User and password can have at most {_LOGIN_BYTES_MAX} characters each.")
+
+
+# ---- what is said to a proxy
+
+Talk = Generator[bytes, bytes, None]
+"""Yields what is to be sent, is sent what has come, and returns once the tunnel stands. Raises
+ProxyFault; b"" says that the proxy has closed."""
+
+
+def tunnel(proxy: Proxy, host: str, port: int) -> Talk:
+    """Ask a proxy for a connection to a host: an address where it is told one, else a name in
+    ASCII."""
+    return _socks5(proxy, host, port) if proxy.scheme == "socks5" else _connect(proxy, host, port)
+
+
+def _connect(proxy: Proxy, host: str, port: int) -> Talk:
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+    if proxy.login:
+        login = base64.b64encode(proxy.login.encode()).decode()
+        lines.append(f"Proxy-Authorization: Basic {login}")
+    head = yield "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+    head = yield from _at_least(1, head)
+    while b"\r\n\r\n" not in head:
+        if len(head) > _HEAD_BYTES_MAX:
+            raise ProxyFault("the proxy's answer is too long")
+        head += yield from _more()
+    said, _, rest = head.partition(b"\r\n\r\n")
+    words = said.partition(b"\r\n")[0].split(b" ", 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or len(words[1]) != 3:
+        raise ProxyFault("the proxy does not speak HTTP")
+    if words[1] == b"407":
+        raise ProxyFault("the proxy wants another login")
+    if not words[1].startswith(b"2"):
+        raise ProxyFault(f"the proxy answered {words[1].decode('latin-1')}")
+    _check_end(rest)
+
+
+def _socks5(proxy: Proxy, host: str, port: int) -> Talk:
+    method = _LOGIN if proxy.login else _NO_LOGIN
+    got = yield from _exactly(2, (yield bytes((_VERSION, 1, method))))
+    if got[0] != _VERSION:
+        raise ProxyFault("the proxy does not speak SOCKS5")
+    if got[1] != method:
+        raise ProxyFault("the proxy wants a login" if not proxy.login else "no login is taken")
+    if proxy.login:
+        user, _, password = (part.encode() for part in proxy.login.partition(":"))
+        login = b"\1" + bytes((len(user),)) + user + bytes((len(password),)) + password
+        got = yield from _exactly(2, (yield login))
+        if got[1] != 0:
+            raise ProxyFault("the proxy wants another login")
+    command = bytes((_VERSION, _CONNECT, 0)) + _written(host) + port.to_bytes(2, "big")
+    got = yield from _at_least(5, (yield command))
+    if got[0] != _VERSION:
+        raise ProxyFault("the proxy does not speak SOCKS5")
+    if got[1] != 0:
+        why = _REPLIES[got[1]] if got[1] < len(_REPLIES) else f"code {got[1]}"
+        raise ProxyFault(f"the proxy does not connect: {why}")
+    sizes = {_IPV4: 4, _IPV6: 16, _NAME: 1 + got[4]}
+    if got[3] not in sizes:
+        raise ProxyFault("the proxy does not speak SOCKS5")
+    yield from _exactly(4 + sizes[got[3]] + 2, got)
+
+
+def _written(host: str) -> bytes:
+    address = ipaddress.ip_address(host)
+    return bytes((_IPV4 if address.version == 4 else _IPV6,)) + address.packed
+
+
+def _exactly(size: int, got: bytes) -> Generator[bytes, bytes, bytes]:
+    got = yield from _at_least(size, got)
+    _check_end(got[size:])
+    return got
+
+
+def _at_least(size: int, got: bytes) -> Generator[bytes, bytes, bytes]:
+    if not got:
+        raise ProxyFault("the proxy closed the connection")
+    while len(got) < size:
+        got += yield from _more()
+    return got
+
+
+def _more() -> Generator[bytes, bytes, bytes]:
+    got = yield b""
+    if not got:
+        raise ProxyFault("the proxy closed the connection")
+    return got
+
+
+def _check_end(rest: bytes) -> None:
+    """Nobody has been asked anything yet."""
+    if rest:
+        raise ProxyFault("the proxy sent more than its answer")
+
+
+# ---- TLS
+
+
+def tls_context(outbound: Outbound) -> ssl.SSLContext:
+    """What a connection is made secure with; reading the installation's authorities takes some
+    milliseconds. Raises BadPem."""
+    try:
+        context = (
+            ssl.create_default_context(cadata=outbound.ca_pem)
+            if outbound.ca_pem
+            else trusted_context()
+        )
+    except (ssl.SSLError, ValueError) as error:
+        raise BadPem("the authorities cannot be read: expected certificates in PEM") from error
+    if outbound.cert_pem:
+        _identify(context, outbound.cert_pem, outbound.key_pem)
+    return context
+
+
+def read_certificates(pem: str) -> str:
+    """Certificates in their one form, without what stands around them. Raises BadPem."""
+    return _as_pem(_certificates(pem))
+
+
+def read_authorities(pem: str) -> str:
+    """The same for those that are to be trusted."""
+    whole = read_certificates(pem)
+    tls_context(Outbound(ca_pem=whole))
+    return whole
+
+
+def read_identity(cert_pem: str, key_pem: str) -> tuple[str, str]:
+    """A chain of certificates and the key of its first, in their one form. Raises BadPem."""
+    chain, key = _certificates(cert_pem), _private_key(key_pem)
+    shape = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if key.public_key().public_bytes(*shape) != chain[0].public_key().public_bytes(*shape):
+        raise BadPem("the key is not that of the certificate")
+    written = _key_as_pem(key)
+    tls_context(Outbound(cert_pem=_as_pem(chain), key_pem=written))
+    return _as_pem(chain), written
+
+
+def read_key(key_pem: str) -> str:
+    """A private key in its one form. Raises BadPem."""
+    return _key_as_pem(_private_key(key_pem))
+
+
+def _private_key(pem: str) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(pem.encode(), None)
+    except (ValueError, TypeError, UnicodeEncodeError, UnsupportedAlgorithm) as error:
+        raise BadPem("expected a private key in PEM, not encrypted") from error
+
+
+def _key_as_pem(key: PrivateKeyTypes) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _as_pem(certificates: Iterable[x509.Certificate]) -> str:
+    return "".join(item.public_bytes(Encoding.PEM).decode() for item in certificates)
+
+
+def _certificates(pem: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())
+    except (ValueError, UnicodeEncodeError, binascii.Error) as error:
+        raise BadPem("expected certificates in PEM") from error
+
+
+def _identify(context: ssl.SSLContext, cert_pem: str, key_pem: str) -> None:
+    """OpenSSL is given files only: the key is in one for a moment, encrypted by what nobody knows
+    but this call."""
+    password = base64.b64encode(os.urandom(24))
+    try:
+        key = load_pem_private_key(key_pem.encode(), None)
+        sealed = key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password)
+        )
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(cert_pem.encode() + b"\n" + sealed)
+            file.flush()
+            context.load_cert_chain(file.name, password=password)
+    except (ssl.SSLError, ValueError, TypeError) as error:
+        raise BadPem("the client certificate cannot be used with its key") from error

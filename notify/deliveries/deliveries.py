@@ -1,0 +1,205 @@
+"""From a fact to its receivers: who is told, whose turn it is, and what came of it.
+
+Three steps, each of which any process may run at any time, twice or late: `spread_facts` makes the
+deliveries of new facts, `lease_due` hands out those that are due, `end_try` writes down what came
+of one. Nothing is kept in the broker: with it emptied, what was leased becomes due again.
+"""
+
+import datetime as dt
+import json
+import secrets
+from collections.abc import Collection
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import Membership, User
+from accounts.secrets.sealing import open_sealed, seal
+from lib import clock
+from lib.ids import first_id_at, id_text
+from notify.deliveries.backoff import HOOK_TRIES_MAX, TRIES_MAX, wait_s
+from notify.deliveries.kinds import KINDS
+from notify.models import Delivery, DeliveryState, WebhookEndpoint
+from notify.webhooks.endpoints import has_ended
+from outbox.models import Fact
+
+LEASE_S: Final = 30
+KEPT_DAYS: Final = 30
+# Ids are made by the processes' clocks, times by the database's.
+_UNSENT_SHOWN: Final = dt.timedelta(days=7)
+_SLACK: Final = dt.timedelta(minutes=5)
+
+
+def spread_facts(limit: int, kinds: Collection[str] = KINDS) -> int:
+    """Make the deliveries of up to `limit` facts that have none yet; how many facts."""
+    with transaction.atomic():
+        facts = list(
+            Fact.objects.select_for_update(skip_locked=True)
+            .filter(taken_at=None, kind__in=list(kinds))
+            .order_by("id")[:limit]
+        )
+        for fact in facts:
+            Delivery.objects.bulk_create(_deliveries(fact), ignore_conflicts=True)
+        Fact.objects.filter(id__in=[fact.id for fact in facts]).update(taken_at=clock.now())
+    return len(facts)
+
+
+class HookCall(NamedTuple):
+    """What is sent to an address that somebody gave with a request: `body` is JSON, `secret` signs
+    it, and `key` is the id of the key that the request had."""
+
+    url: str
+    secret: str
+    key: str
+    body: str
+
+
+def call_hook(fact_id: UUID, call: HookCall) -> None:
+    """Let an address hear of a fact, in the caller's transaction."""
+    delivery = Delivery(fact_id=fact_id)
+    delivery.hook = seal(json.dumps(call._asdict()), _place(delivery))
+    delivery.save()
+
+
+def hook_of(organisation_id: UUID, request_id: UUID, ended_at: dt.datetime) -> Delivery | None:
+    """How the address was called that the task of a request was ordered with: its end was told when
+    the request ended. None where there was no address, or it was called longer ago than is kept."""
+    return Delivery.objects.filter(
+        fact__id__range=(first_id_at(ended_at - _SLACK), first_id_at(ended_at + _SLACK)),
+        fact__organisation_id=organisation_id,
+        fact__kind__in=("task.completed", "task.failed"),
+        fact__body__request=id_text(request_id),
+        endpoint=None,
+        user=None,
+    ).first()
+
+
+def open_hook(delivery: Delivery) -> HookCall:
+    """Raises VaultError."""
+    return HookCall(**json.loads(open_sealed(delivery.hook, _place(delivery))))
+
+
+def _place(delivery: Delivery) -> str:
+    return f"notify_delivery|{delivery.id}|hook"
+
+
+def lease_due(limit: int, kinds: Collection[str] = KINDS) -> list[UUID]:
+    """The ids of up to `limit` deliveries that are due; they are the caller's for 30 seconds."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEASE, {"lease": LEASE_S, "limit": limit, "kinds": list(kinds)})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final: bool) -> None:
+    """Write down what came of one try; `error` is empty when it was delivered.
+
+    `final` is a failure that no further try can mend.
+    """
+    with transaction.atomic():
+        delivery = Delivery.objects.select_for_update().filter(id=delivery_id).first()
+        if delivery is None or delivery.state == DeliveryState.DELIVERED:
+            return
+        now = clock.now()
+        attempt = {"at": now.isoformat(), "status": status, "error": error, "ms": ms}
+        delivery.tries = [*delivery.tries, attempt]
+        tries_max = TRIES_MAX if delivery.hook is None else HOOK_TRIES_MAX
+        tries = _tries_since_repeat(delivery)
+        wait = None if final else wait_s(tries, secrets.randbelow(100), tries_max)
+        if not error:
+            delivery.state, delivery.ended_at = DeliveryState.DELIVERED, now
+        elif wait is None:
+            delivery.state, delivery.ended_at = DeliveryState.DEAD, now
+        else:
+            delivery.due_at = now + dt.timedelta(seconds=wait)
+        if delivery.ended_at is not None:
+            # What a client asked and got is kept no longer than it is needed.
+            delivery.hook = None
+        delivery.save(update_fields=["tries", "state", "ended_at", "due_at", "hook"])
+
+
+def send_again(actor: Actor, delivery: Delivery) -> Delivery:
+    """Try a delivery once more, now, whatever its state; receivers know it by its id."""
+    with transaction.atomic():
+        locked = (
+            Delivery.objects.select_for_update(of=("self",))
+            .select_related("fact", "endpoint__organisation")
+            .get(id=delivery.id)
+        )
+        locked.state, locked.ended_at, locked.due_at = DeliveryState.PENDING, None, clock.now()
+        locked.tries = [*locked.tries, {"at": clock.now().isoformat(), "asked": True}]
+        locked.save(update_fields=["state", "ended_at", "due_at", "tries"])
+        organisation = locked.endpoint.organisation if locked.endpoint else None
+        audit.record(actor, organisation, "delivery.repeated", locked)
+    return locked
+
+
+def unsent_letters() -> tuple[int, str, dt.datetime | None]:
+    """How many emails to people were given up in the last days, with the error and time of the
+    last one."""
+    since = first_id_at(clock.now() - _UNSENT_SHOWN)
+    unsent = Delivery.objects.filter(id__gte=since, state=DeliveryState.DEAD).exclude(user=None)
+    last = unsent.order_by("-id").first()
+    if last is None:
+        return 0, "", None
+    return unsent.count(), str(last.tries[-1]["error"]) if last.tries else "", last.ended_at
+
+
+def drop_old() -> int:
+    """Forget facts whose tellings all ended more than a month ago; how many rows went."""
+    edge = clock.now() - dt.timedelta(days=KEPT_DAYS)
+    waiting = Delivery.objects.filter(state=DeliveryState.PENDING).values("fact")
+    old = Fact.objects.filter(created_at__lt=edge).exclude(taken_at=None).exclude(id__in=waiting)
+    return old.delete()[0]
+
+
+def _deliveries(fact: Fact) -> list[Delivery]:
+    kind = KINDS[fact.kind]
+    made = []
+    if kind.operators or fact.organisation_id is not None:
+        endpoints = WebhookEndpoint.objects.select_related("key").filter(
+            Q(kinds=[]) | Q(kinds__contains=[fact.kind]),
+            organisation=None if kind.operators else fact.organisation_id,
+            removed_at=None,
+        )
+        made = [
+            Delivery(fact=fact, endpoint=endpoint)
+            for endpoint in endpoints
+            if not has_ended(endpoint)
+        ]
+    return made + [Delivery(fact=fact, user=user) for user in _readers(fact)]
+
+
+def _readers(fact: Fact) -> list[User]:
+    kind = KINDS[fact.kind]
+    if kind.operators:
+        return list(User.objects.filter(operator=True, is_active=True))
+    if kind.personal:
+        return list(User.objects.filter(id__in=fact.people, is_active=True))
+    members = Membership.objects.select_related("user").filter(
+        Q(role__in=kind.roles) | Q(user__in=fact.people),
+        organisation=fact.organisation_id,
+        user__is_active=True,
+    )
+    return [member.user for member in members]
+
+
+def _tries_since_repeat(delivery: Delivery) -> int:
+    tries = 0
+    for attempt in delivery.tries:
+        tries = 0 if attempt.get("asked") else tries + 1
+    return tries
+
+
+_LEASE = """
+    UPDATE notify_delivery SET due_at = statement_timestamp() + %(lease)s * interval '1 second'
+    WHERE id IN (
+        SELECT d.id FROM notify_delivery d JOIN outbox_fact f ON f.id = d.fact_id
+        WHERE d.state = 'pending' AND d.due_at <= statement_timestamp()
+        AND f.kind = ANY(%(kinds)s)
+        ORDER BY d.due_at LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
+    )
+    RETURNING id"""

@@ -1,0 +1,16 @@
+"""Letters about the background jobs, sent by whoever lives: telling is itself one of these jobs."""
+
+from typing import Final
+
+from notify.deliveries.deliveries import lease_due, spread_facts
+from notify.deliveries.sending import send
+
+_KINDS: Final = ("jobs.stopped", "jobs.resumed")
+_BATCH: Final = 50
+
+
+def send_alarms() -> None:
+    """Send the letters about background jobs that are due, as the worker would."""
+    spread_facts(_BATCH, _KINDS)
+    for delivery_id in lease_due(_BATCH, _KINDS):
+        send(delivery_id)

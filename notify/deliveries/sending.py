@@ -1,0 +1,209 @@
+"""One try of one delivery: a signed POST, a message in a chat, or a letter. No transaction is open
+meanwhile (I9)."""
+
+import json
+import logging
+import smtplib
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from accounts.keys.lookup import key_state
+from accounts.models import Key, Organisation, User
+from lib import clock
+from lib.database.tenancy import within
+from lib.ids import id_text
+from lib.network import egress
+from lib.network.mail import NoMailServer
+from lib.vault import VaultError
+from notify.deliveries.deliveries import end_try, open_hook
+from notify.models import Delivery, DeliveryState, Service, WebhookEndpoint
+from notify.webhooks.chat_services import chat_request, refusal
+from notify.webhooks.endpoints import chat_address, egress_policy, has_ended, secrets_in_force
+from notify.webhooks.signing import signature_headers
+from outbox.models import Fact
+
+log = logging.getLogger(__name__)
+
+_READ_S: Final = 10.0
+_CONNECT_S: Final = 3.0
+_GONE: Final = 410
+_ANSWER_MAX: Final = 16_384
+
+
+class Outcome(NamedTuple):
+    """What came of a try: `error` is empty when the receiver took it."""
+
+    status: int | None
+    error: str
+    final: bool = False
+
+
+def send(delivery_id: UUID) -> None:
+    """Try one delivery that is still to be made, and write down what came of it."""
+    delivery = (
+        Delivery.objects.select_related("fact", "endpoint__key", "user")
+        .filter(id=delivery_id, state=DeliveryState.PENDING)
+        .first()
+    )
+    if delivery is None:
+        return
+    begun = time.monotonic_ns()
+    with within(delivery.fact.organisation_id):
+        if delivery.hook is not None:
+            outcome = _call(delivery)
+        elif delivery.endpoint is not None:
+            outcome = _post(delivery.endpoint, delivery.fact)
+        else:
+            outcome = _write(delivery.user, delivery.fact)
+    ms = (time.monotonic_ns() - begun) // 1_000_000
+    end_try(delivery.id, status=outcome.status, error=outcome.error, ms=ms, final=outcome.final)
+
+
+def event_body(fact: Fact) -> bytes:
+    """What a webhook carries, the same bytes at every try."""
+    body = {
+        "id": id_text(fact.id),
+        "version": 1,
+        "type": fact.kind,
+        "timestamp": fact.created_at.isoformat(),
+        "organisation": id_text(fact.organisation_id) if fact.organisation_id else None,
+        "data": fact.body,
+    }
+    return json.dumps(body, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
+    if endpoint.removed_at is not None:
+        return Outcome(None, "The webhook was removed.", final=True)
+    if has_ended(endpoint):
+        return Outcome(None, "The key that made the webhook has ended.", final=True)
+    try:
+        if endpoint.service != Service.WEBHOOK:
+            return _say(endpoint, fact)
+        secrets = secrets_in_force(endpoint)
+    except VaultError as error:
+        log.error("webhook %s: %s", endpoint.id, error)
+        return Outcome(None, "The secret cannot be opened. Rotate it.")
+    body = event_body(fact)
+    stamp = int(clock.now().timestamp())
+    headers = signature_headers(secrets, id_text(fact.id), stamp, body)
+    headers["content-type"] = "application/json"
+    return _posted(endpoint.url, headers, body, lambda answer: "")
+
+
+def _call(delivery: Delivery) -> Outcome:
+    """Call an address that a request named: with the body that its clients know, signed as an event
+    is."""
+    try:
+        call = open_hook(delivery)
+    except VaultError as error:
+        log.error("delivery %s: %s", delivery.id, error)
+        return Outcome(None, "The address cannot be opened.", final=True)
+    key = Key.objects.filter(id=call.key).first()
+    if key is None or key_state(key, clock.now()) in ("revoked", "expired"):
+        return Outcome(None, "The key of the request has ended.", final=True)
+    body, stamp = call.body.encode(), int(clock.now().timestamp())
+    headers = signature_headers([call.secret], id_text(delivery.fact_id), stamp, body)
+    headers["content-type"] = "application/json"
+    return _posted(call.url, headers, body, lambda answer: "")
+
+
+def _say(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
+    """Write into a chat. Raises VaultError."""
+    url, secret = chat_address(endpoint)
+    with translation.override(endpoint.language or settings.LANGUAGE_CODE):
+        text = "\n\n".join(_words(fact))
+    request = chat_request(endpoint.service, url, secret, text, int(clock.now().timestamp() * 1000))
+
+    def judge(answer: egress.Answer) -> str:
+        code = refusal(endpoint.service, _beginning_of(answer))
+        return "" if code is None else f"Refused with code {code}."
+
+    headers = {"content-type": "application/json; charset=utf-8"}
+    return _posted(request.url, headers, request.body, judge)
+
+
+def _posted(
+    url: str, headers: dict[str, str], body: bytes, judge: Callable[[egress.Answer], str]
+) -> Outcome:
+    """What came of a POST; `judge` says what is wrong with an answer of status 2xx, "" for nothing.
+
+    Of an answer nothing is shown but its status and the number of an error: what another end says
+    is shown to nobody.
+    """
+    policy = egress_policy()
+    try:
+        egress.check_named_by_user(policy, url)
+        with (
+            egress.guarded_client(
+                policy, connect_s=_CONNECT_S, read_s=_READ_S, schemes=("https", "http")
+            ) as client,
+            egress.streamed(client, "POST", url, headers, body) as answer,
+        ):
+            status = answer.status_code
+            wrong = judge(answer) if 200 <= status < 300 else f"Answered with status {status}."
+    except (egress.EgressDenied, egress.Unresolved):
+        # One text and one way to end: the owner of a webhook learns of no name inside.
+        return Outcome(None, "No public https address answers there, on port 443.")
+    except egress.EgressFailed as error:
+        return Outcome(None, _FAILED[error.reason])
+    return Outcome(status, wrong, final=status == _GONE)
+
+
+def _beginning_of(answer: egress.Answer) -> bytes:
+    """As much of an answer as a service's word on a message has."""
+    read, until = b"", time.monotonic() + _READ_S
+    for piece in answer.iter_raw():
+        read += piece
+        if len(read) > _ANSWER_MAX:
+            return b""
+        if time.monotonic() > until:
+            raise egress.EgressFailed("timeout", "the answer's body")
+    return read
+
+
+def _words(fact: Fact, user: User | None = None) -> tuple[str, str]:
+    """Subject and text of a fact, in the language that is on."""
+    owner = fact.organisation_id
+    organisation = Organisation.objects.filter(id=owner).first() if owner else None
+    context = {
+        **fact.body,
+        "organisation": organisation,
+        "public_url": settings.PUBLIC_URL,
+        "user": user,
+    }
+    name = f"notify/letters/{fact.kind.replace('.', '_')}"
+    subject = " ".join(render_to_string(f"{name}_subject.txt", context).split())
+    return subject, render_to_string(f"{name}_message.txt", context).strip() + "\n"
+
+
+def _write(user: User | None, fact: Fact) -> Outcome:
+    if user is None or not user.is_active:
+        return Outcome(None, "The person is gone.", final=True)
+    with translation.override(user.language or settings.LANGUAGE_CODE):
+        subject, text = _words(fact, user)
+    try:
+        send_mail(subject, text, None, [user.email])
+    except NoMailServer:
+        return Outcome(None, "No mail server is set up.", final=True)
+    except (smtplib.SMTPException, OSError) as error:
+        return Outcome(None, f"The mail server refused: {type(error).__name__}.")
+    except ValueError:
+        # As a header it would be two, or none.
+        return Outcome(None, "No letter can be sent to this address.", final=True)
+    return Outcome(None, "")
+
+
+_FAILED: Final = {
+    "refused": "No connection.",
+    "tls": "No trusted TLS.",
+    "timeout": "No answer in time.",
+    "broken": "The answer broke off.",
+}

@@ -1,0 +1,295 @@
+"""The management API of webhooks. Pages call the same functions."""
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from accounts.access.actors import organisation_of
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.ids import id_text
+from notify.access import (
+    access_delivery,
+    access_endpoint,
+    operator_endpoint,
+    operator_endpoints,
+    visible_deliveries,
+    visible_endpoints,
+)
+from notify.deliveries import deliveries
+from notify.models import Delivery, WebhookEndpoint
+from notify.webhooks import endpoints
+from notify.webhooks.endpoints import CHAT_SECRET_MAX, NAME_MAX
+
+router = Router(tags=["Webhooks"])
+operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+
+ServiceName = Literal["webhook", "slack", "feishu", "dingtalk", "wecom"]
+
+
+class WebhookIn(Schema):
+    """A webhook to be made, or a chat that gets the same events as messages."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        min_length=1,
+        max_length=500,
+        description="Your https URL, or that of the chat's incoming webhook. Of a chat it is not "
+        "shown again.",
+    )
+    service: ServiceName = Field(
+        "webhook", description="`webhook` sends signed events; the others, messages."
+    )
+    name: str = Field("", max_length=NAME_MAX, description="What lists call it.")
+    secret: str = Field(
+        "",
+        max_length=CHAT_SECRET_MAX,
+        description="Of a Feishu or DingTalk robot that asks for signatures.",
+    )
+    language: Literal["", "en", "zh-hans"] = Field("", description="Of the messages in a chat.")
+    kinds: list[Annotated[str, Field(max_length=60)]] = Field(
+        default_factory=list, max_length=50, description="Events to send. Empty: all."
+    )
+
+
+class WebhookChange(Schema):
+    """What to change of a webhook; what is left out stays. The service stays too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str | None = Field(
+        None, min_length=1, max_length=500, description="Not of a chat: add that again."
+    )
+    name: str | None = Field(None, max_length=NAME_MAX)
+    language: Literal["", "en", "zh-hans"] | None = None
+    kinds: list[Annotated[str, Field(max_length=60)]] | None = Field(
+        None, max_length=50, description="Events to send. Empty: all."
+    )
+
+
+class WebhookOut(Schema):
+    id: str
+    name: str
+    service: ServiceName
+    url: str = Field(description="Of a chat, where it begins.")
+    language: str
+    kinds: list[str]
+    created_at: dt.datetime
+    state: Literal["active", "ended"] = Field(
+        description="`ended`: the management key that created it was revoked or has expired, "
+        "so no more events are sent."
+    )
+
+
+class NewWebhookOut(WebhookOut):
+    """The answer to making a webhook or rotating its secret, the only one that holds it."""
+
+    secret: str = Field(
+        description="Used to sign each event. It is not shown again. Empty for a chat."
+    )
+
+
+class TryOut(Schema):
+    at: dt.datetime
+    status: int | None = Field(description="Your server's response, if any.")
+    error: str
+    ms: int
+
+
+class DeliveryOut(Schema):
+    id: str
+    event: str = Field(description="The event's ID (`webhook-id`), the same for every attempt.")
+    type: str
+    state: str
+    tries: list[TryOut]
+
+
+class WebhookPage(Schema):
+    items: list[WebhookOut]
+    next: str | None
+
+
+class DeliveryPage(Schema):
+    items: list[DeliveryOut]
+    next: str | None
+
+
+@router.get("/webhooks", response=WebhookPage, summary="List webhooks")
+def list_webhooks(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> WebhookPage:
+    """The organisation's webhooks, newest first."""
+    rows = visible_endpoints(actors.actor_of(request))
+    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    return WebhookPage(items=[WebhookOut(**_shown(row)) for row in page.items], next=page.next)
+
+
+@router.post("/webhooks", response={201: NewWebhookOut}, summary="Create a webhook")
+def create_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOut]:
+    """Sends signed events to your URL, or messages to a chat. Only this response has the secret."""
+    actor = actors.actor_of(request)
+    access.require(actor, "webhooks.write")
+    organisation = organisation_of(actor)
+    endpoint, secret = endpoints.create_endpoint(actor, organisation, **body.model_dump())
+    return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
+
+
+@router.get("/webhooks/{id}", response=WebhookOut, summary="Show a webhook")
+def show_webhook(request: HttpRequest, id: str) -> WebhookOut:
+    """One webhook, without its secret."""
+    return WebhookOut(**_shown(access_endpoint(actors.actor_of(request), id)))
+
+
+@router.patch("/webhooks/{id}", response=WebhookOut, summary="Change a webhook")
+def change_webhook(request: HttpRequest, id: str, body: WebhookChange) -> WebhookOut:
+    """Changes the given fields. Its secret stays."""
+    actor = actors.actor_of(request)
+    access.require(actor, "webhooks.write")
+    endpoint = access_endpoint(actor, id)
+    stated = body.model_dump(exclude_none=True)
+    return WebhookOut(**_shown(endpoints.change_endpoint(actor, endpoint, **stated)))
+
+
+@router.delete("/webhooks/{id}", response={204: None}, summary="Delete a webhook")
+def remove_webhook(request: HttpRequest, id: str) -> Status[None]:
+    """Permanently deletes a webhook."""
+    actor = actors.actor_of(request)
+    access.require(actor, "webhooks.write")
+    endpoints.remove_endpoint(actor, access_endpoint(actor, id))
+    return Status(204, None)
+
+
+@router.post("/webhooks/{id}/rotate", response=NewWebhookOut, summary="Rotate a secret")
+def rotate_webhook(request: HttpRequest, id: str) -> NewWebhookOut:
+    """Creates a new secret. For one day, events are signed with the previous one as well."""
+    actor = actors.actor_of(request)
+    access.require(actor, "webhooks.write")
+    endpoint = access_endpoint(actor, id)
+    secret = endpoints.rotate_secret(actor, endpoint)
+    return NewWebhookOut(**_shown(endpoint), secret=secret)
+
+
+@router.post("/webhooks/{id}/test", response={202: DeliveryOut}, summary="Test a webhook")
+def test_webhook(request: HttpRequest, id: str) -> Status[DeliveryOut]:
+    """Sends a test event."""
+    actor = actors.actor_of(request)
+    access.require(actor, "webhooks.write")
+    delivery = endpoints.send_test(actor, access_endpoint(actor, id))
+    return Status(202, _delivery(delivery))
+
+
+@router.get(
+    "/webhooks/{id}/deliveries",
+    response=DeliveryPage,
+    summary="List deliveries",
+    description=f"Events sent to a webhook, newest first, kept for {deliveries.KEPT_DAYS} days.",
+)
+def list_deliveries(
+    request: HttpRequest, id: str, query: Query[pagination.PageQuery]
+) -> DeliveryPage:
+    actor = actors.actor_of(request)
+    rows = visible_deliveries(actor, access_endpoint(actor, id))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return DeliveryPage(items=[_delivery(row) for row in page.items], next=page.next)
+
+
+@router.post(
+    "/webhooks/{id}/deliveries/{delivery}/send",
+    response={202: DeliveryOut},
+    summary="Resend a delivery",
+)
+def repeat_delivery(request: HttpRequest, id: str, delivery: str) -> Status[DeliveryOut]:
+    """Resends a delivery. Your server can recognise it by the event's ID."""
+    actor = actors.actor_of(request)
+    access.require(actor, "webhooks.write")
+    stored = access_delivery(actor, access_endpoint(actor, id), delivery)
+    return Status(202, _delivery(deliveries.send_again(actor, stored)))
+
+
+@operator_router.get("/operator-webhooks", response=WebhookPage, summary="List operator alerts")
+def list_operator_webhooks(
+    request: HttpRequest, query: Query[pagination.NamedPageQuery]
+) -> WebhookPage:
+    """The operators' chats and webhooks, newest first."""
+    page = pagination.page_by_id(
+        query.named(operator_endpoints(actors.actor_of(request))), query.limit, query.cursor
+    )
+    return WebhookPage(items=[WebhookOut(**_shown(row)) for row in page.items], next=page.next)
+
+
+@operator_router.post(
+    "/operator-webhooks", response={201: NewWebhookOut}, summary="Create an operator alert"
+)
+def create_operator_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOut]:
+    """Sends the alerts of operators to a chat or your URL. Only this response has the secret."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    endpoint, secret = endpoints.create_endpoint(actor, None, **body.model_dump())
+    return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
+
+
+@operator_router.get(
+    "/operator-webhooks/{id}", response=WebhookOut, summary="Show an operator alert"
+)
+def show_operator_webhook(request: HttpRequest, id: str) -> WebhookOut:
+    """One of the operators' chats and webhooks."""
+    return WebhookOut(**_shown(operator_endpoint(actors.actor_of(request), id)))
+
+
+@operator_router.patch(
+    "/operator-webhooks/{id}", response=WebhookOut, summary="Change an operator alert"
+)
+def change_operator_webhook(request: HttpRequest, id: str, body: WebhookChange) -> WebhookOut:
+    """Changes the given fields."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    endpoint = operator_endpoint(actor, id)
+    stated = body.model_dump(exclude_none=True)
+    return WebhookOut(**_shown(endpoints.change_endpoint(actor, endpoint, **stated)))
+
+
+@operator_router.post(
+    "/operator-webhooks/{id}/test", response={202: DeliveryOut}, summary="Test an operator alert"
+)
+def test_operator_webhook(request: HttpRequest, id: str) -> Status[DeliveryOut]:
+    """Sends a test event."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return Status(202, _delivery(endpoints.send_test(actor, operator_endpoint(actor, id))))
+
+
+@operator_router.delete(
+    "/operator-webhooks/{id}", response={204: None}, summary="Delete an operator alert"
+)
+def remove_operator_webhook(request: HttpRequest, id: str) -> Status[None]:
+    """Permanently deletes it."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    endpoints.remove_endpoint(actor, operator_endpoint(actor, id))
+    return Status(204, None)
+
+
+def _shown(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    return {
+        "id": id_text(endpoint.id),
+        "name": endpoint.name,
+        "service": endpoint.service,
+        "url": endpoint.url,
+        "language": endpoint.language,
+        "kinds": endpoint.kinds,
+        "created_at": endpoint.created_at,
+        "state": "ended" if endpoints.has_ended(endpoint) else "active",
+    }
+
+
+def _delivery(delivery: Delivery) -> DeliveryOut:
+    return DeliveryOut(
+        id=id_text(delivery.id),
+        event=id_text(delivery.fact_id),
+        type=delivery.fact.kind,
+        state=delivery.state,
+        tries=[TryOut(**attempt) for attempt in delivery.tries if "ms" in attempt],
+    )

@@ -1,0 +1,263 @@
+"""Webhooks of an organisation or of the operators, and their chats: made, rotated, tested, removed.
+Each write is audited."""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.keys.lookup import key_state
+from accounts.models import Organisation
+from accounts.secrets.sealing import open_sealed, seal
+from lib import clock
+from lib.network.egress import EgressError, EgressPolicy, check_host, host_and_port, literal_address
+from lib.refusal import Refused, check_text
+from notify.deliveries.kinds import FOR_OPERATORS, FOR_ORGANISATIONS
+from notify.models import Delivery, Service, WebhookEndpoint
+from notify.webhooks import signing
+from notify.webhooks.chat_services import SIGNED
+from outbox.facts import put
+from outbox.models import Fact
+
+ENDPOINTS_MAX: Final = 20
+NAME_MAX: Final = 60
+CHAT_SECRET_MAX: Final = 200
+
+
+class WebhookRefused(Refused):
+    """The webhook cannot be so."""
+
+
+def egress_policy() -> EgressPolicy:
+    """Which addresses webhooks may reach: public ones, and the networks that the operator lists."""
+    return EgressPolicy(settings.WEBHOOK_EGRESS_ALLOW)
+
+
+def create_endpoint(
+    actor: Actor,
+    organisation: Organisation | None,
+    url: str,
+    kinds: Sequence[str] = (),
+    *,
+    name: str = "",
+    service: str = Service.WEBHOOK,
+    secret: str = "",
+    language: str = "",
+) -> tuple[WebhookEndpoint, str]:
+    """A new webhook and its secret, which is not shown again; of a chat "". Without an organisation
+    it is the operators'. Raises WebhookRefused.
+
+    `secret` is what a chat's robot gave, if it asks for a signature. Messages in a chat are written
+    in `language`, or that of the installation.
+
+    One that a key makes ends with the key (P23): who had a key that was revoked reads nothing more.
+    """
+    if actor.ends_at is not None:
+        text = gettext("The secret of this key was replaced. Create webhooks with its new secret.")
+        raise WebhookRefused("key", text)
+    _check_url(url)
+    _check_kinds(organisation, kinds)
+    _check_language(language)
+    endpoint = WebhookEndpoint(
+        organisation=organisation,
+        name=check_text("name", name, NAME_MAX),
+        service=service,
+        language=language,
+        url=url,
+        kinds=list(kinds),
+        created_by=actor.user,
+        key=actor.key,
+    )
+    if service == Service.WEBHOOK:
+        if secret:
+            raise WebhookRefused("secret", gettext("Weir makes the secret of a webhook itself."))
+        shown = sealed = signing.secret_text(os.urandom(signing.SECRET_BYTES))
+    else:
+        _check_chat_secret(service, secret)
+        shown, sealed = "", json.dumps({"url": url, "secret": secret})
+        endpoint.url = _beginning(url)
+    endpoint.sealed = seal(sealed, _place(endpoint, "sealed"))
+    with transaction.atomic():
+        if organisation is not None:
+            Organisation.objects.select_for_update().get(id=organisation.id)
+        living = WebhookEndpoint.objects.filter(organisation=organisation, removed_at=None)
+        if living.count() >= ENDPOINTS_MAX:
+            text = gettext("You can have up to %(n)s webhooks.") % {"n": ENDPOINTS_MAX}
+            raise WebhookRefused("url", text)
+        endpoint.save(force_insert=True)
+        audit.record(
+            actor, organisation, "webhook.created", endpoint,
+            service=service, url=endpoint.url, kinds=endpoint.kinds,
+        )  # fmt: skip
+    return endpoint, shown
+
+
+def change_endpoint(
+    actor: Actor,
+    endpoint: WebhookEndpoint,
+    *,
+    name: str | None = None,
+    url: str | None = None,
+    language: str | None = None,
+    kinds: Sequence[str] | None = None,
+) -> WebhookEndpoint:
+    """Change what is given. The address of a chat goes with its secret, so that it cannot be
+    changed. Raises WebhookRefused."""
+    with transaction.atomic():
+        locked = WebhookEndpoint.objects.select_for_update(of=("self",)).get(id=endpoint.id)
+        before = _facts(locked)
+        if name is not None:
+            locked.name = check_text("name", name, NAME_MAX)
+        if url is not None and url != locked.url:
+            if locked.service != Service.WEBHOOK:
+                text = gettext("The address of a chat cannot be changed. Add the chat again.")
+                raise WebhookRefused("url", text)
+            _check_url(url)
+            locked.url = url
+        if language is not None:
+            _check_language(language)
+            locked.language = language
+        if kinds is not None:
+            _check_kinds(locked.organisation, kinds)
+            locked.kinds = list(kinds)
+        after = _facts(locked)
+        if before != after:
+            locked.save(update_fields=["name", "url", "language", "kinds"])
+            audit.record(
+                actor, locked.organisation, "webhook.changed", locked, before=before, after=after
+            )
+    return locked
+
+
+def _facts(endpoint: WebhookEndpoint) -> dict[str, object]:
+    return {name: getattr(endpoint, name) for name in ("name", "url", "language", "kinds")}
+
+
+def _check_kinds(organisation: Organisation | None, kinds: Sequence[str]) -> None:
+    known = {kind.name for kind in (FOR_ORGANISATIONS if organisation else FOR_OPERATORS)}
+    for kind in kinds:
+        if kind not in known:
+            text = gettext("There is no event named %(kind)s.") % {"kind": kind}
+            raise WebhookRefused("kinds", text)
+
+
+def _check_language(language: str) -> None:
+    if language and language not in dict(settings.LANGUAGES):
+        raise WebhookRefused("language", gettext("There are no texts in this language."))
+
+
+def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
+    """A new secret, shown once. The one before signs as well for a day. Raises WebhookRefused for a
+    chat, whose secret the service makes."""
+    if endpoint.service != Service.WEBHOOK:
+        text = gettext("Make a new address in the chat service, and add it here again.")
+        raise WebhookRefused("service", text)
+    with transaction.atomic():
+        locked = WebhookEndpoint.objects.select_for_update().get(id=endpoint.id)
+        before = open_sealed(locked.sealed, _place(locked, "sealed"))
+        secret = signing.secret_text(os.urandom(signing.SECRET_BYTES))
+        locked.sealed_before = seal(before, _place(locked, "sealed_before"))
+        locked.before_until = clock.now() + signing.OVERLAP
+        locked.sealed = seal(secret, _place(locked, "sealed"))
+        locked.save(update_fields=["sealed", "sealed_before", "before_until"])
+        audit.record(actor, locked.organisation, "webhook.rotated", locked, url=locked.url)
+    return secret
+
+
+def remove_endpoint(actor: Actor, endpoint: WebhookEndpoint) -> None:
+    """End a webhook. What was not delivered to it yet is not sent any more."""
+    with transaction.atomic():
+        locked = WebhookEndpoint.objects.select_for_update().get(id=endpoint.id)
+        if locked.removed_at is None:
+            locked.removed_at = clock.now()
+            locked.save(update_fields=["removed_at"])
+            audit.record(actor, locked.organisation, "webhook.removed", locked, url=locked.url)
+
+
+def send_test(actor: Actor, endpoint: WebhookEndpoint) -> Delivery:
+    """Send this one webhook an event that says nothing but that it works."""
+    with transaction.atomic():
+        fact_id = put("webhook.tested", endpoint.organisation_id)
+        # It is for this webhook alone, so it is taken already.
+        Fact.objects.filter(id=fact_id).update(taken_at=clock.now())
+        audit.record(actor, endpoint.organisation, "webhook.tested", endpoint, url=endpoint.url)
+        return Delivery.objects.create(fact_id=fact_id, endpoint=endpoint)
+
+
+def has_ended(endpoint: WebhookEndpoint) -> bool:
+    """Whether the key that made it was revoked or has expired."""
+    key = endpoint.key
+    return key is not None and key_state(key, clock.now()) in ("revoked", "expired")
+
+
+def secrets_in_force(endpoint: WebhookEndpoint) -> list[str]:
+    """What an event of now is signed by: the secret, and the one before it for a while."""
+    secrets = [open_sealed(endpoint.sealed, _place(endpoint, "sealed"))]
+    until = endpoint.before_until
+    if endpoint.sealed_before is not None and until is not None and until > clock.now():
+        secrets.append(open_sealed(endpoint.sealed_before, _place(endpoint, "sealed_before")))
+    return secrets
+
+
+def chat_address(endpoint: WebhookEndpoint) -> tuple[str, str]:
+    """Where a chat's messages are posted, and the secret that signs them, "" for none. Raises
+    VaultError."""
+    kept = json.loads(open_sealed(endpoint.sealed, _place(endpoint, "sealed")))
+    return kept["url"], kept["secret"]
+
+
+def _check_chat_secret(service: str, secret: str) -> None:
+    if secret and service not in SIGNED:
+        raise WebhookRefused(
+            "secret", gettext("This service takes no signing secret. Leave it empty.")
+        )
+    if len(secret) > CHAT_SECRET_MAX or not secret.isascii() or not secret.isprintable():
+        raise WebhookRefused("secret", gettext("This is not the signing secret of a chat robot."))
+
+
+def _beginning(url: str) -> str:
+    """As much of a chat's address as may be shown: whoever has all of it can write there."""
+    host, port = host_and_port(url)
+    scheme = url.split(":", 1)[0]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}/…" if port in (80, 443) else f"{scheme}://{shown}:{port}/…"
+
+
+def _check_url(url: str) -> None:
+    """Refuse what can never be sent to. Where a name leads is judged at each sending."""
+    if len(url) > 500:
+        raise WebhookRefused("url", gettext("The URL is too long. Use at most 500 characters."))
+    if not url.startswith(("https://", "http://")) or any(c.isspace() for c in url):
+        raise WebhookRefused(
+            "url", gettext("The URL must start with https:// and contain no spaces.")
+        )
+    if url.startswith("http://") and not settings.WEBHOOK_EGRESS_ALLOW:
+        raise WebhookRefused("url", gettext("The URL must start with https://."))
+    try:
+        host, port = host_and_port(url)
+        check_host(host)
+    except EgressError as error:
+        raise WebhookRefused("url", gettext("The URL has no valid host name.")) from error
+    if port != 443 and not settings.WEBHOOK_EGRESS_ALLOW:
+        raise WebhookRefused(
+            "url", gettext("The URL cannot include a port. Port 443 is always used.")
+        )
+    if "@" in url.split("/")[2]:
+        raise WebhookRefused("url", gettext("The URL cannot contain a user name or password."))
+    literal = literal_address(host)
+    if literal is not None and not egress_policy().permits(literal):
+        text = gettext(
+            "%(host)s is not a public address. Events are only sent to public addresses. An "
+            "operator can allow its network (WEBHOOK_EGRESS_ALLOW)."
+        )
+        raise WebhookRefused("url", text % {"host": host})
+
+
+def _place(endpoint: WebhookEndpoint, field: str) -> str:
+    return f"notify_webhookendpoint|{endpoint.id}|{field}"

@@ -1,0 +1,216 @@
+"""Pages of an organisation's webhooks: the list, one with its deliveries, a secret shown once."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access import access
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from accounts.preferences.table_preferences import read_table
+from lib.htmx import back_to, see_other
+from lib.ids import id_text
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource, QuerySource
+from lib.tables.table import Badge, Column, Filter, Table, status_filter
+from notify.access import (
+    access_delivery,
+    access_endpoint,
+    visible_deliveries,
+    visible_endpoints,
+)
+from notify.deliveries import deliveries
+from notify.deliveries.kinds import FOR_ORGANISATIONS, KINDS
+from notify.models import Delivery, DeliveryState, WebhookEndpoint
+from notify.webhooks import endpoints
+from notify.webhooks.endpoints import WebhookRefused
+from notify.webhooks.forms import WebhookForm
+
+STATES = {
+    DeliveryState.DELIVERED: Badge(_("Delivered"), "ok"),
+    DeliveryState.PENDING: Badge(_("In progress"), "info", "clock"),
+    DeliveryState.DEAD: Badge(_("Failed"), "bad"),
+}
+WEBHOOKS = Table(
+    "webhooks",
+    _("Webhooks"),
+    (
+        Column("title", _("Name"), sort=True, card="title"),
+        Column("service", _("Sends to"), sort=True, priority=3),
+        Column("url", _("URL"), sort=True, priority=3),
+        Column("state", _("Status"), "badge", value="badge", sort="badge.text", card="first"),
+        Column("events", _("Events"), sort=True, priority=2, card="second"),
+        Column("by", _("Created by"), sort=True, chosen=False),
+        Column("created", _("Created"), "ago", value="endpoint.created_at", sort="id", card="last"),
+    ),
+    default_sort="-created",
+    href="href",
+    filters=(Filter("q", _("Name, URL or event"), "search"),),
+)
+DELIVERIES = Table(
+    "deliveries",
+    _("Deliveries"),
+    (
+        Column("event", _("Event"), value="title", card="title"),
+        Column("state", _("Status"), "badge", value="badge", card="first"),
+        Column("response", _("Last response"), priority=2, card="second"),
+        Column("duration", _("Duration"), "duration", chosen=False),
+        Column("attempts", _("Attempts"), "number", priority=2),
+        Column("time", _("Time"), "ago", sort="id", card="last"),
+        Column("id", _("Event ID"), "code", value="event", chosen=False),
+    ),
+    default_sort="-time",
+    filters=(
+        status_filter(STATES),
+        Filter(
+            "kind",
+            _("Event"),
+            choices=(
+                ("", _("All events")),
+                *((kind.name, kind.title) for kind in FOR_ORGANISATIONS),
+            ),
+        ),
+    ),
+    big=True,
+)
+
+
+@organisation_page("webhooks.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = WebhookForm(request.POST or None, initial={"language": get_language()})
+    if form.is_bound:
+        access.require(actor, "webhooks.write")
+    if form.is_valid() and actor.organisation is not None:
+        try:
+            endpoint, secret = endpoints.create_endpoint(
+                actor, actor.organisation, **form.cleaned_data
+            )
+        except WebhookRefused as refused:
+            refused.tell(form)
+        else:
+            if not secret:
+                messages.success(request, gettext("Chat added. Send a test to see it there."))
+                return see_other("webhook", slug_of(actor), id_text(endpoint.id))
+            context = {"endpoint": endpoint, "secret": secret}
+            return render(request, "notify/webhooks/secret.html", context)
+    state = read_table(WEBHOOKS, request, actor)
+    text = state.value("q").casefold()
+    rows = [_webhook(actor, row) for row in visible_endpoints(actor)]
+    rows = [row for row in rows if text in _searched(row)]
+    context = {"form": form, "may_write": access.scope_of(actor, "webhooks.write") is not None}
+    templates = ("notify/webhooks/webhooks.html", "notify/webhooks/_webhooks.html")
+    response = answer_table(request, state, ListSource(rows), templates, context)
+    if form.errors:
+        response.status_code = 422
+    return response
+
+
+def _searched(row: dict[str, Any]) -> str:
+    return f"{row['title']} {row['url']} {row['service']} {row['events']}".casefold()
+
+
+def _webhook(actor: Actor, endpoint: WebhookEndpoint) -> dict[str, Any]:
+    ended = endpoints.has_ended(endpoint)
+    return {
+        "endpoint": endpoint,
+        "id": id_text(endpoint.id),
+        "href": reverse("webhook", args=[slug_of(actor), id_text(endpoint.id)]),
+        "title": endpoint.name or endpoint.url,
+        "service": endpoint.get_service_display(),
+        "url": endpoint.url,
+        "badge": Badge(_("Key no longer valid"), "warn") if ended else Badge(_("Active"), "ok"),
+        "events": ", ".join(endpoint.kinds) or gettext("All events"),
+        "by": endpoint.created_by.email if endpoint.created_by else None,
+    }
+
+
+@organisation_page("webhooks.read")
+@require_safe
+def webhook(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    endpoint = access_endpoint(actor, id)
+    state = read_table(DELIVERIES, request, actor)
+    rows = visible_deliveries(actor, endpoint)
+    if state.value("state"):
+        rows = rows.filter(state=state.value("state"))
+    if state.value("kind"):
+        rows = rows.filter(fact__kind=state.value("kind"))
+    context = {
+        "endpoint": endpoint,
+        "ended": endpoints.has_ended(endpoint),
+        "id": id_text(endpoint.id),
+        "kept_days": deliveries.KEPT_DAYS,
+        "waits": visible_deliveries(actor, endpoint).filter(state="pending").exists(),
+        "may_write": access.scope_of(actor, "webhooks.write") is not None,
+    }
+    templates = ("notify/webhooks/webhook.html", "notify/webhooks/_deliveries.html")
+    source, make = QuerySource(rows), lambda page: [_delivery(row) for row in page]
+    return answer_table(request, state, source, templates, context, make)
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    tries = [attempt for attempt in delivery.tries if "ms" in attempt]
+    last = tries[-1] if tries else {}
+    return {
+        "delivery": delivery,
+        "id": id_text(delivery.id),
+        "event": id_text(delivery.fact_id),
+        "title": KINDS[delivery.fact.kind].title,
+        "badge": STATES[DeliveryState(delivery.state)],
+        "response": last.get("status") or last.get("error"),
+        "duration": last.get("ms"),
+        "attempts": len(tries),
+        "time": delivery.fact.created_at,
+    }
+
+
+@organisation_page("webhooks.write")
+@require_POST
+def webhook_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    endpoint = access_endpoint(actor, id)
+    try:
+        secret = endpoints.rotate_secret(actor, endpoint)
+    except WebhookRefused as refused:
+        messages.error(request, refused.message)
+        return see_other("webhook", slug_of(actor), id)
+    context = {"endpoint": endpoint, "secret": secret, "rotated": True}
+    return render(request, "notify/webhooks/secret.html", context)
+
+
+@organisation_page("webhooks.write")
+@require_POST
+def webhook_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    endpoints.send_test(actor, access_endpoint(actor, id))
+    messages.success(request, gettext("Test sent."))
+    return see_other("webhook", slug_of(actor), id)
+
+
+@organisation_page("webhooks.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def webhook_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    endpoint = access_endpoint(actor, id)
+    host = urlsplit(endpoint.url).hostname or endpoint.url
+    if request.method == "POST" and request.POST.get("confirm", "").strip() == host:
+        endpoints.remove_endpoint(actor, endpoint)
+        messages.success(request, gettext("Webhook deleted."))
+        return see_other("webhooks", slug_of(actor))
+    wrong = request.method == "POST"
+    context = {"endpoint": endpoint, "id": id, "host": host, "wrong": wrong}
+    return render(
+        request, "notify/webhooks/webhook_remove.html", context, status=422 if wrong else 200
+    )
+
+
+@organisation_page("webhooks.write")
+@require_POST
+def delivery_repeat(request: HttpRequest, actor: Actor, id: str, delivery: str) -> HttpResponseBase:
+    deliveries.send_again(actor, access_delivery(actor, access_endpoint(actor, id), delivery))
+    messages.success(request, gettext("Resending the event."))
+    return see_other(back_to(request, reverse("webhook", args=[slug_of(actor), id])))

@@ -1,0 +1,142 @@
+"""Files beside messages: added by a person, or made by a model."""
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from accounts.access.access import require
+from accounts.access.actors import Actor, organisation_of, person_of
+from gateway.settings.installation import egress_policy_users
+from lib import clock
+from lib.database.async_database import in_database
+from lib.network import egress
+from playground.attachments.rules import BYTES_MAX, UnsupportedFile, inspect_file
+from playground.models import Attachment, Message, Run
+from playground.runs.answer_parts import Medium
+
+FETCH_S = 30
+_NAME_MAX = 200
+_NAMED_AS: Final = ["files", "media"]
+NO_FACTS: Final[Mapping[str, Any]] = MappingProxyType({})
+UNSENT_KEPT: Final = dt.timedelta(hours=24)
+"""For so long a file is kept that no message names."""
+
+
+def add_file(actor: Actor, name: str, data: bytes) -> Attachment:
+    """Keep a file of the actor. Raises rules.files.Refused."""
+    info = inspect_file(data)
+    return add_bytes(actor, name, data, info.kind, info.media_type, info.facts)
+
+
+def add_bytes(
+    actor: Actor,
+    name: str,
+    data: bytes,
+    kind: str,
+    media_type: str,
+    facts: Mapping[str, Any] = NO_FACTS,
+) -> Attachment:
+    """Keep a file of the actor that is known to be of this kind."""
+    require(actor, "playground.use")
+    return Attachment.objects.create(
+        organisation=organisation_of(actor),
+        user=person_of(actor),
+        name=_plain(name),
+        kind=kind,
+        media_type=media_type,
+        size=len(data),
+        facts=dict(facts),
+        data=data,
+        unsent_until=clock.now() + UNSENT_KEPT,
+    )
+
+
+def mark_sent(ids: Collection[UUID]) -> int:
+    """Keep files that a message names from now on; how many of them there are."""
+    return Attachment.objects.filter(id__in=ids).update(unsent_until=None) if ids else 0
+
+
+def mark_unsent(user_id: int, ids: Collection[UUID]) -> None:
+    """Keep files of a person only for a while again, because the message that named them was taken
+    back; one that another message names stays."""
+    free = _unnamed(user_id, ids)
+    Attachment.objects.filter(id__in=free).update(unsent_until=clock.now() + UNSENT_KEPT)
+
+
+def drop_unnamed(user_id: int, ids: Collection[UUID]) -> None:
+    """Remove those of a person's files that no message of theirs names any more."""
+    Attachment.objects.filter(id__in=_unnamed(user_id, ids), user=user_id).delete()
+
+
+def files_named(messages: QuerySet[Message]) -> set[UUID]:
+    """The files that these messages name, sent with them or made by a model."""
+    named = messages.filter(parts__has_any_keys=_NAMED_AS).values_list("parts", flat=True)
+    return {
+        UUID(file["id"]) for parts in named for name in _NAMED_AS for file in parts.get(name, ())
+    }
+
+
+def _unnamed(user_id: int, ids: Collection[UUID]) -> set[UUID]:
+    if not ids:
+        return set()
+    return set(ids) - files_named(Message.objects.filter(conversation__user=user_id))
+
+
+def drop_unsent(now: dt.datetime) -> None:
+    """Remove the files that were attached a while ago and never sent, and those of media runs whose
+    time is over."""
+    Attachment.objects.filter(unsent_until__lte=now).delete()
+
+
+async def fetch_file(url: str) -> tuple[str, bytes]:
+    """Name and bytes of what stands at the address that a user named. Raises
+    egress.EgressError."""
+    policy = await in_database(egress_policy_users)
+    response = await egress.fetched(policy, url, bytes_max=BYTES_MAX)
+    return url.split("?")[0].rstrip("/").rpartition("/")[2] or "file", response.body
+
+
+async def fetch_made(url: str) -> bytes:
+    """The bytes of what a provider made, at the address that its answer names: public ones only,
+    whatever the operator lists. Raises egress.EgressError."""
+    return (await egress.fetched(egress.EgressPolicy(), url, bytes_max=BYTES_MAX)).body
+
+
+def save_media(run: Run, media: Iterable[Medium]) -> list[dict[str, Any]]:
+    """Keep what a model drew or said; what the message names."""
+    saved = []
+    for number, medium in enumerate(media, 1):
+        ending = medium.media_type.rpartition("/")[2]
+        file = Attachment.objects.create(
+            organisation_id=run.conversation.organisation_id,
+            user_id=run.user_id,
+            name=f"{medium.kind}-{number}.{ending}"[:_NAME_MAX],
+            kind=medium.kind,
+            media_type=medium.media_type,
+            size=len(medium.data),
+            facts=_facts(medium),
+            data=medium.data,
+        )
+        saved.append({"id": str(file.id), "kind": medium.kind, "media_type": medium.media_type,
+                     "name": file.name})  # fmt: skip
+    return saved
+
+
+def _facts(medium: Medium) -> dict[str, Any]:
+    """What can be measured of a model's picture, whatever it is."""
+    try:
+        return dict(inspect_file(medium.data).facts)
+    except UnsupportedFile:
+        return {}
+
+
+def _plain(name: str) -> str:
+    """A name as it may stand in a page, a header and a body."""
+    printable = "".join(
+        sign for sign in name.replace("\\", "/").rpartition("/")[2] if sign.isprintable()
+    )
+    return printable.strip()[:_NAME_MAX] or "file"

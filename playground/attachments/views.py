@@ -1,0 +1,135 @@
+"""Files beside a message: sent by form, paste or drop, or fetched from an address."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from lib.database.async_database import in_database
+from lib.ids import id_text
+from lib.network.egress import EgressError
+from playground.attachments import attachments
+from playground.attachments.chips import Chip, chip_of
+from playground.attachments.rules import UnsupportedFile
+from playground.chats.conversations import access_attachment, access_message
+from playground.models import Attachment
+from playground.panel.words import file_text, unfetched_text
+from playground.rendering.markdown import PREVIEWED, code_in
+
+# What a browser shows by itself; everything else is saved.
+_SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/wav", "audio/mpeg",
+          "audio/ogg", "audio/webm", "audio/mp4", "audio/flac", "audio/aac")  # fmt: skip
+_RANGE = re.compile(r"bytes=([0-9]{1,12})-([0-9]{0,12})")
+
+
+@organisation_page("playground.use")
+@require_POST
+def file_add(request: HttpRequest, actor: Actor) -> HttpResponse:
+    added, errors = [], []
+    for upload in request.FILES.getlist("files"):
+        try:
+            added.append(chip_of(attachments.add_file(actor, upload.name or "", upload.read())))
+        except UnsupportedFile as refused:
+            errors.append(file_text(refused, upload.name or ""))
+    return _chips(request, actor, added, errors)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def file_fetch(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    added, errors = [], []
+    try:
+        async with asyncio.timeout(attachments.FETCH_S):
+            name, data = await attachments.fetch_file(request.POST.get("url", "").strip())
+        added.append(chip_of(await in_database(attachments.add_file, actor, name, data)))
+    except UnsupportedFile as refused:
+        errors.append(file_text(refused, name))
+    except EgressError as error:
+        errors.append(unfetched_text(error))
+    except TimeoutError:
+        errors.append(gettext("The URL did not respond in time."))
+    return await in_database(_chips, request, actor, added, errors)
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_show(request: HttpRequest, actor: Actor, id: UUID) -> HttpResponse:
+    """A file by the id that a message has of it."""
+    return _file(request, access_attachment(actor, id_text(id)))
+
+
+@organisation_page("playground.read")
+@require_safe
+def file_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    return _file(request, access_attachment(actor, id))
+
+
+def _file(request: HttpRequest, file: Attachment) -> HttpResponse:
+    shown = file.media_type in _SHOWN
+    kind = file.media_type if shown else "application/octet-stream"
+    data, part = bytes(file.data), _part(request.headers.get("range", ""), file.size)
+    response = HttpResponse(data[part.start : part.stop] if part else data, content_type=kind)
+    # Without it a player cannot go to a place in a sound.
+    response["Accept-Ranges"] = "bytes"
+    if part:
+        response.status_code = 206
+        response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{file.size}"
+    how = "inline" if shown else "attachment"
+    response["Content-Disposition"] = (
+        f"{how}; filename=\"file\"; filename*=UTF-8''{quote(file.name, safe='')}"
+    )
+    # Nothing in it may act, whoever wrote it.
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _part(value: str, size: int) -> range | None:
+    """The one part that a `Range` names; None where the whole is given instead."""
+    match = _RANGE.fullmatch(value)
+    if match is None or int(match[1]) >= size:
+        return None
+    last = min(int(match[2]), size - 1) if match[2] else size - 1
+    return range(int(match[1]), last + 1) if last >= int(match[1]) else None
+
+
+@organisation_page("playground.read")
+@require_safe
+def code_preview(
+    request: HttpRequest, actor: Actor, id: str, block: int, number: int
+) -> HttpResponse:
+    """What a block of HTML or SVG draws, for a frame that can reach nothing."""
+    code = code_in(access_message(actor, id).content, block, number)
+    if code is None or code[0] not in PREVIEWED:
+        raise Http404
+    response = HttpResponse(code[1], content_type=f"{PREVIEWED[code[0]]}; charset=utf-8")
+    response["Content-Security-Policy"] = _PREVIEW_POLICY
+    response["X-Frame-Options"] = "SAMEORIGIN"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+# No script runs: one could reach out by ways that no policy closes, as WebRTC, and carry the chat
+# away. The empty sandbox also takes the page's origin from it, whose cookies it would have.
+_PREVIEW_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+)
+
+
+def _chips(
+    request: HttpRequest, actor: Actor, added: Sequence[Chip], errors: list[str]
+) -> HttpResponse:
+    context = {"chips": added, "errors": errors, "slug": slug_of(actor)}
+    return render(
+        request, "playground/attachments/_chips.html", context, status=200 if added else 422
+    )

@@ -1,0 +1,188 @@
+"""The list of conversations: search, names, folders, pins, archive, files."""
+
+import json
+import re
+from urllib.parse import quote
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import Resolver404, resolve, reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from lib.htmx import go_to, is_htmx, page_address, toast
+from lib.ids import id_text, parse_id
+from lib.refusal import Refused
+from playground.chats import export_import
+from playground.chats.conversations import (
+    access_conversation,
+    change_conversation,
+    delete_conversation,
+    folders_of,
+    restore_conversation,
+)
+from playground.chats.desk import list_context
+from playground.chats.export_format import IMPORT_BYTES_MAX, Unusable, write_file
+from playground.chats.temporary_chats import record_visit
+from playground.models import Conversation
+from playground.panel.json_text import InvalidJson, parse_json
+from playground.rendering import page
+from playground.turns.form import form_values
+
+
+@organisation_page("playground.read")
+@require_safe
+def chats(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The list, as it is searched for."""
+    query = request.GET
+    context = list_context(
+        actor,
+        _open_chat(request),
+        query.get("q", "").replace("\x00", "")[:200],
+        archived="archived" in query,
+    )
+    context["slug"] = slug_of(actor)
+    return render(request, "playground/chats/_chats.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    form = form_values(request.POST)
+    conversation = access_conversation(actor, id)
+    try:
+        change_conversation(
+            conversation,
+            title=request.POST.get("title"),
+            folder=request.POST.get("folder"),
+            pinned=form["pinned"] == "1" if "pinned" in form else None,
+            archived=form["archived"] == "1" if "archived" in form else None,
+        )
+    except Refused as refused:
+        return toast(HttpResponse(status=200), refused.message, tone="bad")
+    return _listed(request, actor, conversation)
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    conversation = access_conversation(actor, id)
+    delete_conversation(conversation)
+    slug = slug_of(actor)
+    response = _listed(request, actor, None)
+    restore = reverse("chat_restore", args=[slug, id])
+    return toast(response, gettext("Chat deleted."), gettext("Undo"), restore)
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    conversation = access_conversation(actor, id, deleted=True)
+    restore_conversation(conversation)
+    return _listed(request, actor, conversation)
+
+
+@organisation_page("playground.use")
+@require_safe
+def chat_rename(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """A conversation's name as a field, in its place of the list."""
+    conversation = access_conversation(actor, id)
+    context = {
+        "chat_id": id_text(conversation.id),
+        "title": conversation.title,
+        "slug": slug_of(actor),
+    }
+    return render(request, "playground/chats/_chat_rename.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_visit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The page of a temporary conversation says that it is open, or that it was left."""
+    conversation = access_conversation(actor, id, temporary=True)
+    record_visit(conversation, parse_id(request.POST.get("visit", "")), left="left" in request.POST)
+    return HttpResponse(status=204)
+
+
+@organisation_page("playground.read")
+@require_safe
+def chat_menu(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """What can be done with a conversation."""
+    conversation = access_conversation(actor, id)
+    context = {
+        "chat": conversation,
+        "chat_id": id_text(conversation.id),
+        "slug": slug_of(actor),
+        "title_request": (
+            id_text(conversation.title_request_id) if conversation.title_request_id else ""
+        ),
+        "open_chat": _open_chat(request),
+        "folders": folders_of(actor),
+    }
+    return render(request, "playground/chats/_chat_menu.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def chat_export(request: HttpRequest, actor: Actor, id: str, form: str) -> HttpResponse:
+    conversation = access_conversation(actor, id)
+    if form == "md":
+        body, kind = export_import.markdown_of(conversation), "text/markdown; charset=utf-8"
+    else:
+        document = write_file(export_import.export_conversation(conversation))
+        body, kind = json.dumps(document, ensure_ascii=False, indent=1), "application/json"
+    response = HttpResponse(body, content_type=kind)
+    name = quote(f"{conversation.title[:60]}.{form}", safe="")
+    response["Content-Disposition"] = (
+        f"attachment; filename=\"chat.{form}\"; filename*=UTF-8''{name}"
+    )
+    return response
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
+    upload = request.FILES.get("chat")
+    slug = slug_of(actor)
+    try:
+        if upload is None or upload.size is None or upload.size > IMPORT_BYTES_MAX:
+            raise Unusable(
+                "/", gettext("it is larger than %(n)s MB") % {"n": IMPORT_BYTES_MAX >> 20}
+            )
+        imported = export_import.import_conversations(
+            actor, parse_json(upload.read().decode("utf-8"))
+        )
+    except (Unusable, InvalidJson, UnicodeDecodeError) as error:
+        message = gettext("The file could not be imported: %(reason)s") % {"reason": error}
+        return toast(HttpResponse(status=200), message, tone="bad")
+    if len(imported) == 1:
+        url = page.conversation_url(slug, id_text(imported[0].id))
+    else:
+        url = reverse("history", args=[slug])
+        messages.success(request, gettext("%(n)s chats imported.") % {"n": len(imported)})
+    return go_to(request, url)
+
+
+def _listed(request: HttpRequest, actor: Actor, conversation: Conversation | None) -> HttpResponse:
+    slug = slug_of(actor)
+    if not is_htmx(request):
+        url = page.conversation_url(slug, id_text(conversation.id)) if conversation else None
+        return redirect(url or reverse("playground", args=[slug]))
+    open_chat = _open_chat(request)
+    context = list_context(actor, open_chat) | {"slug": slug}
+    if conversation is not None and id_text(conversation.id) == open_chat:
+        context["renamed"] = conversation.title
+    return render(request, "playground/chats/_listed.html", context)
+
+
+def _open_chat(request: HttpRequest) -> str:
+    """The id of the conversation beside the list: htmx says at which address its page is."""
+    try:
+        shown = resolve(re.split("[?#]", page_address(request))[0])
+    except Resolver404:
+        return ""
+    id = parse_id(shown.kwargs["id"]) if shown.url_name == "conversation" else None
+    return id_text(id) if id else ""

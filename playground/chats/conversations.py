@@ -1,0 +1,345 @@
+"""Conversations: who may see them, and one function for each way in which they are changed."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from accounts.access.access import one_of, require
+from accounts.access.actors import Actor
+from lib import clock
+from lib.ids import new_id, parse_id
+from lib.refusal import check_text
+from playground.attachments.attachments import drop_unnamed, files_named
+from playground.chats.title_rules import TITLE_MAX
+from playground.chats.tree import Node, Tree
+from playground.models import Attachment, Conversation, Message, MessageRole, NamedBy, Run
+
+FOLDER_MAX: Final = 80
+KEPT_DELETED = dt.timedelta(hours=24)
+"""For so long what was deleted can be had back."""
+_CHATS_SHOWN = 100
+_NAMED_WITHIN = dt.timedelta(minutes=2)
+
+
+# Access -----------------------------------------------------------------------------------------
+
+
+def visible_conversations(actor: Actor) -> QuerySet[Conversation]:
+    """The saved conversations of the actor, last used first: a chat is read by its author alone."""
+    saved = _standing_conversations(actor).filter(ends_at=None, deleted_at=None)
+    return saved.order_by("-pinned", "-updated_at")
+
+
+def _standing_conversations(actor: Actor) -> QuerySet[Conversation]:
+    """All of the actor, with those that were deleted and those that are temporary."""
+    require(actor, "playground.read")
+    conversations = Conversation.objects.filter(organisation=actor.organisation, user=actor.user)
+    return conversations.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
+
+
+def models_last_used(actor: Actor) -> list[str]:
+    """The models of the actor's last conversations, the last one first."""
+    last = (
+        _standing_conversations(actor)
+        .order_by("-updated_at", "-id")
+        .values_list("model", flat=True)
+    )
+    return list(dict.fromkeys(last[:_CHATS_SHOWN]))
+
+
+def access_conversation(
+    actor: Actor, id: str, *, deleted: bool = False, temporary: bool = False
+) -> Conversation:
+    """One conversation of the actor, a temporary one only where that is asked for. Http404 when it
+    is another's or none."""
+    conversations = _standing_conversations(actor)
+    conversations = conversations if temporary else conversations.filter(ends_at=None)
+    return one_of(conversations if deleted else conversations.filter(deleted_at=None), id)
+
+
+def _pages(actor: Actor) -> QuerySet[Conversation]:
+    """The conversations of the actor that have a page."""
+    return _standing_conversations(actor).filter(deleted_at=None)
+
+
+def access_message(actor: Actor, id: str, *, deleted: bool = False) -> Message:
+    """One message in a conversation of the actor. Http404 when it is another's or none."""
+    messages = Message.objects.select_related("conversation__organisation", "run")
+    readable = messages.filter(conversation__in=_pages(actor))
+    return one_of(readable if deleted else readable.filter(deleted_at=None), id)
+
+
+def access_run(actor: Actor, id: str) -> Run:
+    """One run in a conversation of the actor. Http404 when it is another's or none."""
+    runs = Run.objects.select_related(
+        "conversation__organisation", "assistant_message__run", "user_message"
+    )
+    return one_of(runs.filter(conversation__in=_pages(actor)), id)
+
+
+def access_batch(actor: Actor, id: str) -> list[Run]:
+    """The runs of one Send, by column. Http404 when they are another's or none."""
+    runs = Run.objects.select_related(
+        "conversation__organisation", "assistant_message__run", "user_message"
+    )
+    batch, readable = parse_id(id), runs.filter(conversation__in=_pages(actor))
+    batch_runs = list(readable.filter(batch=batch).order_by("column")) if batch else []
+    if not batch_runs:
+        raise Http404
+    return batch_runs
+
+
+def access_attachment(actor: Actor, id: str) -> Attachment:
+    """One file of the actor. Http404 when it is another's or none."""
+    require(actor, "playground.read")
+    attachments = Attachment.objects.filter(organisation=actor.organisation, user=actor.user)
+    return one_of(attachments, id)
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
+def tree_of(conversation: Conversation) -> Tree:
+    """Where its messages stand."""
+    rows = conversation.messages.values_list("id", "parent_id", "deleted_at")
+    return Tree(Node(id, parent, deleted is not None) for id, parent, deleted in rows)
+
+
+def shown_path(conversation: Conversation) -> list[UUID]:
+    """The messages of the branch that is shown."""
+    return tree_of(conversation).path(conversation.leaf_id)
+
+
+def messages_of(ids: Sequence[UUID]) -> list[Message]:
+    """These messages, in this order."""
+    by_id = Message.objects.select_related("run").in_bulk(ids)
+    return [by_id[id] for id in ids if id in by_id]
+
+
+def path_to(message: Message) -> list[Message]:
+    """The messages from the first one to this one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ANCESTORS, [message.id])
+        ids = [row[0] for row in cursor.fetchall()]
+    return messages_of(ids)
+
+
+def rounds_before(message: Message) -> int:
+    """How often results of tools were sent since the last question."""
+    rounds = 0
+    for before in reversed(path_to(message)):
+        if before.role == MessageRole.USER:
+            break
+        rounds += before.role == MessageRole.TOOL
+    return rounds
+
+
+_ANCESTORS = """
+    WITH RECURSIVE up AS (
+        SELECT id, parent_id, 0 AS n FROM playground_message WHERE id = %s
+        UNION ALL
+        SELECT m.id, m.parent_id, up.n + 1 FROM playground_message m JOIN up ON m.id = up.parent_id
+    )
+    SELECT id FROM up ORDER BY n DESC"""
+
+
+def chats_shown(actor: Actor, search: str = "", *, archived: bool = False) -> list[Conversation]:
+    """The conversations of the list: pinned ones first, then the last used.
+
+    A search of three characters or more looks at titles and at the text of messages.
+    """
+    chats = visible_conversations(actor).filter(archived_at__isnull=not archived)
+    return list(search_conversations(chats, search)[:_CHATS_SHOWN])
+
+
+def search_conversations(chats: QuerySet[Conversation], search: str) -> QuerySet[Conversation]:
+    """Those of the conversations in which the words stand."""
+    words = search.strip()
+    if not words:
+        return chats
+    matches = Q(title__icontains=words) | Q(folder__icontains=words)
+    if len(words) >= 3:
+        texts = Message.objects.filter(content__icontains=words, deleted_at=None)
+        matches |= Q(id__in=texts.values("conversation_id"))
+    return chats.filter(matches)
+
+
+def folders_of(actor: Actor) -> list[str]:
+    """The folders that the actor's conversations are in."""
+    chats = visible_conversations(actor).exclude(folder="").order_by("folder")
+    return list(chats.values_list("folder", flat=True).distinct())
+
+
+def being_named(conversation: Conversation) -> bool:
+    """Whether a model may still be naming it."""
+    waiting = conversation.named_by == NamedBy.PENDING
+    return waiting and clock.now() - conversation.updated_at < _NAMED_WITHIN
+
+
+def running_conversations(actor: Actor) -> dict[UUID, Run]:
+    """The runs that go on now, by conversation."""
+    runs = Run.objects.filter(
+        ended_at=None,
+        conversation__organisation=actor.organisation,
+        conversation__user=actor.user,
+    )
+    return {run.conversation_id: run for run in runs}
+
+
+# Changing a conversation -------------------------------------------------------------------------
+
+
+def change_conversation(
+    conversation: Conversation,
+    *,
+    title: str | None = None,
+    folder: str | None = None,
+    pinned: bool | None = None,
+    archived: bool | None = None,
+) -> None:
+    """Name, place, pin or archive a conversation; what is None stays. Raises Refused."""
+    changed = []
+    if title is not None and title.strip():
+        conversation.title = check_text("title", title, TITLE_MAX)
+        conversation.named_by = NamedBy.PERSON
+        changed += ["title", "named_by"]
+    if folder is not None:
+        conversation.folder = check_text("folder", folder, FOLDER_MAX)
+        changed.append("folder")
+    if pinned is not None:
+        conversation.pinned = pinned
+        changed.append("pinned")
+    if archived is not None:
+        conversation.archived_at = clock.now() if archived else None
+        changed.append("archived_at")
+    conversation.save(update_fields=changed)
+
+
+def name_by_model(conversation: Conversation, title: str, request_id: UUID | None) -> None:
+    """Give a chat that waits for it the name that a model made, "" for none; `request_id` is what
+    it was asked with. A name that a person wrote meanwhile stays."""
+    rows = Conversation.objects.filter(id=conversation.id)
+    rows.update(title_request_id=request_id)
+    waiting = rows.filter(named_by=NamedBy.PENDING)
+    if title:
+        waiting.update(title=title[:TITLE_MAX], named_by=NamedBy.MODEL)
+    else:
+        waiting.update(named_by=NamedBy.WORDS)
+
+
+def delete_conversation(conversation: Conversation) -> None:
+    """Hide a conversation; it can be had back for a day."""
+    Conversation.objects.filter(id=conversation.id).update(deleted_at=clock.now())
+
+
+def restore_conversation(conversation: Conversation) -> None:
+    """Have a conversation back."""
+    Conversation.objects.filter(id=conversation.id).update(deleted_at=None)
+
+
+def drop_deleted(now: dt.datetime) -> None:
+    """Remove for good what was deleted a day ago, with the files that no other message names."""
+    before = now - KEPT_DELETED
+    for conversation in Conversation.objects.filter(deleted_at__lt=before):
+        with dropping_its_files(conversation):
+            conversation.delete()
+    for conversation in Conversation.objects.filter(messages__deleted_at__lt=before).distinct():
+        with dropping_its_files(conversation):
+            conversation.messages.filter(deleted_at__lt=before).delete()
+
+
+@contextmanager
+def dropping_its_files(conversation: Conversation) -> Iterator[None]:
+    """What is removed of a conversation takes its files along; a copy of a message, in a branch of
+    its own, still names them."""
+    with transaction.atomic():
+        files = files_named(Message.objects.filter(conversation=conversation.id))
+        yield
+        drop_unnamed(conversation.user_id, files)
+
+
+# Changing its tree ------------------------------------------------------------------------------
+
+
+def show_version(message: Message) -> None:
+    """Show the branch of this message, to its end."""
+    tree = tree_of(message.conversation)
+    Conversation.objects.filter(id=message.conversation_id).update(leaf=tree.end_of(message.id))
+
+
+def edit_answer(message: Message, content: str) -> Message:
+    """A version of an answer as a person wrote it; it is shown."""
+    with transaction.atomic():
+        version = Message.objects.create(
+            conversation=message.conversation,
+            parent=message.parent,
+            role=message.role,
+            model=message.model,
+            content=content.replace("\x00", ""),
+            column=message.column,
+            edited=True,
+        )
+        Conversation.objects.filter(id=message.conversation_id).update(leaf=version)
+    return version
+
+
+def delete_message(message: Message) -> None:
+    """Hide a message with everything under it; another version of it is shown, or what precedes."""
+    with transaction.atomic():
+        Message.objects.filter(id=message.id).update(deleted_at=clock.now())
+        tree = tree_of(message.conversation)
+        siblings = tree.versions(message.id)
+        leaf = tree.end_of(siblings[-1]) if siblings else message.parent_id
+        Conversation.objects.filter(id=message.conversation_id).update(leaf=leaf)
+
+
+def restore_message(message: Message) -> None:
+    """Have a message back, and show it."""
+    with transaction.atomic():
+        Message.objects.filter(id=message.id).update(deleted_at=None)
+        show_version(message)
+
+
+def branch_to_new(message: Message) -> Conversation:
+    """A conversation of its own that begins with the path to this message."""
+    source = message.conversation
+    with transaction.atomic():
+        branch = Conversation.objects.create(
+            organisation=source.organisation,
+            team=source.team,
+            user=source.user,
+            title=source.title,
+            model=source.model,
+            settings=source.settings,
+            folder=source.folder,
+        )
+        leaf = copy_messages(branch, path_to(message))
+        Conversation.objects.filter(id=branch.id).update(leaf=leaf)
+    return branch
+
+
+def copy_messages(target: Conversation, path: Iterable[Message]) -> Message | None:
+    """Copies of a path's messages in another conversation; the last one."""
+    last: Message | None = None
+    for message in path:
+        last = Message.objects.create(
+            id=new_id(),
+            conversation=target,
+            parent=last,
+            role=message.role,
+            content=message.content,
+            reasoning=message.reasoning,
+            model=message.model,
+            state=message.state,
+            run=message.run,
+            request_id=message.request_id,
+            parts=message.parts,
+            edited=message.edited,
+        )
+    return last

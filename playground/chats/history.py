@@ -1,0 +1,159 @@
+"""All conversations of a person as a list (W12): found, archived, deleted and had back in one go.
+
+What is changed together gets one instant, by which the change can be taken back.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.db.models import BigIntegerField, Count, QuerySet
+from django.db.models.expressions import RawSQL
+
+from accounts.access.access import require
+from accounts.access.actors import Actor, organisation_of, person_of
+from lib import clock
+from playground.chats.conversations import search_conversations, visible_conversations
+from playground.models import Conversation, Message, MessageRole, Run
+from usage.models import UsageRecord
+
+
+@dataclass(frozen=True)
+class HistoryFilter:
+    """Which conversations: those with these words, in this folder, last asked of this model;
+    `archived` ones or the others."""
+
+    words: str = ""
+    folder: str = ""
+    model: str = ""
+    archived: bool = False
+
+
+@dataclass
+class Spent:
+    """What answers took and cost. The request is the truth of it; a chat that was imported brings
+    what stood in its file."""
+
+    tokens: int = 0
+    charge_nano: int = 0
+
+    def add(self, meters: Mapping[str, int], charge_nano: int) -> None:
+        self.tokens += sum(n for name, n in meters.items() if name.startswith(("in_", "out_")))
+        self.charge_nano += charge_nano
+
+
+def filter_chats(actor: Actor, filters: HistoryFilter) -> QuerySet[Conversation]:
+    """The conversations that are wanted."""
+    chats = visible_conversations(actor).filter(archived_at__isnull=not filters.archived)
+    if filters.folder:
+        chats = chats.filter(folder=filters.folder)
+    if filters.model:
+        chats = chats.filter(model=filters.model)
+    return search_conversations(chats, filters.words)
+
+
+def with_figures(chats: QuerySet[Conversation], names: Iterable[str]) -> QuerySet[Conversation]:
+    """The same with those figures of each that it is to be sorted by; they cost a look at all."""
+    figures = {name: RawSQL(_FIGURES[name], (), BigIntegerField()) for name in names}  # noqa: S611 - constants
+    return chats.annotate(**figures)
+
+
+def turns_by_chat(chats: Sequence[Conversation]) -> dict[UUID, int]:
+    """How many questions each has."""
+    questions = Message.objects.filter(
+        conversation__in=chats, role=MessageRole.USER, deleted_at=None
+    )
+    counted = questions.order_by().values_list("conversation_id").annotate(Count("id"))
+    return dict(counted.values_list("conversation_id", "id__count"))
+
+
+def running_chats(chats: Sequence[Conversation]) -> set[UUID]:
+    """Those in which an answer is being written."""
+    runs = Run.objects.filter(conversation__in=chats, ended_at=None)
+    return set(runs.values_list("conversation_id", flat=True))
+
+
+def spent_by_chat(chats: Sequence[Conversation]) -> dict[UUID, Spent]:
+    """What the answers of conversations of one organisation cost, by conversation."""
+    spent = {chat.id: Spent() for chat in chats}
+    if not chats:
+        return spent
+    runs = Run.objects.filter(conversation__in=spent).values_list("request_id", "conversation_id")
+    chat_of_request = dict(runs)
+    records = UsageRecord.objects.filter(
+        organisation=chats[0].organisation_id, request_id__in=chat_of_request
+    )
+    for request_id, meters, nano in records.values_list("request_id", "meters", "charge_nano"):
+        spent[chat_of_request[request_id]].add(meters, nano)
+    imported = Message.objects.filter(
+        conversation__in=spent, run=None, deleted_at=None, parts__has_key="outcome"
+    )
+    for chat_id, parts in imported.values_list("conversation_id", "parts"):
+        outcome = parts["outcome"]
+        spent[chat_id].add(outcome.get("meters") or {}, int(outcome.get("charge_nano") or 0))
+    return spent
+
+
+def models_used(actor: Actor) -> list[str]:
+    """The models that the person's conversations were last asked of."""
+    chats = visible_conversations(actor).exclude(model="").order_by("model")
+    return list(chats.values_list("model", flat=True).distinct())
+
+
+# Changing many ----------------------------------------------------------------------------------
+
+
+def archive_chats(
+    actor: Actor, chats: QuerySet[Conversation], *, archived: bool
+) -> tuple[int, dt.datetime]:
+    """Archive conversations, or take them out of the archive; how many, and the instant."""
+    require(actor, "playground.use")
+    now = clock.now()
+    return _own_chats(actor, chats).update(archived_at=now if archived else None), now
+
+
+def delete_chats(actor: Actor, chats: QuerySet[Conversation]) -> tuple[int, dt.datetime]:
+    """Hide conversations, for good after a day; how many, and the instant."""
+    require(actor, "playground.use")
+    now = clock.now()
+    return _own_chats(actor, chats).update(deleted_at=now), now
+
+
+def move_chats(actor: Actor, chats: QuerySet[Conversation], folder: str) -> int:
+    """Put conversations into a folder, "" for none."""
+    require(actor, "playground.use")
+    return _own_chats(actor, chats).update(folder=folder)
+
+
+def undo_changes(actor: Actor, at: dt.datetime) -> int:
+    """Take back what was archived or deleted at that instant; how many conversations there were."""
+    require(actor, "playground.use")
+    own = Conversation.objects.filter(organisation=organisation_of(actor), user=person_of(actor))
+    back = own.filter(deleted_at=at).update(deleted_at=None)
+    return back + own.filter(archived_at=at, deleted_at=None).update(archived_at=None)
+
+
+def _own_chats(actor: Actor, chats: Iterable[Conversation]) -> QuerySet[Conversation]:
+    """The same conversations, in a form that can be changed."""
+    return visible_conversations(actor).filter(id__in=[chat.id for chat in chats])
+
+
+# What `turns_by_chat` and `spent_by_chat` come to, for who sorts by it.
+_FIGURES: Final = {
+    "turns": """(
+        SELECT count(*) FROM playground_message m
+        WHERE m.conversation_id = playground_conversation.id AND m.role = 'user'
+        AND m.deleted_at IS NULL)""",
+    "charge_nano": """(
+        SELECT coalesce(sum(u.charge_nano), 0) FROM playground_run n
+        JOIN usage_usagerecord u ON u.organisation_id = playground_conversation.organisation_id
+            AND u.request_id = n.request_id
+        WHERE n.conversation_id = playground_conversation.id
+    )::bigint + (
+        SELECT coalesce(sum((m.parts #>> '{outcome,charge_nano}')::bigint), 0)
+        FROM playground_message m
+        WHERE m.conversation_id = playground_conversation.id AND m.run_id IS NULL
+        AND m.deleted_at IS NULL)::bigint""",
+}

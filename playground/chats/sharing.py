@@ -1,0 +1,127 @@
+"""Links to a picture of one branch: read only, with an end, revocable."""
+
+import datetime as dt
+import hashlib
+import secrets
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import F
+from django.http import Http404
+
+from accounts.access.access import one_of, require
+from accounts.access.actors import Actor, organisation_of, person_of
+from accounts.audit import audit
+from accounts.models import Membership, User
+from lib import clock
+from lib.ids import id_text
+from playground.chats.conversations import access_conversation, messages_of, shown_path
+from playground.chats.export_import import turn_of
+from playground.models import Conversation, ShareLink
+from playground.rendering.structured import is_structured
+
+DAYS: Final = {"1": 1, "7": 7, "30": 30, "": None}
+"""For how many days a link may work; None for ever."""
+_TOKEN_BYTES: Final = 24
+
+
+class Gone(Exception):
+    """The link has ended, or was revoked."""
+
+
+def share_branch(
+    actor: Actor,
+    conversation: Conversation,
+    *,
+    days: int | None,
+    members_only: bool,
+    system_shown: bool,
+    cost_shown: bool,
+) -> tuple[ShareLink, str]:
+    """A link to the branch as it is now, and the secret text that opens it, which is not kept."""
+    require(actor, "playground.use")
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    ends = clock.now() + dt.timedelta(days=days) if days else None
+    with transaction.atomic():
+        link = ShareLink.objects.create(
+            conversation=conversation,
+            user=person_of(actor),
+            digest=_digest(token),
+            members_only=members_only,
+            system_shown=system_shown,
+            cost_shown=cost_shown,
+            snapshot=_snapshot(conversation, system_shown=system_shown, cost_shown=cost_shown),
+            expires_at=ends,
+        )
+        audit.record(actor, organisation_of(actor), "conversation.shared", link,
+                     members_only=members_only)  # fmt: skip
+    return link, token
+
+
+def _snapshot(
+    conversation: Conversation, *, system_shown: bool, cost_shown: bool
+) -> dict[str, Any]:
+    """Only what is shown: what is hidden is not even there."""
+    turns = []
+    for message in messages_of(shown_path(conversation)):
+        turn = turn_of(message)
+        shown: dict[str, Any] = {"role": turn.role, "content": turn.content, "model": turn.model,
+                                 "created_at": turn.created_at, "parts": {}}  # fmt: skip
+        for name in ("calls", "results", "sources"):
+            if name in turn.parts:
+                shown["parts"][name] = turn.parts[name]
+        names = [file.get("name", "") for file in turn.parts.get("files", ())]
+        if names:
+            shown["parts"]["files"] = names
+        if message.run and is_structured(message.run.settings):
+            shown["json"] = True
+        if turn.reasoning:
+            shown["reasoning"] = turn.reasoning
+        if cost_shown and "charge_nano" in turn.outcome:
+            shown["charge_nano"] = turn.outcome["charge_nano"]
+        turns.append(shown)
+    snapshot: dict[str, Any] = {"title": conversation.title, "turns": turns}
+    if system_shown and conversation.settings.get("system"):
+        snapshot["system"] = conversation.settings["system"]
+    return snapshot
+
+
+def links_of(actor: Actor, conversation: Conversation) -> list[ShareLink]:
+    """The links to a conversation of the actor, newest first."""
+    require(actor, "playground.read")
+    return list(conversation.shares.all())
+
+
+def revoke_link(actor: Actor, id: str) -> Conversation:
+    """End a link of the actor from the next look on; its conversation."""
+    require(actor, "playground.use")
+    link = one_of(ShareLink.objects.filter(user=actor.user), id)
+    conversation = access_conversation(actor, id_text(link.conversation_id))
+    with transaction.atomic():
+        if link.revoked_at is None:
+            link.revoked_at = clock.now()
+            link.save(update_fields=["revoked_at"])
+            audit.record(actor, organisation_of(actor), "conversation.unshared", link)
+    return conversation
+
+
+def open_link(token: str, user: User | None) -> ShareLink:
+    """What a link shows, counted as a view. Http404 for none, Gone for one that has ended."""
+    links = ShareLink.objects.select_related("conversation__organisation")
+    link = links.filter(digest=_digest(token)).first()
+    if link is None:
+        raise Http404
+    ended = link.expires_at is not None and link.expires_at <= clock.now()
+    if ended or link.revoked_at is not None or link.conversation.deleted_at is not None:
+        raise Gone
+    if link.members_only:
+        organisation = link.conversation.organisation
+        member = Membership.objects.filter(user=user, organisation=organisation)
+        if user is None or not member.exists():
+            raise Http404
+    ShareLink.objects.filter(id=link.id).update(views=F("views") + 1)
+    return link
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

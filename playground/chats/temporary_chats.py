@@ -1,0 +1,40 @@
+"""Temporary chats: they stand while their page is open, and are removed for good soon after."""
+
+import datetime as dt
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from lib import clock
+from lib.ids import new_id
+from playground.chats.conversations import dropping_its_files
+from playground.models import Conversation, Run
+
+STANDS_IDLE: Final = dt.timedelta(hours=1)
+"""For so long a temporary chat stands without a word from its page."""
+STANDS_LEFT: Final = dt.timedelta(minutes=1)
+"""And for so long once its page was left: it may have been loaded again."""
+
+
+def visit_temporary(conversation: Conversation) -> None:
+    """A page of a temporary conversation is drawn: it stands, until this page is left."""
+    conversation.ends_at, conversation.visit = clock.now() + STANDS_IDLE, new_id()
+    conversation.save(update_fields=["ends_at", "visit"])
+
+
+def record_visit(conversation: Conversation, visit: UUID | None, *, left: bool) -> None:
+    """The page of that visit is still open, or was left. What a page says that was loaded again
+    meanwhile changes nothing."""
+    ends_at = clock.now() + (STANDS_LEFT if left else STANDS_IDLE)
+    Conversation.objects.filter(id=conversation.id, visit=visit).update(ends_at=ends_at)
+
+
+def drop_temporary(now: dt.datetime) -> None:
+    """Remove for good the temporary conversations that have ended, with their files; one whose
+    answer is being written goes when that has ended. Their requests stay in the books."""
+    running = Run.objects.filter(conversation=OuterRef("pk"), ended_at=None)
+    over = Conversation.objects.filter(~Exists(running), ends_at__lte=now)
+    for conversation in over:
+        with dropping_its_files(conversation):
+            conversation.delete()

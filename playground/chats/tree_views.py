@@ -1,0 +1,185 @@
+"""Messages as a tree: versions, edits, branches, deleted and had back."""
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from billing.templatetags.money import money_request
+from dialects.errors.errors import RequestFault
+from lib.database.async_database import in_database
+from lib.htmx import go_to, is_htmx, toast
+from lib.ids import id_text
+from playground.chats.conversations import (
+    access_conversation,
+    access_message,
+    branch_to_new,
+    delete_message,
+    edit_answer,
+    restore_message,
+    running_conversations,
+    show_version,
+)
+from playground.chats.desk import list_context, log_context
+from playground.models import Conversation, MessageRole
+from playground.rendering import page
+from playground.rendering.logprobs import likelihoods
+from playground.runs.relaying import relay_of
+from playground.turns.form import read_form
+from playground.turns.side_requests import AsideRefused
+from playground.turns.summaries import Summarised, drop_summary, summarise
+from playground.turns.turns import TEXT_MAX, TurnForm, TurnRefused
+from relay.ledger.database import DatabaseAway
+
+
+@organisation_page("playground.use")
+@require_safe
+def message_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """A message as a form, in its place."""
+    message = access_message(actor, id)
+    context = {
+        "message": message,
+        "id": message.text_id,
+        "slug": slug_of(actor),
+        **page.composer_context(slug_of(actor), message.conversation, None),
+        "answer": message.role == MessageRole.ASSISTANT,
+        "model": message.model or message.conversation.model,
+    }
+    return render(request, "playground/chats/_edit.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def message_tokens(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The tokens of an answer with how likely each was."""
+    tokens = likelihoods(access_message(actor, id).parts.get("tokens", ()))
+    return render(request, "playground/chats/_tokens.html", {"tokens": tokens})
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_save(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id)
+    content = request.POST.get("content", "").replace("\r\n", "\n")[:TEXT_MAX]
+    edit_answer(message, content)
+    return _log(request, actor, message.conversation)
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id)
+    show_version(message)
+    return _log(request, actor, message.conversation)
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id)
+    delete_message(message)
+    response = _log(request, actor, message.conversation)
+    restore = reverse("message_restore", args=[slug_of(actor), id])
+    return toast(response, gettext("Message deleted."), gettext("Undo"), restore)
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id, deleted=True)
+    restore_message(message)
+    return _log(request, actor, message.conversation)
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_branch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id)
+    if message.conversation.ends_at is not None:
+        raise Http404  # what is not saved has no second place
+    branch = branch_to_new(message)
+    return _go_to(request, actor, branch)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def chat_summarise(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """The oldest turns of the form's chat as a summary, so that its turn fits."""
+    try:
+        form = await in_database(read_form, actor, request.POST)
+        done = await summarise(actor, relay_of(request), form)
+    except TurnRefused as refused:
+        return _not_summarised(refused.message)
+    except AsideRefused as refused:
+        return _not_summarised(page.refusal_text(refused.outcome))
+    except RequestFault as fault:
+        return _not_summarised(fault.message)
+    except (DatabaseAway, ValueError, LookupError):
+        return _not_summarised(
+            gettext("The model returned no summary. Its request is listed on the Requests page.")
+        )
+    return await in_database(_summarised, request, actor, form, done)
+
+
+def _summarised(
+    request: HttpRequest, actor: Actor, form: TurnForm, done: Summarised
+) -> HttpResponse:
+    if form.conversation is None:
+        raise Http404
+    message = ngettext(
+        "%(n)s turn summarised for %(charge)s.",
+        "%(n)s turns summarised for %(charge)s.",
+        done.turns,
+    ) % {"n": done.turns, "charge": money_request(done.charge_nano)}
+    return toast(_log(request, actor, form.conversation), message)
+
+
+def _not_summarised(text: str) -> HttpResponse:
+    return toast(HttpResponse(status=200), text, tone="bad")
+
+
+@organisation_page("playground.use")
+@require_POST
+def summary_drop(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id)
+    drop_summary(message)
+    return _log(request, actor, message.conversation)
+
+
+@organisation_page("playground.read")
+@require_safe
+def log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The branch that is shown, as it stands now."""
+    return _log(request, actor, access_conversation(actor, id, temporary=True))
+
+
+@organisation_page("playground.read")
+@require_safe
+def in_step(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The branch as another page has left it, for one that ends in the message `seen`."""
+    conversation = access_conversation(actor, id, temporary=True)
+    shown = log_context(actor, conversation)
+    if shown["seen"] == request.GET.get("seen", ""):
+        return HttpResponse(status=204)
+    run = running_conversations(actor).get(conversation.id)
+    context = {
+        **page.composer_context(slug_of(actor), conversation, run),
+        **shown,
+        **list_context(actor, id),
+    }
+    return render(request, "playground/chats/_in_step.html", context)
+
+
+def _go_to(request: HttpRequest, actor: Actor, conversation: Conversation) -> HttpResponse:
+    return go_to(request, page.conversation_url(slug_of(actor), id_text(conversation.id)))
+
+
+def _log(request: HttpRequest, actor: Actor, conversation: Conversation) -> HttpResponse:
+    if not is_htmx(request):
+        return _go_to(request, actor, conversation)
+    conversation.refresh_from_db()
+    context = log_context(actor, conversation) | {"slug": slug_of(actor)}
+    return render(request, "playground/chats/_log.html", context)

@@ -1,0 +1,161 @@
+"""Comparing models: columns side by side, the summary under them, votes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from accounts.access.access import require
+from accounts.access.actors import Actor, organisation_of, person_of
+from lib.ids import id_text
+from playground.chats.conversations import messages_of, tree_of
+from playground.compare.rules import MEASURES, Standing, lowest, standings
+from playground.models import Conversation, Message, MessageRole, Run, RunState, Vote
+from playground.rendering import page
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one column did; figures are None where it has none. `best_by` are the MEASURES in which
+    none of the answers that finished is better."""
+
+    column: int
+    model: str
+    ttft_ms: int | None
+    total_ms: int | None
+    tokens: int
+    charge_nano: int | None
+    state: str
+    best_by: tuple[str, ...] = ()
+
+    @property
+    def letter(self) -> str:
+        """What it is called while names are hidden."""
+        return "ABCD"[self.column]
+
+
+def column_paths(conversation: Conversation) -> list[list[Message]]:
+    """The messages of each column, to its newest answer."""
+    tree = tree_of(conversation)
+    rows = conversation.messages.filter(role=MessageRole.ASSISTANT, deleted_at=None)
+    last: dict[int, UUID] = {}
+    for id, column in rows.order_by("id").values_list("id", "column"):
+        last[column] = id
+    return [
+        messages_of(tree.path(last[column])) if column in last else []
+        for column in range(len(conversation.columns))
+    ]
+
+
+def results(batch: Sequence[Run]) -> list[Result]:
+    """How the columns of a Send did, the best ones marked."""
+    rows = []
+    for run in batch:
+        outcome = run.outcome or {}
+        meters = outcome.get("meters") or {}
+        rows.append(
+            Result(
+                run.column,
+                run.model,
+                outcome.get("ttft_ms"),
+                outcome.get("total_ms"),
+                sum(n for name, n in meters.items() if name.startswith("out_")),
+                outcome.get("charge_nano"),
+                run.state,
+            )
+        )
+    done = [result for result in rows if result.state == RunState.DONE]
+    if len(done) < 2:
+        return rows
+    best = {measure: lowest([getattr(result, measure) for result in done]) for measure in MEASURES}
+    return [
+        replace(result, best_by=best_measures(result, best)) if result in done else result
+        for result in rows
+    ]
+
+
+def best_measures(result: Result, best: Mapping[str, int | None]) -> tuple[str, ...]:
+    """The measures in which an answer is the best one, or as good as the best."""
+    return tuple(
+        measure for measure, figure in best.items()
+        if figure is not None and getattr(result, measure) == figure
+    )  # fmt: skip
+
+
+def last_batch(conversation: Conversation) -> list[Run]:
+    """The runs of the last Send, by column."""
+    last = conversation.runs.order_by("-id").first()
+    if last is None:
+        return []
+    return list(conversation.runs.filter(batch=last.batch).order_by("column"))
+
+
+def ended_html(batch: Sequence[Run], slug: str) -> str:
+    """The last message of a Send: its composer ready again, its summary below."""
+    conversation = batch[0].conversation
+    conversation.refresh_from_db()
+    context = {
+        **page.composer_context(slug, conversation, None),
+        "chat_id": id_text(conversation.id),
+        **summary_context(conversation, last_batch(conversation), slug),
+    }
+    return render_to_string("playground/compare/_all_ended.html", context)
+
+
+def summary_context(conversation: Conversation, batch: Sequence[Run], slug: str) -> dict[str, Any]:
+    """What stands under the columns."""
+    rows = results(batch)
+    blind = is_blind(conversation, batch)
+    return {
+        "results": rows,
+        "ended": bool(batch) and all(run.ended_at is not None for run in batch),
+        "total_nano": sum(row.charge_nano or 0 for row in rows),
+        "blind": blind,
+        "vote_url": reverse("vote", args=[slug, id_text(batch[0].batch)]) if batch else "",
+        "diff_url": reverse("diff", args=[slug, id_text(conversation.id)]),
+        "slug": slug,
+        "chat_id": id_text(conversation.id),
+    }
+
+
+def is_blind(conversation: Conversation, batch: Sequence[Run]) -> bool:
+    """Whether names and costs are hidden until there is a vote on the last answers."""
+    if not any(column.get("blind") for column in conversation.columns):
+        return False
+    return not batch or not Vote.objects.filter(batch=batch[0].batch).exists()
+
+
+def keep_column(message: Message) -> Conversation:
+    """Go on with this answer alone; the others stay as its versions."""
+    with transaction.atomic():
+        Conversation.objects.filter(id=message.conversation_id).update(
+            columns=[], leaf=message, model=message.model,
+            settings=message.run.settings if message.run else {},
+        )  # fmt: skip
+    return message.conversation
+
+
+def cast_vote(actor: Actor, batch: Sequence[Run], winner: str) -> None:
+    """Say whose answer was the best; "" for none. A second vote changes the first."""
+    require(actor, "playground.use")
+    candidates = [run.model for run in batch]
+    Vote.objects.update_or_create(
+        user=person_of(actor),
+        batch=batch[0].batch,
+        defaults={
+            "organisation": organisation_of(actor),
+            "candidates": candidates,
+            "winner": winner if winner in candidates else "",
+        },
+    )
+
+
+def organisation_standings(actor: Actor) -> list[Standing]:
+    """How often each model won in the organisation."""
+    require(actor, "playground.read")
+    votes = Vote.objects.filter(organisation=organisation_of(actor))
+    return standings(votes.values_list("candidates", "winner"))

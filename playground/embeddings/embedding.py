@@ -1,0 +1,116 @@
+"""Embeddings asked for by a person: a request of the API, with its holds and books."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor, organisation_of
+from accounts.keys.keys import playground_key
+from dialects.chat.fold import AnswerFault
+from dialects.endpoints.embeddings import DIMENSIONS_MAX, decode_answer
+from lib.database.async_database import in_database
+from lib.ids import new_id
+from lib.refusal import Refused
+from playground.embeddings.vectors import Vector
+from playground.models import PayerRule
+from playground.models_offered.offered_models import OfferedModel, offered_models
+from playground.payers.payer_rules import rule_of
+from playground.payers.paying import Payer, checked_default
+from playground.runs.relaying import ChatRelay
+from relay.credentials.keys import Principal
+from relay.requests.context import Bound, Outcome
+
+LINES_MAX: Final = 32
+TEXT_MAX: Final = 100_000
+
+
+class EmbeddingRefused(ValueError):
+    """What was typed cannot be embedded, or was refused; the text says why."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of some lines in their order, and what they cost."""
+
+    lines: Sequence[str]
+    vectors: Sequence[Vector]
+    outcome: Outcome
+
+
+def embedding_models(actor: Actor) -> list[OfferedModel]:
+    """The models that give vectors."""
+    return [model for model in offered_models(actor) if model.embeds]
+
+
+def embedding_body(actor: Actor, form: Mapping[str, str]) -> dict[str, Any]:
+    """The request of a form: `model`, `text` with a text on each line, `dimensions`.
+
+    Raises EmbeddingRefused.
+    """
+    model = form.get("model", "")
+    if model not in {offered.name for offered in embedding_models(actor)}:
+        raise EmbeddingRefused(gettext("Choose a model."))
+    text = form.get("text", "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise EmbeddingRefused(gettext("Enter one text per line."))
+    if len(lines) > LINES_MAX:
+        raise EmbeddingRefused(gettext("Enter up to %(n)s lines.") % {"n": LINES_MAX})
+    if len(text) > TEXT_MAX:
+        raise EmbeddingRefused(gettext("The text is too long."))
+    body: dict[str, Any] = {"model": model, "input": lines, "encoding_format": "float"}
+    if word := form.get("dimensions", "").strip():
+        if not (word.isascii() and word.isdecimal() and 0 < int(word) <= DIMENSIONS_MAX):
+            raise EmbeddingRefused(gettext("Dimensions must be a whole number above 0."))
+        body["dimensions"] = int(word)
+    return body
+
+
+async def bound_of(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> Bound:
+    """What the request may cost. Raises RequestFault, DatabaseAway."""
+    principal = await _principal(actor, relay)
+    return await relay.bound(principal, json.dumps(body).encode(), operation="embeddings")
+
+
+async def embed(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> Embedded:
+    """Ask for the vectors. Raises EmbeddingRefused with what the answer says, RequestFault,
+    DatabaseAway."""
+    principal = await _principal(actor, relay)
+    pieces, outcome = [], None
+    async for item in relay.chat(
+        principal,
+        json.dumps(body).encode(),
+        source="playground",
+        request_id=new_id(),
+        operation="embeddings",
+    ):
+        if isinstance(item, Outcome):
+            outcome = item
+        elif isinstance(item, bytes):
+            pieces.append(item)
+    if outcome is None or outcome.kind is not None:
+        raise EmbeddingRefused(outcome.message if outcome else "")
+    try:
+        vectors = decode_answer(b"".join(pieces), len(body["input"]))
+    except AnswerFault as fault:
+        message = gettext("The provider's response could not be read.")
+        raise EmbeddingRefused(message) from fault
+    return Embedded(body["input"], vectors.values, outcome)
+
+
+async def _principal(actor: Actor, relay: ChatRelay) -> Principal:
+    try:
+        payer = await in_database(_payer, actor)
+    except Refused as refused:
+        raise EmbeddingRefused(refused.message) from refused
+    return await payer.principal(actor, relay)
+
+
+def _payer(actor: Actor) -> Payer:
+    """The playground's own key; where the organisation rules it out, one of the actor's."""
+    if rule_of(actor) == PayerRule.OWN:
+        return checked_default(actor)
+    return Payer(playground_key(organisation_of(actor)))

@@ -1,0 +1,73 @@
+"""The management API of leaving: what becomes of a member's keys and chats."""
+
+from typing import Literal
+
+from django.http import HttpRequest
+from ninja import Router, Status
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors
+from accounts.members import departures
+from accounts.members.departures import KeyFate, Receiver
+from accounts.models import Membership
+from lib.api.openapi import Schema
+from lib.refusal import Refused
+from playground.erasure.departures import Departure, chat_receivers, depart
+
+router = Router(tags=["Members"])
+
+
+class RemovalIn(Schema):
+    """What becomes of what the member leaves behind."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: Literal["disable", "revoke", "transfer"] = Field(
+        "disable",
+        description="What happens to the member's keys. A management key cannot be "
+        "transferred: it is disabled instead.",
+    )
+    keys_to: str | None = Field(
+        None,
+        max_length=254,
+        description="With `transfer`: the email address of another member, or the name of a "
+        "service account of the key's team.",
+    )
+    chats: Literal["delete", "transfer"] = Field(
+        description="What happens to the member's chats, private prompts and presets."
+    )
+    chats_to: str | None = Field(
+        None, max_length=254, description="With `transfer`: the email address of another member."
+    )
+
+
+@router.post("/members/{id}/remove", response={204: None}, summary="Remove a member")
+def remove_member(request: HttpRequest, id: str, body: RemovalIn) -> Status[None]:
+    """Ends a membership, also your own. The member's keys stop working at once, pending increase
+    requests are closed and pending invitations withdrawn. The last owner cannot be
+    removed."""
+    actor = actors.actor_of(request)
+    access.require(actor, "members.read")
+    member = departures.access_leaving(actor, id)
+    fate = KeyFate(body.keys, _receiver(actor, member, body.keys_to))
+    heir = _heir(actor, member, body.chats_to) if body.chats == "transfer" else None
+    depart(actor, member, Departure(other_keys=fate, chats_to=heir))
+    return Status(204, None)
+
+
+def _receiver(actor: actors.Actor, member: Membership, name: str | None) -> Receiver | None:
+    """The one of that name whom one of the member's keys can go to."""
+    if name is None:
+        return None
+    for key in departures.keys_left_by(member):
+        for receiver in departures.receivers(actor, key):
+            if departures.name_of(receiver).casefold() == name.casefold():
+                return receiver
+    raise Refused("keys_to", f"No key can be transferred to {name}.")
+
+
+def _heir(actor: actors.Actor, member: Membership, email: str | None) -> Membership:
+    for heir in chat_receivers(actor, member):
+        if email is not None and heir.user.email.casefold() == email.casefold():
+            return heir
+    raise Refused("chats_to", f"Chats cannot be transferred to {email}.")

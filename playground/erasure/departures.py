@@ -1,0 +1,179 @@
+"""What a member who leaves has left behind in the whole product, and what becomes of it: their keys
+(accounts), what they have asked for (billing), their chats, private prompts and presets (here).
+
+What they have shared with the organisation stays as it is: it is everybody's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.access import scope_of
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.members import access as member_access
+from accounts.members import departures
+from accounts.members.departures import DISABLE, KeyFate
+from accounts.models import Invitation, Key, Membership, Organisation, User
+from billing.limits import budget_increases
+from lib import clock
+from lib.refusal import Refused
+from playground.media.media import delete_media
+from playground.models import (
+    Attachment,
+    Conversation,
+    MediaFile,
+    MediaRun,
+    Message,
+    PaymentPreference,
+    Preset,
+    Prompt,
+    Run,
+    ShareLink,
+)
+from playground.panel.presets import NAME_MAX as _PRESET_NAME_MAX
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What becomes of what a member leaves: of each key as `keys` says, else `other_keys`; chats,
+    private prompts and presets go to `chats_to`, None = they are deleted."""
+
+    keys: Mapping[UUID, KeyFate] = field(default_factory=dict)
+    other_keys: KeyFate = DISABLE
+    chats_to: Membership | None = None
+
+
+class Left(NamedTuple):
+    """What a member would leave behind."""
+
+    keys: list[Key]
+    chats: int
+    prompts: int
+    requests: int
+    invitations: int
+
+
+def left_by(member: Membership) -> Left:
+    """What a member would leave behind now."""
+    user, organisation = member.user, member.organisation
+    invited = Invitation.objects.filter(
+        organisation=organisation, invited_by=user, accepted_at=None, withdrawn_at=None
+    )
+    return Left(
+        departures.keys_left_by(member),
+        _chats(member).count(),
+        _prompts(member).count() + _presets(member).count(),
+        budget_increases.waiting_of(user, organisation).count(),
+        invited.count(),
+    )
+
+
+def chat_receivers(actor: Actor, member: Membership) -> list[Membership]:
+    """To whom the chats of a member can go: the others whom the actor may name."""
+    if scope_of(actor, "members.read") is None:
+        return []
+    rows = member_access.named_members(actor).filter(user__is_active=True)
+    return list(rows.exclude(pk=member.pk).order_by("user__email"))
+
+
+def depart(actor: Actor, member: Membership, departure: Departure) -> None:
+    """Remove a member, or leave, with all that comes with it; all of it or nothing.
+
+    Raises Refused for a member whom the actor may not remove, LastOwner for the only owner, and
+    Refused for a key or for chats that cannot go to whom they should.
+    """
+    with transaction.atomic():
+        # The lock of all that is written of members.
+        Organisation.objects.select_for_update().get(id=member.organisation_id)
+        budget_increases.deny_all_of(actor, member.user, member.organisation)
+        leave_chats(actor, member, departure.chats_to)
+        departures.end_membership(actor, member, departure.keys, departure.other_keys)
+
+
+def leave_chats(actor: Actor, member: Membership, to: Membership | None) -> None:
+    """Give the chats, private prompts and presets of a member to another one, or delete them; a
+    temporary chat is deleted in any case. Raises Refused for one to whom they cannot go."""
+    if to is not None and (to.pk == member.pk or to.organisation_id != member.organisation_id):
+        raise Refused("chats_to", gettext("Choose another member of this organisation."))
+    with transaction.atomic():
+        counts = {"chats": _chats(member).count(), "prompts": _prompts(member).count()}
+        if to is None:
+            _delete(member)
+        else:
+            _hand_over(member, to.user)
+        PaymentPreference.objects.filter(
+            user=member.user, organisation=member.organisation
+        ).delete()
+        if any(counts.values()):
+            after = to.user.email if to else "deleted"
+            audit.record(
+                actor, member.organisation, "chats.left", member.user,
+                email=member.user.email, after=after, **counts,
+            )  # fmt: skip
+
+
+def _delete(member: Membership) -> None:
+    now = clock.now()
+    # As a person deletes one: they are gone for good a day later, with their messages.
+    _chats(member).update(deleted_at=now)
+    _prompts(member).delete()
+    _presets(member).delete()
+    _temporary(member).update(ends_at=now)
+    delete_media(_media(member))
+
+
+def _hand_over(member: Membership, user: User) -> None:
+    chats = list(_chats(member).values_list("id", flat=True))
+    Run.objects.filter(conversation__in=chats).update(user=user)
+    ShareLink.objects.filter(conversation__in=chats).update(user=user)
+    # Who paid was the choice of the one who leaves.
+    Conversation.objects.filter(id__in=chats).update(user=user, key=None)
+    Attachment.objects.filter(id__in=_files_in(chats), user=member.user).update(user=user)
+    named = MediaFile.objects.filter(run__in=_media(member)).values("file")
+    Attachment.objects.filter(id__in=named, user=member.user).update(user=user)
+    _media(member).update(user=user, key=None)
+    _prompts(member).update(user=user)
+    for preset in _presets(member):
+        if Preset.objects.filter(organisation=member.organisation, user=user, name=preset.name):
+            preset.name = f"{preset.name} ({member.user.email})"[:_PRESET_NAME_MAX]
+        preset.user = user
+        preset.save(update_fields=["user", "name"])
+    _temporary(member).update(ends_at=clock.now())
+
+
+def _files_in(chats: list[UUID]) -> list[str]:
+    """The files that stand in messages of these chats."""
+    all_parts = Message.objects.filter(conversation__in=chats).values_list("parts", flat=True)
+    return [
+        file["id"] for parts in all_parts for kind in ("files", "media")
+        for file in parts.get(kind, ())
+    ]  # fmt: skip
+
+
+def _chats(member: Membership) -> QuerySet[Conversation]:
+    return Conversation.objects.filter(
+        organisation=member.organisation, user=member.user, ends_at=None, deleted_at=None
+    )
+
+
+def _media(member: Membership) -> QuerySet[MediaRun]:
+    return MediaRun.objects.filter(organisation=member.organisation, user=member.user)
+
+
+def _temporary(member: Membership) -> QuerySet[Conversation]:
+    rows = Conversation.objects.filter(organisation=member.organisation, user=member.user)
+    return rows.exclude(ends_at=None)
+
+
+def _prompts(member: Membership) -> QuerySet[Prompt]:
+    return Prompt.objects.filter(organisation=member.organisation, user=member.user, shared=False)
+
+
+def _presets(member: Membership) -> QuerySet[Preset]:
+    return Preset.objects.filter(organisation=member.organisation, user=member.user, shared=False)

@@ -1,0 +1,228 @@
+"""What is stored about one person, as an archive: JSON, and the files that they attached or made.
+
+No secret is in it: of a key, what its page shows; of a second factor, its kind.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+from uuid import UUID
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.db.models import Model
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.log import as_json, shown
+from accounts.models import (
+    AuditEvent,
+    Invitation,
+    Key,
+    Membership,
+    SignInNetwork,
+    User,
+)
+from accounts.sessions import sessions
+from lib import clock
+from lib.ids import id_text
+from playground.models import (
+    Attachment,
+    Conversation,
+    MediaRun,
+    Preset,
+    Prompt,
+    ShareLink,
+    Vote,
+)
+from usage.models import SavedView, UsageRecord
+
+_BATCH: Final = 5_000
+_REQUEST: Final = (
+    "id", "request_id", "admitted_at", "ended_at", "organisation_id", "team_id", "key_id", "model",
+    "operation", "source", "status", "kind", "finish_reason", "meters", "charge_nano", "project",
+    "tags", "customer", "client_app", "end_user",
+)  # fmt: skip
+_SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+File = tuple[str, bytes]
+
+
+def personal_data(person: User, *, content: bool = True) -> Iterator[File]:
+    """The files of the archive, each (name, content), one in memory at a time. Without `content`,
+    what only the person reads is left out: chats, prompts, media and attached files."""
+    yield _file("profile", _profile(person))
+    yield _file("memberships", [_membership(row) for row in _memberships(person)])
+    yield _file("sign-ins", _sign_ins(person))
+    yield _file("keys", [_key(key) for key in Key.objects.filter(user=person).order_by("id")])
+    yield from _requests(person)
+    yield from _events(person)
+    if content:
+        yield from _content(person)
+
+
+def record_download(actor: Actor, person: User, *, content: bool) -> None:
+    """Note in the audit log that somebody downloads it."""
+    audit.record(actor, None, "user.data_downloaded", person, content=content)
+
+
+def _profile(person: User) -> dict[str, Any]:
+    addresses = EmailAddress.objects.filter(user=person).order_by("email")
+    return {
+        **_fields(person, "email", "name", "language", "theme", "operator", "is_active"),
+        **_fields(person, "created_at", "last_login"),
+        "addresses": [_fields(row, "email", "verified", "primary") for row in addresses],
+    }
+
+
+def _memberships(person: User) -> Iterable[Membership]:
+    rows = Membership.objects.filter(user=person).select_related("organisation", "custom_role")
+    return rows.prefetch_related("teams").order_by("id")
+
+
+def _membership(row: Membership) -> dict[str, Any]:
+    return {
+        "organisation": row.organisation.slug,
+        "role": row.custom_role.name if row.custom_role else row.role,
+        "teams": None if row.all_teams else [team.slug for team in row.teams.all()],
+        **_fields(row, "rpm", "tpm", "parallel", "created_at"),
+    }
+
+
+def _sign_ins(person: User) -> dict[str, Any]:
+    return {
+        "sessions": [
+            _fields(row, "ip", "user_agent", "created_at", "last_seen_at")
+            for row in sessions.sessions_of(person)
+        ],
+        "networks": [
+            _fields(row, "network", "last_at")
+            for row in SignInNetwork.objects.filter(user=person).order_by("id")
+        ],
+        "second_factors": [
+            _fields(row, "type", "created_at", "last_used_at")
+            for row in Authenticator.objects.filter(user=person).order_by("id")
+        ],
+        "single_sign_on": [
+            _fields(row, "provider", "uid", "extra_data", "date_joined", "last_login")
+            for row in SocialAccount.objects.filter(user=person).order_by("id")
+        ],
+        "invitations": [
+            _fields(row, "organisation_id", "email", "created_at", "accepted_at")
+            for row in Invitation.objects.filter(email__iexact=person.email).order_by("id")
+        ],
+    }
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return _fields(
+        key, "id", "name", "kind", "prefix", "last4", "organisation_id", "team_id",
+        "model_patterns", "endpoints", "networks", "tags", "created_at", "expires_at", "disabled",
+        "revoked_at", "log_content",
+    )  # fmt: skip
+
+
+def _requests(person: User) -> Iterator[File]:
+    rows = UsageRecord.objects.filter(user_id=person.pk, final=True).order_by("id")
+    values = rows.values(*_REQUEST).iterator(chunk_size=_BATCH)
+    number = 0
+    while part := [_plain(row) for row in islice(values, _BATCH)]:
+        number += 1
+        yield _file(f"requests/{number:04}", part)
+
+
+def _events(person: User) -> Iterator[File]:
+    rows = AuditEvent.objects.filter(actor_user=person).select_related("organisation")
+    last: AuditEvent | None = None
+    number = 0
+    while batch := list((rows.filter(id__gt=last.id) if last else rows).order_by("id")[:_BATCH]):
+        number += 1
+        yield _file(f"audit/{number:04}", [as_json(one) for one in shown(batch)])
+        last = batch[-1]
+
+
+def _content(person: User) -> Iterator[File]:
+    for id in _ids(Conversation, person):
+        yield _file(f"chats/{id_text(id)}", _chat(Conversation.objects.get(id=id)))
+    yield _file("prompts", [_prompt(row) for row in _own(Prompt, person)])
+    yield _file(
+        "presets", [_fields(row, "name", "shared", "settings") for row in _own(Preset, person)]
+    )
+    yield _file("views", [_fields(row, "page", "name", "query") for row in _own(SavedView, person)])
+    yield _file("votes", [_fields(row, "candidates", "winner") for row in _own(Vote, person)])
+    yield _file("share-links", [
+        _fields(row, "conversation_id", "members_only", "created_at", "expires_at", "revoked_at")
+        for row in _own(ShareLink, person)
+    ])  # fmt: skip
+    for id in _ids(MediaRun, person):
+        yield _file(f"media/{id_text(id)}", _media(MediaRun.objects.get(id=id)))
+    for id in _ids(Attachment, person):
+        file = Attachment.objects.get(id=id)
+        name = "".join(char if char in _SAFE else "_" for char in file.name)[-80:]
+        yield f"files/{id_text(id)}-{name}", bytes(file.data)
+
+
+def _chat(chat: Conversation) -> dict[str, Any]:
+    messages = chat.messages.order_by("id")
+    return {
+        **_fields(chat, "id", "organisation_id", "title", "model", "settings", "folder"),
+        **_fields(chat, "created_at", "updated_at", "deleted_at"),
+        "messages": [
+            _fields(
+                row, "id", "parent_id", "role", "model", "content", "reasoning", "parts", "state",
+                "created_at", "deleted_at",
+            )
+            for row in messages
+        ],
+    }  # fmt: skip
+
+
+def _prompt(prompt: Prompt) -> dict[str, Any]:
+    return {
+        **_fields(prompt, "slug", "name", "shared", "created_at"),
+        "versions": [
+            _fields(row, "number", "model", "settings", "note", "created_at")
+            for row in prompt.versions.order_by("number")
+        ],
+    }
+
+
+def _media(run: MediaRun) -> dict[str, Any]:
+    return {
+        **_fields(run, "id", "kind", "model", "prompt", "settings", "text", "state"),
+        **_fields(run, "started_at", "ended_at"),
+        "files": [
+            {"role": file.role, "name": file.name, "id": id_text(file.file_id)}
+            for file in run.files.all()
+            if file.file_id is not None
+        ],
+    }
+
+
+def _own(model: type[Any], person: User) -> Sequence[Any]:
+    return list(model.objects.filter(user=person).order_by("id"))
+
+
+def _ids(model: type[Any], person: User) -> list[UUID]:
+    return list(model.objects.filter(user=person).order_by("id").values_list("id", flat=True))
+
+
+def _fields(row: Model, *names: str) -> dict[str, Any]:
+    return _plain({name: getattr(row, name) for name in names})
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """As JSON has them: ids in their outer form, moments in RFC 3339."""
+    return {
+        name: id_text(value)
+        if isinstance(value, UUID)
+        else clock.rfc3339(value)
+        if hasattr(value, "isoformat")
+        else value
+        for name, value in values.items()
+    }
+
+
+def _file(name: str, value: object) -> File:
+    return f"{name}.json", json.dumps(value, ensure_ascii=False, indent=2).encode()

@@ -1,0 +1,364 @@
+"""What erases a person in the background, one step after the other (P36).
+
+Each step is done again without harm, and is left behind in the transaction that finishes it: who is
+killed goes on where it was. A step that has to wait, for a request that is still on its way, is
+tried again at the next run.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+
+from accounts.access.actors import SYSTEM
+from accounts.audit import audit
+from accounts.members.pseudonym import searched_in_json, without_person
+from accounts.models import (
+    Erasure,
+    Invitation,
+    Key,
+    SecretUse,
+    SignInLink,
+    SignInNetwork,
+    TablePreference,
+    User,
+)
+from accounts.secrets.key_ring import seal_key
+from accounts.sessions import sessions
+from billing.models import BudgetRaise
+from billing.seals.rewrites import rewrite_sealed
+from gateway.models import AnnouncementDismissal
+from lib import clock
+from notify.models import Delivery
+from outbox.models import Fact
+from playground.erasure.erasure import FIRST_STEP, traces_of
+from playground.erasure.sweep import sweep
+from playground.media.media import delete_media
+from playground.models import (
+    Attachment,
+    Conversation,
+    MediaRun,
+    PaymentPreference,
+    Preference,
+    Preset,
+    Prompt,
+    PromptVersion,
+    RealtimeTicket,
+    Run,
+    ShareLink,
+    Vote,
+)
+from usage.models import ChartNote, Export, ReportReceiver, SavedView
+from usage.rollups.clickhouse_erasure import forget_person
+
+_RUN_S: Final = 40
+_ID_LENGTH: Final = 26
+# Whoever holds it is the only process that erases.
+_LOCK: Final = "SELECT pg_try_advisory_lock(8113072031)"
+_UNLOCK: Final = "SELECT pg_advisory_unlock(8113072031)"
+
+Counts = Mapping[str, int]
+Step = Callable[[Erasure], Counts]
+
+
+class Waits(Exception):
+    """A step cannot be finished yet: `what` has to end first."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+def erase_people() -> int:
+    """Go on with every erasure that is under way, for some time at most; how many ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK)
+        ((free,),) = cursor.fetchall()
+        if not free:
+            return 0
+        try:
+            until = time.monotonic() + _RUN_S
+            pending = list(Erasure.objects.filter(done_at=None).order_by("id"))
+            return sum(_go_on(erasure, until) for erasure in pending)
+        finally:
+            cursor.execute(_UNLOCK)
+
+
+def _go_on(erasure: Erasure, until: float) -> bool:
+    """Do what is left of one erasure; whether it has ended."""
+    while erasure.done_at is None and time.monotonic() < until:
+        try:
+            _do_step(erasure)
+        except Waits as waits:
+            Erasure.objects.filter(pk=erasure.pk).update(waits_for=waits.what)
+            return False
+    return erasure.done_at is not None
+
+
+def _do_step(erasure: Erasure) -> None:
+    name = erasure.step
+    step, apart = _STEPS[name]
+    # Of seals, each has a transaction of its own; the step is left behind after the last of them.
+    counts = step(erasure) if apart else {}
+    with transaction.atomic():
+        counts = counts if apart else step(erasure)
+        names = list(_STEPS)
+        following = names[names.index(name) + 1 :]
+        erasure.counts = {**erasure.counts, **{key: n for key, n in counts.items() if n}}
+        erasure.waits_for = ""
+        if following:
+            erasure.step = following[0]
+        else:
+            _finish(erasure)
+        erasure.save()
+
+
+def _finish(erasure: Erasure) -> None:
+    erasure.done_at = clock.now()
+    erasure.addresses, erasure.names, erasure.texts = [], [], []
+    erasure.objects_named, erasure.organisations = [], []
+    audit.record(
+        SYSTEM, None, "user.erased", erasure.user, pseudonym=erasure.pseudonym, **erasure.counts
+    )
+
+
+# The steps --------------------------------------------------------------------------------------
+
+
+def _end_requests(erasure: Erasure) -> Counts:
+    """What is on its way is stopped, and waited for: it writes texts of the person when it ends."""
+    now, user = clock.now(), erasure.user
+    for rows in (Run.objects.filter(user=user), MediaRun.objects.filter(user=user)):
+        running = rows.filter(ended_at=None)
+        running.filter(stop_at=None).update(stop_at=now)
+        if running.exists():
+            raise Waits("requests")
+    if _rows(_OPEN_HOLDS, erasure):
+        raise Waits("requests")
+    return {}
+
+
+def _delete_chats(erasure: Erasure) -> Counts:
+    user = erasure.user
+    chats = Conversation.objects.filter(user=user)
+    count = chats.count()
+    ShareLink.objects.filter(conversation__in=chats).delete()
+    ShareLink.objects.filter(user=user).delete()
+    for chat in chats.iterator(chunk_size=100):
+        chat.delete()
+    # What of them was handed over by somebody else before belongs to its new owner.
+    Run.objects.filter(user=user).delete()
+    return {"chats": count, "votes": _deleted(Vote.objects.filter(user=user))}
+
+
+def _delete_files(erasure: Erasure) -> Counts:
+    user = erasure.user
+    media = MediaRun.objects.filter(user=user)
+    count = media.count()
+    delete_media(media)
+    return {"media": count, "files": _deleted(Attachment.objects.filter(user=user))}
+
+
+def _delete_prompts(erasure: Erasure) -> Counts:
+    user = erasure.user
+    PromptVersion.objects.filter(user=user).exclude(prompt__user=user).update(user=None)
+    for rows in (Preference, PaymentPreference, RealtimeTicket):
+        rows.objects.filter(user=user).delete()
+    presets = _deleted(Preset.objects.filter(user=user))
+    prompts = Prompt.objects.filter(user=user)
+    count = prompts.count()
+    prompts.delete()
+    return {"prompts": count, "presets": presets}
+
+
+def _delete_content(erasure: Erasure) -> Counts:
+    """What is kept of answers for requests to come, and of media tasks."""
+    return {"answers": sum(_changed(text, erasure) for text in _CONTENT)}
+
+
+def _delete_usage(erasure: Erasure) -> Counts:
+    """Views, reports and exports; also exports of others in the same organisations, for their files
+    name people."""
+    user = erasure.user
+    ReportReceiver.objects.filter(user=user).delete()
+    views = _deleted(SavedView.objects.filter(user=user))
+    notes = _deleted(ChartNote.objects.filter(user=user))
+    exports = Export.objects.filter(user=user) | Export.objects.filter(
+        organisation__in=erasure.organisations
+    )
+    addresses = _changed(_CLIENT_ADDRESSES, erasure)
+    _open(erasure)
+    ends = _changed(_END_USERS_OF_ATTEMPTS, erasure)
+    ends += _changed(_TEXTS_OF_RECORDS, erasure)
+    _changed(_LATE_END_USERS, erasure)
+    return {
+        "views": views, "notes": notes, "exports": _deleted(exports), "addresses": addresses,
+        "end_users": ends,
+    }  # fmt: skip
+
+
+def _forget_in_clickhouse(erasure: Erasure) -> Counts:
+    forget_person(erasure.user_id, erasure.addresses, erasure.pseudonym, erasure.organisations)
+    return {}
+
+
+def _delete_letters(erasure: Erasure) -> Counts:
+    """Letters to the person, what told the person alone, and what told others of them."""
+    user, traces = erasure.user, traces_of(erasure)
+    Fact.objects.filter(organisation_id=None, people=[user.pk]).delete()
+    here = Fact.objects.filter(
+        Q(organisation_id=None) | Q(organisation_id__in=erasure.organisations)
+    )
+    words = searched_in_json((*traces.addresses, *traces.names, *traces.texts))
+    # Not a membership's or a view's, whose number others have too.
+    things = {name.split(":", 1)[1] for name in erasure.objects_named if len(name) > _ID_LENGTH}
+    for fact in here.filter(id__in=[id for (id,) in _rows(_FACTS, erasure, words=words)]):
+        about = (
+            user.pk in fact.people
+            or not things.isdisjoint(_strings(fact.body))
+            or without_person(fact.body, traces, about=False) != fact.body
+        )
+        fact.body = without_person(fact.body, traces, about=about)
+        fact.save(update_fields=["body"])
+    return {"letters": _deleted(Delivery.objects.filter(user=user))}
+
+
+def _delete_sign_ins(erasure: Erasure) -> Counts:
+    user = erasure.user
+    sessions.end(user, "user.erased")
+    counts = {"sign_ins": _deleted(SignInNetwork.objects.filter(user=user))}
+    for rows in (
+        UserSession, SignInLink, EmailAddress, Authenticator, SocialAccount, TablePreference,
+        AnnouncementDismissal,
+    ):  # fmt: skip
+        rows.objects.filter(user=user).delete()
+    for address in erasure.addresses:
+        Invitation.objects.filter(email__iexact=address).delete()
+    Invitation.objects.filter(invited_by=user).update(message="")
+    BudgetRaise.objects.filter(asked_by=user).delete()
+    return counts
+
+
+def _rename_keys(erasure: Erasure) -> Counts:
+    """What a key was called, and from where it was used; what it is counted by stays."""
+    own = Key.objects.filter(user=erasure.user)
+    SecretUse.objects.filter(key__in=own).delete()
+    return {"keys": own.update(name=erasure.pseudonym, networks=[])}
+
+
+def _sweep(erasure: Erasure) -> Counts:
+    _open(erasure)
+    return {"texts": sweep(traces_of(erasure), erasure.organisations)}
+
+
+def _rewrite_sealed(erasure: Erasure) -> Counts:
+    return {"sealed": rewrite_sealed(erasure, traces_of(erasure), seal_key())}
+
+
+def _erase_person(erasure: Erasure) -> Counts:
+    user = User.objects.select_for_update().get(pk=erasure.user_id)
+    user.email, user.name = erasure.pseudonym, ""
+    user.language = user.theme = ""
+    user.last_login, user.is_active, user.operator = None, False, False
+    user.erased_at = clock.now()
+    user.set_unusable_password()
+    user.save()
+    erasure.user = user
+    return {}
+
+
+_STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
+    FIRST_STEP: (_end_requests, False),
+    "chats": (_delete_chats, False),
+    "files": (_delete_files, False),
+    "prompts": (_delete_prompts, False),
+    "answers": (_delete_content, False),
+    "usage": (_delete_usage, False),
+    "letters": (_delete_letters, False),
+    "sign_ins": (_delete_sign_ins, False),
+    "keys": (_rename_keys, False),
+    "texts": (_sweep, False),
+    # Behind the sweep: what is sent from now on is without the person.
+    "clickhouse": (_forget_in_clickhouse, True),
+    # A worker that is killed here begins again with what is left.
+    "sealed": (_rewrite_sealed, True),
+    "person": (_erase_person, False),
+}
+STEPS: Final = tuple(_STEPS)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The texts in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
+
+
+def _open(erasure: Erasure) -> None:
+    """Let the transaction take the person's texts out of what is written once."""
+    _rows("SELECT set_config('weir.erasure', %(erasure)s, true)", erasure)
+
+
+def _deleted(rows: QuerySet[Any]) -> int:
+    count = rows.count()
+    rows.delete()
+    return count
+
+
+def _rows(text: str, erasure: Erasure, **values: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, {"user": erasure.user_id, "erasure": str(erasure.pk), **values})
+        rows: list[Any] = cursor.fetchall()
+    return rows
+
+
+def _changed(text: str, erasure: Erasure) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(text, {"user": erasure.user_id, "pseudonym": erasure.pseudonym})
+        return int(cursor.rowcount)
+
+
+_OPEN_HOLDS: Final = """
+    SELECT FROM billing_hold h JOIN usage_attempt a ON a.id = h.id
+    WHERE h.state = 'open' AND a.user_id = %(user)s LIMIT 1"""
+_FACTS: Final = """
+    SELECT id FROM outbox_fact
+    WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) word
+                  WHERE strpos(lower(body::text), word) > 0)"""
+_CONTENT: Final = (
+    "DELETE FROM gateway_keptstate WHERE user_id = %(user)s",
+    """
+    DELETE FROM gateway_answerpiece p USING usage_attempt a
+    WHERE a.user_id = %(user)s AND a.request_id = p.request_id
+      AND a.organisation_id = p.organisation_id""",
+    """
+    DELETE FROM gateway_idempotentanswer i USING usage_attempt a
+    WHERE a.user_id = %(user)s AND a.request_id = i.request_id
+      AND a.organisation_id = i.organisation_id""",
+    """
+    UPDATE gateway_mediatask t SET request = NULL, result = NULL, hook = NULL,
+        deleted_at = coalesce(t.deleted_at, now())
+    FROM usage_attempt a WHERE a.id = t.id AND a.user_id = %(user)s""",
+)
+_CLIENT_ADDRESSES: Final = """
+    DELETE FROM usage_clientaddress c USING usage_usagerecord r
+    WHERE r.id = c.record_id AND r.organisation_id = c.organisation_id
+      AND r.user_id = %(user)s"""
+# Whoever a client calls its user is, in requests of one's own, oneself.
+_END_USERS_OF_ATTEMPTS: Final = """
+    UPDATE usage_attempt SET end_user = '' WHERE user_id = %(user)s AND end_user <> ''"""
+# A message may quote what was asked.
+_TEXTS_OF_RECORDS: Final = """
+    UPDATE usage_usagerecord SET end_user = '', message = ''
+    WHERE user_id = %(user)s AND (end_user <> '' OR message <> '')"""
+_LATE_END_USERS: Final = """
+    UPDATE usage_laterecord SET row = row || '{"end_user": "", "message": ""}'::jsonb
+    WHERE row->>'user_id' = %(user)s::text"""

@@ -1,0 +1,128 @@
+"""The last look for an erased person's addresses: in every table that there is, so that one which
+is made later is not forgotten. It is read from the database which columns hold text.
+
+Rows of organisations that the person never belonged to are theirs, and stay as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+from psycopg import sql
+
+from accounts.members.pseudonym import Traces, address_pattern
+from billing.seals.spans import Cursor
+
+LEFT: Final[Mapping[str, str]] = {
+    "accounts_erasure": "It says what is looked for, until it is done.",
+    "accounts_user": "The last step gives the person's row its pseudonym.",
+    "accounts_auditevent": "Sealed: billing/seals/rewrites.py.",
+    "billing_posting": "Sealed: billing/seals/rewrites.py.",
+    "billing_seal": "Digests.",
+    "billing_invoice": "A document of the law, which names the organisation.",
+    "billing_invoiceline": "A document of the law, which names the organisation.",
+    "billing_buyerdetail": "The organisation's details for its invoices.",
+    "billing_sellerdetail": "The installation's details for its invoices.",
+    "playground_conversation": "What others wrote is theirs.",
+    "playground_message": "What others wrote is theirs.",
+    "playground_run": "What others wrote is theirs.",
+    "playground_runevent": "What others wrote is theirs.",
+    "playground_mediarun": "What others wrote is theirs.",
+    "playground_sharelink": "What others wrote is theirs.",
+    "playground_promptversion": "What others wrote is theirs.",
+    "django_migrations": "Names of code.",
+    "django_content_type": "Names of code.",
+    "auth_permission": "Names of code.",
+    "django_session": "Sealed with a key of its own; those of the person are deleted.",
+}
+_ORGANISATION: Final = "organisation_id"
+
+
+class _Column(NamedTuple):
+    name: str
+    type: str
+    length: int | None
+
+
+def sweep(traces: Traces, organisations: Sequence[UUID]) -> int:
+    """Put the pseudonym in place of every address; how many rows were changed. In a transaction
+    that may change what is written once."""
+    values: dict[str, Any] = {
+        "pattern": address_pattern(traces.addresses),
+        "pseudonym": traces.pseudonym,
+        "organisations": list(organisations),
+    }
+    with connection.cursor() as cursor:
+        changed = 0
+        for table, columns in _tables(cursor):
+            cursor.execute(_update(table, columns), values)
+            changed += cursor.rowcount
+    return changed
+
+
+def _tables(cursor: Cursor) -> list[tuple[str, list[_Column]]]:
+    """The tables with text to look at, and its columns; of what is written once, those that an
+    erasure may change."""
+    cursor.execute(_COLUMNS, {"left": list(LEFT)})
+    found: dict[str, list[_Column]] = {}
+    for table, name, type, length in cursor.fetchall():
+        found.setdefault(table, []).append(_Column(name, type, length))
+    return [
+        (table, columns)
+        for table, columns in found.items()
+        if any(column.name != _ORGANISATION for column in columns)
+    ]
+
+
+def _update(table: str, columns: Sequence[_Column]) -> sql.Composed:
+    texts = [column for column in columns if column.name != _ORGANISATION]
+    found = sql.SQL(" OR ").join(
+        sql.SQL("{}::text ~* %(pattern)s").format(sql.Identifier(column.name)) for column in texts
+    )
+    if len(texts) < len(columns):
+        here = "(organisation_id IS NULL OR organisation_id = ANY(%(organisations)s::uuid[])) AND "
+    else:
+        here = ""
+    return sql.SQL("UPDATE {} SET {} WHERE {}({})").format(
+        sql.Identifier(table),
+        sql.SQL(", ").join(_replaced(column) for column in texts),
+        sql.SQL(here),
+        found,
+    )
+
+
+def _replaced(column: _Column) -> sql.Composed:
+    text = sql.SQL("regexp_replace({}::text, %(pattern)s, %(pseudonym)s, 'gi')").format(
+        sql.Identifier(column.name)
+    )
+    if column.length is not None:
+        text = sql.SQL("left({}, {})").format(text, sql.Literal(column.length))
+    return sql.SQL("{} = {}::{}").format(
+        sql.Identifier(column.name), text, sql.SQL(_TYPES[column.type])
+    )
+
+
+_TYPES: Final[Mapping[str, Any]] = {
+    "text": "text",
+    "varchar": "text",
+    "jsonb": "jsonb",
+    "_text": "text[]",
+    "_varchar": "text[]",
+}
+# Partitions are reached by their table. What is written once has a trigger of that name.
+_COLUMNS: Final = """
+    SELECT c.relname, a.attname, t.typname,
+           CASE WHEN t.typname = 'varchar' AND a.atttypmod > 4 THEN a.atttypmod - 4 END
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = current_schema()
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_type t ON t.oid = a.atttypid
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL (%(left)s)
+      AND (
+        (t.typname IN ('text', 'varchar', 'jsonb', '_text', '_varchar') AND a.attgenerated = ''
+         AND (NOT EXISTS (SELECT FROM pg_trigger g
+                          WHERE g.tgrelid = c.oid AND g.tgname = 'written_once')
+              OR a.attname IN ('reason', 'project', 'tags', 'customer', 'end_user', 'message')))
+        OR a.attname = 'organisation_id')
+    ORDER BY c.relname, a.attnum"""

@@ -1,0 +1,179 @@
+"""What an answer to a media page holds: pictures, sound, a transcript, or the id of a video.
+
+UnreadableAnswer    there is none of it in it
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from dialects.media.sound import SPEECH_FORMATS
+from playground.attachments.rules import UnsupportedFile, inspect_file
+
+SEGMENTS_MAX: Final = 5_000
+
+
+class UnreadableAnswer(ValueError):
+    """It holds nothing that could be shown."""
+
+
+@dataclass(frozen=True)
+class MadeFile:
+    """A file of a result; `facts` as those of an attachment."""
+
+    name: str
+    kind: str
+    media_type: str
+    data: bytes
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was heard. `segments`: start and end in seconds, and the text; () where it has none."""
+
+    text: str
+    segments: Sequence[tuple[float, float, str]] = ()
+    language: str = ""
+    seconds: float | None = None
+
+
+class _Picture(msgspec.Struct):
+    b64_json: str | None = None
+    url: str | None = None
+
+
+class _Pictures(msgspec.Struct):
+    data: list[_Picture]
+
+
+class _Segment(msgspec.Struct):
+    start: float
+    end: float
+    text: str
+
+
+class _Heard(msgspec.Struct):
+    text: str
+    segments: list[_Segment] | None = None
+    language: str | None = None
+    duration: float | str | None = None
+
+
+class _Video(msgspec.Struct):
+    id: str
+
+
+class _Song(msgspec.Struct):
+    data: str
+
+
+class _Submitted(msgspec.Struct):
+    result: str
+
+
+def read_pictures(raw: bytes) -> list[bytes | str]:
+    """The pictures of an answer: their bytes, or the addresses where they stand."""
+    found: list[bytes | str] = []
+    for one in _decoded(raw, _Pictures).data:
+        if one.b64_json:
+            try:
+                found.append(base64.b64decode(one.b64_json, validate=True))
+            except binascii.Error as error:
+                raise UnreadableAnswer from error
+        elif one.url:
+            found.append(one.url)
+    if not found:
+        raise UnreadableAnswer
+    return found
+
+
+def picture_file(number: int, data: bytes) -> MadeFile:
+    """A picture by what its bytes are."""
+    try:
+        info = inspect_file(data)
+    except UnsupportedFile as error:
+        raise UnreadableAnswer from error
+    if info.kind != "image":
+        raise UnreadableAnswer
+    ending = info.media_type.rpartition("/")[2]
+    return MadeFile(f"image-{number}.{ending}", "image", info.media_type, data, dict(info.facts))
+
+
+def sound_file(data: bytes, form: str) -> MadeFile:
+    """Speech in the format that was asked for."""
+    if not data:
+        raise UnreadableAnswer
+    return MadeFile(f"speech.{form}", "audio", SPEECH_FORMATS.get(form, "audio/mpeg"), data)
+
+
+def read_transcript(raw: bytes) -> Transcript:
+    heard = _decoded(raw, _Heard)
+    segments = [(one.start, one.end, one.text.strip()) for one in heard.segments or ()]
+    return Transcript(
+        _plain(heard.text.strip()),
+        [(start, end, _plain(text)) for start, end, text in segments[:SEGMENTS_MAX]],
+        _plain(heard.language or "")[:40],
+        _seconds(heard.duration),
+    )
+
+
+def read_video(raw: bytes) -> str:
+    """The public id of a video that was accepted."""
+    return _decoded(raw, _Video).id
+
+
+def read_song(raw: bytes) -> str:
+    """The public id of a song, or of lyrics, that was accepted."""
+    return _decoded(raw, _Song).data
+
+
+def read_submitted(raw: bytes) -> str:
+    """The public id of a task of Midjourney that was accepted."""
+    return _decoded(raw, _Submitted).result
+
+
+def subtitles(segments: Sequence[Sequence[Any]]) -> str:
+    """Segments as SubRip."""
+    return "".join(
+        f"{number}\n{_stamp(start)} --> {_stamp(end)}\n{text}\n\n"
+        for number, (start, end, text) in enumerate(segments, 1)
+    )
+
+
+def clock(seconds: float) -> str:
+    """A place in a sound: 1:02, 1:00:02."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _stamp(seconds: float) -> str:
+    ms = round(seconds * 1000)
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
+
+
+def _seconds(value: float | str | None) -> float | None:
+    try:
+        return None if value is None else max(0.0, float(value))
+    except ValueError:
+        return None
+
+
+def _plain(text: str) -> str:
+    # The database has no place for it.
+    return text.replace("\x00", "")
+
+
+Form = TypeVar("Form", bound=msgspec.Struct)
+
+
+def _decoded(raw: bytes, form: type[Form]) -> Form:
+    try:
+        return msgspec.json.decode(raw, type=form)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnreadableAnswer from error

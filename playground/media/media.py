@@ -1,0 +1,211 @@
+"""Media runs: who may see them, and one function for each way in which they are changed.
+
+What a run was given and what came of it are files as those of chats: they are kept as long as the
+installation keeps results (`TASK_RESULT_DAYS`), and go with the last run that names them. A video
+stays with its provider, as one that was asked for by the API does.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+
+from accounts.access.access import one_of, require
+from accounts.access.actors import Actor, organisation_of, person_of
+from accounts.keys.keys import playground_key
+from gateway.models import MediaTask
+from lib import clock
+from lib.ids import new_id
+from playground.media.answer import MadeFile, Transcript
+from playground.media.rules import MediaAsk
+from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
+from playground.payers.paying import Payer
+from playground.runs.events import STALE_S, notify_all
+
+RESULT: Final = "result"
+_INTERRUPTED: Final = {"kind": "interrupted", "message": ""}
+
+
+@dataclass(frozen=True)
+class MediaColumn:
+    """What one model is asked: `values` are those of the form that it can be told."""
+
+    model: str
+    ask: MediaAsk
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class MediaOrder:
+    """What a form asks for; `files` by their roles."""
+
+    kind: MediaKind
+    prompt: str
+    columns: Sequence[MediaColumn]
+    payer: Payer
+    token: UUID
+    files: Mapping[str, Attachment] = field(default_factory=dict)
+
+
+# Access -----------------------------------------------------------------------------------------
+
+
+def visible_media(actor: Actor) -> QuerySet[MediaRun]:
+    """The runs of the actor, the newest first: they are read by their author alone."""
+    require(actor, "playground.read")
+    runs = MediaRun.objects.filter(organisation=actor.organisation, user=actor.user)
+    return (
+        runs.select_related("organisation", "key").prefetch_related("files__file").order_by("-id")
+    )
+
+
+def access_media_run(actor: Actor, id: str) -> MediaRun:
+    """One run of the actor. Http404 when it is another's or none."""
+    return one_of(visible_media(actor), id)
+
+
+def search_media(actor: Actor, words: str, kind: str) -> QuerySet[MediaRun]:
+    """What was made, of a kind, where the words stand in its prompt or its text."""
+    runs = visible_media(actor).filter(state=RunState.DONE)
+    if kind in MediaKind.values:
+        runs = runs.filter(kind=kind)
+    if words := words.strip():
+        found = Q(prompt__icontains=words) | Q(text__icontains=words) | Q(model__icontains=words)
+        runs = runs.filter(found)
+    return runs
+
+
+# Writing ----------------------------------------------------------------------------------------
+
+
+def result_life() -> dt.timedelta:
+    """How long the files of a run are kept."""
+    return dt.timedelta(days=settings.TASK_RESULT_DAYS)
+
+
+def begin_media(actor: Actor, order: MediaOrder) -> list[MediaRun]:
+    """A run for each column; none where the same form was sent before."""
+    require(actor, "playground.use")
+    batch = new_id()
+    try:
+        with transaction.atomic():
+            runs = [
+                MediaRun.objects.create(
+                    organisation=organisation_of(actor),
+                    user=person_of(actor),
+                    kind=order.kind,
+                    operation=column.ask.operation,
+                    model=column.model,
+                    prompt=order.prompt,
+                    settings=dict(column.values),
+                    body=column.ask.body,
+                    key=order.payer.chosen_key,
+                    project=order.payer.project,
+                    batch=batch,
+                    column=number,
+                    token=order.token,
+                )
+                for number, column in enumerate(order.columns)
+            ]
+            for run in runs:
+                _keep(run, [(role, file) for role, file in order.files.items()])
+    except IntegrityError:
+        return []
+    return runs
+
+
+def stored_media_payer(run: MediaRun) -> Payer:
+    """Who was chosen when it was begun."""
+    return Payer(run.key or playground_key(run.organisation), run.project)
+
+
+def stop_media(run: MediaRun) -> None:
+    """Ask whoever carries it to stop."""
+    with transaction.atomic():
+        MediaRun.objects.filter(id=run.id, ended_at=None).update(stop_at=clock.now())
+        notify_all(run.id)
+
+
+def beat_media(run_id: UUID) -> bool:
+    """Say that the run's carrier lives; whether it shall go on."""
+    running = MediaRun.objects.filter(id=run_id, ended_at=None)
+    return bool(running.update(heartbeat_at=clock.now())) and running.filter(stop_at=None).exists()
+
+
+def end_media(
+    run: MediaRun,
+    state: RunState,
+    outcome: Mapping[str, Any],
+    *,
+    files: Iterable[MadeFile] = (),
+    transcript: Transcript | None = None,
+    task: str = "",
+) -> None:
+    """End a run with what came of it; nothing where somebody else has ended it."""
+    transcribed: dict[str, Any] = {}
+    if transcript is not None:
+        facts = {"segments": transcript.segments, "language": transcript.language,
+                 "seconds": transcript.seconds}  # fmt: skip
+        transcribed = {"text": transcript.text, "facts": facts}
+    with transaction.atomic():
+        ended = MediaRun.objects.filter(id=run.id, ended_at=None).update(
+            state=state, ended_at=clock.now(), outcome=dict(outcome), task=task, **transcribed
+        )
+        if ended:
+            _keep(run, [(RESULT, _stored(run, file)) for file in files])
+
+
+def _stored(run: MediaRun, made: MadeFile) -> Attachment:
+    return Attachment.objects.create(
+        organisation_id=run.organisation_id,
+        user_id=run.user_id,
+        name=made.name,
+        kind=made.kind,
+        media_type=made.media_type,
+        size=len(made.data),
+        facts=made.facts,
+        data=made.data,
+        unsent_until=clock.now() + result_life(),
+    )
+
+
+def _keep(run: MediaRun, files: Sequence[tuple[str, Attachment]]) -> None:
+    """Name files in a run, and keep them as long as it keeps any; one that a message names too
+    stays with it."""
+    for position, (role, file) in enumerate(files):
+        MediaFile.objects.create(run=run, file=file, role=role, position=position, name=file.name)
+    ids = [file.id for _, file in files]
+    kept = Attachment.objects.filter(id__in=ids, unsent_until__isnull=False)
+    kept.update(unsent_until=clock.now() + result_life())
+
+
+def delete_media(runs: Iterable[MediaRun]) -> None:
+    """Remove runs that have ended, with the files that nothing else names, and the video that one
+    has ordered from what the API shows."""
+    with transaction.atomic():
+        for run in runs:
+            files = [one.file_id for one in run.files.all() if one.file_id is not None]
+            run.delete()
+            _drop_unnamed(files)
+            if run.task:
+                MediaTask.objects.filter(public_id=run.task, ended_at__isnull=False).update(
+                    deleted_at=clock.now(), request=None, result=None
+                )
+
+
+def _drop_unnamed(ids: Collection[UUID]) -> None:
+    named = MediaFile.objects.filter(file__in=ids).values("file")
+    unnamed = Attachment.objects.filter(id__in=ids, unsent_until__isnull=False)
+    unnamed.exclude(id__in=named).delete()
+
+
+def interrupt_lost_media() -> int:
+    """End the runs whose process is gone; how many."""
+    before = clock.now() - dt.timedelta(seconds=STALE_S)
+    lost = MediaRun.objects.filter(ended_at=None, heartbeat_at__lt=before)
+    return lost.update(state=RunState.INTERRUPTED, ended_at=clock.now(), outcome=dict(_INTERRUPTED))

@@ -1,0 +1,205 @@
+"""What a form of the media pages asks for, read into a `media.MediaOrder`, and what it may cost."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from django.http import Http404
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from dialects.chat.file_types import HEAD_BYTES, Kind, judge, type_of
+from dialects.json.forms import PartHead
+from lib.database.async_database import in_database
+from lib.ids import new_id, parse_id
+from lib.refusal import Refused
+from playground.attachments.attachments import add_bytes
+from playground.attachments.rules import BYTES_MAX
+from playground.chats.conversations import access_attachment
+from playground.media.media import MediaColumn, MediaOrder, visible_media
+from playground.media.rules import (
+    PICTURES,
+    InvalidMedia,
+    MediaModel,
+    build_request,
+    is_in_body,
+    kept_values,
+    pictures_in,
+)
+from playground.media.service_results import button_model
+from playground.media.words import label_of
+from playground.models import Attachment, MediaKind
+from playground.models_offered.offered_models import media_models
+from playground.payers.paying import Payer, checked_default, read_payer
+from playground.runs.relaying import ChatRelay
+from relay.requests.context import Bound
+from relay.requests.uploads import Form
+
+COMPARED_MAX: Final = 2
+# The roles of what a kind is given, and what these files must be.
+ROLES: Final[Mapping[str, Mapping[str, Kind]]] = {
+    "image": {"picture": "image", "mask": "image"},
+    "speech": {},
+    "transcription": {"sound": "audio"},
+    "video": {"picture": "image"},
+    "music": {},
+    "midjourney": {**dict.fromkeys(PICTURES, "image"), "mask": "image"},
+}
+# What they are called in the form that a provider is sent.
+_PARTS: Final = {"picture": "image", "mask": "mask", "sound": "file"}
+# What a cost is told for before anything is typed, where it does not depend on the words.
+_NO_WORDS_YET: Final = "…"
+
+
+def read_order(
+    actor: Actor, kind: MediaKind, form: Mapping[str, str], *, draft: bool = False
+) -> MediaOrder:
+    """What the form asks for; of a `draft`, what it would with some words. Raises Refused."""
+    if kind == MediaKind.MIDJOURNEY and form.get("custom"):
+        # A button below a picture: what it does says its name.
+        form = {**form, "model": button_model(form["custom"])}
+    offered = {model.name: model for model in media_models(actor, kind.in_rules)}
+    names = [form.get("model", ""), form.get("compare", "")]
+    chosen = [offered[name] for name in dict.fromkeys(names) if name in offered]
+    if names[0] not in offered:
+        raise Refused("model", gettext("Choose a model."))
+    files = _files(actor, kind, form)
+    # A form sends its newlines as two signs; the model gets what was typed.
+    prompt = form.get("prompt", "").replace("\r\n", "\n")
+    if draft and kind not in (MediaKind.SPEECH, MediaKind.TRANSCRIPTION):
+        prompt = prompt.strip() or _NO_WORDS_YET
+    try:
+        columns = [_column(kind, model, prompt, form, files) for model in chosen[:COMPARED_MAX]]
+    except InvalidMedia as invalid:
+        raise Refused(invalid.field, invalid_media_text(invalid)) from invalid
+    token = parse_id(form.get("token", "")) or new_id()
+    if kind == MediaKind.MIDJOURNEY and not prompt:
+        prompt = _prompt_of(actor, form.get("source", ""))
+    return MediaOrder(kind, prompt, columns, read_media_payer(actor, form), token, files)
+
+
+def _prompt_of(actor: Actor, task: str) -> str:
+    """What a picture was made by that another is made of."""
+    found = visible_media(actor).filter(task=task).first() if task else None
+    return "" if found is None else found.prompt
+
+
+def _column(
+    kind: MediaKind,
+    model: MediaModel,
+    prompt: str,
+    form: Mapping[str, str],
+    files: Mapping[str, Attachment],
+) -> MediaColumn:
+    values = kept_values(kind.in_rules, model, form)
+    return MediaColumn(
+        model.name, build_request(kind.in_rules, model, prompt, values, tuple(files)), values
+    )
+
+
+def _files(actor: Actor, kind: MediaKind, form: Mapping[str, str]) -> dict[str, Attachment]:
+    """The files that a form names. Raises Refused for one that is no more."""
+    files = {}
+    for role in ROLES[kind.value]:
+        if form.get(role):
+            try:
+                files[role] = access_attachment(actor, form[role])
+            except Http404 as error:
+                message = gettext("The file is no longer kept. Add it again.")
+                raise Refused(role, message) from error
+    if kind == MediaKind.IMAGE and "mask" in files and "picture" not in files:
+        del files["mask"]
+    return files
+
+
+def read_media_payer(actor: Actor, form: Mapping[str, str]) -> Payer:
+    """Who is to pay for it. Raises Refused."""
+    if "key" in form:
+        return read_payer(actor, form["key"], form.get("project", ""))
+    return checked_default(actor)
+
+
+def add_media_file(actor: Actor, kind: MediaKind, role: str, name: str, data: bytes) -> Attachment:
+    """Keep a file for a form. An image is shown on the page, so it must be known by what it holds;
+    a sound that is not known is for its provider to judge. Raises Refused."""
+    wanted, head = ROLES[kind.value].get(role), data[:HEAD_BYTES]
+    if wanted == "audio" and data:
+        found = judge(head, name, wanted)
+    else:
+        found = None if wanted is None else type_of(head, wanted)
+    if len(data) > BYTES_MAX:
+        message = gettext("%(name)s is too large. The limit is %(n)s MB.")
+        raise Refused(role, message % {"name": name, "n": BYTES_MAX // 2**20})
+    if wanted is None or found is None:
+        message = (
+            gettext("%(name)s is not an audio file that can be transcribed.")
+            if wanted == "audio"
+            else gettext("%(name)s is not a PNG, JPEG, WebP or GIF image.")
+        )
+        raise Refused(role, message % {"name": name})
+    return add_bytes(actor, name, data, wanted, found[0] or "application/octet-stream")
+
+
+def invalid_media_text(invalid: InvalidMedia) -> str:
+    """What is wrong, and what is expected."""
+    return _INVALID[invalid.code]() % {"field": label_of(invalid.field), **invalid.detail}
+
+
+_INVALID: Final[Mapping[str, Callable[[], str]]] = {
+    "no_prompt": lambda: gettext("Enter a prompt."),
+    "no_sound": lambda: gettext("Record something, or choose an audio file."),
+    "no_edits": lambda: gettext("This model cannot edit pictures. Remove the picture."),
+    "no_masks": lambda: gettext("This model takes no mask. Clear the mask."),
+    "no_picture": lambda: gettext("Add a picture."),
+    "few_pictures": lambda: gettext("Add at least %(low)s pictures."),
+    "no_number": lambda: gettext("%(field)s: enter a value from %(low)s to %(high)s."),
+    "no_language": lambda: gettext("%(field)s: enter a code such as en or zh."),
+    "too_long": lambda: gettext("%(field)s: at most %(high)s characters."),
+}
+
+
+# For the relay ----------------------------------------------------------------------------------
+
+
+def form_of(operation: str, files: Mapping[str, Attachment]) -> Form | None:
+    """The files of a request as those of a form, which whoever asks for it closes; None where it
+    has none, or has them in its body. Raises RequestFault."""
+    if not files or is_in_body(operation):
+        return None
+    form = Form()
+    for role, file in files.items():
+        form.add(PartHead(_PARTS[role], file.name), bytes(file.data))
+    return form
+
+
+def body_of(body: Mapping[str, Any], operation: str, files: Mapping[str, Attachment]) -> bytes:
+    """A request as it is sent, with the pictures that belong into its body."""
+    urls = {role: _url(file) for role, file in files.items()} if is_in_body(operation) else {}
+    return json.dumps({**body, **pictures_in(operation, urls)}).encode()
+
+
+def _url(file: Attachment) -> str:
+    return f"data:{file.media_type};base64,{base64.b64encode(bytes(file.data)).decode()}"
+
+
+async def bounds_of(actor: Actor, relay: ChatRelay, order: MediaOrder) -> list[tuple[str, Bound]]:
+    """What each column may cost. Raises RequestFault, DatabaseAway."""
+    principal = await order.payer.principal(actor, relay)
+    bounds = []
+    for column in order.columns:
+        operation = column.ask.operation
+        form = await in_database(form_of, operation, order.files)
+        try:
+            bound = await relay.bound(
+                principal,
+                await in_database(body_of, column.ask.body, operation, order.files),
+                operation=operation,
+                labels=order.payer.labels,
+                form=form,
+            )
+        finally:
+            if form is not None:
+                form.close()
+        bounds.append((column.model, bound))
+    return bounds

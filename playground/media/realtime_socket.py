@@ -1,0 +1,108 @@
+"""The WebSocket of the realtime page: one that shows a ticket. What its responses hold and cost is
+told among the provider's events, by two of our own:
+
+    {"type": "weir.hold", "request": id, "amount": "$0.21", "held": "$0.21", "spent": "$0.00"}
+    {"type": "weir.charge", "request": id, "amount": "$0.0012", "held": "$0.00", "spent": "$0.0012"}
+
+`held` and `spent` are those of the session so far.
+"""
+
+import json
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from accounts.access.actors import person_of
+from billing.currency.money import display_request
+from billing.wallets.words import money_symbol
+from lib.database.async_database import in_database
+from lib.ids import id_text
+from lib.process.asgi import Message, Receive, Scope, Send
+from playground.media.realtime import claim_ticket
+from relay.credentials.page_session import PageSession
+from relay.requests.context import Outcome
+
+TICKET_PROTOCOL: Final = "weir-ticket."
+_POLICY: Final = 1008
+
+
+class _Relay(Protocol):
+    async def converse(
+        self, session: PageSession, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Carry a session to its end."""
+
+
+def shows_ticket(scope: Scope) -> bool:
+    """Whether a WebSocket is asked for by a page of ours, or one that says so."""
+    return _ticket_of(scope) is not None
+
+
+async def serve(relay: _Relay, scope: Scope, receive: Receive, send: Send) -> None:
+    """Carry the session that a ticket is for; without a good one, from another site, the handshake
+    is refused by 403."""
+    ticket = _ticket_of(scope)
+    claimed = None
+    if ticket is not None and _is_from_here(scope):
+        claimed = await in_database(claim_ticket, ticket)
+    if claimed is None:
+        await receive()
+        await send({"type": "websocket.close", "code": _POLICY})
+        return
+    actor, payer, model = claimed
+    told = _Told(send)
+    session = PageSession(payer.key.id, person_of(actor).id, model, payer.labels, told)
+    await relay.converse(session, scope, receive, told.send)
+
+
+class _Told:
+    """Puts what a listener hears among the events of a session, in front of the next one."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._news: list[dict[str, Any]] = []
+        self._opened = False
+        self._holds: dict[UUID, int] = {}
+        self._spent_nano = 0
+
+    def held(self, request_id: UUID, hold_nano: int) -> None:
+        self._holds[request_id] = hold_nano
+        self._tell("weir.hold", request_id, hold_nano)
+
+    def settled(self, outcome: Outcome) -> None:
+        self._holds.pop(outcome.request_id, None)
+        self._spent_nano += outcome.charge_nano
+        self._tell("weir.charge", outcome.request_id, outcome.charge_nano)
+
+    def _tell(self, kind: str, request_id: UUID, nano: int) -> None:
+        symbol = money_symbol()
+        self._news.append(
+            {
+                "type": kind,
+                "request": id_text(request_id),
+                "amount": display_request(nano, symbol),
+                "held": display_request(sum(self._holds.values()), symbol),
+                "spent": display_request(self._spent_nano, symbol),
+            }
+        )
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, behind what there is to tell."""
+        news, self._news = (self._news, []) if self._opened else ([], self._news)
+        for one in news:
+            await self._send({"type": "websocket.send", "text": json.dumps(one)})
+        await self._send(message)
+        self._opened = self._opened or message["type"] == "websocket.accept"
+
+
+def _ticket_of(scope: Scope) -> str | None:
+    offered = (one for one in scope.get("subprotocols", ()) if one.startswith(TICKET_PROTOCOL))
+    ticket = next(offered, None)
+    return None if ticket is None else ticket.removeprefix(TICKET_PROTOCOL)
+
+
+def _is_from_here(scope: Scope) -> bool:
+    """Whether a browser says that the page is of the site that it connects to."""
+    headers = dict(scope["headers"])
+    origin = urlsplit(headers.get(b"origin", b"").decode("latin-1")).netloc
+    return bool(origin) and origin == headers.get(b"host", b"").decode("latin-1")

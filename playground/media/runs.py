@@ -1,0 +1,182 @@
+"""Media runs on their way: each is carried by a task of this process until its answer has ended.
+
+    running --answer--> done | failed
+       any --Stop, from any process--> stopped      (the relay's iterator is closed)
+       any --heartbeat lost--> interrupted          (by whichever process notices)
+
+A video, a song or a picture of Midjourney is accepted within seconds, and made by its provider
+afterwards: its run has then ended, and the page follows its task.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from accounts.access.actors import Actor
+from dialects.errors.errors import RequestFault
+from lib.database.async_database import in_database
+from lib.database.tenancy import own_context
+from lib.network.egress import EgressError
+from playground.attachments.attachments import FETCH_S, fetch_made
+from playground.media.answer import (
+    MadeFile,
+    UnreadableAnswer,
+    picture_file,
+    read_pictures,
+    read_song,
+    read_submitted,
+    read_transcript,
+    read_video,
+    sound_file,
+)
+from playground.media.media import RESULT, beat_media, end_media, stored_media_payer
+from playground.media.orders import body_of, form_of
+from playground.models import Attachment, MediaKind, MediaRun, RunState
+from playground.runs.notifications import notifications
+from playground.runs.relaying import ChatRelay
+from playground.runs.runs import HEARTBEAT_S, carry_in_background, facts_of, settled
+from relay.requests.context import Outcome
+
+log = logging.getLogger(__name__)
+
+ANSWER_BYTES_MAX: Final = 128 * 1024 * 1024
+_UNREADABLE: Final = "upstream_malformed"
+
+
+class _Answer(NamedTuple):
+    """What came, and how it ended; None where it was too large."""
+
+    raw: bytes
+    outcome: Outcome | None
+
+
+def start_media(runs: Sequence[MediaRun], actor: Actor, relay: ChatRelay) -> None:
+    """Carry fresh runs, all at once."""
+    for run in runs:
+        carry_in_background(_carry(run, actor, relay))
+
+
+async def _carry(run: MediaRun, actor: Actor, relay: ChatRelay) -> None:
+    """Never raises: what goes wrong here is logged, and the run has failed."""
+    try:
+        with notifications().subscribe(run.id) as news:
+            reader = asyncio.create_task(_read(run, actor, relay), context=own_context())
+            reader.add_done_callback(lambda _: news.set())
+            try:
+                answered = await _watch(run, reader, news)
+            finally:
+                # Leaving the relay's iterator is a client that leaves: the upstream is told.
+                reader.cancel()
+                await asyncio.wait([reader])
+        if answered:
+            await _conclude(run, reader.result())
+        else:
+            await _end(run, RunState.STOPPED, await settled(run.organisation_id, run.request_id))
+    except RequestFault as fault:
+        facts = {"kind": fault.kind, "message": fault.message, "charge_nano": 0}
+        await _end(run, RunState.FAILED, facts)
+    except Exception:
+        log.exception("media run %s failed", run.id)
+        with contextlib.suppress(Exception):
+            await _end(run, RunState.FAILED, {"kind": "internal", "status": 500})
+
+
+async def _watch(run: MediaRun, reader: asyncio.Task[_Answer], news: asyncio.Event) -> bool:
+    """Until the answer has ended; False where it shall not go on."""
+    while not reader.done():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEARTBEAT_S):
+                await news.wait()
+        news.clear()
+        if not reader.done() and not await in_database(beat_media, run.id):
+            return False
+    return True
+
+
+async def _read(run: MediaRun, actor: Actor, relay: ChatRelay) -> _Answer:
+    payer = await in_database(stored_media_payer, run)
+    principal = await payer.principal(actor, relay)
+    files = await in_database(_files_given, run)
+    form = form_of(run.operation, files)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async for item in relay.chat(
+            principal,
+            body_of(run.body, run.operation, files),
+            source="playground",
+            request_id=run.request_id,
+            operation=run.operation,  # type: ignore[arg-type]
+            labels=payer.labels,
+            form=form,
+        ):
+            if isinstance(item, Outcome):
+                return _Answer(b"".join(pieces), item)
+            if isinstance(item, bytes):
+                pieces.append(item)
+                size += len(item)
+                if size > ANSWER_BYTES_MAX:
+                    break
+    finally:
+        if form is not None:
+            form.close()
+    return _Answer(b"", None)
+
+
+def _files_given(run: MediaRun) -> dict[str, Attachment]:
+    given = run.files.exclude(role=RESULT).select_related("file")
+    return {one.role: one.file for one in given if one.file is not None}
+
+
+async def _conclude(run: MediaRun, answer: _Answer) -> None:
+    outcome = answer.outcome
+    if outcome is None:
+        facts = await settled(run.organisation_id, run.request_id)
+        await _end(run, RunState.FAILED, facts | {"kind": "body_too_large"})
+        return
+    facts = facts_of(outcome)
+    if outcome.kind is not None:
+        await _end(run, RunState.FAILED, facts)
+        return
+    try:
+        result = await _result(run, answer.raw)
+    except (UnreadableAnswer, EgressError, TimeoutError) as error:
+        log.warning("media run %s has an answer that cannot be shown: %r", run.id, error)
+        await _end(run, RunState.FAILED, facts | {"kind": _UNREADABLE})
+        return
+    await in_database(end_media, run, RunState.DONE, facts, **result)
+
+
+async def _result(run: MediaRun, raw: bytes) -> dict[str, Any]:
+    """What an answer holds, as `end_media` takes it. Raises UnreadableAnswer, EgressError,
+    TimeoutError."""
+    match run.kind:
+        case MediaKind.IMAGE:
+            return {"files": await _pictures(raw)}
+        case MediaKind.SPEECH:
+            return {"files": [sound_file(raw, run.body["response_format"])]}
+        case MediaKind.TRANSCRIPTION:
+            return {"transcript": read_transcript(raw)}
+        case MediaKind.MUSIC:
+            return {"task": read_song(raw)}
+        case MediaKind.MIDJOURNEY:
+            return {"task": read_submitted(raw)}
+    return {"task": read_video(raw)}
+
+
+async def _pictures(raw: bytes) -> list[MadeFile]:
+    made = []
+    for number, one in enumerate(read_pictures(raw), 1):
+        made.append(picture_file(number, one if isinstance(one, bytes) else await _fetched(one)))
+    return made
+
+
+async def _fetched(url: str) -> bytes:
+    async with asyncio.timeout(FETCH_S):
+        return await fetch_made(url)
+
+
+async def _end(run: MediaRun, state: RunState, facts: Mapping[str, Any]) -> None:
+    await in_database(end_media, run, state, facts)

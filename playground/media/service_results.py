@@ -1,0 +1,146 @@
+"""What Suno and Midjourney have made, as pages draw it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from django.urls import reverse
+
+from accounts.secrets.sealing import pepper
+from dialects.errors.errors import RequestFault
+from dialects.media import midjourney
+from gateway.media_tasks.content_links import picture_link
+from gateway.media_tasks.results import result_of
+from gateway.models import MediaTask
+from lib.clock import now
+from playground.media.answer import clock
+from playground.media.words import model_word
+from playground.models import MediaRun
+
+_CLIPS_MAX: Final = 8
+_BUTTONS_MAX: Final = 40
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One version of a song; `length` is "" where it is not told."""
+
+    number: int
+    id: str
+    title: str
+    tags: str
+    length: str
+    seconds: float
+    url: str
+    lyrics: str
+
+
+@dataclass(frozen=True)
+class ShownSong:
+    """The clips of a song, or the text of lyrics."""
+
+    clips: Sequence[Clip]
+    title: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Button:
+    """What can be made of a picture: `model` names the action, `nano` what it costs; None where it
+    cannot be asked for."""
+
+    id: str
+    label: str
+    model: str
+    word: str
+    nano: int | None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture with its buttons, words for one, or a dialog that waits for an answer: `dialog` is
+    "" or the action that asks, `source` the picture that it is about."""
+
+    url: str
+    buttons: Sequence[Button]
+    texts: Sequence[str] = ()
+    dialog: str = ""
+    source: str = ""
+
+    @property
+    def picture_url(self) -> str:
+        """The picture that a dialog is about."""
+        return reverse_image(self.source)
+
+
+def shown_song(slug: str, run: MediaRun, task: MediaTask | None) -> ShownSong | None:
+    """None while there is nothing to hear or to read."""
+    made = None if task is None else result_of(task).get("data")
+    if isinstance(made, dict):
+        return ShownSong((), _text(made, "title"), _text(made, "text"))
+    if not isinstance(made, list):
+        return None
+    clips = [one for one in made[:_CLIPS_MAX] if isinstance(one, dict)]
+    return ShownSong([_clip(slug, run, number, one) for number, one in enumerate(clips)])
+
+
+def _clip(slug: str, run: MediaRun, number: int, told: Mapping[str, Any]) -> Clip:
+    facts = told.get("metadata")
+    facts = facts if isinstance(facts, Mapping) else {}
+    length = facts.get("duration")
+    seconds = float(length) if isinstance(length, int | float) and length > 0 else 0.0
+    return Clip(
+        number,
+        _text(told, "id"),
+        _text(told, "title") or run.settings.get("title", ""),
+        _text(facts, "tags"),
+        clock(seconds) if seconds else "",
+        seconds,
+        reverse("media_clip", args=[slug, run.text_id, number]),
+        _text(facts, "prompt"),
+    )
+
+
+def shown_drawing(
+    run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]
+) -> Drawing | None:
+    """None while there is nothing to see."""
+    if task is None:
+        return None
+    source = str(run.body.get("taskId", ""))
+    if task.state in ("queued", "running"):
+        waits = task.provider_state == "MODAL" and run.operation == "midjourney_action"
+        return Drawing("", (), dialog=run.model, source=source) if waits else None
+    result = result_of(task)
+    url = reverse_image(task.public_id) if result.get("imageUrl") else ""
+    told = [one for one in result.get("buttons") or () if isinstance(one, Mapping)]
+    made = result.get("properties", {}).get("finalPrompt", "")
+    texts = [line.strip() for line in str(made).splitlines() if line.strip()]
+    return Drawing(url, [_button(one, prices) for one in told[:_BUTTONS_MAX]], texts)
+
+
+def reverse_image(public_id: str) -> str:
+    """Where the relay serves the picture of a task, by a link that expires."""
+    return picture_link(pepper(), "", public_id, now().timestamp())
+
+
+def button_model(custom_id: str) -> str:
+    """The action of a button; "" where it is none that can be asked for."""
+    body = msgspec.json.encode({"taskId": "1", "customId": custom_id})
+    try:
+        return midjourney.read("action", body, "").model
+    except RequestFault:
+        return ""
+
+
+def _button(told: Mapping[str, Any], prices: Mapping[str, int]) -> Button:
+    id = _text(told, "customId")
+    model = button_model(id)
+    label = _text(told, "label") or _text(told, "emoji") or model_word(model)
+    return Button(id, label, model, model_word(model), prices.get(model))
+
+
+def _text(told: Mapping[str, Any], name: str) -> str:
+    value = told.get(name)
+    return value if isinstance(value, str) else ""

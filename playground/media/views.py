@@ -1,0 +1,367 @@
+"""Images, speech, transcripts and videos (W15): a page for each from one frame, and the gallery."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from dialects.errors.errors import RequestFault
+from gateway.code_examples.examples import codes_with_key
+from gateway.code_examples.snippets import SnippetRequest
+from lib.database.async_database import in_database
+from lib.htmx import is_htmx, render_part, see_other
+from lib.ids import id_text, new_id, parse_id
+from lib.refusal import Refused
+from playground.media.answer import subtitles
+from playground.media.media import (
+    RESULT,
+    MediaOrder,
+    access_media_run,
+    begin_media,
+    delete_media,
+    search_media,
+    stop_media,
+    stored_media_payer,
+)
+from playground.media.orders import add_media_file, bounds_of, read_order
+from playground.media.page import (
+    SERVICES,
+    batch_of,
+    button_prices,
+    form_context,
+    page_name,
+    recent_batches,
+    shown_runs,
+    values_of_run,
+)
+from playground.media.rules import pictures_in
+from playground.media.runs import start_media
+from playground.media.words import PAGES
+from playground.models import MediaKind, MediaRun
+from playground.runs.relaying import relay_of
+from playground.turns.form import form_values
+from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.upstream.upstream import UpstreamFailed
+
+GALLERY_MAX: Final = 24
+_PATHS: Final[Mapping[str, str]] = {
+    "image_generations": "/v1/images/generations",
+    "image_edits": "/v1/images/edits",
+    "speech": "/v1/audio/speech",
+    "transcriptions": "/v1/audio/transcriptions",
+    "translations": "/v1/audio/translations",
+    "videos": "/v1/videos",
+    "suno_music": "/suno/submit/music",
+    "suno_lyrics": "/suno/submit/lyrics",
+    "midjourney_imagine": "/mj/submit/imagine",
+    "midjourney_describe": "/mj/submit/describe",
+    "midjourney_blend": "/mj/submit/blend",
+    "midjourney_shorten": "/mj/submit/shorten",
+    "midjourney_action": "/mj/submit/action",
+    "midjourney_modal": "/mj/submit/modal",
+}
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
+    """`again` is a run whose settings the form begins with, `picture` a file of the actor's;
+    `extend` is a song of which a `clip` goes on, `sing` one whose lyrics are to be sung."""
+    values = form_values(request.GET)
+    if kind == MediaKind.MUSIC and ("extend" in values or "sing" in values):
+        values = _music_begun(actor, values)
+    if again := values.pop("again", ""):
+        repeated = values_of_run(access_media_run(actor, again))
+        if "picture" in values:
+            repeated.pop("mask", "")
+        values = repeated | values
+    return _page(request, actor, MediaKind(kind), values)
+
+
+def _music_begun(actor: Actor, values: dict[str, str]) -> dict[str, str]:
+    """What a form begins with that goes on from what was made."""
+    run = access_media_run(actor, values.get("extend") or values.get("sing", ""))
+    (shown,) = shown_runs([run])
+    if shown.song is None:
+        raise Http404
+    payer = {name: values_of_run(run)[name] for name in ("key", "project")}
+    begun = {**payer, "model": "suno_music"}
+    if "sing" in values:
+        return {**begun, "words": "lyrics", "title": shown.song.title, "prompt": shown.song.text}
+    number = values.get("clip", "")
+    clips = [clip for clip in shown.song.clips if str(clip.number) == number and clip.id]
+    if not clips:
+        raise Http404
+    seconds = f"{clips[0].seconds:g}"
+    return {
+        **run.settings, **begun, "source": run.task, "clip": clips[0].id, "continue_at": seconds,
+        "title": clips[0].title,
+    }  # fmt: skip
+
+
+@organisation_page("playground.use")
+@require_POST
+def media_fields(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The fields of the model that was chosen, with what was chosen before as far as it fits."""
+    kind = _kind(request)
+    context = form_context(actor, kind, form_values(request.POST))
+    # The actions of a service differ in more than their fields.
+    part = "_media_form.html" if kind in SERVICES else "_media_fields.html"
+    return render(request, f"playground/media/{part}", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def media_file_add(request: HttpRequest, actor: Actor) -> HttpResponse:
+    kind, role = _kind(request), str(request.POST.get("role", ""))
+    upload = request.FILES.get("file")
+    context = form_context(actor, kind, {"model": str(request.POST.get("model", ""))})
+    context |= {"role": role}
+    try:
+        if upload is None:
+            raise Refused(role, gettext("Choose a file."))
+        file = add_media_file(actor, kind, role, upload.name or "", upload.read())
+    except Refused as refused:
+        context["error"] = refused.message
+        return render(request, "playground/media/_media_given.html", context, status=422)
+    context["given"] = {role: file}
+    return render(request, "playground/media/_media_given.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def media_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    context: dict[str, Any] = {}
+    try:
+        form = form_values(request.POST)
+        order = await in_database(read_order, actor, _kind(request), form, draft=True)
+        bounds = await bounds_of(actor, relay_of(request), order)
+        context = {"bounds": bounds, "compares": len(bounds) > 1}
+    except Refused:
+        pass  # half a form is told when it is sent
+    except RequestFault as fault:
+        context["blocked"] = fault.message
+    except DatabaseAway:
+        context["away"] = True
+    return await in_database(render, request, "playground/media/_media_cost.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def media_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    kind, form = _kind(request), form_values(request.POST)
+    try:
+        order = await in_database(_order, actor, kind, form, request)
+    except Refused as refused:
+        context = {"error": refused.message, "form": form}
+        return await in_database(_refused, request, actor, kind, context)
+    runs = await in_database(begin_media, actor, order)
+    start_media(runs, actor, relay_of(request))
+    return await in_database(_begun, request, actor, kind, runs)
+
+
+def _order(actor: Actor, kind: MediaKind, form: dict[str, str], request: HttpRequest) -> MediaOrder:
+    mask = request.FILES.get("painted")
+    if mask is not None and mask.size:
+        form["mask"] = add_media_file(actor, kind, "mask", "mask.png", mask.read()).text_id
+    return read_order(actor, kind, form)
+
+
+def _refused(
+    request: HttpRequest, actor: Actor, kind: MediaKind, context: dict[str, Any]
+) -> HttpResponse:
+    form = context.pop("form")
+    if not is_htmx(request):
+        return _page(request, actor, kind, form, context, status=422)
+    response = render(request, "playground/media/_media_error.html", context, status=422)
+    response["HX-Retarget"] = "#media-error"
+    response["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def _begun(
+    request: HttpRequest, actor: Actor, kind: MediaKind, runs: list[MediaRun]
+) -> HttpResponse:
+    if not is_htmx(request):
+        return see_other(page_name(kind), slug_of(actor))
+    batch = batch_of(actor, runs[0]) if runs else []
+    context = {"batch": batch, "slug": slug_of(actor), "token": id_text(new_id())}
+    return render(request, "playground/media/_media_begun.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_run(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """One run as it stands: what a page asks for while it goes on."""
+    run = access_media_run(actor, id)
+    if not is_htmx(request):
+        return see_other(page_name(run.kind), slug_of(actor))
+    (shown,) = shown_runs([run], button_prices(actor, run.kind))
+    context = {"one": shown, "slug": slug_of(actor), "told": not shown.running}
+    response = render(request, "playground/media/_media_run.html", context)
+    if not shown.running:
+        response["HX-Trigger"] = "balance"
+    return response
+
+
+@organisation_page("playground.use")
+@require_POST
+def media_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    run = access_media_run(actor, id)
+    stop_media(run)
+    if not is_htmx(request):
+        return see_other(page_name(run.kind), slug_of(actor))
+    (shown,) = shown_runs([access_media_run(actor, id)])
+    context = {"one": shown, "slug": slug_of(actor)}
+    return render(request, "playground/media/_media_run.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def media_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Remove a run with its files; one that goes on is stopped first."""
+    run = access_media_run(actor, id)
+    (shown,) = shown_runs([run])
+    if shown.running:
+        raise Http404
+    delete_media([run])
+    if not is_htmx(request):
+        return see_other("gallery", slug_of(actor))
+    return HttpResponse()
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The same request as code."""
+    run = access_media_run(actor, id)
+    given = {one.role: one.name for one in run.files.all() if one.role != RESULT}
+    urls = {role: f"https://example.com/{name}" for role, name in given.items()}
+    if run.kind == MediaKind.MIDJOURNEY:
+        urls = dict.fromkeys(given, "data:image/png;base64,…")
+    in_body, files = pictures_in(run.operation, urls), {}
+    body = {**run.body, **in_body}
+    if given and not in_body:
+        names = {"picture": "image", "mask": "mask", "sound": "file"}
+        files = {names[role]: name for role, name in given.items()}
+    call = SnippetRequest(run.operation, _PATHS[run.operation], body, files=files)
+    context = {"codes": codes_with_key(call, ""), "id": run.text_id, "slug": slug_of(actor)}
+    return render(request, "playground/media/_media_code.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_subtitles(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The segments of a transcript as SubRip."""
+    segments = access_media_run(actor, id).facts.get("segments")
+    if not segments:
+        raise Http404
+    response = HttpResponse(subtitles(segments), content_type="application/x-subrip")
+    response["Content-Disposition"] = 'attachment; filename="transcript.srt"'
+    return response
+
+
+@organisation_page("playground.read")
+@require_safe
+async def media_video(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """The bytes of a video, or the part that a player asks for, from its provider."""
+    return await _passed(request, actor, id, MediaKind.VIDEO)
+
+
+@organisation_page("playground.read")
+@require_safe
+async def media_clip(request: HttpRequest, actor: Actor, id: str, number: int) -> HttpResponseBase:
+    """The sound of a clip of a song, in the same way."""
+    return await _passed(request, actor, id, MediaKind.MUSIC, number)
+
+
+async def _passed(
+    request: HttpRequest, actor: Actor, id: str, kind: MediaKind, number: int = 0
+) -> HttpResponseBase:
+    run = await in_database(access_media_run, actor, id)
+    if not run.task or run.kind != kind:
+        raise Http404
+    try:
+        payer = await in_database(stored_media_payer, run)
+        relay = relay_of(request)
+        principal = await payer.principal(actor, relay)
+        wanted = request.headers.get("range", "").encode("latin-1", "ignore")
+        if kind == MediaKind.MUSIC:
+            content = await relay.clip_content(principal, run.task, number, range_=wanted)
+        else:
+            content = await relay.video_content(principal, run.task, range_=wanted)
+    except RequestFault as fault:
+        raise Http404 from fault
+    except (UpstreamFailed, DatabaseAway, DatabaseRefused):
+        return HttpResponse(gettext("The provider does not give the file now."), status=502)
+    response = StreamingHttpResponse(_streamed(content.pieces()), status=content.status)
+    for name, value in content.headers.items():
+        response[name] = value
+    how = "attachment" if "download" in request.GET else "inline"
+    if kind == MediaKind.MUSIC:
+        response["Content-Type"] = "audio/mpeg"
+    name = "song.mp3" if kind == MediaKind.MUSIC else "video.mp4"
+    response["Content-Disposition"] = f'{how}; filename="{name}"'
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+async def _streamed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    # One that breaks off ends here: the server cuts the connection, and the player says so.
+    async for piece in pieces:
+        yield piece
+
+
+@organisation_page("playground.read")
+@require_safe
+def gallery(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What the actor made, of every kind."""
+    words, kind = request.GET.get("q", ""), request.GET.get("kind", "")
+    runs = search_media(actor, words.replace("\x00", ""), kind)
+    if before := parse_id(request.GET.get("before", "")):
+        runs = runs.filter(id__lt=before)
+    found = shown_runs(runs[: GALLERY_MAX + 1], button_prices(actor, MediaKind.MIDJOURNEY))
+    context = {
+        "slug": slug_of(actor),
+        "shown": found[:GALLERY_MAX],
+        "more": found[GALLERY_MAX - 1].id if len(found) > GALLERY_MAX else "",
+        "q": words,
+        "kind": kind if kind in MediaKind.values else "",
+        "kinds": [(value, str(word)) for value, word in PAGES.items()],
+        "page_name": "gallery",
+    }
+    return render_part(
+        request, "playground/media/gallery.html", "playground/media/_gallery.html", context
+    )
+
+
+def _kind(request: HttpRequest) -> MediaKind:
+    kind = request.POST.get("kind", "")
+    if kind not in MediaKind.values:
+        raise Http404
+    return MediaKind(kind)
+
+
+def _page(
+    request: HttpRequest,
+    actor: Actor,
+    kind: MediaKind,
+    values: Mapping[str, str],
+    more: Mapping[str, Any] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    context = form_context(actor, kind, values)
+    context |= {"batches": recent_batches(actor, kind), **(more or {})}
+    return render(request, "playground/media/media.html", context, status=status)

@@ -1,0 +1,185 @@
+"""Which models the playground offers: those that the installation serves and its key may ask."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from accounts.access.actors import Actor, organisation_of
+from accounts.keys.keys import playground_key
+from accounts.models import Key
+from billing.prices.name_patterns import matches
+from billing.prices.plans import plan_of_actor
+from billing.prices.prices import ListedPrice
+from billing.prices.pricing import PPM, PriceVersion
+from gateway.models import Channel, InstallationSetting, ModelEntry, Route
+from gateway.providers import provider_named
+from gateway.providers.media_kinds import media_kind
+from gateway.providers.media_options import MediaKind
+from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.providers.overrides import overridden
+from gateway.public_models.entries import absent_names, overrides_of
+from gateway.public_models.entry_rules import merged
+from gateway.public_models.served import price_of, prices_in_force, served_models
+from lib import clock
+from playground.media.rules import MediaModel
+
+
+@dataclass(frozen=True)
+class OfferedModel:
+    """A name that can be asked, with the price now; rates in nano per million tokens, with the
+    multiplier of the organisation's plan in them."""
+
+    name: str
+    price: ListedPrice | None
+    multiplier_ppm: int = PPM
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it gives vectors: by the catalogue, else it is priced by the text that it reads
+        alone."""
+        known = find_row(self.name)
+        if known is not None and known.endpoint != "chat":
+            return known.endpoint == "embeddings"
+        return self.price is not None and self.price.rates["meters"].keys() == {"in_text"}
+
+    @property
+    def meters(self) -> frozenset[str]:
+        """What its price counts."""
+        return frozenset() if self.price is None else frozenset(self.price.rates["meters"])
+
+    @property
+    def chats(self) -> bool:
+        """Whether it answers a chat, as far as its name and its price tell."""
+        known = find_row(self.name)
+        if known is None:
+            return not self.embeds and media_kind(None, self.meters) is None
+        return not self.embeds and known.endpoint == "chat"
+
+    @property
+    def input_rate(self) -> int | None:
+        return self._rate("in_text")
+
+    @property
+    def output_rate(self) -> int | None:
+        return self._rate("out_text")
+
+    @property
+    def call_rate(self) -> int | None:
+        """Of one call, in nano."""
+        rate = self._rate("requests")
+        return None if rate is None else rate // 10**6
+
+    def _rate(self, meter: str) -> int | None:
+        if self.price is None or meter not in self.price.rates["meters"]:
+            return None
+        version = PriceVersion.from_stored(self.price.rates).multiplied(self.multiplier_ppm)
+        return version.shown_rates()[meter]
+
+
+def offered_models(actor: Actor) -> list[OfferedModel]:
+    """The models that the actor may choose from, by name.
+
+    What has no price is offered only where the installation does not refuse it.
+    """
+    prices = prices_in_force()
+    names: set[str] = set()
+    for model in served_models():
+        if any(server.channel.enabled for server in model.servers):
+            names.update(model.priced if model.pattern else [model.name])
+    setting = InstallationSetting.objects.first()
+    refuses_unpriced = setting is None or setting.unpriced_models == "reject"
+    key = playground_key(organisation_of(actor))
+    plan = plan_of_actor(actor, key)
+    names -= absent_names(plan.name, str(actor.role or ""), clock.now())
+    offered = [
+        OfferedModel(name, price_of(name, prices), plan.multiplier_for(name))
+        for name in sorted(names)
+        if not plan.model_patterns or any(matches(shown, name) for shown in plan.model_patterns)
+    ]
+    return [
+        model
+        for model in offered
+        if _may_ask(key, model.name) and (model.price is not None or not refuses_unpriced)
+    ]
+
+
+def chat_models(actor: Actor) -> list[OfferedModel]:
+    """Those of the offered models that answer a chat."""
+    return [model for model in offered_models(actor) if model.chats]
+
+
+def _may_ask(key: Key, model: str) -> bool:
+    patterns = key.model_patterns
+    return not patterns or any(matches(pattern, model) for pattern in patterns)
+
+
+def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:
+    """The price in force as the actor pays it by a key; None for a model without one."""
+    listed = price_of(model, prices_in_force())
+    if listed is None:
+        return None
+    version = PriceVersion.from_stored(listed.rates)
+    return version.multiplied(plan_of_actor(actor, key).multiplier_for(model))
+
+
+def capabilities_of_model(model: str) -> Capabilities:
+    """What a model can do at the channel that is asked first."""
+    for channel, route in _places_of(model, _enabled_channels()):
+        can = capabilities_of(_upstream(route, model), provider_named(channel.provider), model)
+        stated = ModelEntry.objects.filter(name=model).first()
+        return overridden(can, merged(overrides_of(stated), route.can.items()))
+    return UNKNOWN
+
+
+def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
+    """The models that make images, speech, transcripts or videos, by name."""
+    channels = _enabled_channels()
+    found = []
+    for model in offered_models(actor):
+        upstream = _asked_as(model.name, channels)
+        known = find_row(upstream) or find_row(model.name)
+        if media_kind(known, model.meters) == kind:
+            found.append(MediaModel(model.name, upstream, model.meters))
+    return found
+
+
+def call_prices(actor: Actor, kind: MediaKind) -> dict[str, int]:
+    """What a call of each model of a kind costs (nano), of those that are priced by the call."""
+    offered = {model.name: model for model in offered_models(actor)}
+    rates = {model.name: offered[model.name].call_rate for model in media_models(actor, kind)}
+    return {name: rate for name, rate in rates.items() if rate is not None}
+
+
+def realtime_models(actor: Actor) -> list[str]:
+    """The models that hold realtime sessions, by name."""
+    channels = _enabled_channels()
+    return [
+        model.name
+        for model in offered_models(actor)
+        if (row := find_row(_asked_as(model.name, channels)) or find_row(model.name)) is not None
+        and row.endpoint == "realtime"
+    ]
+
+
+def _asked_as(model: str, channels: Iterable[Channel]) -> str:
+    """What a model is called at the channel that is asked first."""
+    places = _places_of(model, channels)
+    return next((_upstream(route, model) for _, route in places), model)
+
+
+def _enabled_channels() -> list[Channel]:
+    """In the order in which they are asked."""
+    channels = Channel.objects.filter(enabled=True).prefetch_related("routes")
+    return list(channels.order_by("priority", "name"))
+
+
+def _places_of(model: str, channels: Iterable[Channel]) -> Iterator[tuple[Channel, Route]]:
+    """Where a model is served, the place that is asked first in front."""
+    for channel in channels:
+        for route in sorted(channel.routes.all(), key=lambda route: "*" in route.model):
+            if route.model == model or ("*" in route.model and matches(route.model, model)):
+                yield channel, route
+
+
+def _upstream(route: Route, model: str) -> str:
+    upstream = route.upstream_model or model
+    return model if "*" in upstream else upstream

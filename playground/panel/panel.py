@@ -1,0 +1,91 @@
+"""What the panel beside a chat shows: parameters, system prompt, tools, schema, body."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.access.actors import Actor
+from gateway.providers.models import Capabilities
+from lib.ids import id_text
+from playground.models_offered.offered_models import capabilities_of_model
+from playground.panel.parameters import Parameter, parameters_of
+from playground.panel.presets import visible_presets
+from playground.panel.settings import TOOL_CHOICES, Settings, write_json
+from playground.panel.variables import names_in
+from playground.panel.words import PARAMETERS
+
+PANES = ("params", "tools", "schema", "body", "code", "debug")
+
+
+@dataclass(frozen=True)
+class Control:
+    """One parameter with what stands in its field."""
+
+    parameter: Parameter
+    label: str
+    help: str
+    value: str
+
+    @property
+    def changed(self) -> bool:
+        return self.value != ""
+
+
+def panel_context(
+    actor: Actor, model: str, form: Mapping[str, str], dropped: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What the panes show of the form's words (see `rules.settings.read_settings`)."""
+    capabilities = capabilities_of_model(model)
+    system = form.get("system", "")
+    return {
+        "controls": controls(capabilities, form),
+        "dropped": [str(PARAMETERS[name][0]) for name in dropped if name in PARAMETERS],
+        "panel_model": model,
+        "form": form,
+        "system": system,
+        "variables": [(name, form.get(f"var.{name}", "")) for name in names_in(system)],
+        "tool_choices": TOOL_CHOICES[1:],
+        "tools_able": capabilities.tools,
+        "schema_able": capabilities.json != "none",
+        "presets": [
+            {"id": id_text(preset.id), "name": preset.name, "shared": preset.shared,
+             "own": preset.user_id == (actor.user.id if actor.user else None)}
+            for preset in visible_presets(actor)
+        ],
+    }  # fmt: skip
+
+
+def controls(capabilities: Capabilities, form: Mapping[str, str]) -> list[Control]:
+    """The model's parameters with the form's words."""
+    return [
+        Control(
+            parameter,
+            str(PARAMETERS[parameter.name][0]),
+            str(PARAMETERS[parameter.name][1]),
+            form.get(f"p.{parameter.name}", ""),
+        )
+        for parameter in parameters_of(capabilities)
+    ]
+
+
+def form_of(settings: Settings) -> dict[str, str]:
+    """The words of a form that says these settings."""
+    form = {f"p.{name}": _word(value) for name, value in settings.params.items()}
+    form |= {f"var.{name}": value for name, value in settings.variables.items()}
+    form |= {"system": settings.system, "tool_choice": settings.tool_choice,
+             "max_cost": settings.max_cost, "trim": "oldest" if settings.trim else ""}  # fmt: skip
+    if settings.tools:
+        form["tools"] = write_json(list(settings.tools))
+    if settings.schema is not None:
+        form["schema"] = write_json(settings.schema)
+    if settings.raw is not None:
+        form["raw"] = write_json(settings.raw)
+    if settings.serial:
+        form["serial"] = "on"
+    if settings.strict:
+        form["strict"] = "on"
+    return {name: word for name, word in form.items() if word}
+
+
+def _word(value: Any) -> str:
+    return "\n".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,42 @@
+"""Presets: settings under a name, for their maker or for the whole organisation."""
+
+from django.db.models import Q, QuerySet
+
+from accounts.access.access import one_of, require
+from accounts.access.actors import Actor, organisation_of, person_of
+from lib.refusal import check_text
+from playground.models import Preset
+from playground.panel.settings import Settings
+
+NAME_MAX = 80
+
+
+def visible_presets(actor: Actor) -> QuerySet[Preset]:
+    """The actor's own presets and those that are shared, by name."""
+    require(actor, "playground.read")
+    theirs = Q(user=actor.user) | Q(shared=True)
+    return Preset.objects.filter(theirs, organisation=actor.organisation)
+
+
+def access_preset(actor: Actor, id: str, *, own: bool = False) -> Preset:
+    """One preset that the actor sees; with `own` only one of its own. Http404 otherwise."""
+    presets = visible_presets(actor)
+    return one_of(presets.filter(user=actor.user) if own else presets, id)
+
+
+def save_preset(actor: Actor, name: str, settings: Settings, *, shared: bool) -> Preset:
+    """Keep settings under a name; one of the actor's own of that name is replaced. Raises
+    Refused."""
+    require(actor, "playground.use")
+    preset, _ = Preset.objects.update_or_create(
+        organisation=organisation_of(actor),
+        user=person_of(actor),
+        name=check_text("preset_name", name, NAME_MAX),
+        defaults={"settings": settings.stored(), "shared": shared},
+    )
+    return preset
+
+
+def delete_preset(preset: Preset) -> None:
+    """Remove a preset."""
+    preset.delete()

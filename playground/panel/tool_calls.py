@@ -1,0 +1,61 @@
+"""The calls of tools in an answer: their cards, and whether mocks answer them by themselves."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.utils.translation import gettext
+
+from playground.chats.conversations import rounds_before
+from playground.models import Message, MessageRole, Run, RunState
+from playground.panel.json_schema import check_answer, check_schema
+from playground.panel.json_text import InvalidJson, parse_json
+
+MOCK_ROUNDS_MAX: Final = 10
+"""So often mocks answer by themselves in one turn."""
+
+
+@dataclass(frozen=True)
+class ToolCallView:
+    """A call of a tool for its card: `faults` is where its arguments break the tool's schema."""
+
+    id: str
+    name: str
+    arguments: str
+    faults: Sequence[str]
+    mock: str
+    always: bool
+
+
+def calls_context(message: Message, run: Run | None) -> dict[str, Any]:
+    """What the cards of a message's calls show; {} where it calls none."""
+    calls = message.parts.get("calls", ())
+    if not calls:
+        return {}
+    tools = {tool["name"]: tool for tool in (run.settings if run else {}).get("tools", ())}
+    cards = [_call(call, tools.get(call["name"], {})) for call in calls]
+    answered = message.children.filter(role=MessageRole.TOOL, deleted_at=None).exists()
+    always = not answered and message.state == RunState.DONE and all(card.always for card in cards)
+    return {
+        "calls": cards,
+        "answered": answered,
+        "automatic": always and rounds_before(message) < MOCK_ROUNDS_MAX,
+    }
+
+
+def _call(call: Mapping[str, str], tool: Mapping[str, Any]) -> ToolCallView:
+    text, faults = call["arguments"] or "{}", []
+    try:
+        arguments = parse_json(text)
+    except InvalidJson as fault:
+        faults = [gettext("Not valid JSON: %(reason)s") % {"reason": fault.reason}]
+    else:
+        text = json.dumps(arguments, indent=2, ensure_ascii=False)
+        if "parameters" in tool and not check_schema(tool["parameters"], strict=False):
+            schema_faults = check_answer(arguments, tool["parameters"])
+            faults = [f"{fault.path}: {fault.reason}" for fault in schema_faults]
+    mock = tool.get("mock", "")
+    if not isinstance(mock, str):
+        mock = json.dumps(mock, indent=2, ensure_ascii=False)
+    return ToolCallView(call["id"], call["name"], text, faults, mock, bool(tool.get("always")))

@@ -1,0 +1,44 @@
+"""What a budget that refused a message lacks, in the language of the page."""
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+
+from billing.limits.budgets import standing_of, subject_names
+from billing.models import Budget
+from billing.templatetags.money import money_total
+
+
+def lacking_text(budget_id: int) -> str:
+    """What stands under the budget now, and when it resets; empty when it is gone."""
+    budgets = list(Budget.objects.filter(id=budget_id))
+    names = subject_names(budgets)
+    for standing in standing_of(budgets):
+        name = names[standing.budget.id] or standing.budget.organisation.name
+        used_nano = standing.spent_nano + standing.held_nano
+        facts = {
+            "name": name,
+            "used": money_total(used_nano),
+            "limit": money_total(standing.limit_nano),
+        }
+        if standing.left_nano:
+            text = gettext(
+                "The budget of %(name)s has too little left for this message: %(used)s of "
+                "%(limit)s is spent or held."
+            )
+        else:
+            text = gettext("The budget of %(name)s is used up: %(used)s of %(limit)s.")
+        if standing.resets_at is None:
+            return text % facts
+        resets = date_format(standing.resets_at, "DATETIME_FORMAT")
+        when = gettext("It resets on %(date)s UTC.") % {"date": resets}
+        return f"{text % facts} {when}"
+    return ""
+
+
+def lacked_text(budget_id: int) -> str:
+    """The same of a message of some time ago, whose figures have changed since."""
+    budgets = list(Budget.objects.filter(id=budget_id))
+    for budget, name in zip(budgets, subject_names(budgets).values(), strict=True):
+        text = gettext("The budget of %(name)s had too little left for this message.")
+        return text % {"name": name or budget.organisation.name}
+    return ""

@@ -1,0 +1,109 @@
+"""Which keys people of a role may have what they ask in the playground paid by: an organisation's
+choice. Where it says nothing of a role, any key that its people may list."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.access import payable_keys, require
+from accounts.access.actors import Actor, organisation_of
+from accounts.audit import audit
+from accounts.members.forms import role_label
+from accounts.models import CustomRole, Key, Membership, Organisation, Role
+from accounts.roles.rules import permitted_scope, roles_with
+from lib.ids import id_text
+from lib.refusal import Refused
+from playground.models import OrganisationPreference, PayerRule
+
+_USES: Final = "playground.use"
+
+
+def rules_of(organisation: Organisation) -> dict[str, PayerRule]:
+    """The rule of each role whose people use the playground: a built-in role by its name, a custom
+    one by its id."""
+    chosen = OrganisationPreference.objects.filter(organisation=organisation).first()
+    stored = chosen.payer_rules if chosen else {}
+    return {role: PayerRule(stored.get(role, PayerRule.ANY)) for role in roles_of(organisation)}
+
+
+def roles_of(organisation: Organisation) -> dict[str, str]:
+    """The roles whose people use the playground, each with its name for pages."""
+    built_in = [Role(role) for role in roles_with(_USES) if role in Role.values]
+    custom = CustomRole.objects.filter(organisation=organisation).order_by("name")
+    return {
+        **{role.value: role_label(role) for role in built_in},
+        **{id_text(r.id): r.name for r in custom if permitted_scope(r.permissions, _USES)},
+    }
+
+
+def rules_by_name(organisation: Organisation) -> dict[str, PayerRule]:
+    """The same, a custom role by its name too."""
+    names = {role: name for role, name in roles_of(organisation).items() if role not in Role.values}
+    return {names.get(role, role): rule for role, rule in rules_of(organisation).items()}
+
+
+def rule_of(actor: Actor) -> PayerRule:
+    """What holds for the actor; for who is no member, as an operator who looks on, any key."""
+    organisation = organisation_of(actor)
+    member = Membership.objects.filter(user=actor.user, organisation=organisation).first()
+    if member is None:
+        return PayerRule.ANY
+    role = id_text(member.custom_role_id) if member.custom_role_id else member.role
+    return rules_of(organisation).get(role, PayerRule.ANY)
+
+
+def paying_keys(actor: Actor, rule: PayerRule) -> QuerySet[Key]:
+    """The keys beside the playground's own that the actor may choose by that rule."""
+    keys = payable_keys(actor)
+    if rule == PayerRule.PLAYGROUND:
+        return keys.none()
+    if rule in (PayerRule.OWN, PayerRule.OWN_OR_PLAYGROUND):
+        return keys.filter(user=actor.user)
+    return keys.filter(service_account=None) if rule == PayerRule.PEOPLE else keys
+
+
+def check_playground_key(actor: Actor) -> None:
+    """Raise Refused unless the playground's own key may pay for what the actor asks."""
+    if rule_of(actor) == PayerRule.OWN:
+        text = gettext("Your organisation lets you pay with your own API keys only. Choose one.")
+        raise Refused("key", text)
+
+
+def change_rules(actor: Actor, rules: Mapping[str, str]) -> dict[str, PayerRule]:
+    """Set the rule of these roles, from the next message on. Raises Refused for a role that does
+    not use the playground, and for a rule that is none."""
+    if not actor.installation:
+        require(actor, "playground.write")
+    organisation = organisation_of(actor)
+    known = roles_of(organisation)
+    for role, rule in rules.items():
+        if role not in known:
+            raise Refused(
+                "rules",
+                gettext("%(role)s is not a role that can use the playground.") % {"role": role},
+            )
+        if rule not in PayerRule.values:
+            text = gettext("There is no rule named %(rule)s. Choose from: %(known)s.")
+            raise Refused("rules", text % {"rule": rule, "known": ", ".join(PayerRule.values)})
+    with transaction.atomic():
+        preference, _ = OrganisationPreference.objects.select_for_update().get_or_create(
+            organisation=organisation
+        )
+        before = preference.payer_rules
+        after = {role: rule for role, rule in before.items() if role in known} | dict(rules)
+        if after == before:
+            return rules_of(organisation)
+        preference.payer_rules = after
+        preference.save(update_fields=["payer_rules"])
+        _record(actor, organisation, before, after)
+    return rules_of(organisation)
+
+
+def _record(
+    actor: Actor, organisation: Organisation, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    action = "playground.payer_rules_changed"
+    audit.record(actor, organisation, action, organisation, before=before, after=after)

@@ -1,0 +1,241 @@
+"""The management API of saved prompts: by name and version, ready to be sent to a model."""
+
+import datetime as dt
+from typing import Any, Literal
+
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from ninja.errors import HttpError
+from pydantic import ConfigDict, Field
+
+from accounts.access import actors
+from accounts.access.access import require
+from accounts.access.actors import Actor
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.numbers.whole_numbers import TypedWhole, Whole
+from lib.refusal import Refused
+from playground.models import PromptVersion
+from playground.panel.settings import Settings
+from playground.payers import payer_rules
+from playground.prompts import prompts
+from playground.turns.form import checked_settings
+
+router = Router(tags=["Prompts"])
+
+
+class PromptOut(Schema):
+    """A version of a saved prompt; it never changes."""
+
+    name: str
+    slug: str
+    version: int
+    production: int | None = Field(description="The version used by callers who do not name one.")
+    model: str
+    settings: dict[str, Any]
+    note: str
+    shared: bool
+    created_at: dt.datetime
+
+
+class PromptPage(Schema):
+    """The saved prompts that you see, each at the version in production, else its last."""
+
+    items: list[PromptOut]
+    next: str | None
+
+
+class PromptSettings(Schema):
+    """How the model is asked; what is left out is as usual."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    params: dict[str, Any] = Field(default_factory=dict, description="Such as `temperature`.")
+    system: str = Field("", description="The instructions. `{{name}}` is a variable.")
+    variables: dict[str, str] = Field(default_factory=dict, description="Their default values.")
+    tools: list[dict[str, Any]] = Field(default_factory=list)
+    tool_choice: str = ""
+    serial: bool = Field(False, description="One call of a tool at a time.")
+    output_schema: dict[str, Any] | None = Field(
+        None, alias="schema", description="JSON schema of the answer."
+    )
+    strict: bool = Field(False, description="Follow the schema strictly.")
+    raw: dict[str, Any] | None = Field(None, description="Further members of the request.")
+    max_cost: str = Field("", max_length=40, description="In USD, for each request.")
+    trim: bool = Field(False, description="Leave out the oldest messages that do not fit.")
+
+    def read(self, model: str) -> Settings:
+        stated = self.model_dump(by_alias=True)
+        return checked_settings(model, Settings.from_stored(stated))
+
+
+class VersionIn(Schema):
+    """What a version of a prompt says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=200)
+    settings: PromptSettings = Field(default_factory=lambda: PromptSettings.model_validate({}))
+    note: str = Field("", max_length=prompts.NOTE_MAX)
+
+
+class PromptIn(VersionIn):
+    """A prompt to be saved, with its first version. It belongs to the person of the key."""
+
+    name: str = Field(min_length=1, max_length=prompts.NAME_MAX)
+    shared: bool = Field(True, description="Whether the whole organisation sees it.")
+
+
+class PromptChange(Schema):
+    """What to change of a prompt; what is left out stays. A version never changes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    production: Whole | None = Field(
+        None, ge=1, description="The version used by callers who do not name one."
+    )
+    shared: bool | None = None
+
+
+class RenderIn(Schema):
+    """Which version, and what its variables are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Whole | None = Field(
+        None, ge=1, description=("Default: the production version, else the latest.")
+    )
+    variables: dict[str, str] = Field(default_factory=dict, max_length=100)
+    input: str = Field("", max_length=1_000_000, description="The user's message, if any.")
+
+
+class PayerRules(Schema):
+    """Which keys may pay in the playground, by role: a built-in role by its name, a custom one by
+    its ID. A role that is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rules: dict[str, Literal["any", "people", "own_or_playground", "own", "playground"]] = Field(
+        max_length=200,
+        description="`any`: every key they can see. `people`: no key of a service account. "
+        "`own_or_playground`: their own keys and the playground's. `own`: only their own keys. "
+        "`playground`: only the playground's key.",
+    )
+
+
+@router.get(
+    "/playground/payer-rules",
+    response=PayerRules,
+    summary="Show who may pay",
+    tags=["Organisation"],
+)
+def show_payer_rules(request: HttpRequest) -> dict[str, Any]:
+    """Which keys people of each role may pay with in the playground."""
+    actor = actors.actor_of(request)
+    require(actor, "playground.write")
+    return {"rules": payer_rules.rules_of(actors.organisation_of(actor))}
+
+
+@router.put(
+    "/playground/payer-rules",
+    response=PayerRules,
+    summary="Change who may pay",
+    tags=["Organisation"],
+)
+def change_payer_rules(request: HttpRequest, body: PayerRules) -> dict[str, Any]:
+    """Applies to the next message."""
+    return {"rules": payer_rules.change_rules(actors.actor_of(request), body.rules)}
+
+
+@router.get("/prompts", response=PromptPage, summary="List saved prompts")
+def list_prompts(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> dict[str, Any]:
+    """Prompts shared in your organisation, and your own."""
+    actor = actors.actor_of(request)
+    visible = list(query.named(prompts.visible_prompts(actor)))
+    page = pagination.page_by_key(visible, query.limit, query.cursor, lambda prompt: prompt.slug)
+    items = [_out(prompts.find_version(actor, prompt.slug)) for prompt in page.items]
+    return {"items": items, "next": page.next}
+
+
+@router.get("/prompts/{slug}", response=PromptOut, summary="Show a version of a prompt")
+def show_prompt(
+    request: HttpRequest, slug: str, version: TypedWhole | None = None
+) -> dict[str, Any]:
+    """The named version, else the one in production, else the latest."""
+    return _out(prompts.find_version(actors.actor_of(request), slug, str(version or "")))
+
+
+@router.post("/prompts", response={201: PromptOut}, summary="Save a prompt")
+def create_prompt(request: HttpRequest, body: PromptIn) -> Status[PromptOut]:
+    """Saves a prompt with its first version."""
+    actor = actors.actor_of(request)
+    prompts.check_free(actor, body.name)
+    return Status(201, PromptOut(**_out(_save(actor, body.name, body, shared=body.shared))))
+
+
+@router.post(
+    "/prompts/{slug}/versions", response={201: PromptOut}, summary="Save a version of a prompt"
+)
+def create_version(request: HttpRequest, slug: str, body: VersionIn) -> Status[PromptOut]:
+    """Adds a version. Callers get it once it is in production, or if none is."""
+    actor = actors.actor_of(request)
+    prompts.require_person(actor)
+    prompt = prompts.access_prompt(actor, slug)
+    return Status(201, PromptOut(**_out(_save(actor, prompt.name, body, shared=prompt.shared))))
+
+
+@router.patch("/prompts/{slug}", response=PromptOut, summary="Change a prompt")
+def change_prompt(request: HttpRequest, slug: str, body: PromptChange) -> dict[str, Any]:
+    """Puts a version in production, or shares the prompt."""
+    actor = actors.actor_of(request)
+    prompts.require_person(actor)
+    prompt = prompts.access_prompt(actor, slug)
+    with transaction.atomic():
+        if body.shared is not None and body.shared != prompt.shared:
+            prompts.share_prompt(actor, prompts.owned_prompt(actor, slug), shared=body.shared)
+        if body.production is not None:
+            version = prompts.find_version(actor, slug, str(body.production))
+            prompts.put_in_production(actor, version)
+    return _out(prompts.find_version(actor, slug))
+
+
+@router.delete("/prompts/{slug}", response={204: None}, summary="Delete a prompt")
+def delete_prompt(request: HttpRequest, slug: str) -> Status[None]:
+    """Deletes a prompt with its versions: your own, or a shared one if you manage the
+    playground."""
+    actor = actors.actor_of(request)
+    prompts.delete_prompt(actor, prompts.owned_prompt(actor, slug))
+    return Status(204, None)
+
+
+@router.post("/prompts/{slug}/render", response=dict[str, Any], summary="Render a prompt")
+def render_prompt(request: HttpRequest, slug: str, rendered: RenderIn) -> dict[str, Any]:
+    """The chat request for this version. Send it to `/v1/chat/completions` unchanged."""
+    version = prompts.find_version(actors.actor_of(request), slug, str(rendered.version or ""))
+    try:
+        return prompts.request_of_version(version, rendered.variables, rendered.input)
+    except prompts.PromptRefused as refused:
+        raise HttpError(400, str(refused)) from refused
+
+
+def _save(actor: Actor, name: str, body: VersionIn, *, shared: bool) -> PromptVersion:
+    settings = body.settings.read(body.model)
+    try:
+        return prompts.save_prompt(actor, name, body.model, settings, note=body.note, shared=shared)
+    except prompts.PromptRefused as refused:
+        raise Refused("name", str(refused)) from refused
+
+
+def _out(version: PromptVersion) -> dict[str, Any]:
+    return {
+        "name": version.prompt.name,
+        "slug": version.prompt.slug,
+        "version": version.number,
+        "production": version.prompt.production,
+        "model": version.model,
+        "settings": version.settings,
+        "note": version.note,
+        "shared": version.prompt.shared,
+        "created_at": version.created_at,
+    }

@@ -1,0 +1,52 @@
+"""Answers that are JSON by order: shown as one block of code, formatted once it is whole."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from playground.panel.json_text import InvalidJson, parse_json
+from playground.panel.settings import Settings
+from playground.rendering.block_splitter import BlockEvent, Closed, Grown, Opened
+
+_TICKS = re.compile(r"`+")
+
+
+def is_structured(stored: Mapping[str, Any] | None) -> bool:
+    """Whether the settings of a turn, in their stored form, ask for JSON."""
+    settings = Settings.from_stored(stored or {})
+    if settings.raw is None:
+        return settings.schema is not None
+    form = settings.raw.get("response_format")
+    return isinstance(form, dict) and form.get("type") in ("json_object", "json_schema")
+
+
+class JsonSplitter:
+    """All of the text as one block of code, with the events of `BlockSplitter`."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def feed(self, text: str) -> list[BlockEvent]:
+        """Take in the next piece of the text."""
+        events: list[BlockEvent] = [] if self._text or not text else [Opened(0, "code", "json")]
+        self._text += text
+        return [*events, Grown(0, text)] if text else []
+
+    def end(self) -> list[BlockEvent]:
+        """The text is over."""
+        return [Closed(0, _fenced(formatted(self._text)))] if self._text else []
+
+
+def formatted(text: str) -> str:
+    """JSON with one member a line; anything else as it is."""
+    try:
+        return json.dumps(parse_json(text), indent=2, ensure_ascii=False)
+    except InvalidJson:
+        return text
+
+
+def _fenced(text: str) -> str:
+    longest = max(map(len, _TICKS.findall(text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}json\n{text}\n{fence}"

@@ -1,0 +1,158 @@
+"""The events of a run as rows: appended by the one process that carries it, read by any.
+
+A frame may be lost with the last instant before a crash of the database: these commits do not wait
+for the disk. The books of the request do.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from dialects.openai.stream_decode import Decoder
+from playground.models import Run, RunEvent
+from playground.rendering.render import Frame
+from playground.runs.answer_parts import AnswerCollector
+from playground.runs.notifications import CHANNEL
+
+STALE_S = 10
+"""A run whose carrier has not been heard of for so long has lost it."""
+
+KEPT = dt.timedelta(minutes=15)
+
+
+class AppendResult(NamedTuple):
+    """Whether the run still goes on (somebody else may have ended it), and shall be stopped."""
+
+    alive: bool
+    stopping: bool
+
+
+class NewEvents(NamedTuple):
+    """Events after a number, in order, and what the run's row says."""
+
+    events: list[tuple[int, str]]
+    ended: bool
+    stale: bool
+
+
+class PartialAnswer(NamedTuple):
+    """What a run has written, and up to which event; `calls` of tools as in `rules.request`."""
+
+    seq: int
+    text: str
+    reasoning: str
+    calls: Sequence[dict[str, str]] = ()
+
+
+def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> AppendResult:
+    """Write frames under the numbers from `first_seq` on, and notify. Nothing once it has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _APPEND,
+            {
+                "run": run_id,
+                "seqs": [first_seq + offset for offset in range(len(frames))],
+                "htmls": [frame.html for frame in frames],
+                "texts": [frame.text for frame in frames],
+                "reasonings": [frame.reasoning for frame in frames],
+                "wires": [frame.wire for frame in frames],
+                "channel": CHANNEL,
+            },
+        )
+        row = cursor.fetchone()
+    return AppendResult(row is not None, bool(row and row[0]))
+
+
+def beat(run_id: UUID) -> None:
+    """Say that the run's carrier lives."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BEAT, {"run": run_id})
+
+
+def notify_all(run_id: UUID) -> None:
+    """Notify every process, at the commit of the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(run_id)])
+
+
+def read_after(run_id: UUID, seq: int, limit: int) -> NewEvents:
+    """The next events of a run. Of a run that is gone: none, ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, {"run": run_id, "seq": seq, "limit": limit, "stale": STALE_S})
+        rows = cursor.fetchall()
+    if not rows:
+        return NewEvents([], ended=True, stale=False)
+    events = [(row[2], row[3]) for row in rows if row[2] is not None]
+    return NewEvents(events, ended=rows[0][0], stale=rows[0][1])
+
+
+def partial_answer(run_id: UUID) -> PartialAnswer:
+    """The text that a run has written so far."""
+    events = RunEvent.objects.filter(run_id=run_id).order_by("seq")
+    rows = list(events.values_list("seq", "text", "reasoning", "wire"))
+    return PartialAnswer(
+        rows[-1][0] if rows else 0,
+        "".join(row[1] for row in rows),
+        "".join(row[2] for row in rows),
+        _calls_in("".join(row[3] for row in rows)),
+    )
+
+
+def _calls_in(wire: str) -> list[dict[str, str]]:
+    if '"tool_calls"' not in wire:
+        return []
+    collected = AnswerCollector()
+    for step in Decoder(include_usage=True, translate=True).feed(wire.encode()):
+        collected.take(step.events)
+    return collected.calls
+
+
+class WireEvent(NamedTuple):
+    """What came over the wire, and when: milliseconds since the run began."""
+
+    at_ms: int
+    text: str
+
+
+def wire_of_run(run: Run) -> list[WireEvent]:
+    """What came, in order; nothing once the events have expired."""
+    events = RunEvent.objects.filter(run=run).exclude(wire="").order_by("seq")
+    return [
+        WireEvent(int((at - run.started_at) / dt.timedelta(milliseconds=1)), wire)
+        for at, wire in events.values_list("at", "wire")
+    ]
+
+
+def drop_expired(now: dt.datetime) -> int:
+    """Delete the events of runs that have ended a while ago; how many."""
+    return RunEvent.objects.filter(run__ended_at__lt=now - KEPT).delete()[0]
+
+
+_APPEND = """
+    WITH run AS (
+        SELECT stop_at IS NOT NULL AS stopping, set_config('synchronous_commit', 'off', true)
+        FROM playground_run WHERE id = %(run)s AND ended_at IS NULL
+    ), written AS (
+        INSERT INTO playground_runevent (run_id, seq, html, text, reasoning, wire)
+        SELECT %(run)s, e.seq, e.html, e.text, e.reasoning, e.wire
+        FROM run, unnest(%(seqs)s::int[], %(htmls)s::text[], %(texts)s::text[],
+                         %(reasonings)s::text[], %(wires)s::text[])
+             AS e(seq, html, text, reasoning, wire)
+    )
+    SELECT stopping, set_config, pg_notify(%(channel)s, %(run)s::text) FROM run"""
+
+_BEAT = """
+    UPDATE playground_run SET heartbeat_at = clock_timestamp()
+    WHERE id = %(run)s AND ended_at IS NULL"""
+
+_READ = """
+    SELECT r.ended_at IS NOT NULL,
+           r.ended_at IS NULL
+               AND r.heartbeat_at < clock_timestamp() - make_interval(secs => %(stale)s),
+           e.seq, e.html
+    FROM playground_run r
+    LEFT JOIN playground_runevent e ON e.run_id = r.id AND e.seq > %(seq)s
+    WHERE r.id = %(run)s ORDER BY e.seq LIMIT %(limit)s"""

@@ -1,0 +1,146 @@
+"""The frames of one run: painted in the language of whoever sent, and written as events.
+
+All of it is work for a thread with a database, except what is said to be otherwise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from django.utils import translation
+
+from dialects.chat.events import Event
+from playground.attachments.attachments import save_media
+from playground.models import Run, RunState
+from playground.rendering import page
+from playground.rendering.render import AnswerPainter, Frame
+from playground.rendering.structured import is_structured
+from playground.runs.cost import Meter
+from playground.runs.events import AppendResult, PartialAnswer, append_frames
+from playground.runs.incoming_answer import IncomingAnswer
+from playground.turns.turns import end_run
+
+STATS_S: Final = 0.5
+SLOW_S: Final = (5, 20)
+"""After so many seconds without a word the page says so."""
+
+
+class StatusPainter:
+    """What stands around the text of an answer: its figures, the head of its thought, notes.
+
+    `meter` is None until the request is written.
+    """
+
+    def __init__(self, run: Run, incoming: IncomingAnswer) -> None:
+        self.meter: Meter | None = None
+        self._run = run
+        self._message = run.assistant_message.text_id
+        self._incoming = incoming
+        self._slow = list(SLOW_S)
+        self._stats_at = 0.0
+        self._thought_shown = False
+        self._head_shown = False
+
+    def next_at(self) -> float | None:
+        """When there is something to say even if nothing comes."""
+        if self._incoming.has_begun or not self._slow:
+            return None
+        return self._incoming.progress.began_at + self._slow[0]
+
+    def paint(self, now: float) -> str:
+        """The changes that are due."""
+        return self._waiting(now) + self._stats(now) + self._thought() + self._head()
+
+    def _waiting(self, now: float) -> str:
+        due = self.next_at()
+        if due is None or now < due:
+            return ""
+        return page.slow_html(self._run, self._slow.pop(0))
+
+    def _stats(self, now: float) -> str:
+        progress = self._incoming.progress
+        if progress.first_at is None or now - self._stats_at < STATS_S:
+            return ""
+        self._stats_at = now
+        text, thought = progress.text_tokens, progress.reasoning_tokens
+        html = page.stats_html(
+            self._message,
+            ttft_ms=int((progress.first_at - progress.began_at) * 1000),
+            tokens=text + thought,
+            milliseconds=int((now - progress.first_at) * 1000),
+            cost_nano=self.meter.cost_nano(text, thought) if self.meter else None,
+        )
+        if progress.thinks and progress.thinking_at is not None:
+            milliseconds = int((now - progress.thinking_at) * 1000)
+            html += page.thinking_html(self._message, milliseconds, thought)
+        return html
+
+    def _thought(self) -> str:
+        progress = self._incoming.progress
+        if progress.thought_ms is None or self._thought_shown:
+            return ""
+        self._thought_shown = True
+        return page.thought_html(self._message, progress.thought_ms, progress.reasoning_tokens)
+
+    def _head(self) -> str:
+        head = self._incoming.head
+        if head is None or self._head_shown:
+            return ""
+        self._head_shown = True
+        return page.head_html(self._message, head.dropped, head.output_cap)
+
+
+class FrameWriter:
+    """Writes what has come of an answer, frame by frame, and at last its end."""
+
+    def __init__(self, run: Run, incoming: IncomingAnswer) -> None:
+        self.status = StatusPainter(run, incoming)
+        self._run = run
+        self._incoming = incoming
+        self._language = translation.get_language() or "en"
+        self._painter = AnswerPainter(
+            run.assistant_message.text_id,
+            page.answer_labels(),
+            structured=is_structured(run.settings),
+        )
+        self._seq = 0
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+
+    def write(self, events: Sequence[Event], wire: str, now: float) -> AppendResult:
+        """One frame more, if there is anything to see or to keep."""
+        with translation.override(self._language):
+            frame = self._painter.paint(events)
+            frame = replace(frame, html=frame.html + self.status.paint(now), wire=wire)
+        frames = [frame] if frame.html or frame.text or frame.reasoning or frame.wire else []
+        appended = append_frames(self._run.id, self._seq + 1, frames)
+        self._seq += len(frames)
+        self._text += [frame.text for frame in frames]
+        self._reasoning += [frame.reasoning for frame in frames if frame.reasoning]
+        return appended
+
+    def write_end(self, state: RunState, outcome: dict[str, Any]) -> None:
+        """The last frame, and the message whole."""
+        answer = PartialAnswer(self._seq, "".join(self._text), "".join(self._reasoning))
+        outcome |= _facts_of(self._incoming)
+        collected = self._incoming.collected
+        parts, further_choices = collected.parts(), collected.further_choices()
+        media = save_media(self._run, collected.media())
+        if media:
+            parts["media"] = media
+        with translation.override(self._language):
+            html = self._painter.end().html
+            html += page.ended_html(self._run, state, outcome, answer, parts, further_choices)
+        frames = [Frame(html, wire=self._incoming.take_wire())]
+        end_run(self._run.id, state, outcome, answer, frames, parts, further_choices)
+
+
+def _facts_of(incoming: IncomingAnswer) -> dict[str, Any]:
+    """What the outcome keeps of the answer's head and its thought."""
+    facts: dict[str, Any] = {}
+    if incoming.progress.thought_ms is not None:
+        facts["thought_ms"] = incoming.progress.thought_ms
+    if incoming.head is not None:
+        facts["head"] = {"output_cap": incoming.head.output_cap, "dropped": incoming.head.dropped,
+                         "content_type": incoming.head.content_type}  # fmt: skip
+    return facts

@@ -1,0 +1,59 @@
+"""The answer of one run as it comes from the relay: its bytes, what they say, and how it ended."""
+
+from dialects.chat.events import Event
+from dialects.openai.stream_decode import Decoder
+from playground.rendering.render import storable
+from playground.runs.answer_parts import AnswerCollector
+from playground.runs.progress import Progress
+from relay.front.downstream import Head
+from relay.requests.context import Outcome
+
+
+class IncomingAnswer:
+    """`head` and `outcome` are None until they have come; `collected` is all but the text."""
+
+    def __init__(self, began_at: float) -> None:
+        self.head: Head | None = None
+        self.outcome: Outcome | None = None
+        self.collected = AnswerCollector()
+        self.progress = Progress(began_at)
+        self._decoder = Decoder(include_usage=True, translate=True)
+        self._events: list[Event] = []
+        self._wire: list[bytes] = []
+
+    def take(self, item: Head | bytes | Outcome, now: float) -> None:
+        """The next thing that the relay gives."""
+        if isinstance(item, Outcome):
+            self.outcome = item
+        elif isinstance(item, Head):
+            self.head = item
+        else:
+            self._read(item, now)
+
+    def _read(self, raw: bytes, now: float) -> None:
+        self._wire.append(raw)
+        for step in self._decoder.feed(raw):
+            self.collected.take(step.events)
+            self._events += step.events
+            for event in step.events:
+                self.progress.note(event, now)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any content has come."""
+        return self.progress.first_at is not None
+
+    @property
+    def has_events(self) -> bool:
+        """Whether there are events that nobody has taken."""
+        return bool(self._events)
+
+    def take_events(self) -> list[Event]:
+        """The events since the last time."""
+        events, self._events = self._events, []
+        return events
+
+    def take_wire(self) -> str:
+        """The bytes since the last time, as a database holds them."""
+        wire, self._wire = b"".join(self._wire), []
+        return storable(wire.decode("utf-8", "replace"))

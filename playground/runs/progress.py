@@ -1,0 +1,55 @@
+"""How far an answer is: when its first word came, for how long it thought, about how much it says.
+
+Times are seconds of one clock that only goes forward.
+"""
+
+from dialects.chat.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
+from relay.holds.rules import estimate_tokens
+
+
+class Progress:
+    """`first_at` is None before the first content, `thought_ms` until a thought has ended."""
+
+    def __init__(self, began_at: float) -> None:
+        self.began_at = began_at
+        self.first_at: float | None = None
+        self.thinking_at: float | None = None
+        self.thought_ms: int | None = None
+        self._text_bytes = 0
+        self._reasoning_bytes = 0
+
+    def note(self, event: Event, now: float) -> None:
+        """Something came."""
+        if self.first_at is None and event.is_content:
+            self.first_at = now
+        if isinstance(event, ReasoningDelta):
+            self._reasoning_bytes += _size(event.text)
+            if self.thinking_at is None:
+                self.thinking_at = now
+        elif isinstance(event, (TextDelta, ToolArgumentsDelta)):
+            self._text_bytes += _size(event.text)
+            if isinstance(event, TextDelta):
+                self.end_thought(now)
+
+    def end_thought(self, now: float) -> None:
+        """It thinks no more, if it ever did."""
+        if self.thinking_at is not None and self.thought_ms is None:
+            self.thought_ms = int((now - self.thinking_at) * 1000)
+
+    @property
+    def thinks(self) -> bool:
+        return self.thinking_at is not None and self.thought_ms is None
+
+    @property
+    def text_tokens(self) -> int:
+        """An estimate."""
+        return estimate_tokens(self._text_bytes)
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """An estimate."""
+        return estimate_tokens(self._reasoning_bytes)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

@@ -1,0 +1,67 @@
+"""What the playground needs of the relay of its process."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, cast
+from uuid import UUID
+
+from django.http import HttpRequest
+
+from relay.credentials.keys import Principal
+from relay.front.downstream import Head
+from relay.media.answers.task_content import VideoContent
+from relay.requests.context import Bound, Outcome, PageOperation, Source
+from relay.requests.labels import NO_LABELS, Labels
+from relay.requests.uploads import Form
+
+
+class ChatRelay(Protocol):
+    """What a run needs of the running relay (`relay.front.in_process.InProcessRelay`)."""
+
+    async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
+        """The principal of a key without its text, as a person uses it."""
+
+    async def bound(
+        self,
+        principal: Principal,
+        body: bytes,
+        *,
+        operation: PageOperation = "chat_completions",
+        labels: Labels = NO_LABELS,
+        form: Form | None = None,
+    ) -> Bound:
+        """What `chat` would hold for this body now."""
+
+    async def session_bound(self, principal: Principal, model: str) -> Bound:
+        """What a realtime session of this model would hold for its first response."""
+
+    def chat(
+        self,
+        principal: Principal,
+        body: bytes,
+        *,
+        source: Source,
+        request_id: UUID | None = None,
+        operation: PageOperation = "chat_completions",
+        labels: Labels = NO_LABELS,
+        on_admission: Callable[[], None] | None = None,
+        form: Form | None = None,
+    ) -> AsyncIterator[Head | bytes | Outcome]:
+        """The answer's head and bytes, then its Outcome; `on_admission` is called when nobody but a
+        provider can refuse any more. `form` has the files that belong to the body."""
+
+    async def video_content(
+        self, principal: Principal, task_id: str, *, range_: bytes = b""
+    ) -> VideoContent:
+        """The bytes of a finished video, from its provider. Raises RequestFault, UpstreamFailed,
+        DatabaseAway, DatabaseRefused."""
+
+    async def clip_content(
+        self, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
+    ) -> VideoContent:
+        """The sound of a clip of a finished song, from its provider; clips are numbered from 0.
+        Raises RequestFault, UpstreamFailed, DatabaseAway, DatabaseRefused."""
+
+
+def relay_of(request: HttpRequest) -> ChatRelay:
+    """The relay of this process: config/asgi.py hands it to the pages in each request's scope."""
+    return cast(ChatRelay, request.scope["weir.relay"])  # type: ignore[attr-defined]

@@ -1,0 +1,316 @@
+"""Runs: each one is carried by a task of this process until its answer has ended.
+
+    waiting --first event--> answering --outcome--> done | failed
+       any --Stop, from any process--> stopped          (the relay's iterator is closed)
+       any --heartbeat lost--> interrupted              (by whichever process notices)
+
+The task joins what the model says into frames, at most 20 a second, and writes each as one event;
+pages read these rows, in this process or another. Closing a page changes nothing.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import logging
+import math
+from collections.abc import Coroutine, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from accounts.access.actors import Actor
+from lib import clock
+from lib.database.async_database import in_database
+from lib.database.tenancy import own_context, within
+from playground.chats import titles
+from playground.models import Run, RunState
+from playground.models_offered.offered_models import capabilities_of_model, price_version_of
+from playground.panel.settings import Settings
+from playground.payers.paying import stored_payer
+from playground.rendering import page
+from playground.rendering.render import Frame
+from playground.runs import watching
+from playground.runs.cost import Meter
+from playground.runs.events import STALE_S, AppendResult, beat, partial_answer
+from playground.runs.frames import FrameWriter
+from playground.runs.incoming_answer import IncomingAnswer
+from playground.runs.notifications import notifications
+from playground.runs.relaying import ChatRelay
+from playground.turns.request import build_request
+from playground.turns.turns import Turn, end_run, files_of, forget_turn, lost_runs, request_path
+from relay.requests.context import Outcome
+from usage.models import UsageRecord
+
+log = logging.getLogger(__name__)
+
+FRAME_S = 0.05
+HEARTBEAT_S = 2.0
+
+# How long a Send waits for what a busy machine or database is slow to let in or to refuse, and then
+# for a provider that refuses at once.
+_ADMISSION_S = 5.0
+_REFUSAL_S = 0.3
+_SETTLED_WITHIN_S = 3.0
+_SETTLED_LOOK_S = 0.05
+_REFUSED = frozenset({400, 402, 403, 404, 413, 422, 429})
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+async def start(turns: Sequence[Turn], actor: Actor, relay: ChatRelay) -> Outcome | None:
+    """Carry fresh turns, all at once. The outcome is given when a turn that is no column was
+    refused at once: then it is forgotten, and its text belongs back into the composer."""
+    alone = not turns[0].conversation.columns
+    verdicts = [await _start(turn, actor, relay, alone=alone) for turn in turns]
+    return verdicts[0] if alone else None
+
+
+async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> Outcome | None:
+    carrier = _Carrier(turn, actor, relay, accepted=not alone)
+    task = carry_in_background(carrier.carry())
+    if turn.run.unwatched_ms is not None:
+        guard = asyncio.create_task(watching.stop_when_left(turn.run), context=own_context())
+        task.add_done_callback(lambda _: guard.cancel())
+    if not alone:
+        return None
+    either: list[asyncio.Future[Any]] = [carrier.verdict, carrier.admitted]
+    await asyncio.wait(either, timeout=_ADMISSION_S, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([carrier.verdict], timeout=_REFUSAL_S)
+    if not carrier.verdict.done():
+        carrier.accepted = True
+        return None
+    refused = carrier.verdict.result()
+    if refused is not None:
+        await asyncio.wait([task])
+    return refused
+
+
+def carry_in_background(carrying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task that outlives the request which began it, and that a shutdown waits for."""
+    # A context of its own: the request's ends with its response, and only its tenant stays.
+    task = asyncio.create_task(carrying, context=own_context())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
+
+
+async def finish(seconds: float = 10.0) -> None:
+    """Wait for the runs that this process carries, at its shutdown."""
+    if _tasks:
+        await asyncio.wait(_tasks, timeout=seconds)
+
+
+def interrupt_lost_runs() -> int:
+    """End every run whose process is gone, with its text kept; how many there were."""
+    lost = list(lost_runs(clock.now() - dt.timedelta(seconds=STALE_S)))
+    return sum(_interrupt_within(run) for run in lost)
+
+
+def _interrupt_within(run: Run) -> bool:
+    with within(run.conversation.organisation_id):
+        return interrupt(run)
+
+
+def interrupt(run: Run) -> bool:
+    """End one run whose process is gone. False when it has ended meanwhile."""
+    answer = partial_answer(run.id)
+    outcome = {"kind": "interrupted"}
+    html = page.rewritten_html(run, answer.text)
+    html += page.ended_html(run, RunState.INTERRUPTED, outcome, answer, {})
+    return end_run(run.id, RunState.INTERRUPTED, outcome, answer, [Frame(html)])
+
+
+def request_of_run(run: Run) -> dict[str, Any]:
+    """The body that a run was asked with, as an API client would write it."""
+    path = request_path(run)
+    return build_request(
+        run.model,
+        path,
+        Settings.from_stored(run.settings),
+        capabilities_of_model(run.model),
+        files_of(path, run.conversation.organisation_id),
+    )
+
+
+class _Carrier:
+    """Carries one run from its first event to its last.
+
+    `accepted` = its page is drawn already, so that a refusal is shown there; `admitted` is resolved
+    when nobody but a provider can refuse any more, `verdict` by the first content, or by the
+    refusal of a run that was not accepted.
+    """
+
+    def __init__(self, turn: Turn, actor: Actor, relay: ChatRelay, *, accepted: bool) -> None:
+        loop = asyncio.get_running_loop()
+        self.accepted = accepted
+        self.admitted: asyncio.Future[None] = loop.create_future()
+        self.verdict: asyncio.Future[Outcome | None] = loop.create_future()
+        self._turn = turn
+        self._run = turn.run
+        self._actor = actor
+        self._relay = relay
+        self._time = loop.time
+        self._beat_at = self._time()
+        self._incoming = IncomingAnswer(self._beat_at)
+        self._frames = FrameWriter(turn.run, self._incoming)
+
+    async def carry(self) -> None:
+        """Never raises: what goes wrong here is logged, and the run has failed."""
+        try:
+            with notifications().subscribe(self._run.id) as notified:
+                await self._stream(notified)
+            if self._turn.began_conversation and not self._run.column:
+                await titles.name_chat(self._run.assistant_message_id, self._actor, self._relay)
+        except Exception:
+            log.exception("run %s failed", self._run.id)
+            with contextlib.suppress(Exception):
+                await self._end(RunState.FAILED, {"kind": "internal", "status": 500})
+        finally:
+            self._accept()
+
+    # ---- the stream
+
+    async def _stream(self, news: asyncio.Event) -> None:
+        reader = asyncio.create_task(self._read(news))
+        try:
+            stopping = await self._write_frames(reader, news)
+        finally:
+            # Leaving the relay's iterator is a client that leaves: the upstream is told.
+            reader.cancel()
+            await asyncio.wait([reader])
+        if stopping is None:
+            log.warning("run %s was ended by another process", self._run.id)
+        elif self._incoming.outcome is not None:
+            await self._conclude(self._incoming.outcome)
+        elif stopping:
+            await self._end(RunState.STOPPED, await self._settled())
+        else:
+            await self._end(RunState.FAILED, {"kind": "internal", "status": 500})
+            reader.result()
+
+    async def _read(self, news: asyncio.Event) -> None:
+        payer = await in_database(stored_payer, self._turn.conversation)
+        principal = await payer.principal(self._actor, self._relay)
+        stream = self._relay.chat(
+            principal,
+            await in_database(self._write_request),
+            source="playground",
+            request_id=self._run.request_id,
+            labels=payer.labels,
+            on_admission=self._admit,
+        )
+        try:
+            async for item in stream:
+                self._incoming.take(item, self._time())
+                if self._incoming.has_begun:
+                    self._accept()
+                news.set()
+        finally:
+            news.set()
+
+    def _write_request(self) -> bytes:
+        body = json.dumps(request_of_run(self._run)).encode()
+        key = stored_payer(self._turn.conversation).key
+        version = price_version_of(self._actor, key, self._run.model)
+        self._frames.status.meter = Meter(version, len(body))
+        return body
+
+    async def _write_frames(self, reader: asyncio.Task[None], news: asyncio.Event) -> bool | None:
+        """Write frames until the answer has ended. True = stop was asked for, None = lost."""
+        next_frame = self._time()
+        while True:
+            ended = reader.done()
+            if ended and self._is_refusal():
+                return False
+            appended = await self._write_frame()
+            if not appended.alive:
+                return None
+            if appended.stopping and not ended:
+                return True
+            if ended and not self._incoming.has_events:
+                return False
+            next_frame = max(next_frame + FRAME_S, self._time())
+            await self._wait(news, next_frame)
+
+    async def _wait(self, news: asyncio.Event, next_frame: float) -> None:
+        """Until there is news and the next frame may be painted, or something else is due."""
+        due = min(self._beat_at + HEARTBEAT_S, self._frames.status.next_at() or math.inf)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await news.wait()
+        await asyncio.sleep(max(0.0, min(next_frame, due) - self._time()))
+        news.clear()
+
+    async def _write_frame(self) -> AppendResult:
+        now = self._time()
+        if now - self._beat_at >= HEARTBEAT_S:
+            self._beat_at = now
+            await in_database(beat, self._run.id)
+        events, wire = self._incoming.take_events(), self._incoming.take_wire()
+        return await in_database(self._frames.write, events, wire, now)
+
+    # ---- the end
+
+    def _admit(self) -> None:
+        if not self.admitted.done():
+            self.admitted.set_result(None)
+
+    def _accept(self) -> None:
+        if not self.verdict.done():
+            self.verdict.set_result(None)
+
+    def _is_refusal(self) -> bool:
+        """Whether nothing has come of the request but a refusal that the composer can tell."""
+        outcome = self._incoming.outcome
+        begun = self.accepted or self._incoming.has_begun
+        return outcome is not None and not begun and outcome.status in _REFUSED
+
+    async def _conclude(self, outcome: Outcome) -> None:
+        if self._is_refusal():
+            self.verdict.set_result(outcome)
+            await in_database(forget_turn, self._turn)
+            return
+        failed = outcome.kind is not None
+        stopped = failed and outcome.kind == "client_closed"
+        state = RunState.STOPPED if stopped else RunState.FAILED if failed else RunState.DONE
+        await self._end(state, facts_of(outcome))
+
+    async def _settled(self) -> dict[str, Any]:
+        return await settled(self._turn.conversation.organisation_id, self._run.request_id)
+
+    async def _end(self, state: RunState, facts: dict[str, Any]) -> None:
+        self._incoming.progress.end_thought(self._time())
+        await in_database(self._frames.write_end, state, facts)
+
+
+async def settled(organisation_id: UUID, request_id: UUID) -> dict[str, Any]:
+    """What the books say of a request that was left; {} when they do not say it soon."""
+    time = asyncio.get_running_loop().time
+    until = time() + _SETTLED_WITHIN_S
+    while time() < until:
+        facts = await in_database(final_record, organisation_id, request_id)
+        if facts is not None:
+            return facts
+        await asyncio.sleep(_SETTLED_LOOK_S)
+    return {}
+
+
+def facts_of(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as it is stored."""
+    facts = msgspec.structs.asdict(outcome) | {"meters": dict(outcome.meters)}
+    del facts["request_id"]
+    return facts
+
+
+def final_record(organisation_id: UUID, request_id: UUID) -> dict[str, Any] | None:
+    """What the books say of a request that has ended."""
+    fields = ("status", "kind", "message", "finish_reason", "meters", "charge_nano", "hold_nano",
+              "basis", "ttft_ms", "total_ms")  # fmt: skip
+    records = UsageRecord.objects.filter(
+        organisation_id=organisation_id, request_id=request_id, final=True
+    )
+    facts: dict[str, Any] | None = records.values(*fields).first()
+    return facts

@@ -1,0 +1,116 @@
+"""The events of a Send for one page: from the numbers that it has seen last, until all have ended.
+
+Whatever happens on the way, the page misses nothing and sees nothing twice: every message carries
+the numbers of its last events, one for each column, and a page that comes back names them.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator, Sequence
+
+from accounts.access.stream_access import CHECK_S, MayRead
+from lib.database.async_database import in_database
+from lib.process.server_sent import PING_S, server_sent
+from playground.compare import compare
+from playground.models import Message, Run
+from playground.rendering import page
+from playground.runs.events import read_after
+from playground.runs.notifications import notifications
+from playground.runs.runs import interrupt
+from playground.runs.watching import watching
+
+_EVENTS_AT_ONCE = 25
+
+
+async def stream_events(
+    batch: Sequence[Run],
+    after: Sequence[int],
+    slug: str,
+    *,
+    may_read: MayRead,
+) -> AsyncIterator[str]:
+    """Server-sent events of the runs after these numbers, to the end of all.
+
+    From time to time `may_read` is asked; its no ends them too (P11).
+    """
+    time = asyncio.get_running_loop().time
+    sent_at, check_at = time(), -math.inf
+    columns = [_Column(run, number) for run, number in zip(batch, after, strict=True)]
+    yield ": open\n\n"
+    with contextlib.ExitStack() as stack, watching(batch):
+        subscriptions = [stack.enter_context(notifications().subscribe(run.id)) for run in batch]
+        while True:
+            for notified in subscriptions:
+                notified.clear()
+            if time() >= check_at:
+                check_at = time() + CHECK_S
+                if not await may_read():
+                    html = await in_database(page.access_ended_html, batch)
+                    yield server_sent(html, id=_place(columns))
+                    return
+            any_new = False
+            for column in columns:
+                for seq, html in await column.read(slug):
+                    column.last_seq, any_new = seq, True
+                    # One message each: htmx looks all targets of a message up before its first
+                    # change, so that no event may share one with the event that made its target.
+                    yield server_sent(html, id=_place(columns))
+            if all(column.ended for column in columns):
+                if len(columns) > 1:
+                    yield server_sent(
+                        await in_database(compare.ended_html, batch, slug), id=_place(columns)
+                    )
+                return
+            if any_new:
+                sent_at = time()
+                continue
+            if time() - sent_at > PING_S:
+                sent_at = time()
+                yield ": ping\n\n"
+            await _any(subscriptions, notifications().poll_s)
+
+
+class _Column:
+    """One run, and how far it was read."""
+
+    def __init__(self, run: Run, last_seq: int) -> None:
+        self.run = run
+        self.last_seq = last_seq
+        self.ended = False
+
+    async def read(self, slug: str) -> list[tuple[int, str]]:
+        """What is new, in order; nothing once it has ended."""
+        if self.ended:
+            return []
+        new = await in_database(read_after, self.run.id, self.last_seq, _EVENTS_AT_ONCE)
+        if new.events:
+            self.ended = new.ended and len(new.events) < _EVENTS_AT_ONCE
+        elif new.ended:
+            self.ended = True
+            return [(self.last_seq, await in_database(_replaced_html, self.run, slug))]
+        elif new.stale:
+            await in_database(interrupt, self.run)
+        return new.events
+
+
+def _place(columns: Sequence[_Column]) -> str:
+    return ".".join(str(column.last_seq) for column in columns)
+
+
+async def _any(subscriptions: Sequence[asyncio.Event], seconds: float) -> None:
+    """Until one of them is notified, at the longest so many seconds."""
+    waits = [asyncio.create_task(notified.wait()) for notified in subscriptions]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _replaced_html(run: Run, slug: str) -> str:
+    """The answer whole. A page that has its end is not listening any more; one that comes late
+    finds the events gone."""
+    messages = Message.objects.select_related("run", "conversation")
+    message = messages.get(id=run.assistant_message_id)
+    return page.replaced_html(message, slug, message.conversation)

@@ -1,0 +1,58 @@
+"""The request of what stands in the composer, before it is sent: as code, and as it will go out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from gateway.code_examples.snippets import LANGUAGES, Language
+from playground.panel.settings import write_json
+from playground.panel.views import code_panel, draft_request
+from playground.turns.form import form_values, read_form
+from playground.turns.request import shown_request
+from playground.turns.turns import TurnRefused
+
+
+@organisation_page("playground.use")
+@require_POST
+def draft_code(request: HttpRequest, actor: Actor) -> HttpResponse:
+    url = reverse("draft_code", args=[slug_of(actor)])
+    return _show(request, actor, "playground/turns/_draft_code.html", url)
+
+
+@organisation_page("playground.use")
+@require_POST
+def draft_debug(request: HttpRequest, actor: Actor) -> HttpResponse:
+    url = reverse("draft_debug", args=[slug_of(actor)])
+    return _show(request, actor, "playground/turns/_draft_debug.html", url)
+
+
+def _show(request: HttpRequest, actor: Actor, template: str, url: str) -> HttpResponse:
+    """The request of one column; what would be refused says so in its place.
+
+    The address says what of it is wanted, or else the fields that the page got the last time.
+    """
+    context: dict[str, Any] = {"draft_url": url, "slug": slug_of(actor)}
+    wanted = form_values(request.POST) | form_values(request.GET)
+    languages: Iterator[Language] = (one for one in LANGUAGES if one == wanted.get("draft_lang"))
+    try:
+        form = read_form(actor, request.POST)
+        word = wanted.get("draft_column", "")
+        number = int(word) if word in ("1", "2", "3") and int(word) < len(form.columns) else 0
+        body = draft_request(actor, form, number)
+    except TurnRefused as refused:
+        return render(request, template, context | {"refused_draft": refused.message})
+    context |= {
+        "column": number,
+        "columns": [column.model for column in form.columns],
+        "payer": form.payer,
+        "model": form.columns[number].model,
+        "request_json": write_json(shown_request(body)),
+        **code_panel(actor, body, url, wanted.get("draft_form", ""), next(languages, "curl")),
+    }
+    return render(request, template, context)

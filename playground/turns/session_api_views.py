@@ -1,0 +1,93 @@
+"""`POST /pg/chat/completions`: the chat endpoint for the signed-in session, as a page may call it.
+
+It is answered as /v1/chat/completions is, by the organisation's playground key. The session says
+who asks; the CSRF token must come with it, and an API key is not read here.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.http import require_POST
+
+from accounts.access.actors import Actor, organisation_of, person_of
+from accounts.access.guards import session_page
+from accounts.access.stream_access import AccessEnded, MayRead, read_while, reader_of
+from accounts.keys.keys import playground_key
+from billing.currency.money import format_usd
+from dialects.errors.errors import KINDS, ErrorKind, RequestFault
+from dialects.openai import errors
+from lib.database.async_database import in_database
+from lib.ids import id_text, new_id
+from lib.refusal import Refused
+from playground.payers.payer_rules import check_playground_key
+from playground.runs.relaying import relay_of
+from relay.front.downstream import Head
+from relay.requests.context import Outcome
+
+
+@session_page("playground.use")
+@require_POST
+async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    try:
+        await in_database(check_playground_key, actor)
+    except Refused as refused:
+        return _refusal("permission", KINDS["permission"].status, refused.message)
+    key = await in_database(playground_key, organisation_of(actor))
+    relay = relay_of(request)
+    request_id = new_id()
+    try:
+        principal = await relay.principal_of_key(key.id, person_of(actor).id)
+    except RequestFault as fault:
+        return _refusal(fault.kind, KINDS[fault.kind].status, fault.message)
+    body = _without_group(request.body)
+    stream = relay.chat(principal, body, source="playground", request_id=request_id)
+    first = await anext(stream)
+    if isinstance(first, Outcome):
+        kind: ErrorKind = first.kind or "internal"  # type: ignore[assignment]
+        response: HttpResponseBase = _refusal(kind, first.status, first.message)
+    elif isinstance(first, Head) and first.content_type.startswith("text/event-stream"):
+        response = StreamingHttpResponse(
+            _bytes_while(_bytes(stream), reader_of(request, actor, "playground.use")),
+            content_type=first.content_type,
+        )
+        response["X-Accel-Buffering"] = "no"
+    else:
+        content = b"".join([chunk async for chunk in _bytes(stream)])
+        response = HttpResponse(content, content_type="application/json")
+    response["x-request-id"] = id_text(request_id)
+    if isinstance(first, Head):
+        response["x-weir-hold"] = format_usd(first.hold_nano)
+    return response
+
+
+def _without_group(body: bytes) -> bytes:
+    """`group` says what the session says already, and goes no further."""
+    if b'"group"' not in body:
+        return body
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return body  # what is wrong with it is the relay's to say
+    members.pop("group", None)
+    return msgspec.json.encode(members)
+
+
+async def _bytes_while(stream: AsyncGenerator[bytes], may_read: MayRead) -> AsyncIterator[bytes]:
+    """As for a key that ends: the stream ends with an error when the session does (P11)."""
+    try:
+        async for chunk in read_while(stream, may_read):
+            yield chunk
+    except AccessEnded:
+        yield errors.frame("authentication", "Your access has ended. Sign in again.")
+
+
+async def _bytes(stream: AsyncIterator[Head | bytes | Outcome]) -> AsyncGenerator[bytes]:
+    async for item in stream:
+        if isinstance(item, bytes):
+            yield item
+
+
+def _refusal(kind: ErrorKind, status: int, message: str) -> HttpResponse:
+    body = errors.render(kind, message)
+    return HttpResponse(body, status=status, content_type="application/json")

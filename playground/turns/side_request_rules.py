@@ -1,0 +1,27 @@
+"""Requests that the playground makes beside a chat: short answers, with as little thinking as the
+model can."""
+
+from typing import Any, Final
+
+from gateway.providers.models import Capabilities
+from playground.panel.parameters import wire_of
+
+_THINKING_MAX: Final = 560
+
+
+def aside_request(
+    model: str, instruction: str, text: str, capabilities: Capabilities, *, output_max: int
+) -> dict[str, Any]:
+    """The body: `asked` of a text, to be answered in so many tokens; `output_max` is without what a
+    model thinks that cannot but think."""
+    values: dict[str, Any] = {"max_output": output_max}
+    if capabilities.thinking == "switch" and not capabilities.efforts:
+        values["thinking"] = "off"
+    elif "none" in capabilities.efforts:
+        values["reasoning_effort"] = "none"
+    elif capabilities.thinking not in (None, "never"):
+        values["max_output"] = output_max + _THINKING_MAX
+        if capabilities.efforts and "no_reasoning_effort" not in capabilities.flags:
+            values["reasoning_effort"] = capabilities.efforts[0]
+    messages = [{"role": "system", "content": instruction}, {"role": "user", "content": text}]
+    return {"model": model, "messages": messages, **wire_of(values, capabilities)}

@@ -1,0 +1,57 @@
+"""Requests beside a chat, each of them charged and recorded as any other."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from accounts.access.actors import Actor
+from playground.payers.paying import Payer
+from playground.runs.relaying import ChatRelay
+from relay.requests.context import Outcome
+
+
+class AsideRefused(Exception):
+    """It was refused, or came to no end; `outcome` says why."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.kind)
+        self.outcome = outcome
+
+
+class Answered(NamedTuple):
+    """An answer, and what it cost."""
+
+    text: str
+    charge_nano: int
+
+
+async def ask_aside(
+    actor: Actor, relay: ChatRelay, payer: Payer, body: Mapping[str, Any], request_id: UUID
+) -> Answered:
+    """Ask, and have it paid. Raises AsideRefused, RequestFault, DatabaseAway, and ValueError or
+    LookupError for an answer that is none."""
+    principal = await payer.principal(actor, relay)
+    pieces, charge_nano = [], 0
+    async for item in relay.chat(
+        principal,
+        json.dumps(body).encode(),
+        source="playground",
+        request_id=request_id,
+        labels=payer.labels,
+    ):
+        if isinstance(item, bytes):
+            pieces.append(item)
+        elif isinstance(item, Outcome):
+            charge_nano = item.charge_nano
+            if item.kind is not None:
+                raise AsideRefused(item)
+    answer = json.loads(b"".join(pieces))
+    return Answered(str(answer["choices"][0]["message"].get("content") or ""), charge_nano)
+
+
+async def most_nano(actor: Actor, relay: ChatRelay, payer: Payer, body: Mapping[str, Any]) -> int:
+    """What it can cost at most. Raises RequestFault, DatabaseAway."""
+    principal = await payer.principal(actor, relay)
+    bound = await relay.bound(principal, json.dumps(body).encode(), labels=payer.labels)
+    return bound.hold_nano

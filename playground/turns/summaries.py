@@ -1,0 +1,98 @@
+"""The oldest turns of a chat as a summary, when its person asks for one: the chat has become longer
+than the model's context, and goes on with the summary in their place. The turns stay where they
+are, and can be sent again.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from accounts.access.actors import Actor
+from gateway.providers.models import Capabilities
+from lib.database.async_database import in_database
+from lib.ids import new_id
+from playground.models import Message
+from playground.models_offered.offered_models import capabilities_of_model
+from playground.panel.settings import Settings
+from playground.payers.paying import Payer
+from playground.runs.relaying import ChatRelay
+from playground.turns import side_requests
+from playground.turns.context_window import messages_left_out, summarised
+from playground.turns.request import ChatMessage, fixed_tokens
+from playground.turns.side_requests import ask_aside
+from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
+from playground.turns.turns import TurnForm, draft_of, messages_before
+
+
+class Plan(NamedTuple):
+    """What is to be summarised of the path that a form goes on from: its messages from `begin` to
+    `end`, both the same where everything fits. `before` is the summary that stands already."""
+
+    model: str
+    path: Sequence[ChatMessage]
+    begin: int
+    end: int
+    before: str
+    can: Capabilities
+    payer: Payer
+
+
+class Summarised(NamedTuple):
+    """How many turns go as a summary now that did not before, and what for."""
+
+    turns: int
+    charge_nano: int
+
+
+def plan_summary(form: TurnForm) -> Plan:
+    """What would have to be summarised so that the form's turn fits."""
+    column, path = form.columns[0], draft_of(form)
+    settings, can = Settings.from_stored(column.settings), capabilities_of_model(column.model)
+    begin, before = summarised(path)
+    end = begin
+    if can.context_max is not None:
+        fixed = fixed_tokens(settings, path) + SUMMARY_TOKENS_MAX
+        cap = settings.params.get("max_output")
+        end += messages_left_out(path[begin:], fixed, can.context_max, cap)
+    return Plan(column.model, path, begin, end, before, can, form.payer)
+
+
+def _portions(plan: Plan) -> list[str]:
+    return list(portions(plan.path[plan.begin : plan.end], plan.can.context_max or 0))
+
+
+async def most_nano(actor: Actor, relay: ChatRelay, plan: Plan) -> int:
+    """What the summary can cost at most. Raises RequestFault, DatabaseAway."""
+    longest = "x" * 4 * SUMMARY_TOKENS_MAX
+    bodies = [
+        summary_request(plan.model, longest, portion, plan.can) for portion in _portions(plan)
+    ]
+    return sum([await side_requests.most_nano(actor, relay, plan.payer, body) for body in bodies])
+
+
+async def summarise(actor: Actor, relay: ChatRelay, form: TurnForm) -> Summarised:
+    """Have what does not fit summarised, and keep it with the last message that is in it. Raises
+    what `ask_aside` raises; portions that were answered before are charged all the same."""
+    plan = await in_database(plan_summary, form)
+    text, charge_nano = plan.before, 0
+    for portion in _portions(plan):
+        body = summary_request(plan.model, text, portion, plan.can)
+        answered = await ask_aside(actor, relay, plan.payer, body, new_id())
+        text, charge_nano = answered.text.strip(), charge_nano + answered.charge_nano
+        if not text:
+            raise LookupError("an empty summary")
+    if plan.end > plan.begin:
+        await in_database(_keep, form, plan.end, text)
+    turns = sum(message.role == "user" for message in plan.path[plan.begin : plan.end])
+    return Summarised(turns, charge_nano)
+
+
+def _keep(form: TurnForm, end: int, text: str) -> None:
+    message = messages_before(form)[end - 1]
+    message.parts = {**message.parts, "summary": [{"text": text}]}
+    message.save(update_fields=["parts"])
+
+
+def drop_summary(message: Message) -> None:
+    """Send the turns up to this message themselves again."""
+    message.parts = {name: part for name, part in message.parts.items() if name != "summary"}
+    message.save(update_fields=["parts"])

@@ -1,0 +1,49 @@
+"""Summaries of what no longer fits into a model's context, asked for portion by portion."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from gateway.providers.models import Capabilities
+from playground.turns.context_window import PathMessage, text_tokens
+from playground.turns.side_request_rules import aside_request
+
+SUMMARY_TOKENS_MAX: Final = 800
+_CHARACTERS_PER_TOKEN: Final = 3
+_ASKED: Final = (
+    "Summarise the conversation below for whoever goes on with it: what was asked, answered, "
+    "decided and left open, with the names, numbers and code that matter. Write in its own "
+    "language, in at most 400 words. Answer with the summary alone."
+)
+
+
+def portions(messages: Sequence[PathMessage], context_max: int) -> Iterator[str]:
+    """Messages as texts, each of which fits into half of a context; one that does not is cut."""
+    most = context_max // 2
+    texts: list[str] = []
+    size = 0
+    for message in messages:
+        tokens = min(text_tokens(message), most)
+        if texts and size + tokens > most:
+            yield "\n\n".join(texts)
+            texts, size = [], 0
+        texts.append(
+            f"{message.role.capitalize()}: {_text(message)[: most * _CHARACTERS_PER_TOKEN]}"
+        )
+        size += tokens
+    if texts:
+        yield "\n\n".join(texts)
+
+
+def _text(message: PathMessage) -> str:
+    names = [f"[{file['name']}]" for file in message.parts.get("files", ())]
+    calls = [f"{call['name']}({call['arguments']})" for call in message.parts.get("calls", ())]
+    results = [result["content"] for result in message.parts.get("results", ())]
+    return "\n".join([*names, *filter(None, [message.content]), *calls, *results])
+
+
+def summary_request(
+    model: str, before: str, portion: str, capabilities: Capabilities
+) -> dict[str, Any]:
+    """The body: a portion, and the summary of what was said `before` it."""
+    text = f"Summary of what was said before: {before}\n\n{portion}" if before else portion
+    return aside_request(model, _ASKED, text, capabilities, output_max=SUMMARY_TOKENS_MAX)

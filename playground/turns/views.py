@@ -1,0 +1,312 @@
+"""The playground's chat: its page, Send, the stream of an answer, Stop (W10)."""
+
+from typing import Any
+
+import msgspec
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    QueryDict,
+)
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from accounts.access.stream_access import reader_of
+from lib.database.async_database import in_database
+from lib.htmx import go_to, is_htmx, see_other
+from lib.ids import id_text
+from lib.process.server_sent import event_stream
+from playground.attachments.chips import chips
+from playground.chats.conversations import (
+    access_batch,
+    access_conversation,
+    access_message,
+    access_run,
+    messages_of,
+    running_conversations,
+    shown_path,
+)
+from playground.chats.desk import (
+    SHOWN_AT_ONCE,
+    articles_of,
+    desk_context,
+    list_context,
+    log_context,
+    models_context,
+)
+from playground.chats.temporary_chats import visit_temporary
+from playground.compare.views import compare_page
+from playground.models import Conversation, Run, RunState
+from playground.panel.panel import form_of
+from playground.panel.presets import access_preset
+from playground.panel.settings import Settings
+from playground.payers.paying import shown_payer
+from playground.prompts.prompts import find_version
+from playground.rendering import page
+from playground.runs import runs
+from playground.runs.notifications import notifications
+from playground.runs.relaying import relay_of
+from playground.runs.stream import stream_events
+from playground.runs.watching import expect_reader
+from playground.turns.form import form_values, read_form
+from playground.turns.turns import ConversationBusy, Turn, TurnRefused, begin_turns, request_stop
+from relay.requests.context import Outcome
+
+
+@organisation_page("playground.read")
+@require_safe
+def playground(request: HttpRequest, actor: Actor) -> HttpResponse:
+    query = request.GET
+    context: dict[str, Any] = {"text": query.get("text", ""), "asked_model": query.get("m", "")}
+    form = _form_of_query(actor, query, context) or {}
+    form |= {
+        name: value
+        for name, value in query.items()
+        if isinstance(value, str) and name[:4] == "var."
+    }
+    return _page(request, actor, None, context, form=form)
+
+
+def _form_of_query(
+    actor: Actor, query: QueryDict, context: dict[str, Any]
+) -> dict[str, str] | None:
+    """The words of the panel by the preset or prompt that the address names, and a prompt's model;
+    None where it names neither."""
+    if preset := query.get("preset"):
+        return form_of(Settings.from_stored(access_preset(actor, preset).settings))
+    if prompt := query.get("prompt"):
+        version = find_version(actor, *prompt.partition("@")[::2])
+        context["asked_model"] = context.get("asked_model") or version.model
+        return form_of(Settings.from_stored(version.settings))
+    return None
+
+
+@organisation_page("playground.read")
+@require_safe
+def conversation(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    conversation = access_conversation(actor, id, temporary=True)
+    expect_reader(conversation)
+    if conversation.ends_at is not None:
+        visit_temporary(conversation)
+    if conversation.columns:
+        return compare_page(request, actor, conversation, conversation.columns, {})
+    context: dict[str, Any] = {}
+    form = _form_of_query(actor, request.GET, context)
+    return _page(request, actor, conversation, context, form=form)
+
+
+@organisation_page("playground.read")
+@require_safe
+def earlier(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The messages before those that are shown."""
+    message = access_message(actor, id)
+    path = shown_path(message.conversation)
+    before = path[: path.index(message.id)] if message.id in path else []
+    shown = before[-SHOWN_AT_ONCE:]
+    context = {
+        "articles": articles_of(messages_of(shown), slug_of(actor), message.conversation),
+        "earlier": id_text(shown[0]) if len(before) > len(shown) else "",
+        "slug": slug_of(actor),
+    }
+    return render(request, "playground/turns/_earlier.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def run_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    try:
+        turns = await in_database(_begin, request, actor)
+    except TurnRefused as refused:
+        status = 409 if isinstance(refused, ConversationBusy) else 422
+        return await in_database(refused_page, request, actor, refused.message, status)
+    if turns[0].fresh:
+        outcome = await runs.start(turns, actor, relay_of(request))
+        if outcome is not None:
+            return await in_database(_refused_by_relay, request, actor, outcome)
+    return await in_database(_turns_response, request, actor, turns)
+
+
+@organisation_page("playground.read")
+@require_GET
+async def run_events(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    run = await in_database(access_run, actor, id)
+    return _stream(request, actor, [run])
+
+
+@organisation_page("playground.read")
+@require_GET
+async def batch_events(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """All columns of a comparison over one connection."""
+    return _stream(request, actor, await in_database(access_batch, actor, id))
+
+
+@organisation_page("playground.use")
+@require_POST
+async def run_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    run = await in_database(access_run, actor, id)
+    return await _stop(request, actor, [run])
+
+
+@organisation_page("playground.use")
+@require_POST
+async def batch_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return await _stop(request, actor, await in_database(access_batch, actor, id))
+
+
+def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
+    # A page that comes back names the last events that it has seen, one number for each column.
+    position = request.headers.get("last-event-id", "") or request.GET.get("after", "")
+    numbers = position.split(".")[: len(batch)]
+    after = [int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
+             for number in numbers]  # fmt: skip
+    after += [0] * (len(batch) - len(after))
+
+    may_read = reader_of(request, actor, "playground.read")
+    return event_stream(stream_events(batch, after, slug_of(actor), may_read=may_read))
+
+
+async def _stop(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
+    for run in batch:
+        await in_database(request_stop, run)
+        notifications().notify(run.id)
+    if is_htmx(request):
+        return await in_database(render, request, "playground/turns/_stopping.html")
+    return see_other("conversation", slug_of(actor), id_text(batch[0].conversation_id))
+
+
+# Send -------------------------------------------------------------------------------------------
+
+
+def _begin(request: HttpRequest, actor: Actor) -> list[Turn]:
+    return begin_turns(actor, read_form(actor, request.POST))
+
+
+def _turns_response(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpResponse:
+    slug, turn = slug_of(actor), turns[0]
+    url = page.conversation_url(slug, id_text(turn.conversation.id))
+    if not is_htmx(request) or turn.conversation.columns:
+        # A comparison is laid out anew.
+        return go_to(request, url)
+    form = request.POST
+    again = bool({"retry", "answered", "instead", "as_before"} & set(form))
+    turn.conversation.refresh_from_db()
+    shown = log_context(actor, turn.conversation)
+    # Looked at last: the composer of an answer that is shown whole must not wait for its end.
+    run = access_run(actor, turn.run.text_id)
+    running = run.state == RunState.RUNNING
+    # A page that has not seen what another one has sent gets all of it.
+    replaces_all = again or not _follows(shown["articles"], form.get("seen", ""))
+    context = {
+        **page.composer_context(slug, turn.conversation, run if running else None),
+        **models_context(actor, turn.conversation.model),
+        **shown,
+        "articles": shown["articles"] if replaces_all else shown["articles"][-2:],
+        "whole": replaces_all,
+        "again": again,
+        "begins": not (again or form.get("conversation")),
+        "model": run.model,
+        "conversation": turn.conversation,
+        "form": form_values(form),
+        **list_context(actor, id_text(turn.conversation.id)),
+    }
+    response = render(request, "playground/turns/_begun.html", context)
+    response["HX-Push-Url"] = url
+    return response
+
+
+def _follows(articles: list[dict[str, Any]], last_id: str) -> bool:
+    """Whether the last question and answer stand right behind the message that a page ends in."""
+    before = articles[-3]["id"] if len(articles) > 2 else ""
+    return bool(before == last_id)
+
+
+def _refused_by_relay(request: HttpRequest, actor: Actor, outcome: Outcome) -> HttpResponse:
+    text = page.refusal_text(outcome)
+    return refused_page(
+        request,
+        actor,
+        text,
+        outcome.status,
+        id_text(outcome.request_id),
+        page.ask_href(msgspec.structs.asdict(outcome)),
+    )
+
+
+def refused_page(
+    request: HttpRequest,
+    actor: Actor,
+    error: str,
+    status: int,
+    request_id: str = "",
+    ask_href: str = "",
+) -> HttpResponse:
+    """The composer with the reason, and the text in it; `ask_href` leads to asking for more."""
+    form = request.POST
+    id = form.get("conversation", "")
+    conversation = access_conversation(actor, id, temporary=True) if id else None
+    again = bool({"retry", "answered", "instead", "as_before"} & set(form))
+    context: dict[str, Any] = {
+        "text": form.get("text", ""),
+        "seen": form.get("seen", ""),
+        "asked_model": form.get("model", ""),
+        "error": error,
+        "error_request_id": request_id,
+        "ask_href": ask_href,
+        "form": form_values(form),
+        "file_ids": form.getlist("file"),
+    }
+    if not is_htmx(request):
+        return _page(request, actor, conversation, context, status=status, form=form_values(form))
+    if again:
+        context = {"error": error, "error_request_id": request_id, "ask_href": ask_href}
+        return render(request, "playground/turns/_refused_again.html", context, status=status)
+    slug = slug_of(actor)
+    run = running_conversations(actor).get(conversation.id) if conversation else None
+    context |= {
+        **page.composer_context(slug, conversation, run),
+        **models_context(actor, context["asked_model"]),
+        "payer": shown_payer(actor, form.dict(), conversation),
+        "chips": chips(actor, context["file_ids"]),
+    }
+    return render(request, "playground/turns/_refused.html", context, status=status)
+
+
+# Context ----------------------------------------------------------------------------------------
+
+
+def _page(
+    request: HttpRequest,
+    actor: Actor,
+    conversation: Conversation | None,
+    context: dict[str, Any],
+    status: int = 200,
+    form: dict[str, str] | None = None,
+) -> HttpResponse:
+    shown = log_context(actor, conversation, request.GET.get("msg", ""))
+    chosen = context.pop("asked_model", "") or (conversation.model if conversation else "")
+    models = models_context(actor, chosen)
+    # The runs are looked at last, as after a Send.
+    desk = desk_context(
+        request,
+        actor,
+        conversation,
+        models["chosen_model"],
+        gettext("Playground"),
+        form,
+        context.get("file_ids", []),
+    )
+    run = desk["running_chats"].get(conversation.id) if conversation else None
+    context = {
+        **page.composer_context(slug_of(actor), conversation, run),
+        **models,
+        **desk,
+        **shown,
+        # By what is shown: it may have ended since.
+        "refreshing": any(article.get("running") for article in shown["articles"]),
+        **context,
+    }
+    return render(request, "playground/turns/page.html", context, status=status)

@@ -1,0 +1,189 @@
+"""What each kind of error means and what to do next. Status, type and code:
+dialects/errors/errors.py."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from dialects.errors.errors import ErrorKind
+
+
+class ErrorHelp(NamedTuple):
+    """One kind in words."""
+
+    meaning: Promise
+    step: Promise
+
+
+_OURS: Final = _("Try again. If it keeps happening, give the operator the request ID.")
+_LATER: Final = _("Retry after a short wait, with increasing delays.")
+_WAIT: Final = _("Wait for the time in retry-after, then retry.")
+
+ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
+    "malformed_json": ErrorHelp(
+        _("The body is not a valid JSON object, or contains a duplicate key."),
+        _("Use a JSON library to build the body."),
+    ),
+    "missing_parameter": ErrorHelp(
+        _("A required parameter is missing. See param for its name."), _("Add it.")
+    ),
+    "invalid_type": ErrorHelp(
+        _("A parameter has the wrong type. See param for its name."),
+        _("Send the type given in the message."),
+    ),
+    "invalid_value": ErrorHelp(
+        _("A parameter's value is out of range. See param for its name."),
+        _(
+            "Use a value within the limits given in the error message. The Anthropic and Google "
+            "formats return 400."
+        ),
+    ),
+    "context_length_exceeded": ErrorHelp(
+        _("The request is longer than the model's context."),
+        _("Shorten the conversation, or choose a model with more context."),
+    ),
+    "content_filtered": ErrorHelp(
+        _("The provider blocked the prompt."), _("Change the prompt, or try another model.")
+    ),
+    "provider_rejected": ErrorHelp(
+        _("The provider rejected the request. The message comes from the provider."),
+        _("Fix what the message describes."),
+    ),
+    "unsupported_capability": ErrorHelp(
+        _("The model does not support what the request needs."),
+        _("Remove the parameter, or choose a model that supports it. See the Models page."),
+    ),
+    "thread_unsupported": ErrorHelp(
+        _("The request continues from a state that is not stored here."),
+        _("Send the full conversation instead."),
+    ),
+    "authentication": ErrorHelp(
+        _("The key is missing, unknown, revoked, disabled or expired."),
+        _("Check the key, or create a new one on the API keys page."),
+    ),
+    "key_conflict": ErrorHelp(_("Two headers contain two different keys."), _("Send only one.")),
+    "insufficient_balance": ErrorHelp(
+        _(
+            "The balance or a budget does not cover the maximum cost of the request. Nothing "
+            "was sent."
+        ),
+        _(
+            "Top up, raise the budget, or lower the output limit. The message gives the "
+            "scope, the amount spent, the limit and when it resets."
+        ),
+    ),
+    "max_cost_exceeded": ErrorHelp(
+        _("The request could cost more than its own limit. Nothing was sent."),
+        _("Raise max_cost, or lower the output limit."),
+    ),
+    "model_unpriced": ErrorHelp(
+        _("The model has no price for this request."),
+        _("Ask an operator to set a price on the page that the message names."),
+    ),
+    "permission": ErrorHelp(
+        _(
+            "The key is not allowed to use this model, endpoint or network, or it is a "
+            "management key."
+        ),
+        _("Use another key, or edit this key on the API keys page."),
+    ),
+    "data_policy": ErrorHelp(
+        _(
+            "The organisation, the key or the request only allows providers that keep no data or "
+            "are in certain regions, and no channel of the model qualifies."
+        ),
+        _("Use another model, or ask for less in x-weir-data-policy."),
+    ),
+    "model_not_found": ErrorHelp(
+        _("No channel serves this model, or the key has no access to it."),
+        _("Check the name against GET /v1/models."),
+    ),
+    "model_retired": ErrorHelp(
+        _("The model has been retired. Earlier answers announced the day in Sunset."),
+        _("Use the model that the message names."),
+    ),
+    "task_not_found": ErrorHelp(
+        _("The ID is unknown, belongs to another team, or has expired."), _("Check the ID.")
+    ),
+    "route_not_found": ErrorHelp(
+        _("This URL does not exist."), _("Check the base URL. Most clients need it to end in /v1.")
+    ),
+    "method_not_allowed": ErrorHelp(
+        _("The URL does not support this method. Allow lists the methods it supports."),
+        _("Use one of those."),
+    ),
+    "request_timeout": ErrorHelp(
+        _("The request was not received within the time given in the message."),
+        _("Send it again, over a faster connection or in smaller parts."),
+    ),
+    "conflict": ErrorHelp(
+        _(
+            "Another request with the same Idempotency-Key is still running, or the video is not "
+            "completed yet."
+        ),
+        _("Wait for it to finish, or retry in a second."),
+    ),
+    "body_too_large": ErrorHelp(
+        _("The body is larger than the limit given in the message."),
+        _("Send less, or send files by URL."),
+    ),
+    "unsupported_media_type": ErrorHelp(
+        _("The body is not application/json, or is compressed."), _("Send uncompressed JSON.")
+    ),
+    "headers_too_large": ErrorHelp(
+        _("The header section is larger than 32 KiB or has more than 100 lines."),
+        _("Send fewer or shorter headers."),
+    ),
+    "idempotency_mismatch": ErrorHelp(
+        _("The Idempotency-Key was used with a different body in the last 24 hours."),
+        _("Use a new key for a new request."),
+    ),
+    "rate_limited": ErrorHelp(
+        _(
+            "A limit of the key, the team or the organisation was reached. The message says "
+            "which one."
+        ),
+        _WAIT,
+    ),
+    "upstream_rate_limited": ErrorHelp(
+        _("Every channel of the model has reached its provider's limit."), _WAIT
+    ),
+    "client_closed": ErrorHelp(
+        _(
+            "The client disconnected before the answer was complete. Only shown on the "
+            "Requests page."
+        ),
+        _("Nothing, if it was intended. Text written up to that point is charged."),
+    ),
+    "internal": ErrorHelp(_("The gateway failed. You are not charged."), _OURS),
+    "not_implemented": ErrorHelp(
+        _("This endpoint is known but not supported."), _("Use another endpoint.")
+    ),
+    "upstream_error": ErrorHelp(
+        _("The provider failed, and so did every other channel that was tried."), _LATER
+    ),
+    "upstream_unreachable": ErrorHelp(_("No provider of the model could be reached."), _LATER),
+    "upstream_auth": ErrorHelp(
+        _("The provider rejected the channel's own key. Your key is fine."),
+        _("Contact the operator."),
+    ),
+    "upstream_truncated": ErrorHelp(_("The provider's answer ended too early."), _LATER),
+    "upstream_malformed": ErrorHelp(_("The provider's answer could not be read."), _LATER),
+    "no_channel": ErrorHelp(
+        _("The model exists, but none of its channels is on and healthy."),
+        _("Try again later or use another model. If it keeps happening, contact the operator."),
+    ),
+    "overloaded": ErrorHelp(
+        _("The provider or the gateway is overloaded. The Anthropic format returns 529."), _WAIT
+    ),
+    "server_shutting_down": ErrorHelp(
+        _("This server process is restarting."),
+        _("Retry immediately. Another process will answer."),
+    ),
+    "timeout": ErrorHelp(
+        _("No provider answered within the time limit."),
+        _("Use streaming, or request less output."),
+    ),
+}

@@ -1,0 +1,134 @@
+"""Headers that a request may send and an answer has, beside those of HTTP."""
+
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from reference.operations.fields import Field
+
+SENT: Final[tuple[Field, ...]] = (
+    Field(
+        "Authorization",
+        "Bearer sk-weir-…",
+        _(
+            "The API key. One of these three is enough; requests with two different keys are "
+            "rejected."
+        ),
+    ),
+    Field("x-api-key", "sk-weir-…", _("The same, as sent by Anthropic clients.")),
+    Field(
+        "x-goog-api-key",
+        "sk-weir-…",
+        _("The same, as sent by Google clients. They can also send ?key=."),
+    ),
+    Field(
+        "Idempotency-Key",
+        "string",
+        _("The same key and body within 24 hours return the same answer, charged once."),
+        limits="≤ 128",
+    ),
+    Field(
+        "x-weir-max-cost",
+        "USD",
+        _(
+            "The most this request may cost, in USD. If it could cost more, it is rejected "
+            "with 402 before anything is sent."
+        ),
+    ),
+    Field(
+        "x-weir-labels",
+        "JSON",
+        _(
+            "Labels for grouping and budgets: project, tags (20 at most), customer. As for a key's "
+            "tags, each label has 1 to 100 visible characters and no space at the start or end."
+        ),
+    ),
+    Field(
+        "x-title, http-referer",
+        "string",
+        _(
+            "The name of your application, or else its address. Requests are listed under it; "
+            "without either, under the library in user-agent."
+        ),
+    ),
+    Field(
+        "x-weir-data-policy",
+        "JSON",
+        _(
+            "Where the request may go: zero_retention (only providers that keep no data) and "
+            "regions (only these, such as eu). Added to the policies of the key and the "
+            "organisation; if no channel meets all of them, the request is rejected with 403."
+        ),
+    ),
+    Field(
+        "x-weir-include-cost",
+        "true, false",
+        _(
+            "Includes the charge in the response, next to usage; also in chat completion "
+            "streams. An organisation can turn it on for all requests with include_cost."
+        ),
+    ),
+)
+ANSWERED: Final[tuple[Field, ...]] = (
+    Field(
+        "x-request-id",
+        "string",
+        _("The request's ID on the Requests page. Include it when you ask for help."),
+    ),
+    Field(
+        "x-weir-hold",
+        "USD",
+        _("The amount held before the request was sent. The charge is never higher."),
+    ),
+    Field(
+        "x-weir-cost",
+        "USD",
+        _(
+            "The charge for the request. For a stream it is known at the end and shown on "
+            "the request's page."
+        ),
+    ),
+    Field(
+        "x-weir-output-cap",
+        "integer",
+        _(
+            "The output limit that applied instead of yours: you sent none and the balance covers"
+            " no more, or yours is above the model's limit."
+        ),
+    ),
+    Field(
+        "deprecation",
+        "@Unix time",
+        _("The model is deprecated since then (RFC 9745). Its page names the one to use instead."),
+    ),
+    Field(
+        "sunset",
+        "HTTP date",
+        _("The model is retired then (RFC 8594)."),
+    ),
+    Field(
+        "x-weir-dropped-params",
+        "list",
+        _("Parameters the model does not support, which were dropped."),
+    ),
+    Field(
+        "x-weir-channel, x-weir-attempts",
+        "string, integer",
+        _("The channel that answered, and the number of attempts. Only for operators."),
+    ),
+    Field(
+        "idempotent-replayed",
+        "true",
+        _("The response was stored for an earlier request with the same Idempotency-Key."),
+    ),
+    Field(
+        "retry-after, retry-after-ms",
+        "s, ms",
+        _("How long to wait before retrying, for 429 and 503."),
+    ),
+    Field(
+        "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests",
+        "integer, integer, duration",
+        _("The key's limit of requests per minute. The same with -tokens instead of -requests."),
+    ),
+)

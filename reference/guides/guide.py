@@ -1,0 +1,28 @@
+"""A guide: what holds for several operations or for some models, told in sections."""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+
+from reference.operations.fields import Field
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """`anchor` is its address on the page; `code` stays as it is; `fields` are told as a table."""
+
+    anchor: str
+    title: Promise
+    paragraphs: tuple[Promise, ...] = ()
+    code: str = ""
+    fields: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """One page of sections."""
+
+    slug: str
+    title: Promise
+    summary: Promise
+    sections: tuple[Section, ...]

@@ -1,0 +1,83 @@
+"""The operations of the relay: parameters, an example that runs, and the answer.
+
+A page tells one or more operations of `relay/endpoints.py` by the names that the usage
+records give them; a test finds the row without a page, and sends every example. Sources of the
+parameters: the published APIs of the dialects, and what the codecs read.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from reference.operations.chat_pages import CHAT, COMPACT, RESPONSES, STORED
+from reference.operations.list_pages import (
+    BALANCE,
+    COUNT,
+    GEMINI_COUNT,
+    MODELS,
+    NOT_MADE,
+    RESPONSES_COUNT,
+)
+from reference.operations.media_pages import (
+    IMAGE_EDITS,
+    IMAGE_VARIATIONS,
+    IMAGES,
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+)
+from reference.operations.message_pages import GEMINI, MESSAGES
+from reference.operations.page import Group, ReferencePage
+from reference.operations.realtime_pages import REALTIME
+from reference.operations.task_pages import (
+    ACTION,
+    BLEND,
+    CHANGE,
+    DESCRIBE,
+    IMAGINE,
+    LYRICS,
+    MIDJOURNEY_TASK,
+    MIDJOURNEY_TASKS,
+    MUSIC,
+    SHORTEN,
+    SUNO_TASK,
+    SUNO_TASKS,
+)
+from reference.operations.text_pages import (
+    COMPLETIONS,
+    EDITS,
+    EMBED,
+    EMBEDDINGS,
+    MODERATIONS,
+    RERANK,
+)
+from reference.operations.video_pages import (
+    GENERATIONS,
+    JIMENG,
+    KLING_IMAGE,
+    KLING_TEXT,
+    VEO,
+    VIDEO,
+    VIDEOS,
+)
+
+GROUPS: Final[tuple[Group, ...]] = (
+    Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, GEMINI)),
+    Group(_("Texts"), (COMPLETIONS, EDITS, EMBEDDINGS, EMBED, RERANK, MODERATIONS)),
+    Group(
+        _("Images and audio"),
+        (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS),
+    ),
+    Group(_("Realtime"), (REALTIME,)),
+    Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS, KLING_TEXT, KLING_IMAGE, JIMENG, VEO)),
+    Group(
+        _("Midjourney"),
+        (IMAGINE, CHANGE, ACTION, DESCRIBE, BLEND, SHORTEN, MIDJOURNEY_TASK, MIDJOURNEY_TASKS),
+    ),
+    Group(_("Suno"), (MUSIC, LYRICS, SUNO_TASK, SUNO_TASKS)),
+    Group(_("Lists and counts"), (MODELS, COUNT, RESPONSES_COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
+)
+PAGES: Final[Mapping[str, ReferencePage]] = {
+    page.slug: page for group in GROUPS for page in group.pages
+}

@@ -1,0 +1,319 @@
+"""The pages of Chat Completions and of Responses."""
+
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from gateway.code_examples.examples import MODEL
+from reference.operations.fields import Field
+from reference.operations.page import (
+    FALLBACKS,
+    FREQUENCY,
+    LOGIT_BIAS,
+    MAX_COST,
+    MODEL_FIELD,
+    PASSED,
+    PRESENCE,
+    SEED,
+    STOP,
+    STREAM,
+    STREAM_OPTIONS,
+    TEMPERATURE,
+    TOP_P,
+    USER,
+    N,
+    ReferencePage,
+)
+
+STATE: Final = _("Whether the response is stored. A stored response can be continued for 24 hours.")
+CACHE_ID: Final = Field(
+    "prompt_cache_key, safety_identifier, service_tier, verbosity", "string", PASSED
+)
+CHAT: Final = ReferencePage(
+    "chat-completions",
+    _("Chat Completions"),
+    _(
+        "A model's answer to a conversation, in OpenAI's format. Works with every chat "
+        "model, whichever API its provider uses."
+    ),
+    ("chat_completions",),
+    "/v1/chat/completions",
+    (
+        MODEL_FIELD,
+        Field(
+            "messages",
+            "object[]",
+            _(
+                "The conversation, oldest message first. Roles: system, developer, user, "
+                "assistant, tool. Content is a string or a list of parts: text, image_url, "
+                "input_audio, file, video_url."
+            ),
+            True,
+            "≥ 1",
+        ),
+        STREAM,
+        STREAM_OPTIONS,
+        Field(
+            "max_completion_tokens",
+            "integer",
+            _("The maximum number of tokens to generate, including reasoning."),
+            limits="≥ 1",
+        ),
+        Field("max_tokens", "integer", _("The older name of the same parameter."), limits="≥ 1"),
+        TEMPERATURE,
+        TOP_P,
+        N,
+        STOP,
+        PRESENCE,
+        FREQUENCY,
+        LOGIT_BIAS,
+        SEED,
+        Field(
+            "tools",
+            "object[]",
+            _(
+                "Functions the model may call, with JSON Schemas of their arguments, and "
+                "custom tools with free-text input."
+            ),
+            limits="≤ 128",
+        ),
+        Field("tool_choice", "string | object", _("none, auto, required, or a function by name.")),
+        Field(
+            "parallel_tool_calls",
+            "boolean",
+            _("Whether the model may call several functions in one turn."),
+        ),
+        Field(
+            "response_format",
+            "object",
+            _("text, json_object, or json_schema with a schema the answer must match."),
+        ),
+        Field(
+            "reasoning_effort",
+            "string",
+            _("How much the model thinks. An unsupported level is replaced by the nearest one."),
+            limits="none, minimal, low, medium, high, xhigh, max",
+        ),
+        Field(
+            "thinking, enable_thinking",
+            "object | boolean",
+            _(
+                "The thinking switch of DeepSeek, GLM, Doubao, Kimi and Qwen. Also supported "
+                "for Claude and Gemini."
+            ),
+        ),
+        Field(
+            "modalities",
+            "string[]",
+            _("What kinds of output the model may produce."),
+            limits="text, audio, image",
+        ),
+        Field("audio", "object", _("Voice and format of a spoken answer.")),
+        Field(
+            "logprobs, top_logprobs",
+            "boolean, integer",
+            _("Returns log probabilities of the tokens and of this many alternatives."),
+            limits="0–20",
+        ),
+        Field(
+            "web_search_options, search_parameters",
+            "object",
+            _("Web search, for models that support it."),
+        ),
+        Field("parameters", "object", _("Qwen's own settings, such as enable_search.")),
+        Field(
+            "functions, function_call",
+            "object[], string | object",
+            _("The older form of tools. The answer uses the older form too."),
+        ),
+        USER,
+        Field("metadata, store, prediction", "object, boolean", PASSED),
+        CACHE_ID,
+        MAX_COST,
+        FALLBACKS,
+    ),
+    {
+        "model": MODEL,
+        "messages": [
+            {"role": "system", "content": "Answer in one sentence."},
+            {"role": "user", "content": "Why do rivers meander?"},
+        ],
+        "max_completion_tokens": 100,
+    },
+    """{
+  "id": "chatcmpl-a1", "object": "chat.completion", "created": 1767100000,
+  "model": "gpt-4o-mini",
+  "choices": [
+    {
+      "index": 0,
+      "message": {"role": "assistant", "content": "Because …"},
+      "finish_reason": "stop"
+    }
+  ],
+  "usage": {
+    "prompt_tokens": 24, "completion_tokens": 31, "total_tokens": 55,
+    "prompt_tokens_details": {"cached_tokens": 0},
+    "completion_tokens_details": {"reasoning_tokens": 0}
+  }
+}""",
+    (
+        _("finish_reason is stop, length, tool_calls, content_filter or function_call."),
+        _(
+            "When streaming, the answer arrives in chunks with a delta and ends with data: "
+            "[DONE]. If an error occurs after the first chunk, it is sent as a chunk with "
+            "error, and no [DONE] follows."
+        ),
+        _("A model's reasoning is in reasoning_content, if its provider shows it."),
+    ),
+)
+RESPONSES: Final = ReferencePage(
+    "responses",
+    _("Responses"),
+    _(
+        "OpenAI's newer format: items in, items out, with reasoning and stored state. Works "
+        "with every chat model."
+    ),
+    ("responses",),
+    "/v1/responses",
+    (
+        MODEL_FIELD,
+        Field(
+            "input",
+            "string | object[]",
+            _(
+                "A string, or items: messages, function_call, custom_tool_call, the outputs "
+                "of both, reasoning, or item_reference to a stored item. Files are "
+                "input_file with file_url or file_data, 50 MB in total."
+            ),
+            True,
+        ),
+        Field("instructions", "string", _("The system prompt, for this request only.")),
+        STREAM,
+        Field(
+            "max_output_tokens",
+            "integer",
+            _("The maximum number of tokens to generate, including reasoning."),
+            limits="≥ 16",
+        ),
+        TEMPERATURE,
+        TOP_P,
+        Field(
+            "tools",
+            "object[]",
+            _(
+                "Functions, in flat form: type, name, description, parameters, strict; "
+                "custom tools with free-text input; and the provider's built-in tools."
+            ),
+        ),
+        Field("tool_choice", "string | object", _("none, auto, required, or a function by name.")),
+        Field(
+            "parallel_tool_calls, max_tool_calls",
+            "boolean, integer",
+            _("Whether the model may call several functions in one turn, and how many in total."),
+        ),
+        Field(
+            "reasoning",
+            "object",
+            _("effort: how much the model thinks; summary: auto, concise or detailed."),
+        ),
+        Field(
+            "text",
+            "object",
+            _("format: text, json_object or json_schema with its schema; verbosity."),
+        ),
+        Field("include", "string[]", _("Additional output, such as reasoning.encrypted_content.")),
+        Field("previous_response_id", "string", _("The stored response to continue from.")),
+        Field("store", "boolean", STATE),
+        Field(
+            "top_logprobs",
+            "integer",
+            _("Returns log probabilities of the tokens and of this many alternatives."),
+            limits="0–20",
+        ),
+        USER,
+        Field("metadata, truncation, background, conversation, stream_options", "object", PASSED),
+        CACHE_ID,
+        MAX_COST,
+        FALLBACKS,
+    ),
+    {
+        "model": MODEL,
+        "instructions": "Answer in one sentence.",
+        "input": "Why do rivers meander?",
+        "max_output_tokens": 100,
+    },
+    """{
+  "id": "resp_1", "object": "response", "status": "completed",
+  "model": "gpt-4o-mini",
+  "output": [
+    {
+      "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+      "content": [{"type": "output_text", "text": "Because …", "annotations": []}]
+    }
+  ],
+  "usage": {"input_tokens": 24, "output_tokens": 31, "total_tokens": 55}
+}""",
+    (
+        _(
+            "When streaming, every event has a type and a sequence_number. The last one is "
+            "response.completed, response.incomplete or response.failed."
+        ),
+        _(
+            "status is completed, or incomplete with incomplete_details.reason max_output_tokens "
+            "or content_filter."
+        ),
+    ),
+)
+COMPACT: Final = ReferencePage(
+    "responses-compact",
+    _("Compact a conversation"),
+    _(
+        "Turns a long conversation into one opaque item that later requests send in its "
+        "place. Only for models whose provider supports it."
+    ),
+    ("responses_compact",),
+    "/v1/responses/compact",
+    (
+        MODEL_FIELD,
+        Field("input", "string | object[]", _("The conversation so far, as items.")),
+        Field("instructions", "string", _("The system prompt, for this request only.")),
+        Field("previous_response_id", "string", _("The stored response to continue from.")),
+        MAX_COST,
+        FALLBACKS,
+    ),
+    {
+        "model": MODEL,
+        "input": [
+            {"role": "user", "content": "Why do rivers meander?"},
+            {"role": "assistant", "content": "Because bends grow."},
+        ],
+    },
+    """{
+  "id": "resp_2", "object": "response.compaction",
+  "output": [{"type": "compaction", "encrypted_content": "…"}],
+  "usage": {"input_tokens": 60, "output_tokens": 20, "total_tokens": 80}
+}""",
+)
+STORED: Final = ReferencePage(
+    "stored-responses",
+    _("Stored responses"),
+    _(
+        "Retrieves a stored response, lists its input or deletes it. Only the API key that "
+        "created it can use it. Responses are deleted after 24 hours."
+    ),
+    ("response", "response_items"),
+    "/v1/responses/resp_1",
+    (
+        Field("id", "string", _("The response ID, in the path."), True),
+        Field(
+            "limit, after, order",
+            "integer, string",
+            _("Paging of input_items and its order, asc or desc; in the query."),
+            limits="1–100",
+        ),
+    ),
+    None,
+    """{"id": "resp_1", "object": "response", "status": "completed", "output": [ … ]}""",
+    (_("DELETE returns deleted: true."),),
+    argument="resp_1",
+)

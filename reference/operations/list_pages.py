@@ -1,0 +1,138 @@
+"""The pages of lists and counts, and of what is not offered."""
+
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from gateway.code_examples.examples import MODEL
+from reference.operations.fields import Field
+from reference.operations.page import CONTENTS, MODEL_FIELD, ReferencePage
+
+MODELS: Final = ReferencePage(
+    "list-models",
+    _("List models"),
+    _(
+        "The models the key may use, with limits and prices. Add a name to get a single "
+        "model. Models that are not in the catalogue have no limits, modalities or "
+        "supported_parameters."
+    ),
+    ("models", "model"),
+    "/v1/models",
+    (
+        Field(
+            "x-goog-api-key, key",
+            "header, query",
+            _("If sent instead of a bearer key, the list is in Gemini's format."),
+        ),
+        Field(
+            "anthropic-version",
+            "header",
+            _("If sent, the list is in Anthropic's format, however the key is sent."),
+        ),
+        Field(
+            "limit, after, after_id, before_id, pageSize, pageToken",
+            "query",
+            _(
+                "Paging, with the parameters of each format. In OpenAI's format the whole list "
+                "is returned without them."
+            ),
+        ),
+    ),
+    None,
+    """{
+  "object": "list",
+  "data": [
+    {
+      "id": "gpt-4o-mini", "object": "model", "created": 1766000000, "owned_by": "openai",
+      "context_length": 128000, "max_output_tokens": 16000, "modalities": ["text", "image"],
+      "pricing": {"in_text": "0.15", "out_text": "0.6"},
+      "supported_parameters": ["max_tokens", "temperature", "tools"],
+      "shutdown_date": "2027-01-14"
+    }
+  ]
+}""",
+)
+COUNT: Final = ReferencePage(
+    "count-tokens",
+    _("Count tokens"),
+    _("Counts the input tokens of a request. No model is called and nothing is charged."),
+    ("count_tokens",),
+    "/v1/messages/count_tokens",
+    (
+        MODEL_FIELD,
+        Field("messages", "object[]", _("As in Messages."), True),
+        Field("system, tools, tool_choice, thinking", "string | object", _("As in Messages.")),
+    ),
+    {"model": MODEL, "messages": [{"role": "user", "content": "Why do rivers meander?"}]},
+    """{"input_tokens": 14}""",
+)
+RESPONSES_COUNT: Final = ReferencePage(
+    "responses-input-tokens",
+    _("Count tokens (Responses)"),
+    _("Counts the input tokens of a request. No model is called and nothing is charged."),
+    ("responses_input_tokens",),
+    "/v1/responses/input_tokens",
+    (
+        MODEL_FIELD,
+        Field("input", "string | object[]", _("As in Responses."), True),
+        Field("instructions, tools, tool_choice", "string | object", _("As in Responses.")),
+    ),
+    {"model": MODEL, "input": "Why do rivers meander?"},
+    """{"object": "response.input_tokens", "input_tokens": 14}""",
+    notes=(_("A response, conversation or prompt that is stored elsewhere is rejected."),),
+)
+GEMINI_COUNT: Final = ReferencePage(
+    "gemini-count-tokens",
+    _("Count tokens (Gemini)"),
+    _("Counts the input tokens of a request. No model is called and nothing is charged."),
+    ("gemini_count_tokens",),
+    f"/v1beta/models/{MODEL}:countTokens",
+    (
+        CONTENTS,
+        Field("generateContentRequest", "object", _("A whole request instead of contents.")),
+    ),
+    {"contents": [{"role": "user", "parts": [{"text": "Why do rivers meander?"}]}]},
+    """{"totalTokens": 14}""",
+)
+BALANCE: Final = ReferencePage(
+    "balance",
+    _("Balance"),
+    _(
+        "What the key has spent and can still spend, in the format of OpenAI's former "
+        "dashboard API, for desktop clients that show it."
+    ),
+    ("billing_subscription", "billing_usage", "billing_credit_grants"),
+    "/v1/dashboard/billing/subscription",
+    (
+        Field(
+            "start_date, end_date",
+            "query",
+            _("First and last day of usage, in UTC. The last day is not included."),
+            limits="YYYY-MM-DD",
+        ),
+    ),
+    None,
+    """{
+  "object": "billing_subscription", "has_payment_method": true,
+  "soft_limit_usd": 50.0, "hard_limit_usd": 50.0, "system_hard_limit_usd": 50.0
+}""",
+)
+NOT_MADE: Final = ReferencePage(
+    "not-offered",
+    _("Files, batches, assistants and fine-tunes"),
+    _(
+        "These endpoints return 501 and are not charged, so that clients can tell "
+        "unsupported endpoints from mistyped ones."
+    ),
+    (
+        "files",
+        "fine_tunes",
+        "batches",
+        "assistants",
+        "threads",
+        "vector_stores",
+        "realtime_sessions",
+    ),
+    "/v1/files",
+    answer='{"error": {"message": "This API is not implemented.", "type": "not_implemented_error", "param": null, "code": "not_implemented"}, "request_id": "01M7YYFGRCEHGS5PPRYN1BF7R2"}',  # noqa: E501
+)

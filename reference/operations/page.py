@@ -1,0 +1,115 @@
+"""What a page of an operation holds, and what several pages say alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from reference.operations.fields import Field
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePage:
+    """One page. `operations` as endpoints.py names them, the first for its example; `example` is
+    the body of a request that works, which names the model in `model_field`, `files` those of its
+    form by their fields, and `path` where it goes."""
+
+    slug: str
+    title: Promise
+    summary: Promise
+    operations: tuple[str, ...]
+    path: str
+    fields: tuple[Field, ...] = ()
+    example: Mapping[str, Any] | None = None
+    answer: str = ""
+    notes: tuple[Promise, ...] = ()
+    argument: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    model_field: str = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pages that stand together in the list."""
+
+    title: Promise
+    pages: tuple[ReferencePage, ...]
+
+
+MODEL_FIELD: Final = Field("model", "string", _("The model to use. See GET /v1/models."), True)
+MAX_COST: Final = Field(
+    "max_cost",
+    "string | number",
+    _(
+        "The most this request may cost, in USD, as a plain decimal with up to 9 decimal "
+        "places. If it could cost more, it is rejected with 402. Specific to Weir; not sent "
+        "to the provider."
+    ),
+)
+FALLBACKS: Final = Field(
+    "models",
+    "array",
+    _(
+        "Models to use instead, in order, if the model fails before it answers: an error, a "
+        "context that is too long, or content that the provider blocks. The answer names the model "
+        "used, and its price is charged. At most 8. Specific to Weir; not sent to the provider."
+    ),
+)
+STREAM: Final = Field("stream", "boolean", _("Stream the answer as server-sent events."))
+TEMPERATURE: Final = Field(
+    "temperature",
+    "number",
+    _("Randomness. Lower is more focused, higher is more varied."),
+    limits="0–2",
+)
+TOP_P: Final = Field(
+    "top_p",
+    "number",
+    _("Only considers the most likely tokens up to this total probability."),
+    limits="0–1",
+)
+PRESENCE: Final = Field(
+    "presence_penalty",
+    "number",
+    _("Reduces repetition of words that were already used."),
+    limits="-2–2",
+)
+FREQUENCY: Final = Field(
+    "frequency_penalty",
+    "number",
+    _("Reduces repetition of words in proportion to how often they were used."),
+    limits="-2–2",
+)
+SEED: Final = Field(
+    "seed", "integer", _("The same seed gives the same answer, as far as the model supports it.")
+)
+USER: Final = Field(
+    "user",
+    "string",
+    _(
+        "An ID of your end user. It is passed on to the provider, and the first 256 characters are "
+        "kept with the request. To group requests, use x-weir-labels."
+    ),
+)
+STOP: Final = Field("stop", "string | string[]", _("Sequences that end the answer."), limits="≤ 4")
+LOGIT_BIAS: Final = Field(
+    "logit_bias", "object", _("Bias for individual tokens, by token ID."), limits="-100–100"
+)
+STREAM_OPTIONS: Final = Field(
+    "stream_options", "object", _("include_usage: adds a final chunk with usage.")
+)
+N: Final = Field(
+    "n", "integer", _("How many answers to generate. Each is charged."), limits="1–128"
+)
+PASSED: Final = _("Passed on to providers that support it, dropped for others.")
+CONTENTS: Final = Field(
+    "contents",
+    "object[]",
+    _(
+        "The conversation: role user or model, parts with text, inlineData, fileData, "
+        "functionCall, functionResponse."
+    ),
+    True,
+)

@@ -1,0 +1,119 @@
+"""The page of realtime sessions."""
+
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from gateway.code_examples.examples import REALTIME_MODEL
+from reference.operations.fields import Field
+from reference.operations.page import ReferencePage
+
+REALTIME: Final = ReferencePage(
+    "realtime",
+    _("Realtime sessions"),
+    _(
+        "A WebSocket for text and audio in both directions. Events are those of OpenAI's Realtime "
+        "API, and of its beta. They are passed on unchanged."
+    ),
+    ("realtime",),
+    f"/v1/realtime?model={REALTIME_MODEL}",
+    (
+        Field("model", "string", _("The model to use, in the query. It cannot be changed."), True),
+        Field(
+            "openai-beta",
+            "string",
+            _("Header: realtime=v1 asks for the beta. Passed on to the provider."),
+        ),
+        Field(
+            "Sec-WebSocket-Protocol",
+            "string",
+            _(
+                "Header, for web pages, which can set no other: realtime, "
+                "openai-insecure-api-key.<key>, and openai-beta.realtime-v1 for the beta."
+            ),
+        ),
+        Field(
+            "session.update",
+            "client event",
+            _(
+                "session: type, instructions, output_modalities, audio.input and audio.output with "
+                "format, voice, turn_detection and transcription, tools, max_output_tokens."
+            ),
+        ),
+        Field(
+            "conversation.item.create",
+            "client event",
+            _("item: a message with input_text, input_audio or input_image, or a tool's result."),
+        ),
+        Field(
+            "input_audio_buffer.append",
+            "client event",
+            _("audio: base64, in the format of the session. Then commit, or clear."),
+        ),
+        Field(
+            "response.create, response.cancel",
+            "client event",
+            _("Starts or stops a response. With turn detection, responses start by themselves."),
+        ),
+        Field(
+            "session.created, session.updated",
+            "server event",
+            _("session: the settings in use."),
+        ),
+        Field(
+            "response.output_text.delta, response.output_audio.delta",
+            "server event",
+            _("response_id, item_id, delta: the next piece of text, or of audio in base64."),
+        ),
+        Field(
+            "response.output_audio_transcript.delta, response.function_call_arguments.delta",
+            "server event",
+            _("delta: what the audio says; the arguments of a tool call."),
+        ),
+        Field(
+            "response.done",
+            "server event",
+            _(
+                "response: id, status, output, and usage with input_tokens, output_tokens, "
+                "input_token_details (text_tokens, audio_tokens, image_tokens, cached_tokens, "
+                "cached_tokens_details) and output_token_details (text_tokens, audio_tokens)."
+            ),
+        ),
+        Field(
+            "conversation.item.input_audio_transcription.completed",
+            "server event",
+            _("transcript, usage. Charged as a request of its own, for the transcription model."),
+        ),
+        Field(
+            "error",
+            "server event",
+            _("error: type, code, message, param, event_id of the client event at fault."),
+        ),
+    ),
+    None,
+    """{"type": "response.done", "event_id": "event_010", "response": {
+  "id": "resp_rt1", "object": "realtime.response", "status": "completed", "output": [],
+  "usage": {"total_tokens": 29, "input_tokens": 24, "output_tokens": 5,
+    "input_token_details": {"text_tokens": 24, "audio_tokens": 0, "image_tokens": 0,
+      "cached_tokens": 0},
+    "output_token_details": {"text_tokens": 5, "audio_tokens": 0}}
+}}""",
+    (
+        _(
+            "Each response is a request of its own, with its usage and its receipt. The maximum "
+            "cost is held before it can start, and charged by its usage."
+        ),
+        _(
+            "Before the session is open, errors are HTTP responses. Then they are error events. "
+            "The session is closed with 1008 when the balance or a budget is used up, or the API "
+            "key is revoked; with 1009 when an event is too large; with 1011 when the provider "
+            "fails; with 1012 when the server restarts."
+        ),
+        _(
+            "An event may have up to 15 MiB. A session may last 60 minutes, and is closed after 15 "
+            "minutes without an event."
+        ),
+        _("OpenAI's JavaScript client always uses TLS: its base URL must be https."),
+    ),
+    argument=REALTIME_MODEL,
+)

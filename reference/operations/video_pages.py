@@ -1,0 +1,366 @@
+"""The pages of videos."""
+
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from gateway.code_examples.examples import JIMENG_MODEL, KLING_MODEL, VEO_MODEL, VIDEO_MODEL
+from reference.operations.fields import Field
+from reference.operations.page import MAX_COST, MODEL_FIELD, PASSED, USER, ReferencePage
+
+_ID: Final = Field("id", "string", _("The video ID, in the path."), True)
+_HELD: Final = _(
+    "The price of the whole video is held when it is ordered, and charged once it is completed. A "
+    "failed video costs nothing. A video without an end after 24 hours fails."
+)
+_FAILED: Final = _(
+    "Status: queued, in_progress, completed or failed. A failed video has error, with code and "
+    "message."
+)
+_DROPPED: Final = _(
+    "Parameters that the model's provider has no counterpart for are named in "
+    "x-weir-dropped-params."
+)
+_TEAM: Final = _("All API keys of the team can use a video; for all others it does not exist.")
+
+_KLING_FIELDS: Final = (
+    Field("model_name, model", "string", _("The model to use. Default: kling-v1.")),
+    Field("duration", "string | integer", _("Length, in seconds. Default: 5."), limits="5, 10"),
+    Field(
+        "mode", "string", _("Sets the resolution: 720p or 1080p. Default: std."), limits="std, pro"
+    ),
+    Field(
+        "aspect_ratio",
+        "string",
+        _("Default: 16:9."),
+        limits="16:9, 9:16, 1:1, 4:3, 3:4, 3:2, 2:3, 21:9",
+    ),
+    Field("width, height", "integer", _("In place of aspect_ratio: the nearest one.")),
+    Field("negative_prompt", "string", PASSED),
+    Field("cfg_scale", "number", PASSED, limits="0–1"),
+    Field("camera_control", "object", PASSED),
+    Field("seed, fps, response_format", "integer | string", PASSED),
+    Field("metadata", "object", _("More parameters of the provider.")),
+    Field(
+        "callback_url, external_task_id",
+        "string",
+        _("Not used. Retrieve the video, follow its events, or add a webhook in the settings."),
+    ),
+    Field("n", "integer", _("Number of videos: 1.")),
+    USER,
+    MAX_COST,
+)
+_KLING_ANSWER: Final = """{
+  "code": 0, "message": "SUCCEED", "request_id": "019a…",
+  "data": {
+    "task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt", "task_status": "succeed",
+    "task_status_msg": "", "task_info": {},
+    "created_at": 1767000900000, "updated_at": 1767000990000,
+    "task_result": {"videos": [{
+      "id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt", "duration": "5",
+      "url": "https://weir.example/v1/videos/task_01k9m2s7c4x8v3b6n1q5w0e9rt/content"
+    }]}
+  },
+  "task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt", "status": "completed",
+  "url": "https://weir.example/v1/videos/task_01k9m2s7c4x8v3b6n1q5w0e9rt/content",
+  "format": "mp4", "metadata": {"duration": 5, "width": 1280, "height": 720}, "error": null
+}"""
+_KLING_STATES: Final = _(
+    "task_status: submitted, processing, succeed or failed. A link is retrieved with your API key."
+)
+
+VIDEOS: Final = ReferencePage(
+    "videos",
+    _("Create a video"),
+    _(
+        "Orders a video. The answer has its ID; it is made in the background. GET lists the team's "
+        "videos, with limit, after and order. Send a prompt to /remix to make another video from a "
+        "completed one."
+    ),
+    ("videos",),
+    "/v1/videos",
+    (
+        Field("prompt", "string", _("What the video shows."), True, limits="1–32000"),
+        Field("model", "string", _("The model to use. Default: sora-2.")),
+        Field(
+            "seconds",
+            "string | integer",
+            _("Length, in seconds. Default: the provider's, at most 8."),
+            limits="1–600",
+        ),
+        Field("size", "string", _("Width and height, such as 1280x720. Default: 720x1280.")),
+        Field(
+            "input_reference",
+            "file | object",
+            _("First picture: a file of a form, or image_url with an address or a data URL."),
+        ),
+        MAX_COST,
+    ),
+    {"model": VIDEO_MODEL, "prompt": "A river at dawn", "seconds": "4", "size": "1280x720"},
+    """{
+  "id": "video_7d1f0c5b2a9e4f6c8d3b1a0e5f7c9d2b", "object": "video", "model": "sora-2",
+  "status": "queued", "progress": 0, "created_at": 1767000900, "completed_at": null,
+  "expires_at": null, "seconds": "4", "size": "1280x720", "prompt": "A river at dawn",
+  "remixed_from_video_id": null, "error": null
+}""",
+    (_HELD, _TEAM),
+)
+VIDEO: Final = ReferencePage(
+    "video",
+    _("Retrieve a video"),
+    _(
+        "The state of a video, as last reported by its provider. /content returns its bytes, or "
+        "parts of them with Range, /events its progress as server-sent events. DELETE deletes a "
+        "video that is completed or failed."
+    ),
+    ("video", "video_content", "video_events"),
+    "/v1/videos/video_1",
+    (
+        _ID,
+        Field(
+            "variant",
+            "video | thumbnail | spritesheet",
+            _("Of the content, in the query. Default: video."),
+        ),
+    ),
+    None,
+    """{
+  "id": "video_1", "object": "video", "model": "sora-2", "status": "completed", "progress": 100,
+  "created_at": 1767000900, "completed_at": 1767000990, "expires_at": 1767605790,
+  "seconds": "4", "size": "1280x720", "prompt": "A river at dawn",
+  "remixed_from_video_id": null, "error": null
+}""",
+    (
+        _("Status: queued, in_progress, completed or failed. Ask every 10 to 20 seconds."),
+        _(
+            "Events have the names video.queued, video.in_progress, video.completed and "
+            "video.failed, and the video as data. A connection lasts 10 minutes at most."
+        ),
+        _("Webhooks for video.completed and video.failed are added in the settings."),
+        _("The content is there until expires_at, unless the provider deletes it earlier."),
+        _TEAM,
+    ),
+    argument="video_1",
+)
+GENERATIONS: Final = ReferencePage(
+    "video-generations",
+    _("Video generations"),
+    _("Orders a video and retrieves it, in the format that several hubs share."),
+    ("video_generations", "video_generation"),
+    "/v1/video/generations",
+    (
+        MODEL_FIELD,
+        Field("prompt", "string", _("What the video shows."), True, limits="1–32000"),
+        Field("image", "string", _("First picture: an address or a data URL.")),
+        Field(
+            "duration",
+            "integer",
+            _("Length, in seconds. Default: the provider's, at most 8."),
+            limits="1–600",
+        ),
+        Field("width, height", "integer", _("Size. Default: 720 and 1280."), limits="10–9999"),
+        Field("size", "string", _("Both in one, such as 1280x720.")),
+        Field("n", "integer", _("Number of videos: 1.")),
+        Field("seed, fps, response_format", "integer | string", PASSED),
+        Field(
+            "metadata",
+            "object",
+            _(
+                "What only some providers have, such as negative_prompt, image_tail, style, "
+                "quality_level or watermark. What the provider has no counterpart for is named in "
+                "x-weir-dropped-params."
+            ),
+        ),
+        USER,
+        MAX_COST,
+    ),
+    {"model": VIDEO_MODEL, "prompt": "A river at dawn", "duration": 4},
+    """POST
+{"task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt", "status": "queued"}
+
+GET
+{
+  "task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt", "status": "completed",
+  "url": "https://weir.example/v1/videos/task_01k9m2s7c4x8v3b6n1q5w0e9rt/content",
+  "format": "mp4", "metadata": {"duration": 4, "width": 720, "height": 1280},
+  "error": null
+}""",
+    (_HELD, _FAILED, _TEAM),
+)
+KLING_TEXT: Final = ReferencePage(
+    "kling-text2video",
+    _("Kling: text to video"),
+    _("Orders a video in Kling's format, with every video model, and retrieves it by its ID."),
+    ("kling_text2video", "kling_video"),
+    "/kling/v1/videos/text2video",
+    (
+        Field("prompt", "string", _("What the video shows."), True, limits="1–32000"),
+        *_KLING_FIELDS,
+    ),
+    {"model_name": KLING_MODEL, "prompt": "A river at dawn", "duration": "5", "mode": "std"},
+    _KLING_ANSWER,
+    (_HELD, _KLING_STATES, _DROPPED, _TEAM),
+    model_field="model_name",
+)
+KLING_IMAGE: Final = ReferencePage(
+    "kling-image2video",
+    _("Kling: image to video"),
+    _("Orders a video that begins with an image, in Kling's format, with every video model."),
+    ("kling_image2video",),
+    "/kling/v1/videos/image2video",
+    (
+        Field("image", "string", _("First image: a link, a data URL, or base64 alone."), True),
+        Field("image_tail", "string", _("Last image, for providers that support it.")),
+        Field("prompt", "string", _("What the video shows."), limits="1–32000"),
+        *_KLING_FIELDS,
+    ),
+    {
+        "model_name": KLING_MODEL,
+        "image": "https://pictures.example/boat.png",
+        "prompt": "The boat drifts away",
+        "duration": "5",
+    },
+    _KLING_ANSWER,
+    (_HELD, _KLING_STATES, _DROPPED, _TEAM),
+    model_field="model_name",
+)
+JIMENG: Final = ReferencePage(
+    "jimeng",
+    _("Jimeng videos"),
+    _(
+        "Orders a video in Jimeng's format, with every video model. Send the answer's task_id with "
+        "Action=CVSync2AsyncGetResult to retrieve it. Requests are not signed: send your API key."
+    ),
+    ("jimeng_videos",),
+    "/jimeng?Action=CVSync2AsyncSubmitTask&Version=2022-08-31",
+    (
+        Field(
+            "Action",
+            "string",
+            _("In the query: CVSync2AsyncSubmitTask or CVSync2AsyncGetResult."),
+            True,
+        ),
+        Field("Version", "string", _("In the query. Default: 2022-08-31."), limits="2022-08-31"),
+        Field("req_key", "string", _("The model to use. See GET /v1/models."), True),
+        Field("prompt", "string", _("What the video shows. Required without an image.")),
+        Field(
+            "image_urls, binary_data_base64",
+            "string[]",
+            _("First image: a link, or base64."),
+            limits="≤ 1",
+        ),
+        Field(
+            "frames", "integer", _("Length: 24 frames a second, and one more."), limits="121, 241"
+        ),
+        Field(
+            "aspect_ratio", "string", _("Default: 16:9."), limits="16:9, 4:3, 1:1, 3:4, 9:16, 21:9"
+        ),
+        Field("seed", "integer", PASSED),
+        Field("task_id", "string", _("Of the video, to retrieve it.")),
+        MAX_COST,
+    ),
+    {"req_key": JIMENG_MODEL, "prompt": "A river at dawn", "frames": 121},
+    """CVSync2AsyncSubmitTask
+{
+  "code": 10000, "message": "Success", "request_id": "019a…", "status": 10000,
+  "time_elapsed": "0ms", "data": {"task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt"}
+}
+
+CVSync2AsyncGetResult
+{
+  "code": 10000, "message": "Success", "request_id": "019a…", "status": 10000,
+  "time_elapsed": "0ms", "data": {
+    "status": "done", "image_urls": null, "binary_data_base64": [], "resp_data": "",
+    "video_url": "https://weir.example/v1/videos/task_01k9m2s7c4x8v3b6n1q5w0e9rt/content"
+  }
+}""",
+    (
+        _HELD,
+        _("Status: in_queue, generating or done. A failed video has a code other than 10000."),
+        _DROPPED,
+        _TEAM,
+    ),
+    model_field="req_key",
+)
+VEO: Final = ReferencePage(
+    "predict-long-running",
+    _("Veo videos"),
+    _(
+        "Orders a video in Veo's format of the Gemini API, with every video model. Retrieve the "
+        "operation by its name until it is done, then download its file."
+    ),
+    ("predict_long_running", "veo_operation"),
+    f"/v1beta/models/{VEO_MODEL}:predictLongRunning",
+    (
+        Field("{model}", "string", _("The model to use, in the path. See GET /v1/models."), True),
+        Field(
+            "instances[0].prompt",
+            "string",
+            _("What the video shows. Required without an image."),
+            limits="1–32000",
+        ),
+        Field(
+            "instances[0].image",
+            "object",
+            _("First image: bytesBase64Encoded and mimeType, or inlineData."),
+        ),
+        Field(
+            "instances[0].lastFrame",
+            "object",
+            _("Last image, for providers that support it."),
+        ),
+        Field("instances[0].referenceImages", "object[]", PASSED),
+        Field("parameters.aspectRatio", "string", _("Default: 16:9."), limits="16:9, 9:16"),
+        Field("parameters.resolution", "string", _("Default: 720p."), limits="720p, 1080p, 4k"),
+        Field(
+            "parameters.durationSeconds",
+            "integer | string",
+            _("Length, in seconds. Default: the provider's, at most 8."),
+            limits="1–600",
+        ),
+        Field("parameters.sampleCount", "integer", _("Number of videos: 1.")),
+        Field(
+            "parameters.negativePrompt, personGeneration, enhancePrompt, seed",
+            "string | boolean | integer",
+            PASSED,
+        ),
+        MAX_COST,
+        Field(
+            "key",
+            "query",
+            _("The API key, if a header cannot be set. It is removed before anything is logged."),
+        ),
+    ),
+    {
+        "instances": [{"prompt": "A river at dawn"}],
+        "parameters": {"aspectRatio": "16:9", "durationSeconds": 8},
+    },
+    f"""POST
+{{"name": "models/{VEO_MODEL}/operations/task_01k9m2s7c4x8v3b6n1q5w0e9rt"}}
+
+GET
+{{
+  "name": "models/{VEO_MODEL}/operations/task_01k9m2s7c4x8v3b6n1q5w0e9rt",
+  "done": true,
+  "response": {{
+    "@type": "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse",
+    "generateVideoResponse": {{"generatedSamples": [{{"video": {{
+      "uri": "https://weir.example/v1beta/files/task01k9m2s7c4x8v3b6n1q5w0e9rt:download?alt=media"
+    }}}}]}}
+  }}
+}}""",
+    (
+        _HELD,
+        _(
+            "A failed video has error, with a code of google.rpc. One that was filtered has "
+            "raiMediaFilteredReasons."
+        ),
+        _("The file is retrieved with your API key. Ranges work."),
+        _(
+            "google-genai orders videos of the Gemini API up to version 2. Later versions retrieve "
+            "and download them."
+        ),
+        _DROPPED,
+        _TEAM,
+    ),
+)

@@ -1,0 +1,54 @@
+"""What of an answer is kept, so that later requests may go on from it."""
+
+from collections.abc import Sequence
+
+from dialects.chat.events import Event
+from dialects.chat.reasoning_seals import REMEMBERED, collect
+from relay.answers.state_store import State, may_keep
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.requests.context import RequestContext
+
+
+class AnswerState:
+    """The state of one answer: the response of a conversation, the seals of its tool calls."""
+
+    __slots__ = ("_admitted", "_context", "_events", "_remembers")
+
+    def __init__(
+        self, context: RequestContext, admitted: AdmittedAttempt, *, remembers: bool
+    ) -> None:
+        self._context = context
+        self._admitted = admitted
+        # Whether what it says is remembered for its seals, and that.
+        self._remembers = remembers
+        self._events: list[Event] = []
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Remember what a later request may give back."""
+        if self._remembers:
+            self._events += [event for event in events if isinstance(event, REMEMBERED)]
+
+    async def keep(self, response: bytes | None) -> None:
+        """Keep it, before anybody can send a request that goes on from it."""
+        context, admitted, prepared = self._context, self._admitted, self._admitted.prepared
+        context.await_client()
+        states: list[State] = []
+        if admitted.continuation is not None and response is not None:
+            stored_at = admitted.channel.id if prepared.request is None else ""
+            states += admitted.continuation.states(response, stored_at)
+        if self._events:
+            seals = collect(self._events, texts=prepared.traits.thoughts)
+            states += [State("seal", id_, content) for id_, content in seals.items()]
+        if states:
+            await context.parts.states.put(admitted.hold.principal, states)
+
+
+def state_of(context: RequestContext, admitted: AdmittedAttempt) -> AnswerState | None:
+    """The state of an attempt's answer; None where nothing of it is kept."""
+    traits = admitted.prepared.traits
+    remembers = (traits.seals or traits.thoughts) and may_keep(
+        admitted.hold.principal, admitted.facts.body
+    )
+    if not remembers and admitted.continuation is None:
+        return None
+    return AnswerState(context, admitted, remembers=remembers)

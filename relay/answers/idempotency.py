@@ -1,0 +1,537 @@
+"""Idempotency-Key: a request that is sent again gets the answer of the first, paid once (P5).
+
+    free --claim--> RUNNING --answered--> ENDED --24 h--> free
+      RUNNING --refused, nothing was spent--> free for the same body
+      RUNNING --its process dies before the answer began--> free for the same body
+      RUNNING --its process dies later--> what was kept and then an error, however often it is asked
+
+Another body is refused for as long as the key is known, whatever became of the first.
+
+The database decides who runs, in one statement. The end of an answer is kept before the answer is
+settled and before its client hears it: what is paid can be had again, whatever dies when. A stream
+is kept piece by piece, so that a second request is told it from its first event while it runs, by
+any process. A client that leaves does not end such a request: it may come back.
+
+Where the content may not be kept (`store: false`, retention 0) only the use of the key is: what
+comes again is refused, and not run again. All that is content is sealed for its row:
+
+    RUNNING --head and pieces--> ENDED       told to whoever comes again
+    RUNNING --end--> NOT_KEPT                where the content may not be kept: a mark of the use
+    RUNNING --release--> free                nothing was spent
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from hashlib import sha256
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
+
+import msgspec
+
+from accounts.organisations.content_retention import RETENTION_HOURS_MAX
+from dialects.errors.errors import RequestFault, message_of
+from dialects.json.body import read_body
+from lib.ids import id_text
+from lib.vault import VaultError
+from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
+from relay.credentials.keys import Principal
+from relay.front.downstream import ErrorAnswer, Head, Sink
+from relay.ledger.database import DatabaseAway, DatabaseRefused, Statement
+from relay.requests.context import RequestContext
+
+log = logging.getLogger(__name__)
+
+# The answer as it is kept -------------------------------------------------------------------------
+
+LOOK_S: Final = 0.1
+"""How often who listens to somebody else's answer looks for more of it."""
+
+_LEASE_S: Final = 30
+# How long a piece of a stream waits for others before it is kept.
+_GATHER_S: Final = 0.1
+_PIECE_BYTES_MAX: Final = 1024 * 1024
+_PAGE: Final = 16
+
+
+class KeptHead(msgspec.Struct, frozen=True):
+    """The head of an answer; `stream`: what follows it is told as it comes."""
+
+    head: Head
+    stream: bool
+
+
+class KeyUse(NamedTuple):
+    """The row of a key that somebody uses. `alive`: whoever runs the request has said so lately."""
+
+    request_id: UUID
+    same_body: bool
+    state: str
+    head: str | None
+    alive: bool
+
+
+class RunnerDied(Exception):
+    """The process that ran the request has died before its end."""
+
+
+_kept_head = msgspec.json.Decoder(KeptHead)
+
+
+class IdempotentAnswer:
+    """What is kept under one key: read by anybody who has it, written by who has claimed it."""
+
+    def __init__(
+        self, states: StateStore, principal: Principal, key: str, request_id: UUID, digest: bytes
+    ) -> None:
+        self._states = states
+        self._request_id = request_id
+        self._organisation = principal.organisation_id
+        self._id = state_id("repeat", principal.key_id, key)
+        hours = min(principal.retention_hours, RETENTION_HOURS_MAX)
+        self.row = {
+            "organisation": self._organisation,
+            "id": self._id,
+            "request": request_id,
+            "digest": hex_of(digest),
+            "lease": _LEASE_S,
+            # Without content it is no more than a mark that the key was used.
+            "hours": hours or RETENTION_HOURS_MAX,
+        }
+
+    # ---- reading
+
+    async def claim(self) -> tuple[bool, KeyUse | None]:
+        """Whether the key is this request's now; else who uses it, None where nobody does by now.
+
+        Raises DatabaseAway, DatabaseRefused.
+        """
+        claimed, rows = await self._states.run([(_CLAIM, self.row), (_LOOK, self.row)])
+        return bool(claimed), _key_use(rows[0]) if rows else None
+
+    async def read_head(self, use: KeyUse) -> KeptHead:
+        """Raises VaultError."""
+        return _kept_head.decode(
+            await self._states.open(use.head, self._head_place(use.request_id))
+        )
+
+    async def read_pieces(
+        self, request_id: UUID, wanted: Callable[[], bool]
+    ) -> AsyncIterator[tuple[bytes, bool]]:
+        """What that request was answered, as it comes and while it is wanted, and whether it is the
+        last of it.
+
+        Raises RunnerDied, VaultError, DatabaseAway, DatabaseRefused.
+        """
+        row = {**self.row, "request": request_id, "limit": _PAGE}
+        n = 0
+        while wanted():
+            states, rows = await self._states.run([(_STATE, row), (_PIECES, {**row, "n": n})])
+            pieces = [
+                await self._states.open(sealed, self._place(request_id, n + i))
+                for i, (sealed,) in enumerate(rows)
+            ]
+            n += len(pieces)
+            state, alive = states[0] if states else ("", "f")
+            more = len(pieces) == _PAGE
+            last = state == "ended" and not more
+            if pieces or last:
+                yield b"".join(pieces), last
+            if last:
+                return
+            if not more:
+                if alive != "t":
+                    raise RunnerDied
+                await asyncio.sleep(LOOK_S)
+
+    # ---- writing
+
+    def renewal(self) -> Statement:
+        """What says that the request still runs."""
+        return _RENEW, self.row
+
+    async def head(self, head: Head, *, stream: bool) -> Statement:
+        # What was left of the key's limits then is not what is left when it is told again.
+        content = msgspec.json.encode(KeptHead(msgspec.structs.replace(head, headroom={}), stream))
+        sealed = await self._states.seal(content, self._head_place(self._request_id))
+        return _HEAD, self.row | {"head": sealed}
+
+    async def pieces(self, raw: bytes, n: int) -> list[Statement]:
+        """These bytes in pieces, from the n-th on."""
+        statements: list[Statement] = []
+        for i, at in enumerate(range(0, len(raw), _PIECE_BYTES_MAX), n):
+            piece = raw[at : at + _PIECE_BYTES_MAX]
+            sealed = await self._states.seal(piece, self._place(self._request_id, i))
+            statements.append((_PIECE, self.row | {"n": i, "sealed": sealed}))
+        return statements
+
+    def end(self, *, kept: bool) -> Statement:
+        return _END, self.row | {"state": "ended" if kept else "not_kept"}
+
+    def release(self) -> list[Statement]:
+        return [(_RELEASE, self.row), (_RELEASE_PIECES, self.row)]
+
+    async def write(self, statements: Sequence[Statement]) -> bool:
+        """Whether they are written."""
+        try:
+            # Whoever waits may be cut; what is written must not be.
+            await asyncio.shield(asyncio.ensure_future(self._states.run(statements)))
+        except (DatabaseAway, DatabaseRefused) as error:
+            log.warning("request %s is not kept: %s", id_text(self._request_id), error)
+            return False
+        return True
+
+    def _head_place(self, request_id: UUID) -> str:
+        return f"gateway_idempotentanswer|{self._organisation}/{self._id}/{request_id}|head"
+
+    def _place(self, request_id: UUID, n: int) -> str:
+        return f"gateway_answerpiece|{self._organisation}/{request_id}/{n}|sealed"
+
+
+class AnswerKeeper:
+    """Keeps the answer of a request that runs; without content where that may not be kept."""
+
+    def __init__(self, answer: IdempotentAnswer, *, content: bool) -> None:
+        self._answer = answer
+        self._content = content
+        self._begun = self._over = False
+        # The pieces that wait to be written, and how many are.
+        self._pieces: list[bytes] = []
+        self._n = 0
+        self._writing = asyncio.Lock()
+        self._gathering: asyncio.Task[None] | None = None
+
+    async def begin(self, head: Head) -> None:
+        """A stream begins."""
+        self._begun = True
+        if self._content:
+            await self._answer.write([await self._answer.head(head, stream=True)])
+
+    def piece(self, raw: bytes) -> None:
+        """A stream goes on."""
+        if self._content:
+            self._pieces.append(raw)
+            if self._gathering is None:
+                self._gathering = asyncio.create_task(self._gather())
+
+    async def end(self, raw: bytes) -> None:
+        """A stream ends; the first end counts."""
+        if self._over:
+            return
+        if self._content:
+            self._pieces.append(raw)
+        await self._flush([], over=True)
+
+    async def whole(self, head: Head, raw: bytes) -> None:
+        """A whole answer."""
+        self._begun = True
+        statements: list[Statement] = []
+        if self._content:
+            statements.append(await self._answer.head(head, stream=False))
+            self._pieces.append(raw)
+        await self._flush(statements, over=True)
+
+    async def spoil(self) -> None:
+        """What was kept of it is not whole: it is told to nobody."""
+        self._content = False
+        self._pieces.clear()
+        await self._flush([], over=True)
+
+    async def release(self) -> None:
+        """Nothing was spent."""
+        if not self._over:
+            self._over = True
+            await self._answer.write(self._answer.release())
+
+    async def close(self) -> None:
+        """The run is over, whatever became of it."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+        if self._begun:
+            await self._flush([], over=True)
+        else:
+            await self.release()
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(_GATHER_S)
+        self._gathering = None
+        await self._flush([])
+
+    async def _flush(self, statements: list[Statement], *, over: bool = False) -> None:
+        async with self._writing:
+            if self._over:
+                return
+            taken = len(self._pieces)
+            pieces = await self._answer.pieces(b"".join(self._pieces), self._n)
+            end = [self._answer.end(kept=self._content)] if over else []
+            if await self._answer.write([*statements, *pieces, *end]):
+                del self._pieces[:taken]
+                self._n += len(pieces)
+                self._over = over
+
+
+def _key_use(row: Sequence[str | None]) -> KeyUse:
+    request_id, same_body, state, head, alive = row
+    return KeyUse(UUID(request_id), same_body == "t", state or "", head, alive == "t")
+
+
+# An answer that never began was not paid, but where it may not be kept, or the database was away
+# when it was: what is paid, or will be by its mark, is not run again.
+_CLAIM = """
+    INSERT INTO gateway_idempotentanswer AS a
+        (organisation_id, id, body_digest, request_id, state, alive_until, expires_at)
+    VALUES (%(organisation)s::uuid, %(id)s::uuid, %(digest)s::bytea, %(request)s::uuid, 'running',
+            now() + make_interval(secs => %(lease)s::int),
+            now() + make_interval(hours => %(hours)s::int))
+    ON CONFLICT (organisation_id, id) DO UPDATE
+    SET body_digest = excluded.body_digest, request_id = excluded.request_id,
+        state = excluded.state, head = NULL, alive_until = excluded.alive_until,
+        expires_at = excluded.expires_at
+    WHERE a.expires_at <= now() OR (
+        a.state = 'running' AND a.head IS NULL AND a.alive_until <= now()
+        AND a.body_digest = excluded.body_digest
+        AND NOT EXISTS (
+            SELECT 1 FROM usage_usagerecord r
+            WHERE r.organisation_id = a.organisation_id AND r.request_id = a.request_id
+              AND r.charge_nano > 0)
+        AND NOT EXISTS (
+            SELECT 1 FROM usage_attempt t JOIN billing_hold h ON h.id = t.id
+            WHERE t.organisation_id = a.organisation_id AND t.request_id = a.request_id
+              AND h.state = 'open' AND h.mark IS NOT NULL)
+        AND NOT EXISTS (
+            SELECT 1 FROM gateway_mediatask m
+            WHERE m.organisation_id = a.organisation_id AND m.request_id = a.request_id))
+    RETURNING 1"""
+_LOOK = """
+    SELECT request_id, body_digest = %(digest)s::bytea, state, head, alive_until > now()
+    FROM gateway_idempotentanswer
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid"""
+_STATE = """
+    SELECT state, alive_until > now() FROM gateway_idempotentanswer
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
+      AND request_id = %(request)s::uuid"""
+_RENEW = """
+    UPDATE gateway_idempotentanswer
+    SET alive_until = now() + make_interval(secs => %(lease)s::int)
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
+      AND request_id = %(request)s::uuid"""
+_HEAD = """
+    UPDATE gateway_idempotentanswer SET head = %(head)s::bytea
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
+      AND request_id = %(request)s::uuid"""
+_END = """
+    UPDATE gateway_idempotentanswer SET state = %(state)s
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
+      AND request_id = %(request)s::uuid"""
+# As if its process had died before the answer began.
+_RELEASE = """
+    UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now()
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
+      AND request_id = %(request)s::uuid"""
+_RELEASE_PIECES = """
+    DELETE FROM gateway_answerpiece
+    WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid"""
+_PIECE = """
+    INSERT INTO gateway_answerpiece (organisation_id, request_id, n, sealed, expires_at)
+    VALUES (%(organisation)s::uuid, %(request)s::uuid, %(n)s::int, %(sealed)s::bytea,
+            now() + make_interval(hours => %(hours)s::int))
+    ON CONFLICT (organisation_id, request_id, n) DO NOTHING"""
+_PIECES = """
+    SELECT sealed FROM gateway_answerpiece
+    WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid
+      AND n >= %(n)s::int
+    ORDER BY n LIMIT %(limit)s::int"""
+
+
+# The request that is sent again -------------------------------------------------------------------
+
+
+NAME: Final = "idempotency-key"
+LENGTH_MAX: Final = 128
+_RENEW_S: Final = 5.0
+
+
+class Replayer(Sink, Protocol):
+    """A client that can be told the answer of an earlier request."""
+
+    def replay(self, request_id: UUID) -> None:
+        """What follows is the answer of that request."""
+
+
+def body_digest(operation: str, path: Sequence[object], raw: bytes) -> bytes:
+    """What must be the same for two requests to be one: what is asked, and every byte of it."""
+    words = "|".join([operation, *map(str, path)])
+    return sha256(words.encode(errors="surrogatepass") + b"\0" + raw).digest()
+
+
+def read_key(value: bytes) -> str:
+    """The client's key. Raises RequestFault."""
+    text = value.decode("latin-1").strip()
+    if not 1 <= len(text) <= LENGTH_MAX:
+        what = f"Idempotency-Key must have between 1 and {LENGTH_MAX} characters"
+        raise RequestFault("invalid_value", NAME, what)
+    return text
+
+
+class IdempotentRequests:
+    """The keys that requests of this process run under."""
+
+    def __init__(self, states: StateStore) -> None:
+        self.states = states
+        self._running: set[IdempotentAnswer] = set()
+        self._renewing: asyncio.Task[None] | None = None
+
+    def enter(self, answer: IdempotentAnswer) -> None:
+        """Renew the claim until `leave`."""
+        self._running.add(answer)
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+
+    def leave(self, answer: IdempotentAnswer) -> None:
+        self._running.discard(answer)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            if not self._running:
+                self._renewing = None
+                return
+            try:
+                await self.states.run([answer.renewal() for answer in self._running])
+            except (DatabaseAway, DatabaseRefused) as error:
+                log.warning("claims of idempotency keys are not renewed: %s", error)
+
+
+class IdempotentRequest:
+    """One request with a key. It stands between the run and its client, and keeps what passes."""
+
+    def __init__(
+        self,
+        requests: IdempotentRequests,
+        context: RequestContext,
+        client: Replayer,
+        key: str,
+        raw: bytes,
+        files: bytes = b"",
+    ) -> None:
+        """`files` is the digest of those that stand beside the body."""
+        invocation, principal = context.invocation, context.principal
+        body = read_body(raw)
+        digest = body_digest(
+            invocation.operation, msgspec.structs.astuple(invocation.target), raw + files
+        )
+        self._requests = requests
+        self._client = client
+        self._answer = IdempotentAnswer(requests.states, principal, key, context.request_id, digest)
+        self._streams = invocation.target.stream or body.value("stream") == b"true"
+        self._keeps = may_keep(principal, body)
+        self._keeper = AnswerKeeper(self._answer, content=self._keeps)
+        self._claimed = False
+        self.gone = False
+
+    # ---- before
+
+    async def claim(self) -> bool:
+        """Whether this request is the one that runs. Otherwise it has been answered.
+
+        Raises RequestFault, DatabaseAway, DatabaseRefused.
+        """
+        while not self.gone:
+            self._claimed, use = await self._answer.claim()
+            if self._claimed:
+                self._requests.enter(self._answer)
+                return True
+            if use is not None and await self._answer_again(use):
+                return False
+            await asyncio.sleep(LOOK_S)
+        return False
+
+    async def _answer_again(self, use: KeyUse) -> bool:
+        """Answer what somebody else's request has been answered; False: it is to be asked again."""
+        if not use.same_body:
+            what = "the Idempotency-Key was used with another body: use a new key for a new request"
+            raise RequestFault("idempotency_mismatch", NAME, what)
+        running = use.state == "running"
+        if use.state == "not_kept" or (running and not use.alive and use.head is None):
+            what = (
+                f"the answer to this Idempotency-Key was not kept; request "
+                f"{id_text(use.request_id)} is in the log"
+            )
+            raise RequestFault("unsupported_capability", NAME, what)
+        if running and (not self._streams or not self._keeps):
+            what = "the request with this Idempotency-Key is still running: retry when it has ended"
+            raise RequestFault("conflict", NAME, what)
+        if use.head is None:
+            return False
+        await self._replay(use)
+        return True
+
+    async def _replay(self, use: KeyUse) -> None:
+        try:
+            kept = await self._answer.read_head(use)
+            self._client.replay(use.request_id)
+            if kept.stream:
+                await self._client.begin(kept.head)
+            whole: list[bytes] = []
+            async for raw, last in self._answer.read_pieces(use.request_id, lambda: not self.gone):
+                if kept.stream:
+                    await self._client.write(raw, last=last)
+                else:
+                    whole.append(raw)
+            if not kept.stream:
+                await self._client.answer(kept.head, b"".join(whole))
+        except (VaultError, RunnerDied):
+            # Its process died in the middle, or its KEK is gone.
+            await self._client.refuse(ErrorAnswer("internal", 500, message_of("internal")))
+
+    # ---- the sink of the run
+
+    def leave(self) -> None:
+        """The client has gone; its request goes on, for it may come back."""
+        self.gone = True
+
+    async def refuse(self, error: ErrorAnswer) -> None:
+        """Nothing was spent: the key is free again for the same body."""
+        await self._keeper.release()
+        if not self.gone:
+            await self._client.refuse(error)
+
+    async def answer(self, head: Head, raw: bytes) -> None:
+        if not self.gone:
+            await self._client.answer(head, raw)
+
+    async def begin(self, head: Head) -> None:
+        await self._keeper.begin(head)
+        if not self.gone:
+            await self._client.begin(head)
+
+    async def write(self, raw: bytes, *, last: bool) -> None:
+        if last:
+            await self._keeper.end(raw)
+        else:
+            self._keeper.piece(raw)
+        if not self.gone:
+            await self._client.write(raw, last=last)
+
+    async def cut(self) -> None:
+        await self._keeper.spoil()
+        if not self.gone:
+            await self._client.cut()
+
+    def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        self._keeper.piece(raw)
+        return None if self.gone else self._client.write_now(raw)
+
+    # ---- the recorder of its answer
+
+    async def keep_answer(self, head: Head, raw: bytes) -> None:
+        await self._keeper.whole(head, raw)
+
+    async def keep_end(self, raw: bytes) -> None:
+        await self._keeper.end(raw)
+
+    async def close(self) -> None:
+        """The run is over: whatever became of it, nobody waits for it any more."""
+        if self._claimed:
+            await self._keeper.close()
+            self._requests.leave(self._answer)

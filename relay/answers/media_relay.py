@@ -1,0 +1,170 @@
+"""An answer that goes on while it comes: sound, events, and JSON with pictures in it.
+
+    begun        committed: from now on this provider's answer is the answer
+    its end      booked, by what it told or by what came
+    a fault      of events: one typed error frame; else the body is cut, for nothing can be said
+
+A short JSON text is not begun before its end: it is booked first and then given whole.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from dialects.chat.events import UpstreamError
+from dialects.chat.fold import AnswerFault
+from dialects.codec import EVENT_STREAM, JSON
+from dialects.streams.model_alias import name_answer
+from dialects.streams.passed_answer import PassedAnswer
+from lib.ids import id_text
+from lib.process.waiting import timeout
+from relay.answers.cost_in_answer import with_cost
+from relay.answers.unary import Passing
+from relay.attempts.attempt_end import AttemptParts
+from relay.front.downstream import ErrorAnswer, Head
+from relay.front.error_answers import answer_behind_content, failure_inside
+from relay.requests.context import Outcome
+from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+
+_LAST_WORDS_S: Final = 1.0
+
+
+class MediaRelay:
+    """Relays one such answer."""
+
+    __slots__ = ("_parts", "_passed", "_passing", "_type", "committed")
+
+    def __init__(self, parts: AttemptParts, passing: Passing) -> None:
+        self._parts = parts
+        self._passing = passing
+        self._passed: PassedAnswer = passing.open()
+        parts.usage_meter.passed = self._passed
+        # Of its content.
+        self._type = JSON
+        # Whether the client has got some of it, so that no other channel can answer any more.
+        self.committed = False
+
+    async def relay(self, answer: Answer) -> Outcome:
+        """Relay it to its end, from where it was left. Raises UpstreamFailed."""
+        context, idle_s = self._parts.context, self._parts.admitted.timeouts.idle
+        self._type = self._shown_type(answer.headers)
+        while chunk := await answer.next_bytes():
+            piece = self._read(chunk)
+            if piece:
+                await self._pass_on(piece)
+            context.deadline.allow("idle", idle_s)
+        return await self._end_whole(self._read(b""))
+
+    async def break_off(self, failure: UpstreamFailed) -> Outcome:
+        """It failed behind its beginning: what was delivered is paid."""
+        error = answer_behind_content(failure)
+        outcome = self._settle(error, failure.fault)
+        self._parts.probe.failed(failure)
+        await self._say_last(error)
+        return outcome
+
+    async def stop(self, error: ErrorAnswer) -> Outcome:
+        """We end it behind its beginning: what was delivered is paid."""
+        outcome = self._settle(error)
+        await self._say_last(error)
+        return outcome
+
+    async def dismiss(self, error: ErrorAnswer) -> None:
+        """Tell the client that it hears no more; `relay` then reads the rest for its usage."""
+        self._parts.end.unheard = error
+        await self._say_last(error)
+        self._parts.context.downstream.client_gone = True
+
+    # ---- from the upstream
+
+    def _read(self, chunk: bytes) -> bytes:
+        try:
+            return self._passed.feed(chunk) if chunk else self._passed.end()
+        except AnswerFault as fault:
+            if isinstance(fault.event, UpstreamError):
+                raise failure_inside(fault.event) from None
+            raise upstream_failure(fault.event.fault) from None
+
+    def _shown_type(self, headers: Mapping[str, str]) -> str:
+        content_type = headers.get("content-type", "")
+        if self._parts.admitted.facts.stream:
+            return EVENT_STREAM
+        plain = content_type.partition(";")[0].strip().lower()
+        # What a provider calls nothing in particular is what was asked for.
+        return (
+            self._passing.content_type
+            if plain in ("", "application/octet-stream")
+            else content_type
+        )
+
+    # ---- to the client
+
+    async def _pass_on(self, piece: bytes) -> None:
+        context = self._parts.context
+        downstream = context.downstream
+        if not self.committed:
+            self.committed = True
+            self._parts.probe.first_content()
+            self._parts.end.ttft_ms = context.elapsed_ms()
+            if not downstream.client_gone:
+                context.await_client()
+                await downstream.begin(self._head(None))
+        if not downstream.client_gone:
+            context.await_client()
+            await downstream.write(piece, last=False)
+
+    async def _end_whole(self, rest: bytes) -> Outcome:
+        parts, downstream = self._parts, self._parts.context.downstream
+        bill = parts.end.bill_so_far()
+        if self.committed or parts.admitted.facts.stream:
+            if not self.committed:
+                await self._pass_on(rest)
+                rest = b""
+            if downstream.recorder is not None:
+                await downstream.recorder.keep_end(rest)
+            outcome = parts.end.settle(None, bill)
+            parts.probe.good()
+            if not downstream.client_gone:
+                parts.context.await_client()
+                await downstream.write(rest, last=True)
+            return outcome
+        model = parts.admitted.prepared.traits.requested_model
+        if model and self._type.startswith(JSON):
+            rest = name_answer(rest, parts.context.invocation.codec.model_in_answer, model)
+        if parts.context.options.include_cost and self._type.startswith(JSON):
+            rest = with_cost(rest, bill.charge_nano)
+        head = self._head(bill.charge_nano)
+        parts.context.deadline.stop()
+        if downstream.recorder is not None:
+            await downstream.recorder.keep_answer(head, rest)
+        parts.end.ttft_ms = parts.context.elapsed_ms()
+        outcome = parts.end.settle(None, bill)
+        parts.probe.good()
+        if not downstream.client_gone:
+            await downstream.sink.answer(head, rest)
+        return outcome
+
+    def _head(self, cost_nano: int | None) -> Head:
+        head = self._parts.admitted.head(self._parts.context, cost_nano)
+        return msgspec.structs.replace(head, content_type=self._type)
+
+    def _settle(self, error: ErrorAnswer, fault: str = "") -> Outcome:
+        return self._parts.end.settle(error, self._parts.end.bill_so_far(), fault)
+
+    async def _say_last(self, error: ErrorAnswer) -> None:
+        """End it for a client that may not be able to hear it."""
+        context = self._parts.context
+        if context.downstream.client_gone:
+            return
+        try:
+            async with timeout(_LAST_WORDS_S):
+                if self._type == EVENT_STREAM:
+                    codec, target = context.invocation.codec, context.invocation.target
+                    request_id = id_text(context.request_id)
+                    frame = codec.frame(error.kind, error.message, request_id, target)
+                    await context.downstream.write(frame, last=True)
+                else:
+                    await context.downstream.cut()
+        except TimeoutError:
+            return

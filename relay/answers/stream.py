@@ -1,0 +1,524 @@
+"""A streamed answer, from its first content on: what is decided between its chunks, and its ends.
+
+first content           committed: from now on this upstream's answer is the answer
+End                     booked as a success
+UpstreamError, a fault  booked for what was delivered; one typed error frame, no end marker
+above its output cap    cut as if it had reached its length (F18)
+
+Its frames go on as they came to a client of the same dialect; for one of another they are read and
+written anew. A chunk is read, counted and written in the very call that took it off the socket, as
+long as there is nothing to decide.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from dialects.chat.chat import ChatRequest
+from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
+from dialects.codec import Codec, Decoder, Facts, Target
+from dialects.errors.errors import ErrorKind
+from dialects.json.lone_surrogates import Pairs
+from dialects.openai.outside_reasoning import InsideDecoder
+from dialects.streams.model_alias import FrameNaming, name_answer
+from lib.ids import id_text
+from lib.process.waiting import timeout
+from relay.answers.answer_state import AnswerState
+from relay.answers.cost_in_answer import last_with_cost
+from relay.answers.large_events import Gathering
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.attempts.attempt_end import AttemptEnd, AttemptParts
+from relay.counting.tier_reader import Source, TierReader
+from relay.counting.usage_meter import Bill, UsageMeter
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import answer_behind_content, failure_inside
+from relay.requests.context import Outcome, RequestContext
+from relay.requests.prepared import PreparedRequest
+from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+
+# In another dialect -------------------------------------------------------------------------------
+
+
+class Translating:
+    """Feeds an encoder from a decoder; where it stands, a decoder of the client's dialect could.
+
+    The bytes of its steps are the client's. `prepared` is a translated request.
+    """
+
+    __slots__ = ("_client", "_encoder", "_model", "_open", "_pairs", "_source", "decoder")
+
+    def __init__(
+        self,
+        prepared: PreparedRequest,
+        request: ChatRequest,
+        choices: int,
+        client: Codec[Any],
+        target: Target,
+        hear_tier: Callable[[str], None],
+    ) -> None:
+        # What knows how far the answer is.
+        self.decoder: Decoder = prepared.translating_decoder(request)
+        self._source: Source = TierReader(prepared.untagging(self.decoder, choices), hear_tier)
+        self._encoder = client.encoder(request, target)
+        self._client = client
+        # Choices that have not finished.
+        self._open = set(range(choices))
+        self._pairs = Pairs()
+        # What the client called the model, in place of the upstream's name; "" for that.
+        self._model = prepared.traits.requested_model
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+        return [self._write(step) for step in self._source.feed(chunk)]
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+        return [self._write(step) for step in self._source.end()]
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends the client's stream when it fails."""
+        return self._encoder.fail(kind, message)
+
+    def cut(self) -> bytes:
+        """What ends the client's stream as if it had reached its length (F18)."""
+        ends = [self._encoder.feed(Finish(choice, "length")) for choice in sorted(self._open)]
+        return b"".join(ends) + self._encoder.end()
+
+    def response(self) -> bytes | None:
+        """The response that the client was told whole, where its dialect has one."""
+        return self._client.response_of(self._encoder)
+
+    def _write(self, step: Step) -> Step:
+        events = self._pairs.join(step.events)
+        pieces = [self._encode(event) for event in events]
+        return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
+
+    def _encode(self, event: Event) -> bytes:
+        if isinstance(event, End):
+            return self._encoder.end()
+        if isinstance(event, UpstreamError):
+            return self._encoder.fail(event.kind, event.message)
+        if isinstance(event, Start) and self._model:
+            event = msgspec.structs.replace(event, model=self._model)
+        elif isinstance(event, Finish):
+            self._open.discard(event.choice)
+        return self._encoder.feed(event)
+
+
+# In the client's own dialect ----------------------------------------------------------------------
+
+
+class Forwarding:
+    """Reads frames for what they say, and gives them as the client gets them: under the name that
+    it asked for, and otherwise changed only where the model's channel wants it."""
+
+    __slots__ = ("_codec", "_naming", "_request_id", "decoder", "end", "feed")
+
+    def __init__(
+        self,
+        prepared: PreparedRequest,
+        facts: Facts,
+        target: Target,
+        request_id: str,
+        hear_tier: Callable[[str], None],
+    ) -> None:
+        codec = prepared.codec
+        # What knows how far the answer is.
+        self.decoder: Decoder = codec.decoder(facts, target)
+        reader: Source = TierReader(prepared.untagging(self.decoder, facts.choices), hear_tier)
+        if prepared.traits.normalises_usage:
+            reader = InsideDecoder(reader)
+        self._naming: FrameNaming | None = None
+        if model := prepared.traits.requested_model:
+            self._naming = FrameNaming(codec.model_in_frame, model)
+            self.decoder.show(self._naming.show)
+        self._codec: Codec[Any] = codec
+        self._request_id = request_id
+        # Those of the outermost reader: a chunk passes no layer that has nothing to do with it.
+        self.feed: Callable[[bytes], list[Step]] = reader.feed
+        self.end: Callable[[], list[Step]] = reader.end
+
+    def cut(self) -> bytes:
+        """What ends the client's stream as if it had reached its length (F18)."""
+        return self._named(self._codec.cut(self.decoder))
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends the client's stream when it fails."""
+        return self._named(self._codec.fail(self.decoder, kind, message, self._request_id))
+
+    def response(self) -> bytes | None:
+        """The response that the stream has told whole, where its dialect has one."""
+        return self._codec.response_of(self.decoder)
+
+    def _named(self, frames: bytes) -> bytes:
+        """What we add to the stream, which may repeat what the upstream said."""
+        return frames if self._naming is None else self._naming.show(frames)
+
+
+# Its chunks ---------------------------------------------------------------------------------------
+
+
+_LAST: Final = (End, UpstreamError, Broken)
+
+
+class StreamChunks:
+    """Passes the chunks of one stream on."""
+
+    __slots__ = (
+        "_blocked",
+        "_context",
+        "_decoder",
+        "_end",
+        "_heard_at",
+        "_idle_s",
+        "_state",
+        "_usage_meter",
+        "committed",
+        "events",
+        "pieces",
+        "steps",
+    )
+
+    def __init__(
+        self,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        usage_meter: UsageMeter,
+        state: AnswerState | None,
+        decoder: Decoder,
+        end: AttemptEnd,
+    ) -> None:
+        self._context = context
+        # Knows how far it is read on when nobody listens any more.
+        self._end = end
+        # What is passed on is counted, and remembered where something of it is kept.
+        self._usage_meter = usage_meter
+        self._state = state
+        # Knows how far the answer is.
+        self._decoder = decoder
+        self._idle_s = admitted.timeouts.idle
+        # Whether the first content has come: until then nothing is passed on.
+        self.committed = False
+        # What the client has not got yet, and what that says.
+        self.pieces: list[bytes] = []
+        self.events: list[Event] = []
+        # What the last chunk made whole.
+        self.steps: Sequence[Step] = ()
+        # When an event came last: comments keep a connection open, not an answer alive (F13).
+        self._heard_at = context.began
+        # What must be awaited before more may be written.
+        self._blocked: Awaitable[None] | None = None
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Count what was said, and remember what a later request may give back."""
+        mark_due = self._usage_meter.note(events)
+        if self._state is not None:
+            self._state.note(events)
+        if mark_due:
+            self._context.parts.ledger.marks.mark(self._usage_meter)
+
+    def is_above_cap(self) -> bool:
+        """Whether the answer has outgrown its output cap (F18)."""
+        if self._usage_meter.text_bytes <= self._usage_meter.counted_at:
+            return False
+        self.note(self.events)
+        self.events.clear()
+        return self._usage_meter.is_above_cap()
+
+    async def pass_on(self, answer: Answer, take: Callable[[bytes], bool]) -> None:
+        """Pass chunks on until there is something to decide. Raises UpstreamFailed (F17)."""
+        context = self._context
+        while True:
+            await answer.hand_to(take)
+            if not self.steps:
+                raise upstream_failure("F17")
+            if self._blocked is None:
+                return
+            context.await_client()
+            await self._blocked
+            self._blocked = None
+            context.deadline.allow("idle", self._idle_s, self._heard_at)
+
+    async def pass_first(self) -> None:
+        """Pass on the first content, with what stands before it."""
+        context, downstream = self._context, self._context.downstream
+        heard_at = self._heard_at = context.time()
+        if downstream.keep_alive is not None:
+            downstream.keep_alive.heard_at = heard_at
+        self.note(self.events)
+        self.events.clear()
+        if self.pieces and not (context.options.include_cost and self._decoder.complete):
+            if not downstream.client_gone:
+                context.await_client()
+                await downstream.sink.write(b"".join(self.pieces), last=False)
+            self.pieces.clear()
+        context.deadline.allow("idle", self._idle_s, heard_at)
+
+    def forget_client(self) -> None:
+        """Nobody listens any more: nothing is kept for it, and nothing waits for it."""
+        self.pieces.clear()
+        self._blocked = None
+
+    def taker(
+        self, reader: Forwarding | Translating, gathering: Gathering
+    ) -> Callable[[bytes], bool]:
+        """What reads a chunk, and passes it on where that is all; it says whether there is more to
+        do. It is one function over names that are bound once: calls and attributes would be the
+        most of what a chunk costs. It is not kept here, so that a stream leaves no cycle behind."""
+        feed, end, decoder = reader.feed, reader.end, self._decoder
+        pieces, events = self.pieces, self.events
+        note, meter = self.note, self._usage_meter
+        context, downstream = self._context, self._context.downstream
+        time, deadline, keep_alive = context.time, context.deadline, downstream.keep_alive
+        write_now, include_cost = downstream.sink.write_now, context.options.include_cost
+
+        def take(chunk: bytes) -> bool:
+            steps = self.steps = feed(chunk) if chunk else end()
+            if not steps:
+                return not gathering.more(len(chunk))
+            gathering.whole()
+            for step in steps:
+                if step.raw:
+                    pieces.append(step.raw)
+                if step.events:
+                    events.extend(step.events)
+            if (
+                not self.committed
+                or (events and isinstance(events[-1], _LAST))
+                or decoder.text_bytes + decoder.reasoning_bytes > meter.counted_at
+            ):
+                return True
+            if events:
+                heard_at = self._heard_at = deadline.since = time()
+                if keep_alive is not None:
+                    keep_alive.heard_at = heard_at
+                note(events)
+                events.clear()
+            if pieces and not (include_cost and decoder.complete):
+                raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                pieces.clear()
+                if not downstream.client_gone:
+                    self._blocked = write_now(raw)
+                    if self._blocked is not None:
+                        return True
+                elif self._end.is_drained_out(decoder.text_bytes + decoder.reasoning_bytes):
+                    deadline.interrupt("drain")
+            return False
+
+        return take
+
+
+# Its decisions and its ends -----------------------------------------------------------------------
+
+
+_LAST_WORDS_S: Final = 1.0
+
+
+class StreamRelay:
+    """Relays one stream."""
+
+    __slots__ = (
+        "_admitted",
+        "_chunks",
+        "_context",
+        "_end",
+        "_gathering",
+        "_probe",
+        "_reader",
+        "_state",
+        "_usage_meter",
+    )
+
+    def __init__(self, parts: AttemptParts) -> None:
+        self._context = parts.context
+        self._admitted = parts.admitted
+        self._usage_meter = parts.usage_meter
+        self._probe = parts.probe
+        self._end = parts.end
+        self._gathering = parts.gathering
+        self._state = parts.state
+        self._reader = self._open_reader()
+        parts.usage_meter.decoder = self._reader.decoder
+        self._chunks = StreamChunks(
+            parts.context,
+            parts.admitted,
+            parts.usage_meter,
+            self._state,
+            self._reader.decoder,
+            parts.end,
+        )
+
+    @property
+    def committed(self) -> bool:
+        """Whether the client has got some of it, so that no other channel can answer any more."""
+        return self._chunks.committed
+
+    async def relay(self, answer: Answer) -> Outcome:
+        """Relay it to its end, from where it was left. Raises UpstreamFailed."""
+        take = self._chunks.taker(self._reader, self._gathering)
+        while (outcome := await self._decide()) is None:
+            if self.committed:
+                await self._chunks.pass_first()
+            await self._chunks.pass_on(answer, take)
+        return outcome
+
+    async def break_off(self, failure: UpstreamFailed) -> Outcome:
+        """It failed behind its first content: one typed frame, no end marker; what was delivered
+        is paid."""
+        if self._usage_meter.complete:
+            return await self._end_early()
+        error = answer_behind_content(failure)
+        outcome = self._end.settle(error, self._end.bill_so_far(), failure.fault)
+        self._probe.failed(failure)
+        await self._say_last(self._reader.fail(error.kind, error.message))
+        return outcome
+
+    async def stop(self, error: ErrorAnswer) -> Outcome:
+        """We end it behind its first content: what was delivered is paid."""
+        if self._usage_meter.complete:
+            return await self._end_early()
+        outcome = self._end.settle(error, self._end.bill_so_far())
+        await self._say_last(self._reader.fail(error.kind, error.message))
+        return outcome
+
+    async def dismiss(self, error: ErrorAnswer) -> None:
+        """Tell the client that it hears no more; `relay` then reads the rest for its usage."""
+        self._end.unheard = error
+        await self._say_last(self._reader.fail(error.kind, error.message))
+        self._chunks.forget_client()
+        self._context.downstream.client_gone = True
+
+    def _open_reader(self) -> Forwarding | Translating:
+        context, facts, prepared = self._context, self._admitted.facts, self._admitted.prepared
+        invocation = context.invocation
+        hear_tier = self._usage_meter.prices.hear
+        if prepared.request is not None:
+            return Translating(
+                prepared,
+                prepared.request,
+                facts.choices,
+                invocation.codec,
+                invocation.target,
+                hear_tier,
+            )
+        return Forwarding(
+            prepared, facts, invocation.target, id_text(context.request_id), hear_tier
+        )
+
+    # ---- between two chunks
+
+    async def _decide(self) -> Outcome | None:
+        """Commit where what came has content, and end where it is the end; None = it goes on."""
+        chunks = self._chunks
+        last = chunks.events[-1] if chunks.events else None
+        if isinstance(last, Broken):
+            await self._write(chunks.pieces)
+            raise upstream_failure(last.fault)
+        if not chunks.committed:
+            if isinstance(last, UpstreamError):
+                raise failure_inside(last)
+            if not isinstance(last, End) and not any(event.is_content for event in chunks.events):
+                return None
+            await self._commit()
+        if isinstance(last, End):
+            return await self._end_whole()
+        if isinstance(last, UpstreamError):
+            return await self._end_failed(last)
+        if chunks.is_above_cap():
+            return await self._cut_at_cap()
+        return None
+
+    async def _commit(self) -> None:
+        """The first content is here: from now on this upstream's answer is the answer."""
+        context = self._context
+        self._chunks.committed = True
+        self._probe.first_content()
+        self._end.ttft_ms = context.elapsed_ms()
+        if not context.downstream.client_gone:
+            context.await_client()
+            await context.downstream.begin(self._admitted.head(context, None))
+
+    # ---- its ends
+
+    async def _end_whole(self) -> Outcome:
+        """The upstream says that its answer is whole."""
+        self._chunks.note(self._chunks.events)
+        if self._state is not None:
+            await self._state.keep(self._response())
+        bill = self._end.bill_so_far()
+        raw = self._with_cost(self._chunks.pieces, bill)
+        recorder = self._context.downstream.recorder
+        if recorder is not None:
+            await recorder.keep_end(raw)
+        outcome = self._end.settle(None, bill)
+        self._probe.good()
+        await self._write([raw], last=True)
+        return outcome
+
+    async def _end_failed(self, error: UpstreamError) -> Outcome:
+        """The upstream says in its words that it failed."""
+        chunks = self._chunks
+        pieces = list(chunks.pieces)
+        if not chunks.steps[-1].raw:
+            # Where its own words cannot be passed on, it is told in ours.
+            pieces.append(self._reader.fail(error.kind, error.message))
+        chunks.note(chunks.events)
+        failure = failure_inside(error)
+        answer = answer_behind_content(failure)
+        outcome = self._end.settle(answer, self._end.bill_so_far(), failure.fault)
+        self._probe.failed(failure)
+        await self._write(pieces, last=True)
+        return outcome
+
+    async def _cut_at_cap(self) -> Outcome:
+        """F18: an answer that outgrows its cap ends here, as if it had reached its length."""
+        self._usage_meter.finish_reason = "length"
+        bill = self._end.bill_so_far()
+        outcome = self._end.settle(None, bill, "F18")
+        self._probe.good()
+        pieces = [*self._chunks.pieces, self._reader.cut()]
+        await self._write([self._with_cost(pieces, bill)], last=True)
+        return outcome
+
+    async def _end_early(self) -> Outcome:
+        """What ends a stream after every choice has finished takes nothing from the answer."""
+        bill = self._end.bill_so_far()
+        outcome = self._end.settle(None, bill)
+        self._probe.good()
+        rest = [step.raw for step in self._reader.end()]
+        await self._say_last(self._with_cost([*self._chunks.pieces, *rest], bill))
+        return outcome
+
+    def _with_cost(self, pieces: Sequence[bytes], bill: Bill) -> bytes:
+        """The last bytes of a stream that succeeds."""
+        raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if not self._context.options.include_cost:
+            return raw
+        return last_with_cost(raw, bill.meters, bill.charge_nano)
+
+    def _response(self) -> bytes | None:
+        """The response that a stream of the responses dialect has told whole."""
+        response, model = self._reader.response(), self._admitted.prepared.traits.requested_model
+        if not response or not model:
+            return response
+        return name_answer(response, self._context.invocation.codec.model_in_answer, model)
+
+    # ---- to the client
+
+    async def _write(self, pieces: Sequence[bytes], *, last: bool = False) -> None:
+        context = self._context
+        if self.committed and not context.downstream.client_gone:
+            context.await_client()
+            raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            await context.downstream.write(raw, last=last)
+
+    async def _say_last(self, frame: bytes) -> None:
+        """End a stream for a client that may not be able to hear it."""
+        if self._context.downstream.client_gone:
+            return
+        try:
+            async with timeout(_LAST_WORDS_S):
+                await self._context.downstream.write(frame, last=True)
+        except TimeoutError:
+            return

@@ -1,0 +1,244 @@
+"""A whole answer: read in full, booked, and only then given to the client. Where the model can only
+be asked for a stream, that is folded into one."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from dialects.chat.chat import ChatRequest
+from dialects.chat.events import Broken, End, Event, Finish, UpstreamError
+from dialects.chat.fold import AnswerFault, fold
+from dialects.chat.whole_answer import WholeAnswer
+from dialects.codec import JSON, Counting
+from dialects.endpoints.unary import PlainAnswer
+from dialects.json.json_repair import repair
+from dialects.json.lone_surrogates import Pairs
+from dialects.openai.outside_reasoning import rewrite_usage
+from dialects.openai.think_tags import untag_answer
+from dialects.streams.model_alias import name_answer
+from dialects.usage.service_tier import tier_of_answer
+from relay.answers.cost_in_answer import with_cost
+from relay.answers.unary import Exchange
+from relay.attempts.attempt_end import AttemptParts
+from relay.counting.tier_reader import TierReader
+from relay.counting.usage_meter import Bill
+from relay.front.error_answers import failure_inside
+from relay.media.accepted_video import begin_task
+from relay.media.video_order import AcceptedTask
+from relay.requests.context import Outcome
+from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+
+_R = TypeVar("_R", WholeAnswer, PlainAnswer)
+_NO_BYTES: Final = b""
+
+
+class WholeRelay:
+    """Relays one whole answer."""
+
+    __slots__ = (
+        "_admitted",
+        "_context",
+        "_end",
+        "_gathering",
+        "_probe",
+        "_state",
+        "_usage_meter",
+    )
+
+    def __init__(self, parts: AttemptParts) -> None:
+        self._context = parts.context
+        self._admitted = parts.admitted
+        self._usage_meter = parts.usage_meter
+        self._probe = parts.probe
+        self._end = parts.end
+        self._gathering = parts.gathering
+        self._state = parts.state
+
+    def relay(self, answer: Answer) -> Awaitable[Outcome]:
+        """Relay it. Raises UpstreamFailed, and nothing of it has reached the client."""
+        prepared = self._admitted.prepared
+        exchange = prepared.exchange
+        if isinstance(exchange, Exchange):
+            return self._relay_exchange(answer, exchange)
+        if prepared.stream and prepared.request is not None:
+            return self._relay_folded(answer, prepared.request)
+        return self._relay_chat(answer)
+
+    # ---- the three forms
+
+    async def _relay_chat(self, answer: Answer) -> Outcome:
+        prepared = self._admitted.prepared
+        raw, whole = await self._read(answer, self._read_chat)
+        if prepared.traits.normalises_usage:
+            raw = rewrite_usage(raw, whole.usage)
+        self._usage_meter.note(whole.events)
+        return await self._answer(whole, whole.events, raw)
+
+    def _read_chat(self, raw: bytes) -> WholeAnswer:
+        prepared = self._admitted.prepared
+        self._usage_meter.prices.hear(tier_of_answer(raw))
+        if prepared.request is not None:
+            return prepared.codec.translate_answer(raw, prepared.request, prepared.answer_tool)
+        return prepared.codec.read_answer(raw)
+
+    async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
+        """The answer to what is no chat."""
+        raw, whole = await self._read(answer, exchange.read)
+        if exchange.accepted is not None:
+            return await self._begin_task(exchange.accepted, raw)
+        bill = self._usage_meter.bill_exchange(
+            exchange,
+            self._end.measured,
+            reported=whole.quantities,
+            usage=whole.usage,
+            at_rates=whole.at_rates,
+        )
+        try:
+            raw = exchange.write(raw, bill.meters)
+        except AnswerFault as fault:
+            broken = fault.event.fault if isinstance(fault.event, Broken) else "F15"
+            raise upstream_failure(broken) from None
+        return await self._deliver(bill, raw, exchange.content_type)
+
+    async def _begin_task(self, accepted: AcceptedTask, raw: bytes) -> Outcome:
+        """The provider has accepted it: the task is written with its hold, and then told."""
+        context, admitted = self._context, self._admitted
+        downstream, head = context.downstream, admitted.head(context, None)
+        context.deadline.stop()
+        created_at = await begin_task(
+            context, admitted, accepted, accepted.upstream_id(raw), self._probe.key
+        )
+        answer = msgspec.json.encode(accepted.answer(raw, created_at))
+        outcome = self._end.entrust()
+        self._probe.good()
+        if downstream.recorder is not None:
+            await downstream.recorder.keep_answer(head, answer)
+        if not downstream.client_gone:
+            await downstream.sink.answer(head, answer)
+        return outcome
+
+    async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
+        """A stream, because there is no other, for a client that wants a whole answer."""
+        admitted, prepared = self._admitted, self._admitted.prepared
+        decoder = self._usage_meter.decoder = prepared.translating_decoder(request)
+        reader = TierReader(
+            prepared.untagging(decoder, admitted.facts.choices), self._usage_meter.prices.hear
+        )
+        events, pairs, meter = list[Event](), Pairs(), self._usage_meter
+        while True:
+            chunk = await _next_chunk(answer)
+            steps = reader.feed(chunk) if chunk else reader.end()
+            if not steps and not self._gathering.more(len(chunk)):
+                raise upstream_failure("F17")
+            if steps:
+                self._gathering.whole()
+            fresh = [event for step in steps for event in pairs.join(step.events)]
+            meter.note(fresh)
+            events += fresh
+            last = events[-1] if events else None
+            if isinstance(last, UpstreamError):
+                raise failure_inside(last)
+            if isinstance(last, Broken):
+                raise upstream_failure(last.fault)
+            if isinstance(last, End):
+                return await self._answer(decoder, events[:-1], _NO_BYTES)
+            if self._context.downstream.client_gone and self._end.is_drained_out(
+                decoder.text_bytes + decoder.reasoning_bytes
+            ):
+                self._context.deadline.interrupt("drain")
+            if meter.is_above_cap():
+                finish = Finish(0, "length")
+                meter.note([finish])
+                return await self._answer(decoder, [*events, finish], _NO_BYTES, "F18")
+            self._context.deadline.allow("idle", admitted.timeouts.idle)
+
+    # ---- from the upstream
+
+    async def _read(self, answer: Answer, read: Callable[[bytes], _R]) -> tuple[bytes, _R]:
+        """A whole answer: its bytes, and what they say. Raises UpstreamFailed."""
+        raw = await self._body(answer)
+        if self._admitted.prepared.traits.think_tags:
+            raw = untag_answer(raw)
+        whole = read(raw)
+        if whole.broken == "F15" and (repaired := repair(raw)) is not None:
+            # F27, F15a: what takes nothing from the answer.
+            raw, whole = repaired.shown, read(repaired.read)
+        if whole.error is not None:
+            raise failure_inside(whole.error)
+        if whole.broken is not None:
+            raise upstream_failure(whole.broken)
+        return raw, whole
+
+    async def _body(self, answer: Answer) -> bytes:
+        """The body in full; each piece of it gives the next one the idle time."""
+        raw = await answer.next_bytes()
+        if answer.at_end:
+            return raw
+        pieces, size, size_max = [raw], len(raw), self._context.parts.config.answer_bytes_max
+        while True:
+            self._context.deadline.allow("idle", self._admitted.timeouts.idle)
+            piece = await answer.next_bytes()
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+            size += len(piece)
+            if size > size_max:
+                raise upstream_failure("F34", "the provider's answer is too large")
+
+    # ---- to the client
+
+    async def _answer(
+        self, counting: Counting, events: list[Event], raw: bytes, fault: str = ""
+    ) -> Outcome:
+        """Answer a chat; `raw` is what the client gets where nothing is translated, `fault` why the
+        answer was cut."""
+        prepared = self._admitted.prepared
+        if prepared.request is not None:
+            answer, model = fold(events), prepared.traits.requested_model
+            if model:
+                answer = msgspec.structs.replace(answer, model=model)
+            raw = self._context.invocation.codec.write_answer(answer, prepared.request)
+        if self._state is not None:
+            self._state.note(events)
+        bill = self._usage_meter.bill(counting, self._end.measured)
+        return await self._deliver(bill, raw, fault=fault)
+
+    async def _deliver(
+        self, bill: Bill, raw: bytes, content_type: str = JSON, *, fault: str = ""
+    ) -> Outcome:
+        """Settle the answer, then give it to the client."""
+        context, prepared, codec = (
+            self._context,
+            self._admitted.prepared,
+            self._context.invocation.codec,
+        )
+        head = self._admitted.head(context, bill.charge_nano)
+        if content_type != JSON:
+            head = msgspec.structs.replace(head, content_type=content_type)
+        if prepared.traits.requested_model and prepared.request is None:
+            raw = name_answer(raw, codec.model_in_answer, prepared.traits.requested_model)
+        if self._state is not None:
+            await self._state.keep(raw)
+        if context.options.include_cost and content_type == JSON:
+            raw = with_cost(raw, bill.charge_nano)
+        downstream = context.downstream
+        # The upstream is not awaited any more, and a client that takes nothing of a whole answer is
+        # cut by the server that carries its connection.
+        context.deadline.stop()
+        if downstream.recorder is not None:
+            await downstream.recorder.keep_answer(head, raw)
+        self._end.ttft_ms = context.elapsed_ms()
+        outcome = self._end.settle(None, bill, fault)
+        self._probe.good()
+        if not downstream.client_gone:
+            await downstream.sink.answer(head, raw)
+        return outcome
+
+
+async def _next_chunk(answer: Answer) -> bytes:
+    """b"" when there will be no more: the decoder knows whether what is missing is still needed."""
+    try:
+        return await answer.next_bytes()
+    except UpstreamFailed:
+        return b""

@@ -1,0 +1,97 @@
+"""An attempt that nobody waits for any more, or that failed behind its first content: what it is
+charged, by the rule of its organisation, of its model, or of its channel's policy
+(billing/limits/charge_rule.py). Nothing of it is looked at while an answer goes well."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from billing.limits.charge_rule import (
+    MEASURED,
+    ChargeRule,
+    RuleInForce,
+    meters_up_to,
+    rule_in_force,
+)
+from billing.prices.pricing import PriceVersion, total_of
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.counting.usage_meter import Bill
+from relay.holds.rules import BYTES_PER_ESTIMATED_TOKEN
+from relay.requests.context import RequestContext
+
+# More than any answer has.
+_TOKENS_MAX = 10**9
+
+
+def rule_of(context: RequestContext, admitted: AdmittedAttempt) -> RuleInForce:
+    """The rule that holds for an attempt."""
+    drains = ChargeRule("drain", context.parts.config.leave_drain_s)
+    return rule_in_force(
+        admitted.hold.principal.charge_rule,
+        context.snapshot.rule_of(admitted.facts.model).charge_rule,
+        drains if admitted.channel.drain else MEASURED,
+    )
+
+
+def may_be_absorbed(context: RequestContext, admitted: AdmittedAttempt) -> bool:
+    """Whether nobody would be charged if it failed now."""
+    if admitted.hold.principal.charge_rule is None and not context.snapshot.charge_ruled:
+        return False
+    return rule_of(context, admitted).rule.kind == "absorb"
+
+
+def absorbed(bill: Bill) -> Bill:
+    """The bill that the installation bears. A count that cannot be right is no case for a review,
+    as nobody is charged by it."""
+    return msgspec.structs.replace(
+        bill,
+        charge_nano=0,
+        basis="absorbed",
+        flags=tuple(flag for flag in bill.flags if flag != "quarantine"),
+        excess_nano=bill.charge_nano + bill.excess_nano,
+    )
+
+
+class DrainLimit(NamedTuple):
+    """How much an answer may cost that is read on: no more than `most_nano`. `left` is its bill
+    when that began; more text than `text_bytes_max` costs more, as far as sizes tell that."""
+
+    left: Bill
+    most_nano: int
+    text_bytes_max: int
+
+    def applied(self, bill: Bill, version: PriceVersion | None) -> Bill:
+        """The bill, cut where it reaches the limit; what the rest costs is ours to bear."""
+        if bill.charge_nano <= self.most_nano or version is None:
+            return bill
+        meters, basis = meters_up_to(bill.meters, version, self.most_nano), bill.basis
+        if meters is None:
+            # The provider counts more of its input alone: our own count stands.
+            meters, basis = dict(self.left.meters), self.left.basis
+        charge = total_of(meters, version)
+        if not isinstance(charge, int):
+            return bill
+        return msgspec.structs.replace(
+            bill,
+            meters=meters,
+            charge_nano=charge,
+            basis=basis,
+            flags=(*bill.flags, "drain_limit"),
+            excess_nano=bill.charge_nano + bill.excess_nano - charge,
+            cut_from=bill.meters,
+            parts=(),
+        )
+
+
+def drain_limit(
+    left: Bill, version: PriceVersion | None, cost_nano: int, text_bytes: int
+) -> DrainLimit:
+    """The limit of an answer that is billed so when it begins to be read on, and of which so much
+    text had come, for at most `cost_nano` more."""
+    most_nano = left.charge_nano + cost_nano
+    if version is None:
+        return DrainLimit(left, most_nano, text_bytes + _TOKENS_MAX)
+    said = left.meters.get("out_text", 0)
+    endless = meters_up_to({**left.meters, "out_text": _TOKENS_MAX}, version, most_nano)
+    tokens = 0 if endless is None else max(endless["out_text"] - said, 0)
+    return DrainLimit(left, most_nano, text_bytes + tokens * BYTES_PER_ESTIMATED_TOKEN)

@@ -1,0 +1,151 @@
+"""Admission: a request is let through by a transaction that holds its worst-case price.
+
+The database decides (key still valid, money there) and writes (hold, attempt) in one
+statement set for everything that arrived while the last commit was in flight (I5, P2).
+"""
+
+import datetime as dt
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from billing.ledger.accounts import WALLET_KINDS, open_accounts
+from billing.limits import budget_rules, budget_windows
+from billing.limits.channel_limits import ChannelLimits
+from billing.limits.enforcement import HoldRequest, place_holds
+from relay.attempts.settlement import Resolved
+from relay.ledger.database import Row, Statement
+from usage.records import sql as usage
+
+# A window that is opened and still not there is a defect; nobody waits for it.
+_TRIES_MAX: Final = 4
+
+
+class Guarded(NamedTuple):
+    """What an attempt must fit beside the wallet: budgets by id, and the limits of the key, its
+    team, its organisation and who asks, of which it takes `tokens`; those of its channel, if that
+    has any; and the included units that it takes, which pay `included_nano` of its price."""
+
+    budget_ids: tuple[int, ...]
+    tokens: int
+    channel: ChannelLimits | None = None
+    units: tuple[tuple[int, int], ...] = ()
+    included_nano: int = 0
+
+
+class AdmissionRequest(msgspec.Struct, frozen=True):
+    """An attempt that wants its hold. `replaces` is the failed attempt before it, whose hold is
+    released in the same transaction, so that failing over needs no second balance. `guards` is the
+    count of budget changes that `guarded` was made by; None = nothing is limited."""
+
+    attempt: usage.AttemptOpened
+    ttl_seconds: int
+    replaces: Resolved | None
+    guards: int = 0
+    guarded: Guarded | None = None
+    tries: int = 0
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """See `billing/limits/enforcement.py`: the words that end with a second question never leave
+    here.
+    `available_nano` is what the wallet, or the budget that has less, has after this transaction."""
+
+    word: str
+    available_nano: int
+    details: Mapping[str, Any] | None = None
+
+
+def statements(batch: Sequence[AdmissionRequest]) -> list[Statement]:
+    """What decides on a batch, to be run after the accounts are locked; the first gives a row for
+    each, in their order."""
+    holds = [_hold(request) for request in batch]
+    return [place_holds(holds), usage.open_attempts([request.attempt for request in batch])]
+
+
+def verdicts(rows: Iterable[Row]) -> list[Verdict]:
+    """The verdicts that the first of `statements` gave."""
+    return [
+        Verdict(word or "", int(available or 0), msgspec.json.decode(details) if details else None)
+        for word, available, details in rows
+    ]
+
+
+def ask_again(
+    request: AdmissionRequest, verdict: Verdict, releasing: Container[UUID]
+) -> AdmissionRequest | None:
+    """The question as it is put once more, None where the verdict stands. What it replaces was
+    resolved by the first one. For these organisations the next batch releases something."""
+    if verdict.word == "again":
+        return msgspec.structs.replace(request, replaces=None)
+    if verdict.word in ("insufficient", "limited") and request.attempt.organisation_id in releasing:
+        return msgspec.structs.replace(request, replaces=None)
+    if verdict.word in ("no_wallet", "no_window") and request.tries < _TRIES_MAX:
+        return msgspec.structs.replace(request, replaces=None, tries=request.tries + 1)
+    return None
+
+
+def prepare(batch: Iterable[tuple[AdmissionRequest, Verdict]]) -> list[Statement]:
+    """What must be there before those are asked again: the accounts of organisations that never
+    moved money, the windows of budgets that nobody spent of yet."""
+    organisations: set[UUID] = set()
+    windows: set[budget_windows.WindowOpened] = set()
+    for request, verdict in batch:
+        if verdict.word == "no_wallet":
+            organisations.add(request.attempt.organisation_id)
+        elif verdict.word == "no_window" and verdict.details is not None:
+            now = dt.datetime.fromtimestamp(verdict.details["now"], dt.UTC)
+            windows.update(_window(now, *row) for row in verdict.details["windows"])
+    statements: list[Statement] = []
+    if organisations:
+        statements.append(open_accounts(organisations, WALLET_KINDS))
+    if windows:
+        statements.append(budget_windows.open_windows(sorted(windows)))
+    return statements
+
+
+def _hold(request: AdmissionRequest) -> HoldRequest:
+    attempt, guarded = request.attempt, request.guarded
+    hold = HoldRequest(
+        attempt.id,
+        attempt.organisation_id,
+        attempt.key_id,
+        attempt.hold_nano,
+        request.ttl_seconds,
+        request.guards,
+    )
+    if guarded is None:
+        return hold
+    return msgspec.structs.replace(
+        hold,
+        amount_nano=attempt.hold_nano - guarded.included_nano,
+        guarded=True,
+        budget_ids=guarded.budget_ids,
+        tokens=guarded.tokens,
+        counted=attempt.n == 1,
+        user_id=attempt.user_id,
+        channel=guarded.channel,
+        units=guarded.units,
+        included_nano=guarded.included_nano,
+    )
+
+
+def _window(
+    now: dt.datetime, budget_id: int, period: budget_rules.Period, anchor: int, timezone: str
+) -> budget_windows.WindowOpened:
+    span = budget_rules.window(period, anchor, timezone, now)
+    return budget_windows.WindowOpened(
+        budget_id, int(span.start_at.timestamp()), int(span.end_at.timestamp())
+    )
+
+
+def read_available(
+    organisation_id: UUID,
+    budget_ids: Iterable[int],
+    units: Collection[tuple[int, int]],
+    included_nano: int,
+) -> Statement:
+    """One row: what could be held now, in nano; none where no money ever moved."""
+    return budget_windows.read_available(organisation_id, budget_ids, units, included_nano)

@@ -1,0 +1,355 @@
+"""One attempt: a request sent to one channel, its answer relayed, and settled exactly once.
+
+SENT --first content--> COMMITTED --end--> SETTLED
+  SENT --fault--> UpstreamFailed, for `fail_over.py` to decide on: the client has got nothing
+  COMMITTED --fault--> one typed error frame, no end marker --> SETTLED
+  SENT, COMMITTED --client leaves--> cut, or read on without anybody listening --> SETTLED,
+    by the charge rule (`abandoned.py`), as is what fails behind the commit point
+  COMMITTED --key ends--> its client is told, and then as if it had left --> SETTLED
+
+The answer is relayed by `whole_answer.py` or `stream.py`, what is booked is `attempt_end.py`.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final
+
+from billing.limits.charge_rule import ChargeRule
+from billing.prices.pricing import PPM
+from lib.ids import id_text
+from lib.process.waiting import timeout
+from relay.answers.answer_state import state_of
+from relay.answers.media_relay import MediaRelay
+from relay.answers.stream import StreamRelay
+from relay.answers.unary import Exchange, Passing
+from relay.answers.whole_answer import WholeRelay
+from relay.attempts.abandoned import may_be_absorbed
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.attempts.attempt_end import AttemptEnd, AttemptParts
+from relay.attempts.settlement import Resolved
+from relay.config import REST_S, USAGE_AFTER_TEXT_S
+from relay.counting.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import INTERNAL, KEY_ENDED, STOPPING, failure_of_limit
+from relay.health.channel_health import HealthProbe
+from relay.media.accepted_video import intend_video
+from relay.media.media_tasks import withdraw
+from relay.media.video_order import AcceptedVideo
+from relay.requests.context import Outcome, RequestContext
+from relay.routing.snapshot import Channel
+from relay.upstream.upstream import Answer, UpstreamFailed, read_rest, request_id_of
+
+_NOT_SENT: Final = Bill({}, 0, "none", (), None)
+_NOBODY_PAYS: Final = Bill({}, 0, "absorbed", (), None)
+
+# The event loop keeps only weak references to tasks.
+_rests: set[asyncio.Task[None]] = set()
+
+
+class Attempt:
+    """An admitted attempt. `execute` is called once."""
+
+    __slots__ = (
+        "_admitted",
+        "_context",
+        "_end",
+        "_failed",
+        "_gathering",
+        "_intended",
+        "_probe",
+        "_sent",
+        "_stream",
+        "_usage_meter",
+    )
+
+    def __init__(
+        self, context: RequestContext, admitted: AdmittedAttempt, probe: HealthProbe
+    ) -> None:
+        self._context = context
+        self._admitted = admitted
+        self._probe = probe
+        snapshot, price = context.snapshot, admitted.hold.price
+        multiplier_ppm = PPM if price is None else price.version.multiplier_ppm
+        self._usage_meter = UsageMeter(
+            admitted,
+            OtherPrices(
+                lambda name: snapshot.price_of(name, multiplier_ppm),
+                lambda name: snapshot.cost_of(name, admitted.channel.name),
+            ),
+            snapshot.accepted.get(admitted.channel.provider.name, {}),
+        )
+        self._end = AttemptEnd(context, admitted, self._usage_meter)
+        # The memory that an unfinished event of its answer takes of the process.
+        self._gathering = context.parts.large.gathering()
+        # A connection stands, and the request goes out on it.
+        self._sent = False
+        # Relays the answer once its head has come, where it goes on while it comes.
+        self._stream: StreamRelay | MediaRelay | None = None
+        # It failed before content: its hold is still open, for the next attempt to replace.
+        self._failed = False
+        # A video whose task was written before it is accepted.
+        self._intended: AcceptedVideo | None = None
+
+    @property
+    def key(self) -> int:
+        """Which of its channel's keys it uses."""
+        return self._probe.key
+
+    def leave(self) -> None:
+        """The client has gone: the answer is cut at once, or read on for a while, as the charge
+        rule says (docs/promises.md, "Leaving clients")."""
+        context = self._context
+        if not self._sent:
+            context.deadline.interrupt("left")
+        elif self._becomes_task:
+            # The provider works whoever listens; the task is found in its team's list.
+            return
+        elif (rule := self._end.abandon()).kind == "drain":
+            self._drain(rule)
+        elif self._usage_meter.complete:
+            context.deadline.limit("drain", USAGE_AFTER_TEXT_S)
+        else:
+            context.deadline.interrupt("left")
+
+    def revoke(self) -> None:
+        """The key has ended: the answer is cut, and its client is told. What nobody listens to any
+        more is read on as it was going to be, and so is a stream whose charge rule is to drain:
+        it is charged by its usage. Before content, and of a whole answer, only what was sent is."""
+        if self._end.outcome is not None or self._context.downstream.client_gone:
+            return
+        if self._sent and self._becomes_task:
+            return
+        self._end.abandon()
+        if self._usage_meter.complete:
+            # All that is missing is the usage.
+            self._context.deadline.limit("revoked", USAGE_AFTER_TEXT_S)
+        else:
+            self._context.deadline.interrupt("revoked")
+
+    @property
+    def _becomes_task(self) -> bool:
+        exchange = self._admitted.prepared.exchange
+        return isinstance(exchange, Exchange) and exchange.accepted is not None
+
+    @property
+    def channel(self) -> Channel:
+        """Which one it asks."""
+        return self._admitted.channel
+
+    @property
+    def said(self) -> str:
+        """The words of its answer, as far as they are kept."""
+        return self._usage_meter.said
+
+    def cost_of(self, outcome: Outcome) -> int | None:
+        """What its answer cost us; None where no price tells."""
+        return cost_of(outcome.meters, self._usage_meter.prices.cost)
+
+    async def execute(self, *, fresh: bool) -> Outcome:
+        """Send the request and relay its answer; `fresh` asks for an unused connection.
+
+        Raises UpstreamFailed before the commit point only; the hold is then still open. Every
+        other way out of here has settled it.
+        """
+        answer: Answer | None = None
+        whole = False
+        try:
+            self._allow_times()
+            if self._admitted.prepared.exchange is not None:
+                await self._intend(self._admitted.prepared.exchange)
+            answer = await self._send(fresh=fresh)
+            self._end.upstream_request_id = request_id_of(answer)
+            self._usage_meter.prices.hear_head(answer.headers)
+            self._probe.accepted()
+            await self._context.parts.turns.begin(self._context.principal)
+            try:
+                outcome = await self._relay(answer)
+            except asyncio.CancelledError:
+                stream = self._stream_to_drain()
+                if stream is None:
+                    raise
+                outcome = await self._read_on(stream, answer)
+            whole = True
+            return outcome
+        except asyncio.CancelledError:
+            return await self._end_cancelled()
+        except UpstreamFailed as failure:
+            return await self._fail(failure)
+        finally:
+            self._close()
+            if self._intended is not None and not whole:
+                self._withdraw(self._intended)
+            if answer is not None:
+                if whole:
+                    _give_back(answer)
+                else:
+                    answer.cut()
+
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
+        """The end of this attempt when it failed before content."""
+        return self._end.failed(failure, final=final)
+
+    # ---- to the upstream, and back
+
+    def _allow_times(self) -> None:
+        context, admitted = self._context, self._admitted
+        first_content_s = admitted.first_content_s
+        context.deadline.limit("total", admitted.timeouts.total)
+        context.deadline.allow("first_content", first_content_s)
+        if admitted.facts.stream:
+            context.downstream.start_keep_alive(self._ping, context.parts.config.keep_alive_s)
+
+    async def _intend(self, exchange: Exchange | Passing) -> None:
+        """Write down a video before it is ordered, where its provider can be asked by our id."""
+        accepted = exchange.accepted if isinstance(exchange, Exchange) else None
+        if isinstance(accepted, AcceptedVideo) and accepted.form.external:
+            self._intended = accepted
+            await intend_video(self._context, self._admitted, accepted, self._probe.key)
+
+    def _withdraw(self, intended: AcceptedVideo) -> None:
+        """It was not accepted. Nobody waits for it: what is left of it ends by itself."""
+        states, attempt_id = self._context.parts.states, self._admitted.hold.attempt_id
+        task = asyncio.create_task(withdraw(states, attempt_id, intended.own_id))
+        _rests.add(task)
+        task.add_done_callback(_rests.discard)
+
+    def _send(self, *, fresh: bool) -> Awaitable[Answer]:
+        context, admitted = self._context, self._admitted
+        return context.parts.upstreams.post(
+            admitted.channel,
+            context.snapshot.egress,
+            admitted.prepared.outgoing(admitted.hold.size.output_cap),
+            id_text(admitted.hold.attempt_id),
+            key=self._probe.key,
+            fresh=fresh,
+            on_sent=self._dispatched,
+        )
+
+    def _dispatched(self) -> None:
+        self._sent = True
+
+    def _relay(self, answer: Answer) -> Awaitable[Outcome]:
+        parts = AttemptParts(
+            self._context,
+            self._admitted,
+            self._usage_meter,
+            self._probe,
+            self._end,
+            self._gathering,
+            state_of(self._context, self._admitted),
+        )
+        exchange = self._admitted.prepared.exchange
+        if isinstance(exchange, Passing):
+            self._stream = MediaRelay(parts, exchange)
+            return self._stream.relay(answer)
+        if not self._admitted.facts.stream:
+            return WholeRelay(parts).relay(answer)
+        if may_be_absorbed(self._context, self._admitted):
+            self._usage_meter.leave_unmarked()
+        self._context.parts.ledger.marks.watch(self._usage_meter)
+        self._stream = StreamRelay(parts)
+        return self._stream.relay(answer)
+
+    def _stream_to_drain(self) -> StreamRelay | MediaRelay | None:
+        """Call it in `except CancelledError`: the stream whose key has ended, and that the provider
+        would go on with and bill whole. The cancellation then counts as handled."""
+        stream, context = self._stream, self._context
+        drains = (
+            context.deadline.reason == "revoked"
+            and self._end.abandon().kind == "drain"
+            and self._end.outcome is None
+            and not self._usage_meter.complete
+            and not context.downstream.shared
+        )
+        if stream is None or not stream.committed or not drains:
+            return None
+        return None if context.deadline.caught() is None else stream
+
+    def _drain(self, rule: ChargeRule) -> None:
+        self._context.deadline.limit("drain", rule.seconds)
+        if rule.cost_nano is not None:
+            self._end.limit_drain(rule.cost_nano)
+
+    async def _read_on(self, stream: StreamRelay | MediaRelay, answer: Answer) -> Outcome:
+        self._drain(self._end.abandon())
+        await stream.dismiss(KEY_ENDED)
+        return await stream.relay(answer)
+
+    async def _ping(self) -> None:
+        """A sign of life; the first one commits the status, and nothing of an upstream."""
+        context, invocation = self._context, self._context.invocation
+        if not context.downstream.client_gone and not invocation.target.array:
+            await context.downstream.begin(self._admitted.head(context, None))
+            await context.downstream.sink.write(invocation.codec.ping, last=False)
+
+    # ---- its ends, but for the good ones
+
+    async def _end_cancelled(self) -> Outcome:
+        """The task was cancelled: by a time limit, by its client or by us."""
+        admitted = self._admitted
+        reason = self._context.deadline.caught()
+        if reason is None:
+            return await self._stop(STOPPING, _NOBODY_PAYS)
+        if reason == "revoked" and self._end.outcome is None:
+            return await self._stop(KEY_ENDED, self._bill_so_far())
+        failure = failure_of_limit(reason, admitted.timeouts, admitted.first_content_s)
+        if failure is None:
+            # What was sent and what was emitted until now is paid.
+            return self._end.settle(self._end.unheard, self._bill_so_far())
+        return await self._fail(failure)
+
+    async def _fail(self, failure: UpstreamFailed) -> Outcome:
+        """A fault. Raises it where another channel can still answer."""
+        if self._stream is not None and self._stream.committed:
+            return await self._stream.break_off(failure)
+        if self._end.outcome is not None:
+            # A whole answer that its client takes too slowly.
+            return self._end.outcome
+        self._failed = True
+        self._probe.failed(failure)
+        raise failure from None
+
+    async def _stop(self, error: ErrorAnswer, bill: Bill) -> Outcome:
+        """We end it before the upstream has. The client is told; `bill` is paid where nothing was
+        delivered yet."""
+        if self._stream is not None and self._stream.committed:
+            return await self._stream.stop(error)
+        if self._end.outcome is not None:
+            return self._end.outcome
+        outcome = self._end.settle(error, bill)
+        if not self._context.downstream.client_gone:
+            await self._context.downstream.refuse(error)
+        return outcome
+
+    def _bill_so_far(self) -> Bill:
+        """What was sent and what was emitted until now."""
+        return self._end.bill_so_far() if self._sent else _NOT_SENT
+
+    def _close(self) -> None:
+        self._probe.close()
+        self._gathering.whole()
+        if self._end.outcome is None and not self._failed:
+            # A defect of ours: the request answers for it, the hold must not wait for hours.
+            self._end.settle(INTERNAL, _NOBODY_PAYS)
+        if self._admitted.facts.stream:
+            self._context.parts.ledger.marks.unwatch(self._usage_meter)
+
+
+def _give_back(answer: Answer) -> None:
+    """Return the connection; the few bytes behind an end marker are waited for elsewhere."""
+    if answer.at_end:
+        answer.release()
+        return
+    rest = asyncio.create_task(_read_rest(answer))
+    _rests.add(rest)
+    rest.add_done_callback(_rests.discard)
+
+
+async def _read_rest(answer: Answer) -> None:
+    try:
+        async with timeout(REST_S):
+            await read_rest(answer)
+    except TimeoutError:
+        answer.cut()
+    else:
+        answer.release()

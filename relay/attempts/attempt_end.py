@@ -1,0 +1,281 @@
+"""The end of an attempt: what is booked, once, whatever ended it."""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from billing.holds.rules import state_for
+from billing.limits.charge_rule import ChargeRule, RuleInForce
+from billing.subscriptions.included_units import paid_by_units
+from gateway.health.faults import FAULTS
+from lib.ids import id_text
+from relay.answers.answer_state import AnswerState
+from relay.answers.large_events import Gathering
+from relay.attempts.abandoned import DrainLimit, absorbed, drain_limit, rule_of
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.attempts.settlement import Resolved
+from relay.counting.usage_meter import Bill, UsageMeter, meters_text, tokens_of
+from relay.credentials.keys import Principal
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import CLIENT_CLOSED
+from relay.health.channel_health import HealthProbe
+from relay.requests.context import Outcome, RequestContext
+from relay.requests.error_excerpt import kept_message
+from relay.upstream.upstream import UpstreamFailed
+from usage.records.savings import saved_of
+from usage.records.sql import DROPPED_LENGTH, Ending
+
+log = logging.getLogger(__name__)
+
+_NOTHING_YET: Final = Bill({}, 0, "none", (), None)
+# Bases of bills that nobody is charged by.
+_UNCHARGED: Final = frozenset({"none", "absorbed", "free"})
+
+
+class AttemptEnd:
+    """Settles one attempt. The first end counts."""
+
+    __slots__ = (
+        "_abandoned",
+        "_admitted",
+        "_context",
+        "_drain_limit",
+        "_usage_meter",
+        "outcome",
+        "ttft_ms",
+        "unheard",
+        "upstream_request_id",
+    )
+
+    def __init__(
+        self, context: RequestContext, admitted: AdmittedAttempt, usage_meter: UsageMeter
+    ) -> None:
+        self._context = context
+        self._admitted = admitted
+        self._usage_meter = usage_meter
+        # Milliseconds until the first content; None until then.
+        self.ttft_ms: int | None = None
+        # What the upstream calls the request; "" until it has said so.
+        self.upstream_request_id = ""
+        # How its request has ended with it; None while it has not, and where it failed before
+        # content, so that another attempt may follow.
+        self.outcome: Outcome | None = None
+        # How a request has ended whose answer is read on for its usage, without its client.
+        self.unheard = CLIENT_CLOSED
+        # By which rule it is charged that nobody waits for; None while somebody does.
+        self._abandoned: RuleInForce | None = None
+        self._drain_limit: DrainLimit | None = None
+
+    @property
+    def measured(self) -> str:
+        """The basis of a bill that the upstream's count stands on."""
+        return "drained" if self._context.downstream.client_gone else "measured"
+
+    def bill_so_far(self) -> Bill:
+        """The bill of what has come so far."""
+        return self._usage_meter.bill_stream(self.measured)
+
+    def abandon(self) -> ChargeRule:
+        """Nobody waits for its answer any more: the rule by which it ends."""
+        if self._abandoned is None:
+            self._abandoned = rule_of(self._context, self._admitted)
+        return self._abandoned.rule
+
+    def limit_drain(self, cost_nano: int) -> None:
+        """It is read on until that costs so much more than what has come so far."""
+        price, left = self._usage_meter.prices.price, self.bill_so_far()
+        version = None if price is None else price.version
+        self._drain_limit = drain_limit(left, version, cost_nano, self._usage_meter.text_bytes)
+
+    def is_drained_out(self, text_bytes: int) -> bool:
+        """Whether an answer with so much text has reached what it may cost that is read on."""
+        return self._drain_limit is not None and text_bytes > self._drain_limit.text_bytes_max
+
+    def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
+        """Write the end of the attempt; returns before it is written. `error` is None for a
+        success, `fault` a row of the fault table."""
+        if self.outcome is not None:
+            return self.outcome
+        context, hold, channel = self._context, self._admitted.hold, self._admitted.channel
+        if error is not None or context.downstream.client_gone:
+            bill = self._by_rule(bill, whole=error is None)
+            error = error or self.unheard
+        outcome = self.outcome = self._outcome(error, bill)
+        loss_nano = bill.excess_nano
+        if bill.basis == "absorbed" and not bill.meters:
+            loss_nano = self._usage_meter.unknown_nano()
+        ending = self._ending(outcome, bill, fault)
+        resolved = Resolved(
+            hold.principal.organisation_id,
+            hold.attempt_id,
+            state_for(bill.basis),
+            ending,
+            tokens_of(bill.cut_from or bill.meters)
+            if hold.principal.limited or channel.limits is not None
+            else 0,
+            loss_nano,
+            None if channel.limits is None else channel.uuid,
+            *self._paid_by_units(bill),
+        )
+        if self._admitted.facts.stream:
+            # No mark takes its ending's place, however long the client takes to read the end.
+            context.parts.ledger.marks.unwatch(self._usage_meter)
+        context.parts.ledger.settle(resolved, at_once=hold.settles_at_once)
+        if bill.flags and "quarantine" in bill.flags:
+            log.error(
+                "the count of channel %s cannot be right (%s): request %s is under review",
+                self._admitted.channel.name, ", ".join(bill.flags), id_text(context.request_id),
+                extra={"request_id": id_text(context.request_id)},
+            )  # fmt: skip
+        return outcome
+
+    def replaced(self) -> Resolved:
+        """It has not begun, and another hold takes its place: no end of its request. It is written
+        by who places that hold."""
+        outcome = self.outcome = self._outcome(None, _NOTHING_YET)
+        hold, channel = self._admitted.hold, self._admitted.channel
+        ending: Ending = self._ending(outcome, _NOTHING_YET, "hold_replaced")
+        return Resolved(
+            hold.principal.organisation_id,
+            hold.attempt_id,
+            state_for(ending.basis),
+            msgspec.structs.replace(ending, final=False),
+            0,
+            0,
+            None if channel.limits is None else channel.uuid,
+            *self._paid_by_units(_NOTHING_YET),
+        )
+
+    def _paid_by_units(self, bill: Bill) -> tuple[int, tuple[int, ...]]:
+        """What of its charge the included units pay that it holds, and how many of each."""
+        held, price = self._admitted.hold.units, self._usage_meter.prices.price
+        if not held or price is None or not bill.charge_nano:
+            return 0, ()
+        # The plan includes units of the model that was asked; what others did is paid otherwise.
+        own = [(part.meters, part.version) for part in bill.parts if not part.model]
+        paid = paid_by_units(own if bill.parts else [(bill.meters, price.version)], held)
+        return min(paid.nano, bill.charge_nano), paid.of_each(held)
+
+    def entrust(self) -> Outcome:
+        """It was accepted, and is a media task now: whoever hears of that task's end settles it."""
+        self.outcome = self._outcome(None, _NOTHING_YET)
+        return self.outcome
+
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
+        """The end of an attempt that failed before content: the customer pays nothing."""
+        absorbed = FAULTS[failure.fault].money not in ("none", "exact")
+        hold, channel = self._admitted.hold, self._admitted.channel
+        ending = Ending(
+            final=final,
+            status=failure.status,
+            kind=failure.kind,
+            message=kept_message(hold.principal, failure.kind, failure.message),
+            basis="absorbed" if absorbed else "none",
+            total_ms=self._context.elapsed_ms(),
+            flags=(failure.fault,),
+            upstream_request_id=failure.request_id or self.upstream_request_id,
+            dropped=dropped_text(self._admitted.prepared.dropped),
+            address=self._context.options.address,
+        )
+        return Resolved(
+            hold.principal.organisation_id,
+            hold.attempt_id,
+            state_for(ending.basis),
+            ending,
+            loss_nano=self._usage_meter.unknown_nano() if absorbed else 0,
+            limited_channel_id=None if channel.limits is None else channel.uuid,
+        )
+
+    def _by_rule(self, bill: Bill, *, whole: bool) -> Bill:
+        """The bill of what was abandoned or failed, or that was read on until it was whole."""
+        if bill.basis in _UNCHARGED:
+            return bill
+        if self._drain_limit is not None:
+            price = self._usage_meter.prices.price
+            bill = self._drain_limit.applied(bill, None if price is None else price.version)
+        # What lacks only its usage is not cut short.
+        whole = whole or self._usage_meter.complete
+        rule, level = self._abandoned or rule_of(self._context, self._admitted)
+        if rule.kind == "absorb" and not whole:
+            bill = absorbed(bill)
+        elif self._abandoned is None or (rule.kind != "drain" and whole):
+            return bill
+        if level == "channel":
+            return bill
+        return msgspec.structs.replace(bill, flags=(*bill.flags, f"{rule.kind}_by_{level}"))
+
+    def _outcome(self, error: ErrorAnswer | None, bill: Bill) -> Outcome:
+        context = self._context
+        return Outcome(
+            context.request_id,
+            200 if error is None else error.status,
+            None if error is None else error.kind,
+            "" if error is None else error.message,
+            self._usage_meter.finish_reason,
+            bill.meters,
+            bill.charge_nano,
+            bill.basis,
+            self._admitted.hold.size.hold_nano,
+            self.ttft_ms,
+            context.elapsed_ms(),
+        )
+
+    def _ending(self, outcome: Outcome, bill: Bill, fault: str) -> Ending:
+        price, cost = self._usage_meter.prices.price, self._usage_meter.prices.cost
+        return Ending(
+            final=True,
+            status=outcome.status,
+            kind=outcome.kind,
+            message=kept_message(self._admitted.hold.principal, outcome.kind, outcome.message),
+            finish_reason=outcome.finish_reason,
+            meters=meters_text(bill.meters),
+            charge_nano=bill.charge_nano,
+            basis=bill.basis,
+            ttft_ms=outcome.ttft_ms,
+            total_ms=outcome.total_ms,
+            raw_usage=bill.raw_usage,
+            flags=(*bill.flags, fault) if fault else bill.flags,
+            cost_nano=self._usage_meter.cost_nano(bill),
+            price_version_id=None if price is None else price.id,
+            cost_version_id=None if cost is None else cost.id,
+            upstream_request_id=self.upstream_request_id,
+            dropped=dropped_text(self._admitted.prepared.dropped),
+            address=self._context.options.address,
+            saved_nano=bill.saved_nano
+            if bill.parts
+            else saved_of(bill.meters, None if price is None else price.version, bill.basis),
+            pricing=bill.pricing_text(self._admitted.channel.provider.name),
+        )
+
+
+def dropped_text(names: Sequence[str]) -> str | None:
+    """The parameters that were left out as a record has them; None where there are none. A body
+    may have any number of names."""
+    return ",".join(names)[:DROPPED_LENGTH] if names else None
+
+
+def final_end(resolved: Resolved, error: ErrorAnswer, principal: Principal) -> Resolved:
+    """The end of the last attempt as the end of its request."""
+    ending: Ending = msgspec.structs.replace(
+        resolved.ending,
+        final=True,
+        status=error.status,
+        kind=error.kind,
+        message=kept_message(principal, error.kind, error.message),
+    )
+    return msgspec.structs.replace(resolved, ending=ending)
+
+
+class AttemptParts(msgspec.Struct, frozen=True):
+    """Of one attempt. `gathering` is the memory that an unfinished event of its answer takes of the
+    process, `state` what of the answer is kept, None where nothing is."""
+
+    context: RequestContext
+    admitted: AdmittedAttempt
+    usage_meter: UsageMeter
+    probe: HealthProbe
+    end: AttemptEnd
+    gathering: Gathering
+    state: AnswerState | None

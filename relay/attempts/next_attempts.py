@@ -1,0 +1,326 @@
+"""Who is asked next: the candidates of a request in their order, until the fault table says stop or
+none is left; then those of the models that may answer in its model's place."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import takewhile
+from math import inf
+from typing import Final
+
+import msgspec
+
+from dialects.errors.errors import RequestFault
+from gateway.health.channel_state import BAR_REASONS, Block
+from gateway.health.faults import FAULTS
+from gateway.routing.channel_order import Candidate, Skipped
+from relay.attempts.rules import (
+    ATTEMPTS_MAX,
+    LAST_START_SHARE,
+    AttemptsLeft,
+    may_fall_back,
+    next_candidate,
+)
+from relay.health.channels_out import ChannelsOut, none_ready
+from relay.limits.limit_answers import ChannelFull
+from relay.requests.context import RequestContext
+from relay.requests.prepared import PreparedRequest
+from relay.routing.routed_models import RoutedModel, RoutedModels
+from relay.upstream.upstream import UpstreamFailed
+from usage.requests.choices import Why
+
+# Faults that the same channel would only repeat, and those that only the same key would.
+_CHANNEL_OUT: Final = frozenset({"route_off", "misconfigured"})
+_KEY_OUT: Final = frozenset({"key_off", "cool"})
+
+
+class NextAttempt(msgspec.Struct, frozen=True):
+    """What the next attempt is, and why it goes there and not elsewhere: `fresh` on a connection
+    that was never used (F32), not by the key `avoid`, which was at fault (-1: by any)."""
+
+    candidate: Candidate
+    prepared: PreparedRequest
+    why: Why
+    skipped: Sequence[Skipped] = ()
+    fresh: bool = False
+    avoid: int = -1
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """An attempt that failed before content, by which key of its channel."""
+
+    candidate: Candidate
+    key: int
+    failure: UpstreamFailed
+
+
+class _Full(msgspec.Struct, frozen=True):
+    """A candidate whose channel had a limit of its own reached when its hold was to be placed."""
+
+    candidate: Candidate
+    block: Block
+
+
+class NextAttempts:
+    """Those of one request. `answering` is the model that the next one is for; `failed` are those
+    that failed before content, in their order, to be added by who makes them."""
+
+    __slots__ = (
+        "_candidates",
+        "_context",
+        "_failed_before",
+        "_full",
+        "_models",
+        "_resting",
+        "_unfit",
+        "answering",
+        "failed",
+    )
+
+    def __init__(self, context: RequestContext, first: RoutedModel, models: RoutedModels) -> None:
+        self.failed: list[Failed] = []
+        self._context = context
+        self._models = models
+        self._full: Sequence[_Full] = ()
+        self._take(first, list(first.routed.candidates))
+
+    async def first(self) -> NextAttempt:
+        """The best candidate for the model, or else for another one. Raises RequestFault,
+        ChannelsOut."""
+        while True:
+            try:
+                return await self._best()
+            except ChannelsOut:
+                if not self._take_other_model():
+                    raise
+            except RequestFault as fault:
+                if fault.kind != "unsupported_capability" or not self._take_other_model():
+                    raise
+
+    async def following(self) -> NextAttempt | None:
+        """Who is asked behind an attempt that failed; None where none shall be. Raises
+        DatabaseAway, DatabaseRefused."""
+        while (found := await self._another()) is None:
+            others = self._models.on_error
+            if not self._falls_back():
+                # Where none of the others can be asked, the attempt that was kept for them is free.
+                return await self._another() if others and not self._models else None
+            try:
+                return await self._best()
+            except (RequestFault, ChannelsOut):
+                continue
+        return found
+
+    async def instead_of(self, candidate: Candidate, full: ChannelFull) -> NextAttempt | None:
+        """Who is asked in place of a channel that is at a limit of its own; None where the failures
+        before it are the answer. Raises RequestFault, ChannelsOut, DatabaseAway, DatabaseRefused.
+        """
+        context = self._context
+        wait_s = inf if full.wait_ms is None else full.wait_ms / 1000
+        self._full = (*self._full, _Full(candidate, Block(full.reason, wait_s)))
+        if full.reason == "requests":
+            channel = context.snapshot.channels[candidate.channel_id]
+            context.parts.health.bar(channel, full.reason, wait_s)
+        if self._here:
+            return await self.following()
+        self._take_out(candidate)
+        if not self._candidates and not self._take_other_model():
+            if self.failed:
+                return None
+            raise none_ready(self._model_name, await self._held_back())
+        try:
+            return await self.first()
+        except (RequestFault, ChannelsOut):
+            if self.failed:
+                return None
+            raise
+
+    # ---- of one model
+
+    @property
+    def _model_name(self) -> str:
+        return self.answering.routed.facts.model
+
+    @property
+    def _here(self) -> list[Failed]:
+        """The attempts that failed for this model."""
+        return self.failed[self._failed_before :]
+
+    def _take(self, model: RoutedModel, candidates: list[Candidate]) -> None:
+        self.answering = model
+        # Who can be asked for this request, as far as is known.
+        self._candidates = candidates
+        self._resting = model.routed.resting
+        # Those that cannot serve this request.
+        self._unfit: Sequence[Skipped] = ()
+        # How many attempts were made for other models.
+        self._failed_before = len(self.failed)
+        model.routed.retry_budget.request(self._context.parts.health.now())
+
+    async def _best(self) -> NextAttempt:
+        """The best candidate that can be asked for this; those before it are taken out.
+
+        Raises RequestFault when none can, ChannelsOut when only such could that are at a limit of
+        their own.
+        """
+        while True:
+            candidate = self._candidates[0]
+            try:
+                prepared = await self.answering.translator.prepare(candidate)
+                why = self.answering.why or candidate.why
+                return NextAttempt(candidate, prepared, why, self._skipped(candidate))
+            except RequestFault:
+                self._unfit = (*self._unfit, Skipped(candidate.channel_id, "unsupported"))
+                self._take_out(candidate)
+                if self._candidates:
+                    continue
+                if blocks := await self._held_back():
+                    raise none_ready(self._model_name, blocks) from None
+                raise
+
+    def _take_out(self, candidate: Candidate) -> None:
+        """This one cannot serve the request; those that rest are asked where nothing that is well
+        can."""
+        self._candidates.remove(candidate)
+        if not self._candidates and self._resting:
+            organisation_id = self._context.principal.organisation_id
+            resting = list(self._resting)
+            self._candidates = self._context.parts.health.ready(resting, organisation_id)
+            self._resting = ()
+
+    async def _another(self) -> NextAttempt | None:
+        """Another attempt for this model."""
+        if not self._here:
+            return None
+        last = self._here[-1]
+        while (again := self._next_candidate()) is not None:
+            candidate, why = again
+            try:
+                prepared = await self.answering.translator.prepare(candidate)
+            except RequestFault:
+                self._candidates.remove(candidate)
+                self._unfit = (*self._unfit, Skipped(candidate.channel_id, "unsupported"))
+            else:
+                # A key at fault is not used again, if its channel has another.
+                avoid = last.key if why == "retry" else -1
+                skipped = self._skipped(candidate)
+                return NextAttempt(candidate, prepared, why, skipped, why == "resend", avoid)
+        return None
+
+    def _next_candidate(self) -> tuple[Candidate, Why] | None:
+        """Whom the fault table lets be asked next, and why; None where the last failure is the
+        answer."""
+        here = self._here
+        last, made = here[-1], [failed.candidate for failed in here]
+        row = FAULTS[last.failure.fault]
+        times = sum(failed.failure.fault == last.failure.fault for failed in here)
+        attempts = AttemptsLeft(self._failed_before, fallback=self._models.on_error)
+        if row.next == "never" or (row.next == "once" and times > 1) or not self._in_time():
+            return None
+        closed = self._spent(self._candidates) | self._full_ids
+        if row.next == "resend" and times == 1 and len(made) < attempts.most:
+            return None if last.candidate.channel_id in closed else (last.candidate, "resend")
+        closed |= {*self._out(last), *attempts.shut(last.candidate)}
+        candidate = next_candidate(
+            self._candidates, made, closed=closed, attempts_max=attempts.most
+        )
+        if candidate is None:
+            return None
+        return candidate, "retry" if candidate == last.candidate else "failover"
+
+    def _in_time(self) -> bool:
+        """Whether anybody waits for another attempt, and it could end in time."""
+        context, channel_id = self._context, self.failed[-1].candidate.channel_id
+        model = self.answering.routed.model.name
+        timeouts = context.snapshot.channels[channel_id].timeouts_of(model)
+        last_start_s = timeouts.total * LAST_START_SHARE
+        return not context.downstream.client_gone and context.time() - context.began <= last_start_s
+
+    # ---- another model
+
+    def _falls_back(self) -> bool:
+        """Go over to the next model that can answer; False where there is none, or none shall."""
+        failure = self.failed[-1].failure
+        return (
+            len(self.failed) < ATTEMPTS_MAX
+            and may_fall_back(failure.fault, failure.kind, self._models.causes)
+            and self._in_time()
+            and self._take_next_model()
+        )
+
+    def _take_other_model(self) -> bool:
+        """Go over to it because no channel of this one can be asked."""
+        return self._models.on_error and self._take_next_model()
+
+    def _take_next_model(self) -> bool:
+        full = self._full_ids
+        while (model := self._models.next(failed=bool(self.failed))) is not None:
+            candidates = [item for item in model.routed.candidates if item.channel_id not in full]
+            if candidates:
+                self._take(model, candidates)
+                return True
+        return False
+
+    # ---- who is out
+
+    @property
+    def _full_ids(self) -> set[str]:
+        return {item.candidate.channel_id for item in self._full}
+
+    def _spent(self, candidates: Sequence[Candidate]) -> set[str]:
+        """The channels that take no further attempt now."""
+        channel_ids = {candidate.channel_id for candidate in candidates}
+        now = self._context.parts.health.now()
+        return self.answering.routed.retry_budget.spent(channel_ids, now)
+
+    def _out(self, last: Failed) -> set[str]:
+        """The channels that are out, for everybody or for this request."""
+        health, organisation_id = (
+            self._context.parts.health,
+            self._context.principal.organisation_id,
+        )
+        out = health.out(self._candidates, organisation_id) | {
+            failed.candidate.channel_id
+            for failed in self._here
+            if FAULTS[failed.failure.fault].health in _CHANNEL_OUT
+        }
+        if (
+            FAULTS[last.failure.fault].health in _KEY_OUT
+            and not health.has_other_key(last.candidate, organisation_id, last.key)
+            and not health.take_retry(last.candidate, last.key)
+        ):
+            out.add(last.candidate.channel_id)
+        return out
+
+    def _skipped(self, chosen: Candidate) -> Sequence[Skipped]:
+        """The channels before this one in the order of the routes that are passed over, and why."""
+        if not (self._full or self._unfit or self.failed or self.answering.routed.skipped):
+            return ()
+        known = [
+            Skipped(item.candidate.channel_id, item.block.reason, item.block.wait_s)
+            for item in self._full
+        ]
+        known += [*self.answering.routed.skipped, *self._unfit]
+        if self.failed:
+            tried = {failed.candidate.channel_id for failed in self._here}
+            rest = [item for item in self._candidates if item.channel_id not in tried]
+            organisation_id = self._context.principal.organisation_id
+            known += self._context.parts.health.skipped(rest, organisation_id)
+            known += [Skipped(channel_id, "retry_budget") for channel_id in self._spent(rest)]
+        if not known:
+            return ()
+        # The first reason that is known of each.
+        reasons = {item.channel_id: item for item in reversed(known)}
+        before = takewhile(lambda item: item != chosen, self.answering.routed.planned)
+        return [reasons[item.channel_id] for item in before if item.channel_id in reasons]
+
+    async def _held_back(self) -> list[Block]:
+        """The limits of their own that keep out channels which could serve the request."""
+        blocks = [item.block for item in self._full]
+        organisation_id = self._context.principal.organisation_id
+        for candidate in self.answering.routed.resting:
+            block = self._context.parts.health.why_not(candidate, organisation_id)
+            if block is not None and block.reason in BAR_REASONS:
+                with suppress(RequestFault):
+                    await self.answering.translator.prepare(candidate)
+                    blocks.append(block)
+        return blocks

@@ -1,0 +1,186 @@
+"""The end of attempts: the hold resolved, the posting and the usage record, in one transaction.
+
+Nothing waits for a settlement: the client has its answer. `relay/ledger/writer.py` writes it,
+however often it must be tried; trying twice changes nothing, for a hold is resolved once (I6) and a
+record is written once (I10).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from billing.holds.resolve_holds import HoldResolved, Loss, keep_holds, post_losses, resolve_holds
+from billing.holds.rules import HoldState
+from billing.holds.sweep_holds import Mark, entrust_hold, mark_holds, renew_lease
+from billing.ledger.accounts import LOSS_KINDS, lock_accounts, open_accounts
+from billing.limits.budget_windows import note_refused
+from billing.limits.enforcement import lock_channels
+from lib.ids import new_ids
+from relay.ledger.database import Row, Statement
+from usage.records import sql as usage
+
+
+class Resolved(msgspec.Struct, frozen=True, array_like=True):
+    """How one attempt ended."""
+
+    organisation_id: UUID
+    attempt_id: UUID
+    # Settled (with the ending's charge), voided, or kept.
+    state: HoldState
+    ending: usage.Ending
+    # What it took of a limit of tokens per minute, where there is one.
+    tokens: int = 0
+    # What it may have cost us and nobody pays, at the price of its admission (I13, I15).
+    loss_nano: int = 0
+    # Its channel, where that has limits.
+    limited_channel_id: UUID | None = None
+    # What included units pay of the charge, and how many of each that it holds; None in what an
+    # older release has kept.
+    included_nano: int | None = None
+    units: tuple[int, ...] = ()
+
+
+class LateEnding(msgspec.Struct, frozen=True, array_like=True):
+    """The ending of an attempt whose hold somebody else had resolved when it was to be settled."""
+
+    organisation_id: UUID
+    attempt_id: UUID
+    ending: usage.Ending
+
+
+class Marked(NamedTuple):
+    """How far a stream surely was: its meters, as JSON text."""
+
+    attempt_id: UUID
+    meters: str
+
+
+Settled = Resolved | LateEnding | usage.Refusal
+
+# What a process counted itself; of the others it knows no more than whoever resolved the hold.
+_COUNTED = frozenset({"measured", "drained", "estimated"})
+
+
+def marks(batch: Mapping[UUID, str]) -> Statement:
+    """What notes how far attempts are: the meters of each, as JSON text."""
+    return mark_holds([Mark(attempt, meters) for attempt, meters in batch.items()])
+
+
+def lease(process_id: UUID, seconds: int) -> Statement:
+    """What says that a process lives, for that long."""
+    return renew_lease(process_id, seconds)
+
+
+def entrust(attempt_id: UUID, seconds: int) -> Statement:
+    """What lets the open hold of an attempt outlive this process; no row where it is not open."""
+    return entrust_hold(attempt_id, seconds)
+
+
+def lock(organisation_ids: Iterable[UUID]) -> Statement:
+    """The first statement of every transaction that moves money."""
+    return lock_accounts(organisation_ids)
+
+
+def lock_limited(channel_ids: Iterable[UUID]) -> Statement:
+    """The one after it, where channels have limits."""
+    return lock_channels(channel_ids)
+
+
+def statements(batch: Sequence[Settled]) -> list[Statement]:
+    """What writes a batch of endings, to be run after the accounts are locked."""
+    resolved = [item for item in batch if type(item) is Resolved]
+    statements: list[Statement] = []
+    if resolved:
+        holds = [
+            HoldResolved(
+                item.attempt_id,
+                posting_id,
+                item.organisation_id,
+                item.state,
+                item.ending.charge_nano,
+                item.tokens,
+                item.ending.cost_beside(item.loss_nano),
+                item.included_nano or 0,
+                item.units,
+            )
+            for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)
+            if item.state != "kept"
+        ]
+        records = [_record(item) for item in resolved]
+        statements = [resolve_holds(holds)] if holds else []
+        if len(holds) < len(resolved):
+            kept = [item.attempt_id for item in resolved if item.state == "kept"]
+            statements.append(keep_holds(kept))
+        statements.append(usage.write_records(records))
+        doubted = [
+            record
+            for record in records
+            if record.ending.flags and "quarantine" in record.ending.flags
+        ]
+        if doubted:
+            statements.append(usage.tell_doubted(doubted))
+            unknown = [
+                record
+                for record in doubted
+                if record.ending.flags and "unknown_member" in record.ending.flags
+            ]
+            if unknown:
+                statements.append(usage.tell_unknown(unknown))
+        lost = [item for item in resolved if item.loss_nano]
+        if lost:
+            statements += _losses(lost)
+    if len(resolved) < len(batch):
+        refused = [item for item in batch if type(item) is usage.Refusal]
+        first = [item for item in refused if not item.after_attempts]
+        if first:
+            statements.append(usage.write_refusals(first))
+        if len(first) < len(refused):
+            statements.append(
+                usage.write_last_refusals([item for item in refused if item.after_attempts])
+            )
+        if refused:
+            windows = [item.window_id for item in refused if item.window_id is not None]
+            if windows:
+                statements.append(note_refused(windows))
+        late = [_record(item) for item in batch if type(item) is LateEnding]
+        if late:
+            statements.append(usage.learn_late(late))
+    if addressed := [item for item in batch if item.ending.address and item.ending.final]:
+        statements.append(usage.note_addresses([_address(item) for item in addressed]))
+    return statements
+
+
+def _record(item: Resolved | LateEnding) -> usage.RecordWritten:
+    return usage.RecordWritten(item.organisation_id, item.attempt_id, item.ending)
+
+
+def _address(item: Settled) -> usage.AddressNoted:
+    id = item.request_id if isinstance(item, usage.Refusal) else item.attempt_id
+    return usage.AddressNoted(item.organisation_id, id, item.ending.address)
+
+
+def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:
+    """The endings of a batch that came too late, by what `resolve_holds` resolved of it.
+
+    Among them are those that an earlier try has written already: they are told apart by the state
+    of their hold.
+    """
+    done = {row[0] for row in rows}
+    return [
+        LateEnding(item.organisation_id, item.attempt_id, item.ending)
+        for item in batch
+        if type(item) is Resolved
+        and item.ending.basis in _COUNTED
+        and str(item.attempt_id) not in done
+    ]
+
+
+def _losses(lost: Sequence[Resolved]) -> list[Statement]:
+    losses = [
+        Loss(item.attempt_id, posting_id, item.organisation_id, item.loss_nano)
+        for item, posting_id in zip(lost, new_ids(len(lost)), strict=True)
+    ]
+    organisations = {item.organisation_id for item in lost}
+    return [open_accounts(organisations, LOSS_KINDS), post_losses(losses)]

@@ -1,0 +1,428 @@
+"""Shadow traffic: what a model's requests would have come to elsewhere
+(gateway/routing/shadow_rules.py).
+
+A request is sent to the shadow when its own answer has ended, so that nothing waits for it and
+nothing of it can fail the client's. It has no hold and no attempt: its cost is the installation's,
+recorded with the comparison, and counts towards its channel's caps. What is said is compared here
+and kept nowhere.
+
+    not sent   with tools, media or several choices; what a provider has stored; where the data
+               policy lets the request not go there; where no price tells what it costs; above the
+               rule's daily cap; while so many are under way; while the channel is out
+
+What goes on from a response that is stored here goes there with its whole conversation, and is
+stored nowhere.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from dialects.chat.events import (
+    Broken,
+    End,
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    UpstreamError,
+)
+from dialects.codec import Counting, Facts
+from dialects.errors.errors import RequestFault
+from gateway.prices.lookup import Price
+from gateway.providers.suffixes import RequestedModel
+from gateway.routing.channel_order import Candidate
+from gateway.routing.shadow_rules import ShadowRule, likeness, storable_name
+from gateway.routing.shadow_sql import read_shadow_spend, write_shadow_answers
+from lib.ids import id_text, new_id
+from lib.process.waiting import timeout
+from relay.answers.unary import UnaryFacts
+from relay.counting.own_count import UsageEvidence, count_own
+from relay.counting.usage_meter import cost_of, tokens_of
+from relay.counting.vocabularies import family_of
+from relay.front.error_answers import failure_inside
+from relay.health.channels_out import ChannelsOut
+from relay.ledger.database import DatabaseAway, DatabaseRefused, Row, Statement
+from relay.requests.context import Outcome, RequestContext
+from relay.requests.prepared import PreparedRequest
+from relay.requests.translator import RequestTranslator
+from relay.routing.screening import has_tools, screen
+from relay.routing.snapshot import Channel, Snapshot
+from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT_MAX: Final = 8
+"""How many shadows a process has under way; those above are not sent."""
+LONGEST_S: Final = 120.0
+_ANSWER_BYTES_MAX: Final = 1024 * 1024
+# Comparisons that wait for the database; above that the oldest are dropped.
+_WAITING_MAX: Final = 1_000
+# The class of SQLSTATE of values that fit no column.
+_BAD_DATA: Final = "22"
+
+Ask = Callable[[Statement], Awaitable[Sequence[Row]]]
+
+
+class MainAnswer(NamedTuple):
+    """What the client got of the model that it asked for: by which channel, at what cost to us
+    (None: unknown), with which words, as far as they were kept."""
+
+    outcome: Outcome
+    model: RequestedModel
+    channel: Channel
+    cost_nano: int | None
+    text: str
+
+
+class _Said(NamedTuple):
+    """What the shadow answered."""
+
+    text: str
+    finish_reason: str
+    ttft_ms: int | None
+    total_ms: int
+    output_tokens: int
+    cost_nano: int
+    fault: str = ""
+
+
+class _Sending(NamedTuple):
+    """A request on its way to the shadow of a rule, and what that costs."""
+
+    context: RequestContext
+    facts: Facts
+    rule_model: str
+    candidate: Candidate
+    price: Price
+    main: MainAnswer
+
+
+class Steps(Protocol):
+    """What reads a stream."""
+
+    def feed(self, chunk: bytes) -> list[Any]: ...
+    def end(self) -> list[Any]: ...
+
+
+class ShadowTraffic:
+    """The shadows of one process."""
+
+    def __init__(self, *, draw: Callable[[], float] = random.random) -> None:
+        self._draw = draw
+        self._running: set[asyncio.Task[None]] = set()
+        self._waiting: list[dict[str, Any]] = []
+        # What the shadows of each rule have cost today, by its model; None until it was read.
+        self._spent: dict[str, int] | None = None
+
+    def follow(
+        self,
+        context: RequestContext,
+        facts_of: Callable[[], Facts | None],
+        model: str,
+        main: Callable[[], MainAnswer | None],
+    ) -> None:
+        """Send a request that has ended to the shadow of its model as well, if it is to go there;
+        `asked` tells what it asks, None where nobody else can be asked that, `main` what its client
+        has got, None where that is nothing to compare with. Returns at once."""
+        rule = context.snapshot.rule_of(model)
+        shadow = rule.shadow
+        if shadow is None or self._draw() * 100 >= shadow.percent:
+            return
+        if not self._has_room(rule.model, shadow) or (answer := main()) is None:
+            return
+        if (facts := facts_of()) is None:
+            return
+        # What is decided on there, too, is nothing that the request could fail by.
+        task = asyncio.create_task(self._compare(context, facts, rule.model, shadow, answer))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    async def exchange(self, snapshot: Snapshot, ask: Ask) -> None:
+        """Write what was compared, and read what today's shadows have cost. Raises DatabaseAway,
+        DatabaseRefused."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            try:
+                await ask(write_shadow_answers(waiting))
+            except (DatabaseAway, DatabaseRefused) as error:
+                if isinstance(error, DatabaseRefused) and error.sqlstate.startswith(_BAD_DATA):
+                    # What it does not take once it never takes.
+                    log.error("%d comparisons of shadow traffic are lost: %s", len(waiting), error)
+                else:
+                    self._waiting = [*waiting, *self._waiting][-_WAITING_MAX:]
+                raise
+        if snapshot.shadowed:
+            rows = await ask(read_shadow_spend())
+            spent = {model or "": int(nano or 0) for model, nano in rows}
+            for row in self._waiting:
+                spent[row["rule"]] = spent.get(row["rule"], 0) + row["cost_nano"]
+            self._spent = spent
+
+    async def stop(self, ask: Ask) -> None:
+        """Cut what is under way, and write what was compared."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._waiting:
+            await ask(write_shadow_answers(self._waiting))
+
+    # ---- whether there is room, and its way
+
+    def _has_room(self, rule_model: str, shadow: ShadowRule) -> bool:
+        if self._spent is None or len(self._running) >= IN_FLIGHT_MAX:
+            return False
+        return self._spent.get(rule_model, 0) < shadow.cap_nano
+
+    async def _compare(
+        self,
+        context: RequestContext,
+        facts: Facts,
+        rule_model: str,
+        shadow: ShadowRule,
+        main: MainAnswer,
+    ) -> None:
+        sending = _sending(context, facts, rule_model, shadow, main)
+        if sending is None:
+            return
+        try:
+            said = await _ask_shadow(sending)
+        except RequestFault:
+            # It cannot be asked so: there is nothing to compare.
+            return
+        row = _row(sending, said)
+        self._waiting.append(row)
+        if self._spent is not None:
+            spent = self._spent.get(sending.rule_model, 0)
+            self._spent[sending.rule_model] = spent + said.cost_nano
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a shadow failed by a defect of ours", exc_info=task.exception())
+
+
+def _sending(
+    context: RequestContext,
+    facts: Facts,
+    rule_model: str,
+    shadow: ShadowRule,
+    main: MainAnswer,
+) -> _Sending | None:
+    """What is sent where; None where it may not go there, or cannot now."""
+    snapshot = context.snapshot
+    channel = snapshot.channel_named(shadow.channel)
+    if channel is None or not _is_plain(context, facts):
+        return None
+    priced = shadow.model or main.model.name
+    price = snapshot.cost_of(priced, channel.name) or snapshot.price_of(priced)
+    candidate = Candidate(channel.id, _name_there(snapshot, channel, shadow, main), 0)
+    organisation_id = context.principal.organisation_id
+    if price is None or context.parts.health.why_not(candidate, organisation_id) is not None:
+        return None
+    try:
+        screen(context, facts, [candidate])
+    except ChannelsOut:
+        return None
+    return _Sending(context, facts, rule_model, candidate, price, main)
+
+
+def _is_plain(context: RequestContext, facts: Facts) -> bool:
+    """Whether a request is a chat of text alone, for one answer, that no other one is part of."""
+    return (
+        not isinstance(facts, UnaryFacts)
+        and not context.downstream.shared
+        and facts.choices == 1
+        and not any(facts.media.values())
+        and not has_tools(facts)
+        and not context.invocation.codec.searches_max(facts)
+    )
+
+
+def _name_there(snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: MainAnswer) -> str:
+    """What the model is called at the shadow: as the rule says, else by its route there."""
+    if shadow.model:
+        return shadow.model
+    model = main.model.name
+    routes = [route for route in snapshot.routes_of(model) if route.channel_id == channel.id]
+    return (routes[0].upstream_model if routes else "") or model
+
+
+async def _ask_shadow(sending: _Sending) -> _Said:
+    """What the shadow says. Raises RequestFault where it cannot be asked for this."""
+    context, facts, candidate = sending.context, sending.facts, sending.candidate
+    channel = context.snapshot.channels[candidate.channel_id]
+    translator = RequestTranslator(
+        context,
+        facts,
+        sending.main.model,
+        cap_max=context.parts.config.output_tokens_assumed,
+    )
+    prepared = await translator.prepare(candidate)
+    reading = _Reading(sending, prepared)
+    seconds = min(channel.timeouts_of(sending.main.model.name).total, LONGEST_S)
+    answer: Answer | None = None
+    try:
+        async with timeout(seconds):
+            key = context.parts.health.usable_key(candidate, context.principal.organisation_id)
+            answer = await context.parts.upstreams.post(
+                channel,
+                context.snapshot.egress,
+                prepared.outgoing(None),
+                id_text(new_id()),
+                key=key,
+                fresh=False,
+            )
+            await reading.read(answer)
+    except UpstreamFailed as failure:
+        return reading.said(failure.fault)
+    except TimeoutError:
+        return reading.said("F13")
+    finally:
+        if answer is not None:
+            # Whatever stands behind its end is not waited for.
+            answer.release() if answer.at_end else answer.cut()
+    return reading.said()
+
+
+class _Reading:
+    """An answer of the shadow while it is read."""
+
+    def __init__(self, sending: _Sending, prepared: PreparedRequest) -> None:
+        self._sending = sending
+        self._prepared = prepared
+        self._time = asyncio.get_running_loop().time
+        self._began = self._time()
+        self._events: list[Event] = []
+        self._counting: Counting | None = None
+        self._ttft_ms: int | None = None
+
+    async def read(self, answer: Answer) -> None:
+        """Read it to its end. Raises UpstreamFailed."""
+        if self._prepared.stream:
+            await self._read_stream(answer)
+        else:
+            await self._read_whole(answer)
+
+    def said(self, fault: str = "") -> _Said:
+        """What it has said until now. What failed before any answer costs nothing."""
+        texts = [
+            event.text for event in self._events if isinstance(event, TextDelta | RefusalDelta)
+        ]
+        thoughts = [event.text for event in self._events if isinstance(event, ReasoningDelta)]
+        ends = [event.reason for event in self._events if isinstance(event, Finish)]
+        meters = self._meters("".join(texts), "".join(thoughts)) if self._events else {}
+        cost = cost_of(meters, self._sending.price)
+        return _Said(
+            "".join(texts),
+            ends[-1] if ends else "",
+            self._ttft_ms,
+            self._elapsed_ms(),
+            tokens_of({name: n for name, n in meters.items() if name.startswith("out_")}),
+            cost or 0,
+            fault,
+        )
+
+    def _elapsed_ms(self) -> int:
+        return int((self._time() - self._began) * 1000)
+
+    def _meters(self, text: str, thought: str) -> dict[str, int]:
+        facts, prepared = self._sending.facts, self._prepared
+        if self._counting is not None:
+            usage = prepared.codec.quantities(self._counting)
+            if usage.stands:
+                return dict(usage.meters)
+        return count_own(
+            UsageEvidence(
+                facts.text_bytes,
+                text_bytes=len(text.encode(errors="replace")),
+                reasoning_bytes=len(thought.encode(errors="replace")),
+                family=family_of(self._sending.candidate.upstream_model),
+                said=text,
+                thought=thought,
+                body=facts.body.raw,
+            )
+        )
+
+    async def _read_whole(self, answer: Answer) -> None:
+        raw = b""
+        while piece := await answer.next_bytes():
+            raw += piece
+            if len(raw) > _ANSWER_BYTES_MAX:
+                raise upstream_failure("F34")
+            if answer.at_end:
+                break
+        prepared = self._prepared
+        if prepared.request is not None:
+            whole = prepared.codec.translate_answer(raw, prepared.request, prepared.answer_tool)
+        else:
+            whole = prepared.codec.read_answer(raw)
+        if whole.error is not None:
+            raise failure_inside(whole.error)
+        if whole.broken is not None:
+            raise upstream_failure(whole.broken)
+        self._events, self._counting = whole.events, whole
+        self._ttft_ms = self._elapsed_ms()
+
+    async def _read_stream(self, answer: Answer) -> None:
+        prepared, facts = self._prepared, self._sending.facts
+        if prepared.request is not None:
+            decoder = prepared.translating_decoder(prepared.request)
+        else:
+            decoder = prepared.codec.decoder(facts, self._sending.context.invocation.target)
+        self._counting = decoder
+        reader: Steps = prepared.untagging(decoder, facts.choices)
+        size = 0
+        while True:
+            chunk = await answer.next_bytes()
+            size += len(chunk)
+            if size > _ANSWER_BYTES_MAX:
+                raise upstream_failure("F17")
+            for step in reader.feed(chunk) if chunk else reader.end():
+                self._events += step.events
+            last = self._events[-1] if self._events else None
+            if self._ttft_ms is None and any(event.is_content for event in self._events):
+                self._ttft_ms = self._elapsed_ms()
+            if isinstance(last, End):
+                return
+            if isinstance(last, UpstreamError):
+                raise failure_inside(last)
+            if isinstance(last, Broken):
+                raise upstream_failure(last.fault)
+            if not chunk:
+                raise upstream_failure("F14")
+
+
+def _row(sending: _Sending, said: _Said) -> dict[str, Any]:
+    main, outcome = sending.main, sending.main.outcome
+    context, candidate = sending.context, sending.candidate
+    both = outcome.status == 200 and not said.fault
+    alike = likeness(main.text, said.text) if both else None
+    outputs = {name: n for name, n in outcome.meters.items() if name.startswith("out_")}
+    return {
+        "id": str(new_id()),
+        "rule": sending.rule_model,
+        "request_id": str(context.request_id),
+        "model": storable_name(main.model.name),
+        "main_channel": main.channel.name,
+        "main_status": outcome.status,
+        "main_ttft_ms": outcome.ttft_ms,
+        "main_total_ms": outcome.total_ms,
+        "main_tokens": tokens_of(outputs),
+        "main_finish": outcome.finish_reason,
+        "main_cost_nano": main.cost_nano,
+        "channel_id": candidate.channel_id,
+        "channel": context.snapshot.channels[candidate.channel_id].name,
+        "upstream_model": storable_name(candidate.upstream_model),
+        "fault": said.fault,
+        "ttft_ms": said.ttft_ms,
+        "total_ms": said.total_ms,
+        "tokens": said.output_tokens,
+        "finish": said.finish_reason,
+        "cost_nano": said.cost_nano,
+        "likeness": None if alike is None else alike.percent,
+        "same_structure": None if alike is None else alike.same_structure,
+    }

@@ -1,0 +1,168 @@
+"""How many tokens a request would have: asked of an upstream of the same dialect, else estimated.
+
+It is free: no hold, no attempt, no record.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
+
+from dialects.anthropic import count_tokens as anthropic_count
+from dialects.anthropic import foreign_thoughts
+from dialects.anthropic import request_read as anthropic_request
+from dialects.chat.chat import Dialect
+from dialects.codec import JSON, Target
+from dialects.gemini import count_tokens as gemini_count
+from dialects.json.body import Body
+from dialects.operation import Operation
+from dialects.responses import input_tokens as responses_count
+from dialects.responses import request_read as responses_request
+from gateway.health.faults import FAULTS
+from gateway.providers.provider import BadAddress
+from gateway.routing.channel_order import Candidate
+from lib.ids import id_text, new_id
+from relay.counting.tokenizer import count_request
+from relay.counting.vocabularies import family_of
+from relay.front.downstream import ErrorAnswer, Head
+from relay.holds.rules import estimate_tokens
+from relay.requests.context import RequestContext
+from relay.requests.translator import overridden_headers, passed_headers
+from relay.upstream.upstream import OutgoingRequest, UpstreamFailed
+
+_COUNT_S: Final = 30.0
+_TRIES_MAX: Final = 2
+_COUNT_BYTES_MAX: Final = 64 * 1024
+# What a part that is no text is about, where nobody counts it.
+_PART_TOKENS: Final = 1_500
+
+
+class CountFacts(Protocol):
+    """What must be known of a request to count."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def body(self) -> Body: ...
+    @property
+    def text_bytes(self) -> int: ...
+    @property
+    def media(self) -> Mapping[Any, int]: ...
+
+
+class Counter(NamedTuple):
+    """A dialect's way to count."""
+
+    operation: Operation
+    read: Callable[[bytes, Target], CountFacts]
+    edit: Callable[[Any, str], bytes]
+    read_answer: Callable[[bytes], int | None]
+    write_answer: Callable[[int], bytes]
+
+
+def _edit_anthropic(facts: anthropic_request.ChatFacts, model: str) -> bytes:
+    return anthropic_request.edit(facts, model, quirks=foreign_thoughts.fit(facts.body))
+
+
+COUNTERS: Final[Mapping[Dialect, Counter]] = MappingProxyType(
+    {
+        "anthropic": Counter(
+            "count_tokens",
+            lambda raw, target: anthropic_request.read_counting(raw),
+            _edit_anthropic,
+            anthropic_count.read_count,
+            anthropic_count.write_count,
+        ),
+        "gemini": Counter(
+            "gemini_count_tokens",
+            lambda raw, target: gemini_count.read_request(raw, model=target.model),
+            gemini_count.edit,
+            gemini_count.read_answer,
+            gemini_count.write_answer,
+        ),
+        "responses": Counter(
+            "responses_input_tokens",
+            lambda raw, target: responses_count.read_request(raw),
+            responses_request.edit,
+            responses_count.read_count,
+            responses_count.write_count,
+        ),
+    }
+)
+
+
+async def count_tokens(
+    context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
+) -> None:
+    """Answer with the count of the first candidate that can tell it, or with an estimate."""
+    raw: bytes | None = None
+    context.deadline.limit("total", _COUNT_S)
+    try:
+        raw = await _ask(context, counter, facts, candidates)
+    except UpstreamFailed as failure:
+        await context.downstream.refuse(
+            ErrorAnswer(failure.kind, failure.status, failure.message, failure.param, failure.code)
+        )
+        return
+    except asyncio.CancelledError:
+        if context.deadline.caught() is None:
+            raise
+    if raw is None:
+        raw = counter.write_answer(_estimate(facts, candidates))
+    if not context.downstream.client_gone:
+        head = Head(JSON, 0, None, 0, notices=context.downstream.notices)
+        await context.downstream.sink.answer(head, raw)
+
+
+def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
+    """Our own count, as the model of the first candidate counts."""
+    family = family_of(candidates[0].upstream_model if candidates else facts.model)
+    counted = count_request(facts.body.raw, family)
+    if counted is None:
+        return estimate_tokens(facts.text_bytes) + sum(facts.media.values()) * _PART_TOKENS
+    others = sum(parts for kind, parts in facts.media.items() if kind != "image")
+    return counted + others * _PART_TOKENS
+
+
+async def _ask(
+    context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
+) -> bytes | None:
+    """An upstream's answer; None when nobody can tell. Raises UpstreamFailed for what is wrong in
+    the client's own request."""
+    codec, snapshot = context.invocation.codec, context.snapshot
+    tries = 0
+    for candidate in candidates:
+        channel = snapshot.channels[candidate.channel_id]
+        model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
+        if codec.name not in channel.provider.dialects or tries == _TRIES_MAX:
+            continue
+        try:
+            url = channel.address.url(counter.operation, model)
+        except BadAddress:
+            continue
+        tries += 1
+        client_headers = passed_headers(channel, codec, context.invocation.headers)
+        if channel.overrides is not None:
+            headers = overridden_headers(context, channel.overrides, facts.model)
+            client_headers = tuple((dict(client_headers) | headers).items())
+        request = OutgoingRequest(codec, url, counter.edit(facts, model), JSON, client_headers)
+        key = context.parts.health.usable_key(candidate, context.principal.organisation_id)
+        try:
+            answer = await context.parts.upstreams.post(
+                channel, snapshot.egress, request, id_text(new_id()), key=key, fresh=False
+            )
+        except UpstreamFailed as failure:
+            if FAULTS[failure.fault].next == "never":
+                raise
+            continue
+        try:
+            raw = b""
+            while (piece := await answer.next_bytes()) and len(raw) < _COUNT_BYTES_MAX:
+                raw += piece
+        except UpstreamFailed:
+            raw = b""
+        finally:
+            answer.release()
+        if counter.read_answer(raw) is not None:
+            return raw
+    return None

@@ -1,0 +1,71 @@
+"""What an attempt used by our own count, where its provider tells no usage, or one that cannot be
+right (P27): words are counted as the model's family does, sizes are the last resort.
+
+The free endpoint that counts a request's tokens is `count_endpoint.py`; which family a model is of
+is `relay/counting/vocabularies.py`, how a family counts `tokenizer.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from dialects.usage.usage import Quantities
+from relay.counting.tokenizer import count_request, count_text
+from relay.counting.vocabularies import UNKNOWN, Family
+from relay.holds.rules import estimate_tokens
+
+NO_USAGE: Final = Quantities({}, ("usage_missing",))
+
+
+class UsageEvidence(msgspec.Struct, frozen=True):
+    """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
+    in UTF-8 bytes. `uncounted_bytes` of the answer came after that usage was told.
+    `here` is our own count of what is counted by other things than its text. `said` and `thought`
+    are samples of the answer and `body` the request, which is counted as the `family` of the model
+    does; `context_max` is what the model can read at most, None = not known."""
+
+    input_bytes: int
+    reported: Quantities = NO_USAGE
+    usage: bytes | None = None
+    text_bytes: int = 0
+    reasoning_bytes: int = 0
+    uncounted_bytes: int = 0
+    here: Callable[[], Mapping[str, int]] | None = None
+    family: Family = UNKNOWN
+    said: str = ""
+    thought: str = ""
+    body: bytes = b""
+    context_max: int | None = None
+
+
+def count_own(evidence: UsageEvidence) -> dict[str, int]:
+    """The meters of an attempt by our own count."""
+    if evidence.here is not None:
+        return dict(evidence.here())
+    meters = {
+        "in_text": _tokens_sent(evidence),
+        "out_text": tokens_said(evidence.family, evidence.said, evidence.text_bytes),
+    }
+    if evidence.reasoning_bytes:
+        thought = tokens_said(evidence.family, evidence.thought, evidence.reasoning_bytes)
+        meters["out_reasoning"] = thought
+    return meters
+
+
+def tokens_said(family: Family, sample: str, size: int) -> int:
+    """Tokens of so many bytes of the answer: as many to a byte as the sample of it has."""
+    if not sample:
+        return estimate_tokens(size)
+    tokens, sample_bytes = (
+        count_text(sample, family),
+        len(sample.encode("utf-8", "replace")),
+    )
+    return -(-size * tokens // sample_bytes)
+
+
+def _tokens_sent(evidence: UsageEvidence) -> int:
+    """Tokens of the request, no more than the model can read."""
+    counted = count_request(evidence.body, evidence.family)
+    tokens = estimate_tokens(evidence.input_bytes) if counted is None else counted
+    return tokens if evidence.context_max is None else min(tokens, evidence.context_max)

@@ -1,0 +1,286 @@
+"""What a model reads of a request: its words, message by message, in any dialect.
+
+It is counted where no provider tells how much it was. JSON, ids, settings and the thoughts of
+earlier turns are no words; pictures count by their size (`relay/counting/image_tokens.py`); what a
+chat template puts around the words is a number of its family (`relay/counting/vocabularies.py`).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from relay.counting.image_tokens import Picture, count_picture, size_of
+from relay.counting.vocabularies import Family
+
+Count = Callable[[str], int]
+
+_SYSTEM: Final = ("system", "instructions", "system_instruction", "systemInstruction")
+# What Gemini's requests to count may have around a whole one.
+_WHOLE: Final = ("generateContentRequest", "generate_content_request")
+_TALK: Final = ("messages", "contents", "input")
+_INSIDE: Final = ("content", "parts", "text", "refusal", "output", "response", "name")
+# Where a message may have parts with pictures.
+_HOLDERS: Final = ("content", "parts", "output")
+# OpenAI's notation of functions, by its cookbook: around a function, its parameters, each of them,
+# and each of their listed values.
+_FUNCTION, _PARAMETERS, _PARAMETER, _LISTED, _VALUE = 7, 3, 3, -3, 3
+
+
+class Message(NamedTuple):
+    """One message, or what stands for one: its texts, and how many calls and results they are."""
+
+    role: str
+    texts: tuple[str, ...]
+    calls: int = 0
+    results: int = 0
+
+
+class Tool(NamedTuple):
+    """A function that the model may call; `parameters` is the JSON schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class Prompt(NamedTuple):
+    """All that is read. `bare` texts go to the model without a template (completions)."""
+
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    bare: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+
+
+def read_prompt(body: Any) -> Prompt:
+    """The words of a decoded request. Never raises: odd shapes have none."""
+    if not isinstance(body, dict):
+        return Prompt()
+    for name in _WHOLE:
+        if isinstance(body.get(name), dict):
+            return read_prompt(body[name])
+    messages = [_message({"role": "system", "content": body[name]}) for name in _SYSTEM
+                if body.get(name)]  # fmt: skip
+    pictures: list[Picture] = []
+    for name in _TALK:
+        said = body.get(name)
+        items = [{"role": "user", "content": said}] if isinstance(said, str) else said
+        if isinstance(items, list):
+            messages += [_message(item) for item in items if isinstance(item, dict)]
+            pictures += _pictures(items)
+    bare = tuple(_texts(body.get("prompt")))
+    return Prompt(tuple(messages), tuple(_tools(body)), bare, tuple(pictures))
+
+
+def count_prompt(prompt: Prompt, family: Family, count: Count) -> int:
+    """The tokens of a prompt; `count` counts those of one text."""
+    tokens = sum(map(count, prompt.bare))
+    if not prompt.messages:
+        return tokens
+    tokens += family.start + sum(
+        _count_message(message, family, count) for message in prompt.messages
+    )
+    tokens += sum(count_picture(picture, family.picture) for picture in prompt.pictures)
+    if all(message.role not in ("system", "developer") for message in prompt.messages):
+        tokens += family.unsaid_system
+    return tokens + _count_tools(prompt.tools, family, count)
+
+
+def words_of(prompt: Prompt) -> Iterator[str]:
+    """All texts of a prompt but those of its tools, in their order."""
+    yield from prompt.bare
+    for message in prompt.messages:
+        yield from message.texts
+
+
+def _count_message(message: Message, family: Family, count: Count) -> int:
+    around = family.message + family.call * message.calls + family.result * message.results
+    return around + sum(map(count, message.texts))
+
+
+def _count_tools(tools: tuple[Tool, ...], family: Family, count: Count) -> int:
+    if not tools or family.tools_as == "none":
+        return 0
+    if family.tools_as == "functions":
+        return family.tools + sum(_count_function(tool, count) for tool in tools)
+    if family.tools_as == "texts":
+        return family.tools + sum(map(count, _tool_texts(tools)))
+    write = _tool_compact if family.tools_as == "compact" else _tool_json
+    return family.tools + sum(count(write(tool)) for tool in tools)
+
+
+def _count_function(tool: Tool, count: Count) -> int:
+    line = f"{tool.name}:{tool.description.removesuffix('.')}"
+    return _FUNCTION + count(line) + _count_parameters(tool.parameters, count)
+
+
+def _count_parameters(schema: dict[str, Any], count: Count) -> int:
+    parameters = schema.get("properties")
+    if not isinstance(parameters, dict) or not parameters:
+        return 0
+    tokens = _PARAMETERS
+    for name, parameter in parameters.items():
+        if not isinstance(parameter, dict):
+            continue
+        description = str(parameter.get("description", "")).removesuffix(".")
+        tokens += _PARAMETER + count(f"{name}:{parameter.get('type', '')}:{description}")
+        if isinstance(parameter.get("enum"), list):
+            tokens += _LISTED + sum(_VALUE + count(str(value)) for value in parameter["enum"])
+        inner = parameter["items"] if isinstance(parameter.get("items"), dict) else parameter
+        tokens += _count_parameters(inner, count)
+    return tokens
+
+
+def _tool_texts(tools: tuple[Tool, ...]) -> Iterator[str]:
+    for tool in tools:
+        yield from filter(None, (tool.name, tool.description, *_schema_texts(tool.parameters)))
+
+
+def _schema_texts(schema: dict[str, Any]) -> Iterator[str]:
+    """The words of a JSON schema, as Google's SDK counts them."""
+    yield from (schema[name] for name in ("format", "description") if _is_text(schema.get(name)))
+    for name in ("enum", "required"):
+        listed = schema.get(name)
+        yield from filter(_is_text, listed if isinstance(listed, list) else ())
+    if isinstance(schema.get("items"), dict):
+        yield from _schema_texts(schema["items"])
+    parameters = schema.get("properties")
+    for name, inner in parameters.items() if isinstance(parameters, dict) else ():
+        yield name
+        yield from _schema_texts(inner if isinstance(inner, dict) else {})
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _tool_json(tool: Tool) -> str:
+    """The definition as templates write it, with a space behind each colon and comma."""
+    return msgspec.json.format(_tool_compact(tool), indent=0) + "\n"
+
+
+def _tool_compact(tool: Tool) -> str:
+    return _json({"type": "function", "function": tool._asdict()})
+
+
+def _message(item: dict[str, Any]) -> Message:
+    texts: list[str] = []
+    calls = results = 0
+    for text, kind in _said(item):
+        texts.append(text)
+        calls += kind == "call"
+        results += kind == "result"
+    return Message(str(item.get("role", "")), tuple(texts), calls, results)
+
+
+def _said(value: Any) -> Iterator[tuple[str, str]]:
+    """The texts of a message or of a part of it, each with what it is: text, call, result."""
+    if isinstance(value, str):
+        yield value, "text"
+    elif isinstance(value, list):
+        for part in value:
+            yield from _said(part)
+    elif isinstance(value, dict):
+        call = _call(value)
+        if call:
+            yield call, "call"
+        elif value.get("thought") is not True:
+            yield from _said_inside(value)
+
+
+def _said_inside(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    response = value.get("functionResponse") or value.get("function_response")
+    if isinstance(response, dict):
+        yield _json(response.get("response")), "result"
+    kind = "result" if _is_result(value) else "text"
+    for name in _INSIDE:
+        for text, inner in _said(value.get(name)):
+            yield text, kind if inner == "text" else inner
+    source = value.get("source")
+    if isinstance(source, dict) and source.get("type") in ("text", "content"):
+        yield from _said(source.get("data") or source.get("content"))
+    yield from _said(value.get("tool_calls"))
+
+
+def _is_result(value: dict[str, Any]) -> bool:
+    return value.get("role") == "tool" or value.get("type") in (
+        "tool_result",
+        "function_call_output",
+    )
+
+
+def _call(value: dict[str, Any]) -> str:
+    """A call of a function with what it is given; "" for all else."""
+    inner = value.get("function") or value.get("functionCall") or value.get("function_call")
+    call = inner if isinstance(inner, dict) else value
+    given = next((call[name] for name in ("arguments", "args") if call.get(name)), None)
+    if value.get("type") == "tool_use":
+        given = call.get("input") or {}
+    name = call.get("name")
+    if given is None or not isinstance(name, str):
+        return ""
+    return f"{name} {given if isinstance(given, str) else _json(given)}"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _pictures(value: Any) -> Iterator[Picture]:
+    """The pictures of messages, of their parts and of results, in any dialect."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _pictures(inner)
+    elif isinstance(value, dict):
+        picture = _picture(value)
+        if picture is not None:
+            yield picture
+        else:
+            for name in _HOLDERS:
+                yield from _pictures(value.get(name))
+
+
+def _picture(part: dict[str, Any]) -> Picture | None:
+    source = part.get("image_url") or part.get("inlineData") or part.get("inline_data")
+    if source is None and part.get("type") in ("image", "input_image"):
+        source = part.get("source") or {}
+    detail = part.get("detail")
+    if isinstance(source, dict):
+        kind = source.get("mimeType") or source.get("mime_type") or "image/"
+        if not str(kind).startswith("image/"):
+            return None
+        detail = detail or source.get("detail")
+        source = source.get("url") or source.get("data") or ""
+    if not isinstance(source, str):
+        return None
+    if source[:4].lower() == "http":
+        return Picture(None, detail == "low")
+    data = source[source.find(",", 0, 200) + 1 :] if source[:5].lower() == "data:" else source
+    return Picture(size_of(data), detail == "low")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts of a prompt without a template: one, or a list."""
+    return (text for text, _ in _said(value))
+
+
+def _tools(body: dict[str, Any]) -> Iterator[Tool]:
+    for name in ("tools", "functions"):
+        listed = body.get(name)
+        for entry in listed if isinstance(listed, list) else ():
+            if isinstance(entry, dict):
+                declared = entry.get("functionDeclarations") or entry.get("function_declarations")
+                inner = declared if isinstance(declared, list) else [entry.get("function", entry)]
+                yield from (tool for item in inner if (tool := _tool(item)) is not None)
+
+
+def _tool(item: Any) -> Tool | None:
+    if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+        return None
+    schema: dict[str, Any] = next(
+        (item[name] for name in ("parameters", "input_schema", "parametersJsonSchema")
+         if isinstance(item.get(name), dict)),
+        {},
+    )  # fmt: skip
+    return Tool(item["name"], str(item.get("description") or ""), schema)

@@ -1,0 +1,45 @@
+"""Hears in which service tier an upstream answers, of whatever passes of its stream."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from dialects.chat.events import Step
+from dialects.usage.service_tier import NAME, tier_of_frames
+
+
+class Source(Protocol):
+    """A decoder, or what stands before one."""
+
+    def feed(self, chunk: bytes) -> list[Step]: ...
+    def end(self) -> list[Step]: ...
+
+
+class TierReader:
+    """Stands before a source, and tells what its frames name."""
+
+    __slots__ = ("_hear", "_heard", "_source")
+
+    def __init__(self, source: Source, hear: Callable[[str], None]) -> None:
+        self._source = source
+        self._hear = hear
+        # The member that was heard last; chunks repeat it, and are not read for it again.
+        self._heard = b""
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+        return self._listen(self._source.feed(chunk))
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+        return self._listen(self._source.end())
+
+    def _listen(self, steps: list[Step]) -> list[Step]:
+        for step in steps:
+            raw = step.raw
+            if NAME not in raw or (self._heard and raw.count(NAME) == raw.count(self._heard)):
+                continue
+            tier = tier_of_frames(raw)
+            if tier:
+                self._heard = b'%b:"%b"' % (NAME, tier.encode(errors="replace"))
+                self._hear(tier)
+        return steps

@@ -1,0 +1,675 @@
+"""What an attempt comes to. Its words are counted as they pass, for its high-water marks; its bill
+is the upstream's last count, else our own, priced once."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+import msgspec
+
+from billing.prices.conditions import tier_name
+from billing.prices.meters import TOKEN_METERS
+from billing.prices.pricing import PPM, PriceVersion, saved_by_cache, total_of, total_of_parts
+from dialects.chat.events import (
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolArgumentsDelta,
+    Usage,
+)
+from dialects.codec import Counting, Decoder
+from dialects.streams.passed_answer import PassedAnswer
+from dialects.usage.cache_lifetime import UNTOLD, with_lifetime
+from dialects.usage.price_conditions import KINDS, TIER, condition_word
+from dialects.usage.usage import Quantities, UsagePart, storable
+from dialects.usage.usage_members import READ_MAX, UNKNOWN_MAX
+from gateway.prices.lookup import Price
+from gateway.providers.models import find_row
+from relay.answers.output_cap import first_count, next_count, tokens_allowed
+from relay.answers.unary import Exchange, Passing
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.counting.own_count import NO_USAGE, UsageEvidence, count_own, tokens_said
+from relay.counting.vocabularies import Family, family_of
+from relay.holds.estimate import with_request
+from relay.holds.rules import input_tokens_min
+
+_MARK_PIECES: Final = 32
+# What is kept of an answer: so many pieces are joined, and so many blocks are kept of them.
+_PIECES: Final = 64
+_BLOCK_CHARACTERS: Final = 2 * 1024
+_BLOCKS_MAX: Final = 64
+_PLAIN_TIERS: Final = KINDS[TIER].plain
+_NOTHING_ACCEPTED: Final[Mapping[str, frozenset[str]]] = {}
+
+
+class PricedPart(msgspec.Struct, frozen=True):
+    """What one model used of an answer, at the version that its conditions give. `model` and
+    `price_version_id` are told of another model than the one that was asked."""
+
+    meters: Mapping[str, int]
+    version: PriceVersion
+    conditions: Mapping[str, str] = {}
+    model: str = ""
+    price_version_id: int | None = None
+
+    def stored(self) -> dict[str, object]:
+        """As a record keeps it."""
+        given: dict[str, object] = {"meters": self.meters}
+        if self.conditions:
+            given["conditions"] = self.conditions
+        if self.model:
+            # Its version may change when nothing else was charged by it: its rates stay here.
+            given |= {
+                "model": self.model,
+                "price_version_id": self.price_version_id,
+                "rates": self.version.stored(),
+            }
+            if self.version.token_ppm != PPM:
+                given["token_ppm"] = self.version.token_ppm
+        return given
+
+
+class Bill(msgspec.Struct, frozen=True):
+    """Meters, charge (never above the hold, I13), where the count is from, and what was odd.
+    `excess_nano` is what the provider counts above the hold, or what else is ours to bear. With the
+    basis `held` no charge can be named: the hold is kept for an operator to decide (I14); with
+    `none` nothing was sent. `cut_from` are the meters of the whole where less is charged, by the
+    limit of a charge rule; None where that is nothing. `parts` are what it is the sum of, where it
+    is not its meters at the plain rates of its version, and `unknown` what of it nobody has
+    classified (P28) in the table `wire` of members; `accepted` is free by an operator's word.
+    `told` are the conditions that the answer tells, `reported` its parts."""
+
+    meters: Mapping[str, int]
+    charge_nano: int
+    basis: str
+    flags: tuple[str, ...]
+    raw_usage: str | None
+    excess_nano: int = 0
+    cut_from: Mapping[str, int] | None = None
+    parts: tuple[PricedPart, ...] = ()
+    unknown: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    wire: str = ""
+    told: Mapping[str, str] = {}
+    reported: tuple[UsagePart, ...] = ()
+
+    def pricing_text(self, provider: str) -> str | None:
+        """What its record says of how it was priced; None where that is its meters and version."""
+        pricing: dict[str, object] = {}
+        if self.parts:
+            pricing["parts"] = [part.stored() for part in self.parts]
+        if self.unknown:
+            pricing |= {"unknown": self.unknown, "provider": provider, "wire": self.wire}
+        if self.accepted:
+            pricing["accepted"] = self.accepted
+        return msgspec.json.encode(pricing).decode() if pricing else None
+
+    @property
+    def saved_nano(self) -> int:
+        """What cached input saved of its parts."""
+        return sum(saved_by_cache(part.meters, part.version) for part in self.parts)
+
+
+class OtherPrices(NamedTuple):
+    """Where the prices of other models are found, for the parts of an answer that they made."""
+
+    charge: Callable[[str], Price | None]
+    cost: Callable[[str], Price | None]
+
+
+class TierPrices:
+    """What an attempt is charged and costs, by the service tier that the upstream names: that is
+    what is paid."""
+
+    __slots__ = ("_costs", "_heard", "_prices", "cost", "price")
+
+    def __init__(self, price: Price | None, cost: Price | None) -> None:
+        self._prices = self.price = price
+        self._costs = self.cost = cost
+        self._heard: str | None = None
+
+    def hear(self, tier: str) -> None:
+        """The upstream says in which tier it answers, "" for none."""
+        if not tier:
+            return
+        self._heard = condition_word(tier)
+        if self._prices is not None:
+            self.price = self._prices.for_tier(tier_name(tier))
+        if self._costs is not None:
+            self.cost = self._costs.for_tier(tier_name(tier))
+
+    def hear_head(self, headers: Mapping[str, str]) -> None:
+        """Google says in the head of an answer in which tier it is given, if it says so at all."""
+        self.hear(headers.get("x-gemini-service-tier", ""))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The tier that it was answered in, where nobody knows its price (P28)."""
+        price = self._prices
+        if price is None or not (price.tier or self._heard):
+            return ()
+        tier = price.tier if self._heard is None else self._heard
+        if tier in _PLAIN_TIERS:
+            return ()
+        unpriced = tier == price.tier and price.listed and not price.has_tier(tier)
+        if unpriced or not KINDS[TIER].is_classified(tier):
+            return (f"{TIER}={tier[:40]}",)
+        return ()
+
+
+class Sample(msgspec.Struct):
+    """A text that comes in pieces: whole while it is short, then blocks that are spread over all of
+    it. The many streams that tell their usage throw it away, so that pieces are only put aside.
+    `pieces` is how many it came in."""
+
+    pieces: int = 0
+    _last: list[str] = []
+    _blocks: Sequence[str] = ()
+    _seen: int = 0
+    _stride: int = 1
+
+    def add(self, pieces: Sequence[str]) -> None:
+        """The next pieces."""
+        self.pieces += len(pieces)
+        self._last += pieces
+        if len(self._last) >= _PIECES or max(map(len, pieces)) > _BLOCK_CHARACTERS:
+            self._join()
+
+    def text(self) -> str:
+        """What was kept."""
+        return "".join((*self._blocks, *self._last))
+
+    def _join(self) -> None:
+        joined = "".join(self._last)
+        self._last = []
+        for at in range(0, len(joined), _BLOCK_CHARACTERS):
+            if self._seen % self._stride == 0:
+                self._blocks = (*self._blocks, joined[at : at + _BLOCK_CHARACTERS])
+            self._seen += 1
+            if len(self._blocks) > _BLOCKS_MAX:
+                self._blocks = self._blocks[::2]
+                self._stride *= 2
+
+
+class UsageMeter:
+    """The running count of one attempt."""
+
+    __slots__ = (
+        "_accepted",
+        "_admitted",
+        "_counted_bytes",
+        "_input_min",
+        "_marked",
+        "_others",
+        "_reasoning",
+        "_text",
+        "_tokens_allowed",
+        "counted_at",
+        "decoder",
+        "finish_reason",
+        "id",
+        "passed",
+        "prices",
+    )
+
+    def __init__(
+        self,
+        admitted: AdmittedAttempt,
+        others: OtherPrices | None = None,
+        accepted: Mapping[str, frozenset[str]] = _NOTHING_ACCEPTED,
+    ) -> None:
+        self._admitted = admitted
+        # What operators count as free of the usage of its provider, by the table of its members.
+        self._accepted = accepted
+        self._others = others
+        self.id = admitted.hold.attempt_id
+        self.prices = TierPrices(admitted.hold.price, admitted.hold.cost)
+        # Reads the stream; None before it comes, and where there is none.
+        self.decoder: Decoder | None = None
+        # An answer that goes on while it comes, and is no chat's.
+        self.passed: PassedAnswer | None = None
+        # The last that the upstream named.
+        self.finish_reason = ""
+        # How much of the answer the last usage counts.
+        self._counted_bytes = 0
+        # Of the answer as it passes: each piece is a token at least, and some of them, which are
+        # kept, tell how long the tokens are.
+        self._text, self._reasoning = Sample(), Sample()
+        # How many pieces the last mark stands for.
+        self._marked = 0
+        # Tokens that any tokenizer makes of the request at least; counted for the first mark.
+        self._input_min: int | None = None
+        # How long the answer may be by our count, and after how many bytes it is counted next.
+        self._tokens_allowed, self.counted_at = sys.maxsize, sys.maxsize
+        if admitted.cut_above is not None:
+            self._tokens_allowed = tokens_allowed(admitted.cut_above, self._family())
+            self.counted_at = first_count(self._tokens_allowed)
+
+    @property
+    def complete(self) -> bool:
+        """Whether a stream has said everything but its usage."""
+        return self.decoder is not None and self.decoder.complete
+
+    @property
+    def said(self) -> str:
+        """The words of the answer, as far as they are kept: whole while it is short."""
+        return self._text.text()
+
+    @property
+    def text_bytes(self) -> int:
+        """How much text of a stream has come, in UTF-8 bytes."""
+        return 0 if self.decoder is None else self.decoder.text_bytes + self.decoder.reasoning_bytes
+
+    def is_above_cap(self) -> bool:
+        """Whether the answer has outgrown its output cap (F18). Ask once it has more bytes than
+        `counted_at`."""
+        allowed, decoder, family = self._tokens_allowed, self.decoder, self._family()
+        if decoder is None or self.text_bytes <= self.counted_at:
+            return False
+        tokens = tokens_said(family, self._text.text(), decoder.text_bytes)
+        if decoder.reasoning_bytes:
+            tokens += tokens_said(family, self._reasoning.text(), decoder.reasoning_bytes)
+        self.counted_at = next_count(allowed, tokens, self.text_bytes)
+        return tokens > allowed
+
+    def note(self, events: Sequence[Event]) -> bool:
+        """Count what was said: how it finishes, some of its words, how much of it the last usage
+        counts. Whether its mark is due."""
+        texts: list[str] = []
+        thoughts: list[str] = []
+        for event in events:
+            kind = type(event)
+            if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
+                texts.append(event.text)  # type: ignore[attr-defined]
+            elif kind is ReasoningDelta:
+                thoughts.append(event.text)  # type: ignore[attr-defined]
+            elif kind is Finish:
+                self.finish_reason = event.reason  # type: ignore[attr-defined]
+            elif kind is Usage and self.decoder is not None:
+                said = self.decoder.text_bytes + self.decoder.reasoning_bytes
+                since = events[events.index(event) + 1 :]
+                self._counted_bytes = said - sum(map(_text_bytes, since))
+        if texts:
+            self._text.add(texts)
+        if thoughts:
+            self._reasoning.add(thoughts)
+        return self._text.pieces + self._reasoning.pieces - self._marked >= _MARK_PIECES
+
+    def leave_unmarked(self) -> None:
+        """Nothing of it is charged if its process dies: it gets no mark."""
+        self._marked = sys.maxsize
+
+    def mark(self) -> str | None:
+        """The high-water mark of a stream: meters that no count of the provider's is below, as JSON
+        text; None when there is nothing new."""
+        text, reasoning = self._text.pieces, self._reasoning.pieces
+        if text + reasoning <= self._marked:
+            return None
+        self._marked = text + reasoning
+        if self._input_min is None:
+            self._input_min = input_tokens_min(self._admitted.facts.body.raw)
+        said = {"in_text": self._input_min, "out_text": text}
+        if reasoning:
+            said["out_reasoning"] = reasoning
+        if self.decoder is None or self.decoder.usage is None:
+            return meters_text(said)
+        reported = self._admitted.prepared.codec.quantities(self.decoder)
+        if not reported.stands or reported.unknown:
+            return meters_text(said)
+        del said["in_text"]
+        return meters_text(
+            {
+                **reported.meters,
+                **{name: max(said[name], reported.meters.get(name, 0)) for name in said},
+            }
+        )
+
+    def bill_stream(self, measured: str) -> Bill:
+        """The bill of what has come so far; `measured` as in `count`."""
+        exchange = self._admitted.prepared.exchange
+        if exchange is not None:
+            if isinstance(exchange, Passing):
+                return self._bill_passed(exchange, measured)
+            return self.bill_exchange(exchange, measured)
+        if self.decoder is None:
+            return self._bill_without_answer(measured)
+        return self.bill(self.decoder, measured)
+
+    def bill(self, counting: Counting, measured: str) -> Bill:
+        """The bill of an answer that was read."""
+        said = counting.text_bytes + counting.reasoning_bytes
+        cut = self.decoder is not None and counting is self.decoder and not self.decoder.complete
+        uncounted = said - self._counted_bytes if cut else 0
+        quantities = self._admitted.prepared.codec.quantities(counting)
+        evidence = UsageEvidence(
+            self._admitted.facts.text_bytes, quantities, counting.usage, counting.text_bytes,
+            counting.reasoning_bytes, uncounted,
+        )  # fmt: skip
+        if uncounted or not quantities.stands:
+            evidence = self._with_words(evidence)
+        return self._count(evidence, measured)
+
+    def bill_exchange(
+        self,
+        exchange: Exchange,
+        measured: str,
+        *,
+        reported: Quantities = NO_USAGE,
+        usage: bytes | None = None,
+        at_rates: Callable[[Mapping[str, int]], Quantities] | None = None,
+    ) -> Bill:
+        """The bill of what is no chat."""
+        rates = self._rates()
+        if at_rates is not None:
+            reported = at_rates(rates)
+        here = partial(exchange.counted_here, rates, self._family())
+        return self._count(
+            UsageEvidence(self._admitted.facts.text_bytes, reported, usage, here=here), measured
+        )
+
+    def _bill_passed(self, passing: Passing, measured: str) -> Bill:
+        """The bill of an answer that goes on while it comes, as far as it has."""
+        rates, answer = self._rates(), self.passed
+        reported = NO_USAGE if answer is None else passing.provider_count(answer, rates)
+        usage = None if answer is None else answer.usage
+        here = partial(passing.own_count, answer, rates, self._family())
+        return self._count(
+            UsageEvidence(self._admitted.facts.text_bytes, reported, usage, here=here), measured
+        )
+
+    def _rates(self) -> Mapping[str, int]:
+        price = self.prices.price
+        return {} if price is None else price.version.rates
+
+    def unknown_nano(self) -> int:
+        """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
+        until the provider is asked (I15). By its size: words are counted for who pays."""
+        evidence = UsageEvidence(self._admitted.facts.text_bytes, context_max=self._context_max())
+        return self._count(evidence, "absorbed").charge_nano
+
+    def _bill_without_answer(self, measured: str) -> Bill:
+        return self._count(
+            self._with_words(UsageEvidence(self._admitted.facts.text_bytes)), measured
+        )
+
+    def _with_words(self, evidence: UsageEvidence) -> UsageEvidence:
+        """With all that our own count needs."""
+        return msgspec.structs.replace(
+            evidence,
+            family=self._family(),
+            said=self._text.text(),
+            thought=self._reasoning.text(),
+            body=self._admitted.facts.body.raw,
+            context_max=self._context_max(),
+        )
+
+    def _family(self) -> Family:
+        return family_of(self._admitted.upstream_model or self._admitted.facts.model)
+
+    def _context_max(self) -> int | None:
+        known = find_row(self._admitted.upstream_model) or find_row(self._admitted.facts.model)
+        return None if known is None else known.context_max
+
+    def _count(self, evidence: UsageEvidence, measured: str) -> Bill:
+        admitted, prices = self._admitted, self.prices
+        if UNTOLD in evidence.reported.meters and admitted.prepared.request is None:
+            # Written anew for another dialect, it asks for no lifetime.
+            reported = with_lifetime(evidence.reported, admitted.facts.body)
+            evidence = msgspec.structs.replace(evidence, reported=reported)
+        if evidence.reported.conditions:
+            prices.hear(evidence.reported.conditions.get(TIER, ""))
+        accepted = self._accepted_of(evidence.reported)
+        if accepted:
+            unknown = tuple(name for name in evidence.reported.unknown if name not in accepted)
+            reported = msgspec.structs.replace(evidence.reported, unknown=unknown)
+            evidence = msgspec.structs.replace(evidence, reported=reported)
+        price = prices.price
+        asked = price.asked if price is not None else {}
+        if asked and admitted.prepared.request is not None:
+            # Written anew for another dialect, which has no word for them.
+            asked = {}
+        bill = count(
+            evidence,
+            price,
+            admitted.hold.size.hold_nano,
+            measured,
+            asked=asked,
+            unknown=prices.unknown,
+            others=self._others,
+            names=(admitted.upstream_model, admitted.facts.model),
+        )
+        return msgspec.structs.replace(bill, accepted=accepted) if accepted else bill
+
+    def _accepted_of(self, reported: Quantities) -> tuple[str, ...]:
+        """What is unknown of a usage and accepted; nothing of one that has more than is read."""
+        if not reported.unknown or len(reported.unknown) >= READ_MAX:
+            return ()
+        accepted = self._accepted.get(reported.wire, frozenset())
+        return tuple(name for name in reported.unknown if name in accepted)
+
+    def cost_nano(self, bill: Bill) -> int | None:
+        """What a bill costs us; None where no price of the kind cost covers it."""
+        cost = self.prices.cost
+        special = {kind: word for kind, word in bill.told.items() if word not in KINDS[kind].plain}
+        special.pop(TIER, None)
+        if cost is None or bill.cut_from is not None or not (special or bill.reported):
+            return cost_of(bill.cut_from or bill.meters, cost)
+        total = 0
+        own_names = (self._admitted.upstream_model, self._admitted.facts.model)
+        for part in bill.reported or (UsagePart("", dict(bill.meters)),):
+            price: Price | None = cost
+            if not _is_own(part.model, own_names):
+                price = None if self._others is None else self._others.cost(part.model)
+            version = None if price is None else price.version.under(special)
+            if price is None or version is None:
+                return None
+            nano = cost_of(part.meters, dataclasses.replace(price, version=version))
+            if nano is None:
+                return None
+            total += nano
+        return total
+
+
+_NO_CONDITIONS: Final[Mapping[str, str]] = {}
+
+
+def count(
+    evidence: UsageEvidence,
+    price_in_force: Price | None,
+    hold_nano: int,
+    measured: str,
+    *,
+    asked: Mapping[str, str] = _NO_CONDITIONS,
+    unknown: tuple[str, ...] = (),
+    others: OtherPrices | None = None,
+    names: tuple[str, ...] = (),
+) -> Bill:
+    """The bill of an attempt that was answered, in whole or in part.
+
+    `measured` is the basis when the upstream told its usage: measured, or drained when it was read
+    on after the client had gone. Without usage the count is ours and the basis `estimated` (F25);
+    so is it when the usage lies: then no more is charged than our own count, and the row is flagged
+    for review (F27). What has no rate has no charge until an operator says so: `held` (I14); and so
+    has what nobody has classified (P28), of which `unknown` is known already. `asked` are the
+    conditions that the request asks for, `names` what its model is called.
+    """
+    reported = evidence.reported
+    meters, basis = _meters(evidence, measured)
+    raw = None if evidence.usage is None else storable(evidence.usage).decode(errors="replace")
+    flags, doubted = reported.flags, reported.quarantined
+    if price_in_force is None:
+        return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
+    version = price_in_force.version
+    parts: tuple[PricedPart, ...] = ()
+    if (
+        asked
+        or unknown
+        or reported.unknown
+        or reported.parts
+        or (reported.conditions and _is_special(reported.conditions))
+    ):
+        pricing = _Pricing(price_in_force, asked, others, names)
+        parts = pricing.parts(reported, meters, stands=basis != "estimated")
+        found = tuple(dict.fromkeys((*reported.unknown, *unknown, *pricing.unknown)))
+        if found:
+            flags = (*flags, "unknown_member", "quarantine")
+            return Bill(
+                meters, 0, "held", flags, raw, unknown=found[:UNKNOWN_MAX], wire=reported.wire,
+                told=reported.conditions, reported=reported.parts,
+            )  # fmt: skip
+    meters = with_request(meters, version)
+    charge = (
+        total_of_parts([(part.meters, part.version) for part in parts])
+        if parts
+        else (total_of(meters, version))
+    )
+    if not isinstance(charge, int) and charge.reason != "unpriced_meter":
+        flags, doubted = (*flags, charge.reason), True
+        meters, basis = with_request(count_own(evidence), version), "estimated"
+        parts = ()
+        charge = total_of(meters, version)
+    if not isinstance(charge, int):
+        return Bill(meters, 0, "held", (*flags, charge.reason, "quarantine"), raw)
+    if charge > hold_nano:
+        flags = (*flags, "above_hold")
+    if doubted:
+        flags = (*flags, "quarantine")
+    return Bill(
+        meters, min(charge, hold_nano), basis, flags, raw, max(charge - hold_nano, 0),
+        parts=parts, told=reported.conditions, reported=reported.parts,
+    )  # fmt: skip
+
+
+def _is_special(told: Mapping[str, str]) -> bool:
+    """Whether any of these conditions is more than the standard."""
+    return any(word not in KINDS[kind].plain for kind, word in told.items())
+
+
+class _Pricing:
+    """Finds the versions by which the parts of an answer are charged, and what has none."""
+
+    def __init__(
+        self,
+        price: Price,
+        asked: Mapping[str, str],
+        others: OtherPrices | None,
+        names: tuple[str, ...],
+    ) -> None:
+        self._price = price
+        self._asked = asked
+        self._others = others
+        self._names = names
+        self.unknown: list[str] = []
+
+    def parts(
+        self, reported: Quantities, meters: Mapping[str, int], *, stands: bool
+    ) -> tuple[PricedPart, ...]:
+        """What is priced apart; none where it is the meters at the plain rates of the price."""
+        granted = self._granted(reported.conditions)
+        if not granted and not reported.parts:
+            return ()
+        rows: list[UsagePart] = list(reported.parts)
+        if not rows or not stands:
+            # A count of our own, or of one whole.
+            rows = [UsagePart("", dict(meters))]
+        priced = [self._priced(part, granted) for part in rows]
+        parts = [part for part in priced if part is not None]
+        if parts:
+            first = parts[0]
+            counted = with_request(first.meters, self._price.version)
+            parts[0] = msgspec.structs.replace(first, meters=counted)
+        if len(parts) == 1 and not parts[0].conditions and not parts[0].model:
+            return ()
+        return tuple(parts)
+
+    def _granted(self, told: Mapping[str, str]) -> Mapping[str, str]:
+        """The conditions that are charged for: those that were asked for, unless the answer says
+        otherwise, and those that no request can ask for."""
+        granted: dict[str, str] = {}
+        for kind, value in self._asked.items():
+            word = told.get(kind, value)
+            if not KINDS[kind].is_classified(word):
+                self.unknown.append(f"{kind}={word}")
+            elif word not in KINDS[kind].plain:
+                granted[kind] = word
+        for kind, word in told.items():
+            if not KINDS[kind].asked and word not in KINDS[kind].plain:
+                granted[kind] = word
+        return granted or _NO_CONDITIONS
+
+    def _priced(self, part: UsagePart, granted: Mapping[str, str]) -> PricedPart | None:
+        price: Price | None = self._price
+        own = _is_own(part.model, self._names)
+        if not own:
+            price = None if self._others is None else self._others.charge(part.model)
+            if price is None:
+                self.unknown.append(f"model={part.model[:60]}")
+                return None
+        version = price.version if price is not None else None
+        if price is None or version is None:
+            return None
+        held = {kind: word for kind, word in granted.items() if version.has_terms_for(kind, word)}
+        if price.listed and len(held) < len(granted):
+            self.unknown += [f"{kind}={granted[kind]}" for kind in granted.keys() - held.keys()]
+            return None
+        under = version.under(held)
+        if under is None:
+            self.unknown.append("+".join(f"{kind}={word}" for kind, word in held.items()))
+            return None
+        if own:
+            return PricedPart(part.meters, under, held)
+        return PricedPart(part.meters, under, held, part.model, price.id)
+
+
+def _is_own(model: str, names: tuple[str, ...]) -> bool:
+    """Whether a part was made by the model that was asked: by its name, with a date or without."""
+    return not model or any(
+        model == name or model.startswith(f"{name}-20") or name.startswith(f"{model}-20")
+        for name in names
+        if name
+    )
+
+
+def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:
+    """What these meters cost us, in nano; None where no price of the kind cost covers them."""
+    if cost is None or not meters:
+        return None
+    version = cost.version
+    if "requests" in meters and "requests" not in version.rates:
+        # A charge per request is ours alone.
+        meters = {name: used for name, used in meters.items() if name != "requests"}
+    total = total_of(with_request(meters, version), version)
+    return total if isinstance(total, int) else None
+
+
+def meters_text(meters: Mapping[str, int]) -> str:
+    """The meters as the JSON text of a record."""
+    return msgspec.json.encode(meters).decode()
+
+
+def tokens_of(meters: Mapping[str, int]) -> int:
+    """What the meters take of a limit of tokens per minute: all language-model tokens."""
+    return sum(count for name, count in meters.items() if name in TOKEN_METERS)
+
+
+def _meters(evidence: UsageEvidence, measured: str) -> tuple[Mapping[str, int], str]:
+    """Whose count stands, and its basis."""
+    reported = evidence.reported
+    meters: Mapping[str, int] = reported.meters
+    if not reported.stands:
+        return count_own(evidence), "estimated"
+    if evidence.uncounted_bytes:
+        # Told at the beginning, and the end never came: what was said since is counted here.
+        more = tokens_said(evidence.family, evidence.said, evidence.uncounted_bytes)
+        return {**meters, "out_text": meters.get("out_text", 0) + more}, "estimated"
+    return meters, measured
+
+
+def _text_bytes(event: Event) -> int:
+    if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta | ToolArgumentsDelta):
+        return len(event.text.encode(errors="replace"))
+    return 0

@@ -1,0 +1,449 @@
+"""Key text -> principal: one resolver for every carrier, with one verdict.
+
+What a key's row says is remembered by the key's full digest until the epoch changes; whether it is
+still valid is decided once more, by the database, in the admission.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import msgspec
+
+from accounts.keys import key_format
+from accounts.keys.sql import holder_stands
+from accounts.limits.rules import Network, is_address_in
+from accounts.organisations.content_retention import RETENTION_HOURS
+from accounts.organisations.data_policy import NO_POLICY, DataPolicy, joined, policy_of
+from billing.limits.budget_rules import Scope
+from billing.limits.charge_rule import ChargeRule, read_rule
+from billing.prices.multipliers import Multiplier
+from billing.prices.name_patterns import matches
+from billing.subscriptions.included_units import Allowance
+from dialects.errors.errors import RequestFault
+from relay.ledger.database import Row
+from relay.requests.labels import NO_LABELS, Labels
+
+Statement = tuple[str, Mapping[str, object]]
+
+# A key that is unknown is remembered too, so that spraying does not become database load.
+_CACHED_MAX = 20_000
+_KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
+_MJ_HEADERS = _KEY_HEADERS | {b"mj-api-secret"}
+KEY_PROTOCOL = "openai-insecure-api-key."
+_MJ_PATH = re.compile(r"/(?:mj-(?:fast|relax|turbo)/)?mj/")
+
+
+class ApplicableBudget(NamedTuple):
+    """A budget that may apply to a request: what it is for, as in `billing.limits.budget_rules`."""
+
+    id: int
+    scope: Scope
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling, by which text (its digest; of the playground there is none). `expires_at` is
+    in Unix seconds; `model_patterns`, `endpoints` and `networks`
+    () = every one; `plan_id` is the plan of its person, else of its team, else of its
+    organisation, if there is one; `retention_hours` is how
+    long its answers are kept for later requests, 0 = not at all, which is also so for a key that
+    keeps no content; an `operator`'s key is told which channel answered; `role` is that of its
+    person or service account in the organisation, "" of a key that is nobody's; `include_cost`: its
+    answers tell their charge unless a request says no; `postpaid`: its organisation has a credit
+    line; `data_policy` is what its organisation and its key ask for; `charge_rule` is its
+    organisation's own for abandoned and failed requests; `required_labels` are those
+    that its key, its team or its organisation asks of a request,
+    `project` the label that the key's requests have unless they say another.
+
+    `multipliers` are those of the organisation's subscription, none where its person or its team
+    has a plan.
+
+    `keeps_addresses`: its organisation wants to know from which addresses its requests come.
+    `limited` says that the key, its team, its organisation or who asks has a limit of requests or
+    tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, and
+    `allowances` the included units that they may take from, as of `guards` changes of them.
+    """
+
+    key_id: UUID
+    organisation_id: UUID
+    team_id: UUID
+    user_id: int | None
+    kind: str
+    model_patterns: tuple[str, ...]
+    expires_at: float | None
+    disabled: bool
+    plan_id: int | None = None
+    retention_hours: int = RETENTION_HOURS
+    operator: bool = False
+    role: str = ""
+    include_cost: bool = False
+    postpaid: bool = False
+    data_policy: DataPolicy = NO_POLICY
+    charge_rule: ChargeRule | None = None
+    endpoints: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+    tags: tuple[str, ...] = ()
+    project: str = ""
+    required_labels: tuple[str, ...] = ()
+    limited: bool = False
+    tpm: int | None = None
+    guards: int = 0
+    budgets: tuple[ApplicableBudget, ...] = ()
+    allowances: tuple[Allowance, ...] = ()
+    digest: bytes = b""
+    keeps_addresses: bool = False
+    multipliers: tuple[Multiplier, ...] = ()
+
+    def may_come_from(self, address: str) -> bool:
+        """Whether the key may be used from there; what is no address is nowhere."""
+        return not self.networks or is_address_in(address, self.networks)
+
+    def may_call(self, operation: str) -> bool:
+        """Whether the key may be used for an endpoint, by the name that its records have."""
+        return not self.endpoints or operation in self.endpoints
+
+    def budget_ids_for(self, model: str, labels: Labels) -> tuple[int, ...]:
+        """The budgets of a request for a model, with what it is labelled."""
+        return tuple(budget.id for budget in self.budgets if self._applies(budget, model, labels))
+
+    def unconditional_budget_ids(self) -> tuple[int, ...]:
+        """The budgets of all its requests, whatever they ask for and are labelled with."""
+        return tuple(
+            budget.id
+            for budget in self.budgets
+            if budget.scope != "model" and self._applies(budget, "", NO_LABELS)
+        )
+
+    def _applies(self, budget: ApplicableBudget, model: str, labels: Labels) -> bool:
+        _, scope, subject = budget
+        if scope == "model":
+            return matches(subject, model)
+        if scope == "user":
+            return subject == str(self.user_id)
+        if scope == "tag":
+            return subject in self.tags or subject in labels.tags
+        if scope == "project":
+            return subject == (labels.project or self.project)
+        return subject == labels.customer if scope == "customer" else True
+
+    def missing_label(self, labels: Labels) -> str | None:
+        """The first label that is required of a request and that neither it nor the key has."""
+        if not self.required_labels:
+            return None
+        has = {
+            "project": labels.project or self.project,
+            "tags": labels.tags or self.tags,
+            "customer": labels.customer,
+        }
+        return next((name for name in self.required_labels if not has[name]), None)
+
+    def may_use(self, model: str) -> bool:
+        """Whether the key's own list lets it ask for a model."""
+        patterns = self.model_patterns
+        return not patterns or any(matches(pattern, model) for pattern in patterns)
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What a request carries: the text of its key, or why there is none to look up."""
+
+    key: str | None
+    conflict: bool
+
+
+def read_credentials(
+    headers: Iterable[tuple[bytes, bytes]],
+    query: bytes = b"",
+    path: str = "",
+    subprotocols: Iterable[str] = (),
+) -> Credentials:
+    """The key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`, from
+    `mj-api-secret` below the paths of Midjourney, `?key=` when a query is given (only some
+    endpoints take it there), and from the subprotocols of a WebSocket, for pages can set no
+    headers. The same key twice is one key."""
+    keys, broken = set[str](), False
+    for name in subprotocols:
+        if name.startswith(KEY_PROTOCOL):
+            keys.add(name.removeprefix(KEY_PROTOCOL))
+    names = _MJ_HEADERS if path.startswith("/mj") and _MJ_PATH.match(path) else _KEY_HEADERS
+    for line, value in headers:
+        if line not in names:
+            continue
+        if line == b"authorization":
+            text = _read_bearer(value)
+            broken = broken or text is None
+            keys.add(text or "")
+        else:
+            keys.add(value.decode("latin-1").strip())
+    if query:
+        keys.update(text for name, text in parse_qsl(query.decode("latin-1")) if name == "key")
+    keys.discard("")
+    if len(keys) > 1:
+        return Credentials(None, True)
+    return Credentials(None if broken else next(iter(keys), None), False)
+
+
+def _read_bearer(value: bytes) -> str | None:
+    """The key of an Authorization header; None for a scheme that is not ours."""
+    text = value.decode("latin-1").strip()
+    scheme, _, rest = text.partition(" ")
+    if rest:
+        return rest.strip() if scheme.lower() == "bearer" else None
+    return text if text.lower() != "bearer" else ""
+
+
+class Authenticator:
+    """Finds principals, asking the database once per key and epoch however many requests wait."""
+
+    def __init__(self, pepper: str, query: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
+        self._pepper = pepper
+        self._query = query
+        self._cache: dict[bytes, Principal | None] = {}
+        self._loading: dict[bytes, asyncio.Task[Principal | None]] = {}
+
+    def clear(self) -> None:
+        """Drop every principal that is cached: something changed."""
+        self._cache = {}
+        self._loading = {}
+
+    async def principal(self, credentials: Credentials, now: float) -> Principal:
+        """The principal of a request. Raises RequestFault `key_conflict` or `authentication`,
+        `permission` for a key that is for no models, and DatabaseAway when it cannot be told."""
+        if credentials.conflict:
+            raise RequestFault("key_conflict", None, "")
+        if credentials.key is None:
+            raise RequestFault("authentication", None, "")
+        digest = key_format.digest(self._pepper, credentials.key)
+        principal = self._cache.get(digest)
+        if principal is None and digest not in self._cache:
+            form = key_format.check(credentials.key)
+            if form in (key_format.KeyForm.OWN_BROKEN, key_format.KeyForm.IMPOSSIBLE):
+                raise RequestFault("authentication", None, "")
+            digests = key_format.digests_of(self._pepper, credentials.key)
+            principal = await self._look_up(digests)
+        if principal is None or not _is_valid(principal, now):
+            raise RequestFault("authentication", None, "")
+        if principal.kind != "relay":
+            raise RequestFault("permission", None, "model endpoints: it is a management key")
+        return principal
+
+    async def principal_of_key(
+        self, key_id: UUID, now: float, user_id: int | None = None
+    ) -> Principal:
+        """The principal of a key without its text, as the person `user_id` uses it: by default the
+        one that it belongs to.
+
+        Raises RequestFault `authentication` when there is no such valid key, DatabaseAway.
+        """
+        user = "" if user_id is None else user_id
+        rows = await self._query((_BY_ID, {"id": key_id, "digest": None, "user": user}))
+        principal = _principal(rows[0]) if rows else None
+        if principal is None or not _is_valid(principal, now):
+            raise RequestFault("authentication", None, "")
+        return principal
+
+    async def _look_up(self, digests: Sequence[bytes]) -> Principal | None:
+        task = self._loading.get(digests[0])
+        if task is None:
+            task = self._loading[digests[0]] = asyncio.create_task(self._load(digests))
+        # A client that leaves must not take the look-up from the others who wait for it.
+        return await asyncio.shield(task)
+
+    async def _load(self, digests: Sequence[bytes]) -> Principal | None:
+        """The principal of the first digest that a key is stored under, known by the first of all
+        from then on."""
+        cache, loading = self._cache, self._loading
+        try:
+            principal = None
+            for digest in digests:
+                text = "\\x" + digest.hex()
+                rows = await self._query((_BY_DIGEST, {"digest": text, "user": ""}))
+                if rows:
+                    principal = _principal(rows[0], digest)
+                    break
+            # After a change meanwhile these are the dictionaries that nobody looks at any more.
+            if len(cache) >= _CACHED_MAX:
+                cache.clear()
+            cache[digests[0]] = principal
+            return principal
+        finally:
+            loading.pop(digests[0], None)
+
+
+def _is_valid(principal: Principal, now: float) -> bool:
+    return not principal.disabled and (principal.expires_at is None or now < principal.expires_at)
+
+
+class _StatedPolicy(msgspec.Struct):
+    zero_retention: bool
+    regions: list[str]
+
+
+class _KeyPolicy(msgspec.Struct):
+    """What bounds the use of a key, as the statement below gives it."""
+
+    endpoints: list[str]
+    networks: list[str]
+    tags: list[str]
+    limited: bool
+    tpm: int | None
+    guards: int
+    budgets: list[ApplicableBudget]
+    operator: bool = False
+    role: str | None = None
+    include_cost: bool = False
+    postpaid: bool = False
+    project: str | None = None
+    required_labels: list[str] = []
+    data: list[_StatedPolicy] = []
+    allowances: list[Allowance] = []
+    charge_rule: dict[str, Any] | None = None
+    keeps_addresses: bool = False
+    multipliers: list[Multiplier] = []
+
+
+_key_policy = msgspec.json.Decoder(_KeyPolicy)
+
+
+def _principal(row: Row, digest: bytes = b"") -> Principal:
+    key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, policy = row
+    decoded = _key_policy.decode(policy or "")
+    return Principal(
+        key_id=UUID(key_id),
+        organisation_id=UUID(organisation),
+        team_id=UUID(team),
+        user_id=None if user is None else int(user),
+        kind=kind or "",
+        model_patterns=tuple((patterns or "").split("\n")) if patterns else (),
+        expires_at=None if expires is None else float(expires),
+        disabled=disabled == "t",
+        plan_id=None if plan is None else int(plan),
+        retention_hours=int(hours or 0),
+        operator=decoded.operator,
+        role=decoded.role or "",
+        include_cost=decoded.include_cost,
+        postpaid=decoded.postpaid,
+        data_policy=_data_policy(decoded.data),
+        charge_rule=read_rule(decoded.charge_rule),
+        endpoints=tuple(decoded.endpoints),
+        networks=tuple(map(ip_network, decoded.networks)),
+        tags=tuple(decoded.tags),
+        project=decoded.project or "",
+        required_labels=tuple(decoded.required_labels),
+        limited=decoded.limited,
+        tpm=decoded.tpm,
+        guards=decoded.guards,
+        budgets=tuple(decoded.budgets),
+        allowances=tuple(decoded.allowances),
+        digest=digest,
+        keeps_addresses=decoded.keeps_addresses,
+        multipliers=tuple(decoded.multipliers),
+    )
+
+
+def _data_policy(stated: Sequence[_StatedPolicy]) -> DataPolicy:
+    policy = joined(
+        policy_of(zero_retention=one.zero_retention, regions=one.regions) for one in stated
+    )
+    # The one object by which most requests are told from those that have any.
+    return NO_POLICY if policy == NO_POLICY else policy
+
+
+# A secret that was rotated away opens its key until its own end, which is then the key's. A key
+# whose person does not stand is as good as disabled (P11).
+# On a page a person uses a key that is nobody's own: what is theirs stands over it as well.
+_USER = "coalesce(nullif(%(user)s, '')::bigint, key.user_id)"
+_COLUMNS = f"""
+    SELECT key.id, key.organisation_id, key.team_id, {_USER}, key.kind,
+           array_to_string(key.model_patterns, E'\\n'),
+           extract(epoch FROM least(key.expires_at, former.until)),
+           key.disabled OR key.revoked_at IS NOT NULL
+               OR NOT {holder_stands("key", "key.user_id")},
+           coalesce(
+               (SELECT plan_id FROM billing_memberplan plan WHERE plan.membership_id = member.id),
+               (SELECT plan_id FROM billing_teamplan plan WHERE plan.team_id = key.team_id),
+               (SELECT plan_id FROM billing_organisationplan plan
+                WHERE plan.organisation_id = key.organisation_id)),
+           CASE WHEN key.log_content THEN owner.retention_hours ELSE 0 END,
+           json_build_object(
+               'operator', coalesce(
+                   (SELECT operator FROM accounts_user u WHERE u.id = key.user_id), false),
+               'role', coalesce(
+                   member.role,
+                   (SELECT account.role FROM accounts_serviceaccount account
+                    WHERE account.id = key.service_account_id)),
+               'include_cost', owner.include_cost,
+               'keeps_addresses', owner.client_address_days > 0,
+               'postpaid', EXISTS (
+                   SELECT FROM billing_account account
+                   WHERE account.organisation_id = key.organisation_id
+                     AND account.kind = 'customer:available' AND account.overdraft_nano > 0),
+               'data', json_build_array(
+                   json_build_object('zero_retention', owner.zero_retention,
+                                     'regions', owner.data_regions),
+                   json_build_object('zero_retention', key.zero_retention,
+                                     'regions', key.data_regions)),
+               'charge_rule', (
+                   SELECT rule FROM billing_organisationchargerule ruled
+                   WHERE ruled.organisation_id = key.organisation_id),
+               'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
+               'project', (SELECT slug FROM accounts_project WHERE id = key.project_id),
+               'required_labels', ARRAY(
+                   SELECT DISTINCT unnest(
+                       owner.required_labels || team.required_labels || key.required_labels)
+                   ORDER BY 1),
+               'limited', num_nonnulls(key.rpm, key.tpm, key.parallel,
+                                       team.rpm, team.tpm, team.parallel,
+                                       owner.rpm, owner.tpm, owner.parallel,
+                                       member.rpm, member.tpm, member.parallel) > 0,
+               'tpm', least(key.tpm, team.tpm, owner.tpm, member.tpm),
+               'guards', coalesce((
+                   SELECT guards FROM billing_account account
+                   WHERE account.organisation_id = key.organisation_id
+                     AND account.kind = 'customer:available'), 0),
+               'allowances', coalesce((
+                   SELECT json_agg(json_build_array(units.id, units.meter, units.patterns)
+                                   ORDER BY units.position, units.id)
+                   FROM billing_includedunits units
+                   WHERE units.organisation_id = key.organisation_id AND units.ends_at > now()
+               ), '[]'::json),
+               'multipliers', coalesce((
+                   SELECT plan.multipliers
+                   FROM billing_subscription subscription
+                   JOIN billing_subscriptionplan plan ON plan.id = subscription.plan_id
+                   WHERE subscription.organisation_id = key.organisation_id
+                     AND subscription.state = 'active'
+                     AND NOT EXISTS (SELECT FROM billing_memberplan own
+                                     WHERE own.membership_id = member.id)
+                     AND NOT EXISTS (SELECT FROM billing_teamplan own
+                                     WHERE own.team_id = key.team_id)
+               ), '[]'::jsonb),
+               'budgets', coalesce((
+                   SELECT json_agg(json_build_array(budget.id, budget.scope, budget.subject)
+                                   ORDER BY budget.id)
+                   FROM billing_budget budget
+                   WHERE budget.organisation_id = key.organisation_id AND budget.enabled AND (
+                       budget.scope NOT IN ('team', 'key', 'user')
+                       OR budget.scope = 'team' AND budget.subject = key.team_id::text
+                       OR budget.scope = 'key' AND budget.subject = key.id::text
+                       OR budget.scope = 'user' AND budget.subject = {_USER}::text)
+               ), '[]'::json))
+    FROM accounts_key key JOIN accounts_team team ON team.id = key.team_id
+    JOIN accounts_organisation owner ON owner.id = key.organisation_id
+    LEFT JOIN accounts_membership member
+        ON member.organisation_id = key.organisation_id AND member.user_id = {_USER}
+    LEFT JOIN accounts_formersecret former
+        ON former.key_id = key.id AND former.digest = %(digest)s::bytea
+"""  # noqa: S608 - only constants are put in
+_BY_DIGEST = f"""{_COLUMNS}
+    WHERE key.id = (SELECT id FROM accounts_key WHERE digest = %(digest)s::bytea
+                    UNION ALL
+                    SELECT key_id FROM accounts_formersecret WHERE digest = %(digest)s::bytea)
+"""  # noqa: S608 - only constants are put in
+_BY_ID = _COLUMNS + " WHERE key.id = %(id)s::uuid"

@@ -1,0 +1,180 @@
+"""Which fault becomes which answer: all errors of the relay on one page.
+
+    what went wrong                                what the client hears
+    ---------------                                ---------------------
+    RequestFault: the request cannot be            its kind and parameter
+      LimitReached                                   with the wait, and what is left of the limit
+      UsedUp: balance or budget                      402 (`limit_answers.py`)
+    ChannelsOut: no channel can be asked           429 or 503, with the wait (`channels_out.py`)
+    UpstreamFailed, of each attempt                the last one, or what the contract prefers to it
+    a time limit of the upstream                   F11 or F13, as a failure of the attempt
+    an error inside a success                      F23, in the upstream's words
+    DatabaseAway, DatabaseRefused                  503 overloaded: never told as 401, 402 or 403
+    the key has ended while it is answered         401 authentication
+    the process stops                              503 server_shutting_down
+    a defect of ours                               500 internal
+    the client has left, or takes nothing          nothing; its record says 499
+
+Statuses and phrases are `dialects/errors/errors.py` (KINDS). What a fault means for the next
+attempt, for health and for money is `gateway/health/faults.py`; how an answer is written is for the
+dialect of the client (`dialects/*/errors.py`).
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from dialects.chat.events import UpstreamError
+from dialects.codec import Target
+from dialects.errors import task_errors
+from dialects.errors.errors import KINDS, ErrorKind, RequestFault, message_of
+from dialects.errors.upstream_errors import provider_limit_message
+from gateway.channels.timeouts import Timeouts
+from gateway.health.cooldown import RETRY_AFTER_S_MAX
+from gateway.health.faults import final_kind
+from relay.endpoints import find_endpoint, read_invocation
+from relay.front.deadline import Reason
+from relay.front.downstream import ErrorAnswer
+from relay.health.channels_out import ChannelsOut, jittered
+from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.limits.limit_answers import LimitReached, UsedUp, limit_headers
+from relay.requests.context import Invocation
+from relay.upstream.upstream import UpstreamFailed, upstream_failure
+
+_WAIT_MS: Final = 1000
+# A slow body, and another request that still runs.
+_PASSING: Final = (408, 409)
+
+
+def answer_of_kind(kind: ErrorKind, *, retry_after_ms: int | None = None) -> ErrorAnswer:
+    """The answer of a kind that says all there is to say."""
+    return ErrorAnswer(kind, KINDS[kind].status, message_of(kind), retry_after_ms=retry_after_ms)
+
+
+CLIENT_CLOSED: Final = answer_of_kind("client_closed")
+INTERNAL: Final = answer_of_kind("internal")
+KEY_ENDED: Final = answer_of_kind("authentication", retry_after_ms=_WAIT_MS)
+OVERLOADED: Final = answer_of_kind("overloaded", retry_after_ms=_WAIT_MS)
+STOPPING: Final = answer_of_kind("server_shutting_down", retry_after_ms=_WAIT_MS)
+
+
+def too_busy(come_again_ms: int) -> ErrorAnswer:
+    """The answer to a request that a busy process does not take."""
+    return OVERLOADED._replace(retry_after_ms=come_again_ms)
+
+
+def answer_to(error: RequestFault | ChannelsOut | DatabaseAway | DatabaseRefused) -> ErrorAnswer:
+    """The answer to a request that was never sent on, or whose next attempt could not be."""
+    if isinstance(error, ChannelsOut):
+        status, wait_ms = KINDS[error.kind].status, error.retry_after_ms
+        return ErrorAnswer(error.kind, status, error.message, retry_after_ms=wait_ms)
+    if not isinstance(error, RequestFault):
+        return OVERLOADED
+    answer = ErrorAnswer(error.kind, KINDS[error.kind].status, error.message, error.param)
+    if isinstance(error, UsedUp):
+        return answer._replace(budget_id=error.budget_id)
+    if not isinstance(error, LimitReached):
+        return answer
+    return answer._replace(
+        retry_after_ms=error.wait_ms,
+        headroom=error.headroom,
+        waits=error.wait_ms is not None,
+        budget_id=error.budget_id,
+    )
+
+
+def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
+    """The answer when every attempt failed before content: the last failure, or the one that the
+    contract prefers to it, with the shortest wait that any of the upstreams asked for."""
+    kind = final_kind([failure.kind for failure in failures])
+    shown = next(failure for failure in reversed(failures) if failure.kind == kind)
+    waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
+    wait_ms = jittered(min([*waits, int(RETRY_AFTER_S_MAX * 1000)])) if waits else None
+    # Its own wait may be another's now, and is longer by the jitter.
+    limited = kind == "upstream_rate_limited"
+    message = provider_limit_message(wait_ms or 0) if limited else shown.message
+    return ErrorAnswer(kind, shown.status, message, shown.param, shown.code, wait_ms)
+
+
+def answer_behind_content(failure: UpstreamFailed) -> ErrorAnswer:
+    """What ends a stream that has begun."""
+    return ErrorAnswer(failure.kind, failure.status, failure.message)
+
+
+def failure_inside(error: UpstreamError) -> UpstreamFailed:
+    """F23: the upstream says inside a success that it failed."""
+    return UpstreamFailed("F23", error.kind, error.message, code=error.code)
+
+
+def failure_of_limit(
+    reason: Reason, timeouts: Timeouts, first_content_s: float
+) -> UpstreamFailed | None:
+    """The fault of a time limit; None where it was not the upstream that was waited for."""
+    if reason == "first_content":
+        return upstream_failure("F11", seconds=max(1, int(first_content_s)))
+    if reason == "idle":
+        return upstream_failure("F13", seconds=max(1, int(timeouts.idle)))
+    if reason == "total":
+        return upstream_failure("F13", seconds=max(1, int(timeouts.total)))
+    return None
+
+
+# As HTTP ------------------------------------------------------------------------------------------
+
+
+class ErrorResponse(NamedTuple):
+    """Status, header fields and body; `x-request-id` is added by whoever sends it."""
+
+    status: int
+    fields: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) -> ErrorResponse:
+    """The response to a request of which so much is known; in a task service's form where it is
+    below the paths of one."""
+    codec, family = invocation.codec, invocation.family
+    waits = error.waits and error.status in (429, 503)
+    wait_ms = max(1, error.retry_after_ms or 1000) if waits else None
+    fields = [(b"content-type", b"application/json")]
+    own = codec.headers(error.status, request_id, wait_ms)
+    fields += [(name.encode(), value.encode()) for name, value in own.items()]
+    fields += limit_headers(codec.name, error.headroom, time.time())
+    if not _may_pass(error):
+        # The official clients of OpenAI and Anthropic try again by the status unless this says no.
+        fields.append((b"x-should-retry", b"false"))
+    if error.status == 401:
+        fields.append((b"www-authenticate", b"Bearer"))
+    elif error.status in (413, 501):
+        # The rest of the body is not worth reading.
+        fields.append((b"connection", b"close"))
+    if family is not None:
+        # A provider's own refusal is passed on as the clients of these services know it.
+        status = 200 if task_errors.is_own(family, error.code) else error.status
+        body = task_errors.render(family, error.kind, error.message, request_id, error.code)
+        return ErrorResponse(status, fields, body)
+    target = invocation.target
+    body = codec.render(
+        error.kind,
+        error.message,
+        param=error.param,
+        # What a provider calls it that filters is for the clients of its own form.
+        code=None if error.kind == "content_filtered" else error.code,
+        request_id=request_id,
+        wait_ms=wait_ms,
+        target=target if target.array else Target(),
+    )
+    return ErrorResponse(codec.status(error.kind, error.status), fields, body)
+
+
+def _may_pass(error: ErrorAnswer) -> bool:
+    """Whether the same request may be answered otherwise later, with nobody changing anything."""
+    if error.status in (429, 503):
+        return error.waits
+    return error.status in _PASSING or (error.status >= 500 and error.kind != "not_implemented")
+
+
+def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:
+    """The response to a request of which no more is known than its path, or the beginning of it."""
+    invocation = read_invocation(find_endpoint(path), path, (), b"")
+    return error_response(error, invocation, request_id)

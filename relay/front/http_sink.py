@@ -1,0 +1,173 @@
+"""The answer to an HTTP request: header section and body, whole or as a stream.
+
+Every response carries the request's id and may be read by any web page (CORS): there are no cookies
+on these paths.
+"""
+
+import re
+import time
+import types
+from collections.abc import Awaitable, Generator
+from operator import itemgetter
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
+
+from billing.currency.money import format_usd
+from dialects.errors.errors import RequestFault, message_of, quote_value
+from lib.ids import id_text
+from lib.process.asgi import RESPOND, Fields, Respond, Scope, Send
+from relay.front.cors import ALLOW_ORIGIN, EXPOSE_HEADERS
+from relay.front.downstream import ErrorAnswer, Head
+from relay.front.error_answers import OVERLOADED, answer_to, error_response
+from relay.limits.limit_answers import limit_headers
+from relay.requests.context import Invocation
+
+# What a client wrote may stand in a header only if it is the plain name of a parameter.
+_PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_DROPPED_MAX: Final = 1024
+# What a model wrote is never taken for a page, whatever it looks like.
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+_REPLAYED: Final = (b"idempotent-replayed", b"true")
+_name_of = itemgetter(0)
+
+
+class HttpSink:
+    """The sink of an HTTP request, in the form of its endpoint."""
+
+    __slots__ = (
+        "_from_page",
+        "_replayed",
+        "_respond",
+        "_scope",
+        "_send",
+        "begun",
+        "invocation",
+        "request_id",
+    )
+
+    def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
+        self._scope = scope
+        self._send = send
+        self._respond: Respond | None = scope.get(RESPOND)
+        # Only a web page asks which headers it may read.
+        self._from_page = b"origin" in map(_name_of, scope["headers"])
+        self.request_id = request_id
+        self.invocation = invocation
+        self.begun = False
+        self._replayed = False
+
+    async def respond(self, status: int, fields: Fields, body: bytes) -> None:
+        """A whole response."""
+        section = self._section(status, fields, len(body))
+        if self._respond is None or not self._respond(self._scope, status, section, body):
+            await self._send({"type": "http.response.start", "status": status, "headers": section})
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def fault(self, fault: RequestFault, *fields: tuple[bytes, bytes]) -> None:
+        """Refuse a request that was not run, or whose run has failed us."""
+        await self.refuse(answer_to(fault), *fields)
+
+    async def overloaded(self) -> None:
+        await self.refuse(OVERLOADED)
+
+    async def unknown(self, path: str) -> None:
+        """Refuse a path that is no row."""
+        message = message_of("route_not_found", quote_value(path))
+        error = ErrorAnswer("route_not_found", 404, message)
+        await self.refuse(error)
+
+    async def refuse(self, error: ErrorAnswer, *fields: tuple[bytes, bytes]) -> None:
+        request_id = id_text(self.request_id)
+        if self.begun:
+            codec, target = self.invocation.codec, self.invocation.target
+            frame = codec.frame(error.kind, error.message, request_id, target)
+            await self.write(frame, last=True)
+            return
+        response = error_response(error, self.invocation, request_id)
+        await self.respond(response.status, [*response.fields, *fields], response.body)
+
+    def replay(self, request_id: UUID) -> None:
+        """What follows is the answer of that request, under its id."""
+        self.request_id = request_id
+        self._replayed = True
+
+    async def answer(self, head: Head, raw: bytes) -> None:
+        await self.respond(200, self._fields(head), raw)
+
+    async def begin(self, head: Head) -> None:
+        fields = self._fields(head)
+        fields += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        await self._start(200, fields)
+
+    async def begin_bytes(self, status: int, fields: Fields) -> None:
+        """The bytes of a file begin, with what is known of them."""
+        await self._start(status, fields)
+
+    async def write(self, raw: bytes, *, last: bool) -> None:
+        if raw or last:
+            await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
+
+    async def cut(self) -> None:
+        """The server closes the connection of an answer that has no end."""
+
+    def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        sending = self._send(
+            {"type": "http.response.body", "body": raw, "more_body": True}
+        ).__await__()
+        try:
+            awaited = next(sending)
+        except StopIteration:
+            return None
+        return _go_on(awaited, sending)
+
+    def _fields(self, head: Head) -> list[tuple[bytes, bytes]]:
+        fields = _answer_fields(head)
+        if head.headroom:
+            fields += limit_headers(self.invocation.codec.name, head.headroom, time.time())
+        return fields
+
+    async def _start(self, status: int, own: Fields) -> None:
+        section = self._section(status, own, None)
+        await self._send({"type": "http.response.start", "status": status, "headers": section})
+
+    def _section(self, status: int, own: Fields, length: int | None) -> Fields:
+        """The header section, with what every response has; it has begun then."""
+        request_id = id_text(self.request_id).encode()
+        fields = [*own, (b"x-request-id", request_id), ALLOW_ORIGIN, _NOSNIFF]
+        if self.invocation.codec.names_request and status == 200:
+            fields.append((b"request-id", request_id))
+        if self._replayed:
+            fields.append(_REPLAYED)
+        if self._from_page:
+            fields.append(EXPOSE_HEADERS)
+        self.begun = True
+        if length is not None and status != 204:
+            fields.append((b"content-length", b"%d" % length))
+        return fields
+
+
+def _answer_fields(head: Head) -> list[tuple[bytes, bytes]]:
+    fields = [
+        (b"content-type", head.content_type.encode()),
+        (b"x-weir-hold", format_usd(head.hold_nano).encode()),
+    ]
+    if head.cost_nano is not None:
+        fields.append((b"x-weir-cost", format_usd(head.cost_nano).encode()))
+    if head.output_cap is not None:
+        fields.append((b"x-weir-output-cap", b"%d" % head.output_cap))
+    if head.channel is not None:
+        fields.append((b"x-weir-channel", quote(head.channel, safe=" /:()+").encode()))
+        fields.append((b"x-weir-attempts", b"%d" % head.attempts))
+    if head.dropped:
+        dropped = ",".join(filter(_PARAMETER.fullmatch, head.dropped))
+        fields.append((b"x-weir-dropped-params", dropped[:_DROPPED_MAX].encode()))
+    fields += [(name.encode(), value.encode()) for name, value in head.notices]
+    return fields
+
+
+@types.coroutine
+def _go_on(awaited: Any, sending: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    """Await the rest of what was begun outside of a task."""
+    yield awaited
+    yield from sending

@@ -1,0 +1,129 @@
+"""How busy this process is, and whom it refuses for it: the shell of
+`relay/front/load_shedding.py`."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from random import uniform
+from uuid import UUID
+
+from gateway.health.total_sql import add_to_total
+from relay.credentials.keys import Principal
+from relay.front.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding, is_within_share
+from relay.front.turn_order import TURNS_EACH
+from relay.ledger.database import Statement
+
+log = logging.getLogger(__name__)
+
+
+class Load:
+    """The load of one process; `under_way` counts its requests, and `turn_wait_s` says how long
+    the next of them has waited to begin."""
+
+    def __init__(
+        self, wait_s_max: float, under_way: Callable[[], int], turn_wait_s: Callable[[], float]
+    ) -> None:
+        self._shedding = LoadShedding(wait_s_max)
+        self._watched = wait_s_max > 0
+        self._under_way = under_way
+        self._turn_wait_s = turn_wait_s
+        # The requests under way of each key that has some, by its organisation. Those who need no
+        # key are one organisation.
+        self._organisations: dict[UUID | None, dict[UUID | None, int]] = {}
+        # So many are under way that some may have to be refused.
+        self._crowded = asyncio.Event()
+        # Those that no total counts yet.
+        self._refused = 0
+
+    def enter(self, principal: Principal | None) -> bool:
+        """Whether a request that is under way is to be answered, where `leave` is called at its
+        end; one that is not is counted."""
+        beside = self._under_way() - 1
+        if beside >= UNDER_WAY_MIN:
+            self._crowded.set()
+        organisation_id, key_id = _payer(principal)
+        keys = self._organisations.get(organisation_id, {})
+        of_key = keys.get(key_id, 0)
+
+        def within_share(limit: float) -> bool:
+            others = [
+                sum(each.values()) for each in self._organisations.values() if each is not keys
+            ]
+            other_keys = [count for other, count in keys.items() if other != key_id]
+            return is_within_share(limit, of_key, other_keys, others)
+
+        taken = self._shedding.takes(beside, within_share)
+        if taken:
+            keys[key_id] = of_key + 1
+            self._organisations[organisation_id] = keys
+        else:
+            self._refused += 1
+        return taken
+
+    def leave(self, principal: Principal | None) -> None:
+        """A request that was to be answered has ended."""
+        organisation_id, key_id = _payer(principal)
+        keys = self._organisations[organisation_id]
+        keys[key_id] -= 1
+        if not keys[key_id]:
+            del keys[key_id]
+            if not keys:
+                del self._organisations[organisation_id]
+
+    def come_again_ms(self) -> int:
+        """When one who is refused now shall come again: each at another time."""
+        return int(1000 * self._shedding.come_again_s() * uniform(0.5, 1.5))
+
+    async def watch(self) -> None:
+        """Measure for how long what is due waits for the event loop, again and again, while so many
+        requests are under way that it matters: a process that rests is not woken for it."""
+        while self._watched:
+            await self._crowded.wait()
+            await self._watch_crowd()
+
+    async def _watch_crowd(self) -> None:
+        shedding, now, cpu = self._shedding, time.monotonic(), time.thread_time()
+        while self._crowded.is_set():
+            due, cpu_before = now + MEASURED_EACH_S, cpu
+            await asyncio.sleep(MEASURED_EACH_S)
+            # Everybody else has a turn: long turns and short ones follow each other.
+            await asyncio.sleep(0)
+            before, now, cpu = now, time.monotonic(), time.thread_time()
+            under_way, limited = self._under_way(), shedding.limit is not None
+            busy = (cpu - cpu_before) / (now - before)
+            wait_s = now - due + self._turn_wait_s() / TURNS_EACH
+            shedding.measured(wait_s, under_way, busy, now)
+            if limited != (shedding.limit is not None):
+                self._tell()
+            if under_way < UNDER_WAY_MIN and shedding.limit is None:
+                self._crowded.clear()
+
+    def _tell(self) -> None:
+        if self._shedding.limit is None:
+            log.warning("all requests are taken again")
+        else:
+            log.warning(
+                "too busy: each step of the %d requests under way waits for %d ms, so a part of "
+                "the new ones is refused",
+                self._under_way(),
+                self._shedding.wait_s * 1000,
+            )
+
+    def take_refused(self) -> int:
+        """How many were refused since it was asked the last time."""
+        refused, self._refused = self._refused, 0
+        return refused
+
+    def put_back(self, refused: int) -> None:
+        """These could not be counted."""
+        self._refused += refused
+
+
+def _payer(principal: Principal | None) -> tuple[UUID | None, UUID | None]:
+    return (None, None) if principal is None else (principal.organisation_id, principal.key_id)
+
+
+def count_refused(refused: int) -> Statement:
+    """Add them to those of all processes; `gateway/health/traffic.py` reads the sum."""
+    return add_to_total("shed", refused)

@@ -1,0 +1,389 @@
+"""What this process has learned of the channels: which are out, which keys rest, since when.
+
+Every process finds out for itself, and tells the others (`health_sharing.py`). What it knows of a
+channel is forgotten when the channel is changed. What it is made of, and what a fault does to it,
+is in `rules/channel_standing.py`.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from dialects.errors.errors import ErrorKind
+from gateway.health.breaker import PANIC_PERCENT, Breaker, RetryBudget
+from gateway.health.channel_state import BarReason, Block, Fault, Sought, Standing
+from gateway.health.cooldown import Rest
+from gateway.health.faults import FAULTS
+from gateway.health.state_names import ChannelStatus
+from gateway.routing.channel_order import Candidate, Skipped
+from lib.ids import id_text
+from relay.health.channel_measures import ChannelMeasures
+from relay.health.operator_alerts import LONG_S, Alert, Alerts, Cause
+from relay.routing.snapshot import Channel, Snapshot
+from relay.upstream.upstream import UpstreamFailed
+
+log = logging.getLogger(__name__)
+
+
+_BUDGETS_MAX: Final = 4096
+# Reasons that are about one key.
+_OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
+_GOOD: Final = ChannelStatus("good")
+
+
+class ChannelState(Standing):
+    """What is known of one channel."""
+
+    __slots__ = ("channel", "in_flight", "kind", "since")
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel.breaker, len(channel.headers))
+        self.channel = channel
+        self.kind: ErrorKind | None = None
+        # How many attempts of this process it is answering.
+        self.in_flight = 0
+        # When its trouble began.
+        self.since = 0.0
+
+
+class HealthProbe:
+    """One attempt at a channel, by one of its keys. Its end is told once: `good`, `failed`, or
+    `close`, which tells nothing and may follow the others."""
+
+    __slots__ = (
+        "_again",
+        "_began",
+        "_breakers",
+        "_health",
+        "_open",
+        "_rests",
+        "_sought",
+        "_state",
+        "key",
+    )
+
+    def __init__(
+        self,
+        health: "Health",
+        state: ChannelState,
+        sought: Sought,
+        again: RetryBudget | None,
+        avoid: int,
+        only: int = -1,
+    ) -> None:
+        self._health = health
+        self._state = state
+        self._sought = sought
+        self._again = again
+        self._began = health.now()
+        self.key = only if only >= 0 else state.next_key(sought, self._began, avoid)
+        self._open = True
+        state.in_flight += 1
+        # What nobody else asks while this does.
+        self._breakers: Sequence[Breaker] = ()
+        self._rests: Sequence[Rest] = ()
+
+    def claim(self, seconds: float) -> None:
+        """Nobody else asks what is asked one at a time; a half-open breaker for so long at most."""
+        state, key, now = self._state, self._state.keys[self.key], self._health.now()
+        breakers = [state.breaker] if key.breaker is None else [state.breaker, key.breaker]
+        self._breakers = [breaker for breaker in breakers if not breaker.closed]
+        for breaker in self._breakers:
+            breaker.claim(now, seconds)
+        rests = [*key.rests(self._sought), *(breaker.rest for breaker in self._breakers)]
+        self._rests = [rest for rest in rests if rest.claim(now)]
+
+    def accepted(self) -> None:
+        """The provider takes the key, and knows the model."""
+        self._state.keys[self.key].good(self._sought.model, self._began)
+
+    def first_content(self) -> None:
+        """It answers: what waits for this probe need not wait for the end of a long stream."""
+        if not self._state.breaker.closed:
+            self._state.breaker.good(self._health.now())
+
+    def good(self) -> None:
+        """The answer came to its end."""
+        if not self._open:
+            return
+        self._open = False
+        state, now = self._state, self._health.now()
+        state.in_flight -= 1
+        state.breaker.good(now)
+        key = state.keys[self.key]
+        if key.breaker is not None:
+            key.breaker.good(now)
+        key.good(self._sought.model, self._began)
+        self._health.settle(state, now)
+
+    def failed(self, failure: UpstreamFailed) -> None:
+        """A fault, before or behind the commit point."""
+        if not self._open:
+            return
+        row = FAULTS[failure.fault]
+        if row.health == "alert":
+            log.error("channel %s: %s", self._state.channel.name, failure)
+            self._health.alert(self._state, "compressed")
+        if row.health in ("none", "note", "quarantine", "alert"):
+            self.close()
+            return
+        self._open = False
+        self._state.in_flight -= 1
+        self._health.blame(self._state, self.key, self._sought, self._began, failure)
+        for breaker in self._breakers:
+            breaker.give_back()
+        if self._again is not None:
+            self._again.failed(self._state.channel.id, self._health.now())
+
+    def close(self) -> None:
+        """It is over; what it has not told anything of may be asked by the next one."""
+        if self._open:
+            self._open = False
+            self._state.in_flight -= 1
+            for breaker in self._breakers:
+                breaker.give_back()
+            now = self._health.now()
+            for rest in self._rests:
+                rest.give_back(now)
+
+
+class Health:
+    """The health of all channels, as far as this process knows."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, ChannelState] = {}
+        self._troubled: set[str] = set()
+        self._budgets: dict[str, RetryBudget] = {}
+        self.alerts = Alerts()
+        self.now = time.monotonic
+        self.measures = ChannelMeasures(time.monotonic, self._in_flight)
+
+    # ---- before an attempt
+
+    def budget(self, model: str) -> RetryBudget:
+        """The budget of a model's further attempts."""
+        budget = self._budgets.get(model)
+        if budget is None:
+            if len(self._budgets) >= _BUDGETS_MAX:
+                self._budgets.clear()
+            budget = self._budgets[model] = RetryBudget()
+        return budget
+
+    def ready(self, candidates: list[Candidate], organisation_id: UUID) -> list[Candidate]:
+        """Those that may be asked now; where none may that rests while another can serve, those
+        that are asked because nothing else can be.
+
+        Of what fails, a few requests go out nevertheless: a channel that nobody asks can never be
+        found to be well again.
+        """
+        troubled = self._troubled
+        if not troubled or troubled.isdisjoint(item.channel_id for item in candidates):
+            return candidates
+        now = self.now()
+        known = [(candidate, *self._known(candidate, organisation_id)) for candidate in candidates]
+        left = [
+            candidate
+            for candidate, state, sought in known
+            if state is None or state.allows(sought, now)
+        ]
+        if left:
+            return left
+        left = [
+            candidate for candidate, state, sought in known if state and state.asks(sought, now)
+        ]
+        if not left and random.randrange(100) < PANIC_PERCENT:
+            left = [
+                candidate
+                for candidate, state, sought in known
+                if state and state.only_fails(sought, now)
+            ]
+        return [replace(candidate, why="last_resort") for candidate in left]
+
+    def skipped(self, candidates: Iterable[Candidate], organisation_id: UUID) -> list[Skipped]:
+        """Why those are passed over that are."""
+        blocks = [(item.channel_id, self.why_not(item, organisation_id)) for item in candidates]
+        return [Skipped(name, block.reason, block.wait_s) for name, block in blocks if block]
+
+    def out(self, candidates: Sequence[Candidate], organisation_id: UUID) -> set[str]:
+        """The ids of the candidates' channels that may not be asked now."""
+        if not self._troubled:
+            return set()
+        now = self.now()
+        known = [
+            (candidate.channel_id, *self._known(candidate, organisation_id))
+            for candidate in candidates
+        ]
+        out = {name for name, state, sought in known if state and not state.allows(sought, now)}
+        if len(out) < len(known):
+            return out
+        return {name for name, state, sought in known if state and not state.asks(sought, now)}
+
+    def take_retry(self, candidate: Candidate, key: int) -> bool:
+        """Whether the caller is the one request that may ask the key once more that was refused."""
+        state = self._states.get(candidate.channel_id)
+        return state is not None and state.keys[key].take_retry()
+
+    def has_other_key(self, candidate: Candidate, organisation_id: UUID, key: int) -> bool:
+        """Whether a key of the channel beside that one can be used."""
+        (state, sought), now = self._known(candidate, organisation_id), self.now()
+        return state is not None and any(
+            n != key and other.allows(sought, now) for n, other in enumerate(state.keys)
+        )
+
+    def usable_key(self, candidate: Candidate, organisation_id: UUID) -> int:
+        """A key for what is no attempt."""
+        state, sought = self._known(candidate, organisation_id)
+        return 0 if state is None else state.next_key(sought, self.now())
+
+    def blocks(self, candidates: Sequence[Candidate], organisation_id: UUID) -> list[Block]:
+        """What keeps out those of them that are not ready."""
+        now = self.now()
+        known = [self._block(candidate, organisation_id, now) for candidate in candidates]
+        return [block for block in known if block is not None]
+
+    def why_not(self, candidate: Candidate, organisation_id: UUID) -> Block | None:
+        """Why this channel cannot be used now for an organisation's requests; None where it can.
+
+        Nothing is asked of it, and nothing claimed."""
+        if candidate.channel_id not in self._troubled:
+            return None
+        return self._block(candidate, organisation_id, self.now())
+
+    def bar(self, channel: Channel, reason: BarReason, wait_s: float) -> None:
+        """A limit of the channel's own is reached, for so long; 0 takes it back."""
+        state = self.state_of(channel)
+        state.bar(reason, self.now() + wait_s)
+        if wait_s:
+            self._troubled.add(channel.id)
+
+    def begin(
+        self,
+        candidate: Candidate,
+        channel: Channel,
+        organisation_id: UUID,
+        again: RetryBudget | None = None,
+        *,
+        avoid: int = -1,
+        only: int = -1,
+    ) -> HealthProbe:
+        """An attempt is about to be made: what is asked by one request at a time is asked by no
+        other until its end is told. `again`: the budget that it burdens when it is a further one
+        and fails; `avoid`: the key of the one before it, which was at fault; `only`: the one that
+        has what is asked for."""
+        state = self._states.get(channel.id) or self.state_of(channel)
+        sought = Sought(candidate.upstream_model, organisation_id)
+        probe = HealthProbe(self, state, sought, again, avoid, only)
+        if channel.id in self._troubled:
+            probe.claim(channel.timeouts.connect + channel.timeouts.first_content)
+        return probe
+
+    # ---- what other processes found
+
+    def states(self) -> list[ChannelState]:
+        """What is known of each channel."""
+        return list(self._states.values())
+
+    def state_of(self, channel: Channel) -> ChannelState:
+        """What is known of this one; nothing yet, where it is new."""
+        return self._states.setdefault(channel.id, ChannelState(channel))
+
+    def adopted(self, state: ChannelState, now: float) -> None:
+        """What another process found was put into the state."""
+        if state.calm(now):
+            self.settle(state, now)
+        else:
+            self._troubled.add(state.channel.id)
+
+    # ---- after one
+
+    def settle(self, state: ChannelState, now: float) -> None:
+        """A channel without trouble is looked at no more."""
+        channel_id = state.channel.id
+        if channel_id in self._troubled and state.calm(now):
+            if not state.barred(now):
+                self._troubled.discard(channel_id)
+            if state.kind is not None:
+                state.kind = None
+                log.warning("channel %s answers again", state.channel.name)
+
+    def blame(
+        self, state: ChannelState, n: int, sought: Sought, began: float, failure: UpstreamFailed
+    ) -> None:
+        """What a fault does to the health of its channel, of its key, and of the model there."""
+        now, name = self.now(), state.channel.name
+        state.kind = failure.kind
+        if state.channel.id not in self._troubled:
+            state.since = now
+        fault = Fault(failure.fault, began, failure.upstream_status, failure.retry_after_ms)
+        reason = state.blame(n, sought, fault, now)
+        if not state.calm(now):
+            self._troubled.add(state.channel.id)
+        if reason is not None:
+            log.error("channel %s, key %d, model %s: %s", name, n + 1, sought.model, failure)
+            whats = {"misconfigured": "", "model_unknown": sought.model}
+            last = reason in _OF_KEYS and not any(key.allows(sought, now) for key in state.keys)
+            self.alert(state, reason, whats.get(reason, str(n + 1)), last=last)
+        elif not state.breaker.closed:
+            log.warning("channel %s is out: %s", name, failure)
+            if now - state.since >= LONG_S:
+                self.alert(state, "out")
+
+    def alert(
+        self, state: ChannelState, cause: Cause, what: str = "", *, last: bool = False
+    ) -> None:
+        """Tell the operators."""
+        self.alert_channel(state.channel, cause, what, last=last)
+
+    def alert_channel(
+        self, channel: Channel, cause: Cause, what: str = "", *, last: bool = False
+    ) -> None:
+        """The same where nothing need be known of it."""
+        self.alerts.tell(Alert(id_text(channel.uuid), channel.name, cause, what, last))
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Forget what is known of channels that are no longer so."""
+        for channel_id, state in list(self._states.items()):
+            channel = snapshot.channels.get(channel_id)
+            if channel == state.channel:
+                state.channel = channel
+            else:
+                del self._states[channel_id]
+                self._troubled.discard(channel_id)
+
+    # ---- for the page
+
+    def channel_status(self, channel_id: str) -> ChannelStatus:
+        """How a channel is doing."""
+        state, now = self._states.get(channel_id), self.now()
+        if state is None:
+            return _GOOD
+        if state.calm(now):
+            barred = state.barred(now)
+            return ChannelStatus("limited", int(barred.wait_s) + 1) if barred else _GOOD
+        if state.breaker.closed:
+            keys_s = min(key.left(now) for key in state.keys)
+            if keys_s:
+                return ChannelStatus("keys_out", int(keys_s) + 1, state.kind)
+            models_s = max(key.models_left(now) for key in state.keys)
+            return ChannelStatus("models_out", int(models_s) + 1, state.kind) if models_s else _GOOD
+        wait_s = state.breaker.waits(now)
+        if not wait_s:
+            return ChannelStatus("half_open", 0, state.kind)
+        return ChannelStatus("open", int(wait_s) + 1, state.kind)
+
+    def _in_flight(self) -> Mapping[str, int]:
+        return {name: state.in_flight for name, state in self._states.items()}
+
+    def _block(self, candidate: Candidate, organisation_id: UUID, now: float) -> Block | None:
+        state, sought = self._known(candidate, organisation_id)
+        return None if state is None else state.block(sought, now)
+
+    def _known(
+        self, candidate: Candidate, organisation_id: UUID
+    ) -> tuple[ChannelState | None, Sought]:
+        sought = Sought(candidate.upstream_model, organisation_id)
+        return self._states.get(candidate.channel_id), sought

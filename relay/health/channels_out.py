@@ -1,0 +1,100 @@
+"""No channel of a model can be asked: what its client hears, and when to come again."""
+
+import random
+from collections.abc import Mapping, Sequence
+from math import inf
+from types import MappingProxyType
+from typing import Final
+
+from accounts.organisations.data_policy import DataPolicy
+from dialects.errors.errors import ErrorKind, message_of, retry_after_s
+from gateway.health.channel_state import Block, BlockReason
+from gateway.routing.channel_order import Skipped
+
+_JITTER: Final = 0.1
+# When to ask again for what never fits, or where only others are served.
+_NEVER_MS: Final = 60_000
+# A cap may be raised long before it ends by itself.
+_LONGEST_S: Final = 3600.0
+# What a client hears of causes that only operators can end, all of which were told to them. Whether
+# a provider refused a key or wants money is between it and the operators.
+_REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
+_CAPPED: Final = "the operator's cap on its cost is reached; the operator has been notified"
+_CAUSES: Final[Mapping[BlockReason, str]] = MappingProxyType(
+    {
+        "key_refused": _REFUSED,
+        "no_credit": _REFUSED,
+        "misconfigured": "the hub cannot connect to the provider; the operator has been notified",
+        "spend_day": _CAPPED,
+        "spend_month": _CAPPED,
+        "model_unknown": "the provider does not know the model; the operator has been notified",
+    }
+)
+# Limits that end by themselves within a minute.
+_OWN_LIMITS: Final = frozenset({"requests", "tokens", "parallel"})
+_LIMITS_OF: Final[Mapping[frozenset[bool], str]] = MappingProxyType(
+    {
+        frozenset({False}): "its provider's limit",
+        frozenset({True}): "the limit that the operator has set for it",
+        frozenset({False, True}): "its provider's limit or the operator's",
+    }
+)
+_BY_POLICY: Final = frozenset({"retention", "region"})
+
+
+class ChannelsOut(Exception):
+    """No channel of the model can be asked now; `skipped` says why of each. `retry_after_ms` None:
+    waiting does not help."""
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        retry_after_ms: int | None,
+        skipped: Sequence[Skipped] = (),
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+        self.skipped = skipped
+
+
+def none_ready(model: str, blocks: Sequence[Block], skipped: Sequence[Skipped] = ()) -> ChannelsOut:
+    """What to raise where each channel of the model is kept out for now by one of these."""
+    busy = [block for block in blocks if block.reason == "cooling" or block.reason in _OWN_LIMITS]
+    wait_s = min((block.wait_s for block in busy), default=0.0)
+    if wait_s == inf:
+        what = "the request is larger than the limit of tokens per minute of every channel of the "
+        what += "model. Request fewer tokens, or have the limit raised"
+        message = f"Rate Limit Reached: {what}"
+        return ChannelsOut("upstream_rate_limited", message, _NEVER_MS, skipped)
+    if busy:
+        wait_ms = jittered(int(wait_s * 1000))
+        whose = {block.reason in _OWN_LIMITS for block in busy}
+        what = f"every channel of the model is at {_LIMITS_OF[frozenset(whose)]}"
+        message = message_of("upstream_rate_limited", what, seconds=retry_after_s(wait_ms))
+        return ChannelsOut("upstream_rate_limited", message, wait_ms, skipped)
+    wait_s = min((block.wait_s for block in blocks), default=0.0)
+    wait_ms = jittered(max(int(min(wait_s, _LONGEST_S) * 1000), 1000))
+    message = message_of("no_channel", model=model)
+    causes = {_CAUSES.get(block.reason) for block in blocks}
+    if len(causes) == 1 and (cause := causes.pop()):
+        message = f"{message}: {cause}"
+    return ChannelsOut("no_channel", message, wait_ms, skipped)
+
+
+def none_suits(model: str, policy: DataPolicy, skipped: Sequence[Skipped]) -> ChannelsOut:
+    """What to raise where no channel of the model is for a request like this (`screening.py`)."""
+    if any(item.reason in _BY_POLICY for item in skipped):
+        message = message_of("data_policy", str(policy), model=model)
+        return ChannelsOut("data_policy", message, None, skipped)
+    message = message_of("no_channel", model=model)
+    if any(item.reason != "prepaid" for item in skipped):
+        message += ": none of its channels is for such a request"
+    return ChannelsOut("no_channel", message, _NEVER_MS, skipped)
+
+
+def jittered(wait_ms: int) -> int:
+    """A wait, made a little longer, so that not all come back at once."""
+    return int(wait_ms * random.uniform(1, 1 + _JITTER))

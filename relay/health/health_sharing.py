@@ -1,0 +1,226 @@
+"""What the web processes tell each other of the channels, so that all of them know the same, and
+one that begins knows what was known before it.
+
+Each process writes what it found into one row, with how long ago and for how long, so that no two
+clocks are compared; and reads the rows of the others. Of two that say otherwise of a channel or of
+one of its keys, the later one is right. Only what was found with the same catalogue is taken.
+
+    told      the breaker of a channel, a key that its provider takes no more; that either ended
+    not told  limits of one model and doubts of one organisation: each process hears of them itself,
+              and only pages show those of all
+
+While nothing can connect to a channel, whether it can is tried each second, so that its
+return is known before a request has to find out.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from gateway.health.state_names import ChannelStatus, KeyReason, KeyStatus, ModelStatus
+from relay.health.channel_health import ChannelState, Health
+from relay.ledger.database import Row, Statement
+from relay.routing.snapshot import Snapshot
+from relay.upstream.upstream import Upstreams
+
+TICK_S: Final = 1.0
+"""Seconds between two reports while there is something to tell."""
+QUIET_TICKS: Final = 5
+"""How many of them make a report while there is not: well within `channel_reports.LIVE`."""
+_RECONNECT_S: Final = 1.0
+_KNOWN_S: Final = 900.0
+# Two processes that know the same end of a rest know it to a fraction of this.
+_SAME_S: Final = 1.0
+_CHANNEL: Final = -1
+
+
+class KeyReport(msgspec.Struct, frozen=True):
+    """One key: how it is doing, and since when it is out, or in again."""
+
+    status: KeyStatus
+    out: bool
+    rest_s: float
+    age_s: float
+
+
+class ChannelReport(msgspec.Struct, frozen=True):
+    """One channel as a process sees it; its times count from when it was written. `models` are
+    those that rest there, by their upstream names, for pages alone."""
+
+    status: ChannelStatus
+    out: bool
+    rest_s: float
+    age_s: float
+    keys: tuple[KeyReport, ...]
+    models: dict[str, ModelStatus] = {}
+
+
+class _Standing(NamedTuple):
+    """What was last known of a channel or key, from whomever: out until when, as of when."""
+
+    out: bool
+    until: float
+    at: float
+
+
+_NOTHING: Final = _Standing(False, 0.0, float("-inf"))
+_REPORTS: Final = msgspec.json.Decoder(dict[str, ChannelReport])
+
+
+class HealthSharing:
+    """The reports of one process, and what it takes from those of others."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._known: dict[tuple[str, int], _Standing] = {}
+        self._connecting: dict[str, float] = {}
+
+    def report(self) -> dict[str, ChannelReport]:
+        """What there is to tell of each channel that is not just well."""
+        now = self._health.now()
+        states = self._health.states()
+        for state in states:
+            self._look_at(state, now)
+        self._forget(now, {state.channel.id for state in states})
+        noted = {channel_id for channel_id, _ in self._known}
+        return {
+            state.channel.id: self._report_of(state, now)
+            for state in states
+            if state.channel.id in noted or not state.calm(now) or state.barred(now)
+        }
+
+    def adopt(self, reports: Mapping[str, ChannelReport], age_s: float, snapshot: Snapshot) -> None:
+        """Take what another process told so long ago, where it is newer than what is known."""
+        now = self._health.now()
+        for channel_id, report in reports.items():
+            channel = snapshot.channels.get(channel_id)
+            if channel is None or len(channel.headers) != len(report.keys):
+                continue
+            state = self._health.state_of(channel)
+            self._look_at(state, now)
+            parts: tuple[ChannelReport | KeyReport, ...] = (report, *report.keys)
+            for n, part in enumerate(parts, _CHANNEL):
+                known = self._known.get((channel_id, n), _NOTHING)
+                at, until = now - age_s - part.age_s, now - age_s + part.rest_s
+                if at <= known.at or now - at > _KNOWN_S or not (part.out or known.out):
+                    continue
+                self._known[channel_id, n] = _Standing(part.out, until, at)
+                if n == _CHANNEL:
+                    state.kind, state.since = report.status.kind, at
+                    _change_channel(state, now, until if part.out else None)
+                else:
+                    reason = report.keys[n].status.reason
+                    _change_key(state, n, now, until if part.out else None, reason, at)
+            self._health.adopted(state, now)
+
+    async def reconnect(self, upstreams: Upstreams, snapshot: Snapshot) -> None:
+        """Try whether those that could not be connected to can be now."""
+        now = self._health.now()
+        due = [
+            state
+            for state in self._health.states()
+            if state.kind == "upstream_unreachable"
+            and state.breaker.waits(now)
+            and snapshot.channels.get(state.channel.id) == state.channel
+            and now >= self._connecting.get(state.channel.id, 0.0)
+        ]
+        self._connecting = {
+            **{name: at for name, at in self._connecting.items() if at > now},
+            **{state.channel.id: now + _RECONNECT_S for state in due},
+        }
+        reachable = await asyncio.gather(
+            *(upstreams.reachable(state.channel, snapshot.egress) for state in due)
+        )
+        for state, reached in zip(due, reachable, strict=True):
+            if reached:
+                state.breaker.reachable(self._health.now())
+
+    def _look_at(self, state: ChannelState, now: float) -> None:
+        """Note what this process has found since."""
+        for n, out, until in _parts(state, now):
+            name = (state.channel.id, n)
+            known = self._known.get(name, _NOTHING)
+            if out != known.out or (out and until > max(known.until, now) + _SAME_S):
+                self._known[name] = _Standing(out, until, now)
+
+    def _forget(self, now: float, channel_ids: set[str]) -> None:
+        self._known = {
+            name: known
+            for name, known in self._known.items()
+            if name[0] in channel_ids and (known.out or now - known.at < _KNOWN_S)
+        }
+
+    def _report_of(self, state: ChannelState, now: float) -> ChannelReport:
+        channel_id = state.channel.id
+        of_parts = [self._known.get((channel_id, n), _NOTHING) for n, _, _ in _parts(state, now)]
+        times = [
+            (known.out, max(known.until - now, 0.0), min(now - known.at, 2 * _KNOWN_S))
+            for known in of_parts
+        ]
+        statuses = [key.status(now) for key in state.keys]
+        keys = [KeyReport(status, *key) for status, key in zip(statuses, times[1:], strict=True)]
+        status, models = self._health.channel_status(channel_id), state.models_out(now)
+        return ChannelReport(status, *times[0], tuple(keys), models)
+
+
+def statement(process_id: UUID, epoch: int, reports: Mapping[str, ChannelReport]) -> Statement:
+    """What writes the report of a process, and reads those of the others:
+    (seconds ago, the report)."""
+    text = msgspec.json.encode(reports).decode()
+    return _TELL, {"process": process_id, "epoch": epoch, "channels": text, "known": int(_KNOWN_S)}
+
+
+def read(rows: Sequence[Row]) -> list[tuple[float, dict[str, ChannelReport]]]:
+    """What `statement` has read; a report of another version of this code is passed over."""
+    found = []
+    for age_s, text in rows:
+        try:
+            found.append((float(age_s or 0), _REPORTS.decode(text or "{}")))
+        except msgspec.ValidationError:
+            continue
+    return found
+
+
+def _parts(state: ChannelState, now: float) -> Iterator[tuple[int, bool, float]]:
+    """The channel and each of its keys: which, whether it is out, and until when."""
+    yield _CHANNEL, not state.breaker.closed, now + state.breaker.waits(now)
+    for n, key in enumerate(state.keys):
+        yield n, not key.rest.calm(now), now + key.rest.left(now)
+
+
+def _change_channel(state: ChannelState, now: float, until: float | None) -> None:
+    if until is None:
+        state.breaker.recover()
+    else:
+        state.breaker.adopt(now, max(until - now, 0.0))
+
+
+def _change_key(
+    state: ChannelState,
+    n: int,
+    now: float,
+    until: float | None,
+    reason: KeyReason | None,
+    since: float,
+) -> None:
+    key = state.keys[n]
+    if until is None:
+        key.rest.recover()
+    else:
+        key.adopt(now, max(until - now, 0.0), reason, since)
+
+
+_TELL: Final = """
+    WITH mine AS (
+        INSERT INTO gateway_channelreport (process_id, reported_at, epoch, channels)
+        VALUES (%(process)s::uuid, now(), %(epoch)s::bigint, %(channels)s::jsonb)
+        ON CONFLICT (process_id) DO UPDATE SET
+            reported_at = now(), epoch = excluded.epoch, channels = excluded.channels
+    )
+    SELECT extract(epoch FROM now() - reported_at)::text, channels::text
+    FROM gateway_channelreport
+    WHERE process_id <> %(process)s::uuid AND epoch = %(epoch)s::bigint AND channels <> '{}'
+      AND reported_at > now() - %(known)s::int * interval '1 second'"""

@@ -1,0 +1,126 @@
+"""What operators must see to, told by letter: at most once an hour for each cause, and of a cap on
+what a channel costs once in its day or month.
+
+A process finds out for itself how channels do (`channel_health.py`) and tells it here. The fact's
+id is made of its cause and the hour, so that many processes tell one fact. An alert that cannot be
+written waits; it costs no request anything.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from relay.ledger.database import Statement
+
+Cause = Literal[
+    "key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out", "unusable",
+    "unpriced", "spend_day", "spend_month",
+]  # fmt: skip
+"""A key was refused (F5); the account at the provider has no money left (F9); no secure connection,
+or a redirect (F3, F21); a model is unknown there (F7); answers are compressed though that was not
+asked (F20); nothing of the channel has answered for long; its provider is not known here, or its
+keys cannot be opened; a model was asked for that has no price, which is no channel's trouble; a
+channel's cost has reached its cap of the day, or of the month."""
+
+LONG_S: Final = 600.0
+_HOUR_S: Final = 3600.0
+_KNOWN_MAX: Final = 4096
+# Clients choose the names that patterns meet.
+_UNPRICED_AN_HOUR: Final = 20
+
+
+class Alert(NamedTuple):
+    """One channel's trouble. `what` is which key or model it is about, "" the whole channel;
+    `last`: no key of the channel is left."""
+
+    channel_id: str
+    channel: str
+    cause: Cause
+    what: str = ""
+    last: bool = False
+
+
+class Alerts:
+    """The alerts of one process."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Alert] = []
+        # By the clock that only goes forward.
+        self._sent_at: dict[Alert, float] = {}
+        self.now = time.monotonic
+
+    def tell(self, alert: Alert) -> None:
+        """Tell this, unless it was told within the hour."""
+        now = self.now()
+        if now - self._sent_at.get(alert, -_HOUR_S) < _HOUR_S:
+            return
+        if len(self._sent_at) >= _KNOWN_MAX:
+            self._sent_at.clear()
+        self._sent_at[alert] = now
+        self._waiting.append(alert)
+
+    def take(self) -> list[Alert]:
+        """What is to be written now."""
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def put_back(self, alerts: Sequence[Alert]) -> None:
+        """These could not be written."""
+        self._waiting = [*alerts, *self._waiting]
+
+
+def statement(alerts: Sequence[Alert]) -> Statement:
+    """What writes the facts; a model without a price is one fact a day."""
+    rows = msgspec.json.encode([alert._asdict() for alert in alerts]).decode()
+    return _TELL, {"alerts": rows, "unpriced": _UNPRICED_AN_HOUR}
+
+
+class DamagedRecords(NamedTuple):
+    """So many records of a spool or a journal could not be read. `fact_id` makes it one fact,
+    however often it is written."""
+
+    fact_id: UUID
+    records: int
+
+
+def damaged_statement(damaged: DamagedRecords) -> Statement:
+    """What writes the fact, and counts the records once."""
+    return _DAMAGED, {"id": damaged.fact_id, "records": damaged.records}
+
+
+_DAMAGED: Final = """
+    WITH fact AS (
+        INSERT INTO outbox_fact (id, kind, body)
+        VALUES (%(id)s, 'records.damaged', jsonb_build_object('records', %(records)s::int))
+        ON CONFLICT (id) DO NOTHING RETURNING id)
+    INSERT INTO gateway_traffictotal AS total (family, labels, value, counts)
+    SELECT 'damaged_records', '{}', %(records)s::bigint, '{}' FROM fact
+    ON CONFLICT (family, labels) DO UPDATE SET value = total.value + excluded.value"""
+
+_TELL: Final = """
+    WITH alert AS (
+        SELECT * FROM jsonb_to_recordset(%(alerts)s::jsonb)
+            AS t (channel_id text, channel text, cause text, what text, last boolean)
+    )
+    INSERT INTO outbox_fact (id, kind, body)
+    (SELECT DISTINCT ON (1)
+            md5('model.unpriced|' || what || '|' || (now() AT TIME ZONE 'UTC')::date)::uuid,
+            'model.unpriced', jsonb_build_object('model', what)
+     FROM alert WHERE cause = 'unpriced'
+     LIMIT greatest(%(unpriced)s::int - (
+         SELECT count(*) FROM outbox_fact
+         WHERE kind = 'model.unpriced' AND created_at > now() - interval '1 hour'), 0))
+    UNION ALL
+    (SELECT DISTINCT ON (1)
+           md5(concat_ws('|', 'channel.troubled', t.channel_id, t.cause, t.what, t.last,
+                         date_trunc(CASE t.cause WHEN 'spend_day' THEN 'day'
+                                    WHEN 'spend_month' THEN 'month' ELSE 'hour' END,
+                                    now() AT TIME ZONE 'UTC')))::uuid,
+           'channel.troubled',
+           jsonb_build_object('channel', t.channel, 'channel_id', t.channel_id,
+                              'cause', t.cause, 'what', t.what, 'last', t.last)
+    FROM alert t WHERE cause <> 'unpriced')
+    ON CONFLICT (id) DO NOTHING"""

@@ -1,0 +1,316 @@
+"""How much a request must hold, and which output cap goes with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+import msgspec
+
+from billing.currency.money import format_usd
+from billing.prices.pricing import PriceVersion, total_bound
+from billing.subscriptions.included_units import Bound, Way
+from dialects.codec import Facts
+from dialects.errors.errors import RequestFault
+from gateway.prices.lookup import Price
+from relay.answers.unary import Cappable, UnaryFacts
+from relay.holds.rules import (
+    OUTPUT_CAP_MIN,
+    bounds,
+    media_tokens_max,
+    shrink_cap,
+    text_tokens_max,
+    worst_quantities,
+)
+from relay.routing.snapshot import Channel
+
+# How many times as long as was assumed an answer may be whose provider was told no cap.
+_UNCAPPED_TIMES: Final = 4
+
+
+class Unpriced(Exception):
+    """The price has no rate for what the request will surely be billed for."""
+
+
+class Size(msgspec.Struct, frozen=True):
+    """A hold, and the output cap per choice that the upstream must be told, None for no change."""
+
+    hold_nano: int
+    output_cap: int | None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What may be billed beside the answer (dialects/chat/steps.py), `uses` times: it reads as
+    much as the request and its answer at most. None for `output_tokens` is as much as the answer;
+    `summary_tokens` are read again by the step behind it."""
+
+    version: PriceVersion
+    uses: int = 1
+    output_tokens: int | None = None
+    summary_tokens: int = 0
+
+
+class HoldEstimate:
+    """The worst price of one request, under any output cap.
+
+    `assumed_cap` stands for the cap of a request that names none, `unseen_tokens` for input that
+    the model reads although the body does not hold it. `tokens_max` is a limit of tokens per minute
+    that input and output must fit, where the request names no cap. `thinking_tokens` is what a
+    model may think beside its cap, for each choice; `searches` are those that it may make;
+    `added_bytes` is the most that a channel adds to the input; `steps` may be billed beside the
+    answer. Raises Unpriced when the price has no rate for what the request will surely be billed
+    for.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        price_in_force: Price,
+        channels: Sequence[Channel],
+        *,
+        assumed_cap: int,
+        max_cost_nano: int | None,
+        tokens_max: int | None = None,
+        unseen_tokens: int = 0,
+        thinking_tokens: int = 0,
+        searches: int = 0,
+        added_bytes: int = 0,
+        steps: Sequence[Step] = (),
+    ) -> None:
+        self._facts = facts
+        self._version = price_in_force.bound
+        # The output tokens of a choice that are held.
+        self.cap = assumed_cap if facts.output_cap is None else facts.output_cap
+        self._max_cost_nano = max_cost_nano
+        self._thinking_tokens = thinking_tokens
+        self._searches = searches
+        self._steps = steps
+        text_tokens = text_tokens_max(facts.text_bytes + added_bytes)
+        self._text_tokens = max(text_tokens, unseen_tokens)
+        self._media_tokens = 0
+        if facts.media:
+            # The dearest of the channels that the request may be sent to.
+            self._media_tokens = max(_media_tokens(facts, channel) for channel in channels)
+        # Whether the limit of tokens left less than the cap that is assumed.
+        self._shortened = False
+        if tokens_max is not None and facts.output_cap is None:
+            room = (tokens_max - self.input_tokens) // facts.choices
+            self._shortened = room < self.cap
+            self.cap = max(OUTPUT_CAP_MIN, min(self.cap, room))
+        if "in_text" not in self._version.rates or "out_text" not in self._version.rates:
+            raise Unpriced
+
+    def first(self) -> Size:
+        """The hold of the request as it is. Raises RequestFault `max_cost_exceeded`."""
+        hold_nano = self._under_cap(self.cap)
+        limit = self._max_cost_nano
+        if limit is None or hold_nano <= limit:
+            return Size(hold_nano, self.cap if self._shortened else None)
+        size = self.within(limit)
+        if size is None:
+            less = "request fewer output tokens" if self._facts.output_cap else "send less input"
+            raise _too_dear(self.least_nano, limit, less)
+        return size
+
+    @property
+    def least_nano(self) -> int:
+        """The smallest hold that the request could be admitted with."""
+        named = self._facts.output_cap is not None
+        return self._under_cap(self.cap if named else min(self.cap, OUTPUT_CAP_MIN))
+
+    def within(self, available_nano: int) -> Size | None:
+        """The largest hold that fits `available_nano`: with a smaller output cap where the client
+        named none. None when nothing fits."""
+        if self._facts.output_cap is not None:
+            return None
+        if self._max_cost_nano is not None:
+            available_nano = min(available_nano, self._max_cost_nano)
+        cap = shrink_cap(available_nano, self.cap, self._under_cap)
+        return None if cap is None else Size(self._under_cap(cap), cap)
+
+    def ways(self, cap: int | None) -> Sequence[Way]:
+        """What it may be billed for under an output cap, None for its own."""
+        facts, version = self._facts, self._version
+        cap = self.cap if cap is None else cap
+        return [
+            bounds(
+                version,
+                text_tokens=self._text_tokens,
+                media_tokens=self._media_tokens,
+                output_tokens=self._output_tokens(cap),
+                audio_output=facts.audio_output,
+                searches=self._searches,
+            )
+        ]
+
+    def cut_above(self, cap: int | None) -> int:
+        """At how many tokens, of all choices together, an answer is cut (F18). `cap` is the output
+        cap that the upstream is told in place of the request's own, None for no change."""
+        told = self._facts.output_cap if cap is None else cap
+        if told is None:
+            return _UNCAPPED_TIMES * self._output_tokens(self.cap)
+        return self._output_tokens(told)
+
+    @property
+    def version(self) -> PriceVersion:
+        """The price that the hold is of."""
+        return self._version
+
+    @property
+    def input_tokens(self) -> int:
+        """An upper bound of the input."""
+        return self._text_tokens + self._media_tokens
+
+    def _output_tokens(self, cap: int) -> int:
+        return (cap + self._thinking_tokens) * self._facts.choices
+
+    def _quantities(self, cap: int) -> Mapping[str, int]:
+        facts = self._facts
+        quantities = worst_quantities(
+            self._version,
+            text_tokens=self._text_tokens,
+            media_tokens=self._media_tokens,
+            output_tokens=self._output_tokens(cap),
+            audio_output=facts.audio_output,
+            searches=self._searches,
+        )
+        return with_request(quantities, self._version)
+
+    def _under_cap(self, cap: int) -> int:
+        """The most that the request can cost under an output cap."""
+        return self._price(self._quantities(cap)) + self.steps_nano(cap)
+
+    def steps_nano(self, cap: int | None) -> int:
+        """The most that all steps beside the answer cost under an output cap, None for its own."""
+        if not self._steps:
+            return 0
+        cap = self.cap if cap is None else cap
+        return sum(self._step(step, cap) for step in self._steps)
+
+    def _step(self, step: Step, cap: int) -> int:
+        """The most that a step costs, as far as its model has a price."""
+        said = (cap + self._thinking_tokens) * self._facts.choices
+        output = said if step.output_tokens is None else step.output_tokens
+        worst = worst_quantities(
+            step.version,
+            text_tokens=self._text_tokens + said + step.summary_tokens,
+            media_tokens=self._media_tokens,
+            output_tokens=output,
+        )
+        nano = total_bound(worst, step.version)
+        return step.uses * nano if isinstance(nano, int) else 0
+
+    def _price(self, quantities: Mapping[str, int]) -> int:
+        nano = total_bound(quantities, self._version)
+        if not isinstance(nano, int):
+            what = " for all that this request may use"
+            raise RequestFault("model_unpriced", "model", what, model=self._facts.model)
+        return nano
+
+
+class UnaryHoldEstimate:
+    """The worst price of a request that names no output cap, by the dearest way in which it may be
+    billed. Raises Unpriced when the price has no rate for any."""
+
+    cap = input_tokens = 0
+
+    def __init__(
+        self, facts: UnaryFacts, price_in_force: Price, *, max_cost_nano: int | None
+    ) -> None:
+        version = price_in_force.bound
+        bounds = [
+            total_bound(with_request(most, version), version)
+            for unit in facts.units
+            if (most := unit.bound(version.rates)) is not None
+        ]
+        holds = [nano for nano in bounds if isinstance(nano, int)]
+        if not holds:
+            raise Unpriced
+        self._hold_nano = max(holds)
+        self._version = version
+        self._units = facts.units
+        self._max_cost_nano = max_cost_nano
+
+    def first(self) -> Size:
+        """The hold of the request. Raises RequestFault `max_cost_exceeded`."""
+        limit = self._max_cost_nano
+        if limit is None or self._hold_nano <= limit:
+            return Size(self._hold_nano, None)
+        size = self.within(limit)
+        if size is None:
+            raise _too_dear(self.least_nano, limit, "send less input")
+        return size
+
+    @property
+    def least_nano(self) -> int:
+        """The smallest hold that the request could be admitted with."""
+        unit = self._cappable
+        if unit is None:
+            return self._hold_nano
+        return self._price(unit, min(unit.output_tokens, OUTPUT_CAP_MIN))
+
+    def cut_above(self, cap: int | None) -> int | None:
+        """As of a chat; None for no answer is cut."""
+        return None
+
+    def within(self, available_nano: int) -> Size | None:
+        """The largest hold that fits, with a smaller output cap; None where nothing fits, or no cap
+        could make it cheaper."""
+        unit = self._cappable
+        if unit is None:
+            return None
+        if self._max_cost_nano is not None:
+            available_nano = min(available_nano, self._max_cost_nano)
+        cap = shrink_cap(available_nano, unit.output_tokens, lambda cap: self._price(unit, cap))
+        return None if cap is None else Size(self._price(unit, cap), cap)
+
+    def steps_nano(self, cap: int | None) -> int:
+        """As of a chat; nothing is done beside such an answer."""
+        return 0
+
+    def ways(self, cap: int | None) -> Sequence[Way]:
+        """What it may be billed for, one way or another; with an output cap where `cap` is one."""
+        unit = None if cap is None else self._cappable
+        units = self._units if unit is None or cap is None else (unit.capped(cap),)
+        found = [unit.bound(self._version.rates) for unit in units]
+        return [
+            [Bound((meter,), count) for meter, count in with_request(most, self._version).items()]
+            for most in found
+            if most is not None
+        ]
+
+    @property
+    def version(self) -> PriceVersion:
+        """The price that the hold is of."""
+        return self._version
+
+    @property
+    def _cappable(self) -> Cappable | None:
+        return next((unit for unit in self._units if isinstance(unit, Cappable)), None)
+
+    def _quantities(self, unit: Cappable, cap: int) -> Mapping[str, int]:
+        most = unit.capped(cap).bound(self._version.rates) or {}
+        return with_request(most, self._version)
+
+    def _price(self, unit: Cappable, cap: int) -> int:
+        return self._total(self._quantities(unit, cap))
+
+    def _total(self, quantities: Mapping[str, int]) -> int:
+        nano = total_bound(quantities, self._version)
+        # What it may be billed for has a rate, or it had not been made.
+        return nano if isinstance(nano, int) else self._hold_nano
+
+
+def _too_dear(least_nano: int, limit_nano: int, less: str) -> RequestFault:
+    least = format_usd(least_nano)
+    what = f"The request may cost {least} USD, more than its max_cost of {format_usd(limit_nano)} "
+    then = f"USD. Raise max_cost (or x-weir-max-cost) to at least {least}, or {less}."
+    return RequestFault("max_cost_exceeded", None, what + then)
+
+
+def _media_tokens(facts: Facts, channel: Channel) -> int:
+    parts = cast(Mapping[str, int], facts.media)
+    return media_tokens_max(parts, cast(Mapping[str, int], channel.provider.media_tokens_max))
+
+
+def with_request(quantities: Mapping[str, int], version: PriceVersion) -> Mapping[str, int]:
+    """A price per request counts the request itself, which no upstream reports."""
+    return {**quantities, "requests": 1} if "requests" in version.rates else quantities

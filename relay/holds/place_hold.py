@@ -1,0 +1,276 @@
+"""The hold of an attempt is asked for until it is placed or refused: a smaller one where the money
+does not reach, with the principal read again where its budgets have changed."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple, NoReturn
+
+import msgspec
+
+from billing.limits.channel_limits import ChannelLimits
+from billing.prices.pricing import PPM
+from billing.subscriptions.included_units import Allowance, applicable, beyond_nano, wanted_units
+from dialects.errors.errors import RequestFault
+from gateway.prices.lookup import Price, requested_tier
+from gateway.providers.suffixes import RequestedModel
+from lib.ids import new_id
+from relay.attempts.admission import AdmissionRequest, Guarded, Verdict
+from relay.attempts.admitted_attempt import Chosen, PlacedHold
+from relay.attempts.settlement import Resolved
+from relay.credentials.keys import Principal
+from relay.front.downstream import NOTHING_LIMITED
+from relay.holds.estimate import Size
+from relay.holds.rules import estimate_tokens
+from relay.limits.limit_answers import ChannelFull, LimitReached, UsedUp, read_headroom
+from relay.requests.attribution import attribution_of
+from relay.requests.context import RequestContext
+from relay.routing.routing import RoutedRequest
+from relay.routing.snapshot import Channel
+from usage.records.sql import END_USER_LENGTH, AttemptOpened
+
+# A wallet that others draw on may have less again when the smaller hold arrives, and budgets may
+# have changed meanwhile.
+_ADMISSION_TRIES: Final = 4
+# Where less than so many holds are left, another process may miss the one that has just ended.
+_SCARCE: Final = 16
+# Of the channels that were passed over, a row names so many.
+_SKIPPED_MAX: Final = 16
+
+
+class Taken(NamedTuple):
+    """Included units that a request takes, and what of its price they pay."""
+
+    units: tuple[tuple[Allowance, int], ...]
+    nano: int
+
+    @property
+    def by_meter(self) -> Mapping[str, int]:
+        """How many it takes of each meter."""
+        return {allowance.meter: count for allowance, count in self.units}
+
+    @property
+    def rows(self) -> tuple[tuple[int, int], ...]:
+        """How many it takes of each row, by its id."""
+        return tuple((allowance.id, count) for allowance, count in self.units)
+
+
+NOTHING_TAKEN: Final = Taken((), 0)
+NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class HoldPlacer:
+    """Places the holds of one request's attempts. `asked_model` is the name that it asks for, where
+    it is another one than the model's. Raises RequestFault `max_cost_exceeded` when it is made for
+    a request whose least hold is above what its client would pay."""
+
+    __slots__ = ("_asked_model", "_context", "_first_size", "_principal", "_routed")
+
+    def __init__(
+        self, context: RequestContext, routed: RoutedRequest, asked_model: str = ""
+    ) -> None:
+        estimate = routed.estimate
+        self._asked_model = asked_model
+        self._context = context
+        self._routed = routed
+        self._first_size = Size(0, None) if estimate is None else estimate.first()
+        self._principal = context.principal
+
+    async def place(self, chosen: Chosen, number: int, replaces: Resolved | None) -> PlacedHold:
+        """Place the hold of the attempt of this number; `replaces` is the end of the failed one
+        before it. Raises RequestFault when the wallet or the key says no, ChannelFull when the
+        channel does, DatabaseAway, DatabaseRefused."""
+        context, size = self._context, self._first_size
+        channel = context.snapshot.channels[chosen.candidate.channel_id]
+        price, cost = _priced_for(self._routed, channel), self._cost(channel)
+        unary, total_s = (
+            context.invocation.unary,
+            channel.timeouts_of(self._routed.model.name).total,
+        )
+        if unary is not None:
+            total_s = max(total_s, unary.lasts_s)
+        ttl_s = int(total_s) + context.parts.config.hold_margin_s
+        left: Mapping[str, int] = {}
+        for _ in range(_ADMISSION_TRIES):
+            taken = taken_by(self._principal, self._routed, size, left)
+            guarded = self._guarded(size, channel.limits, taken)
+            opened = self._opened(chosen, number, size, price, cost)
+            request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
+            verdict = await context.parts.ledger.admit(request)
+            replaces = None
+            if verdict.word == "admitted":
+                return self._placed(opened, size, verdict, price, cost, channel, taken)
+            if verdict.word == "stale":
+                self._principal = await context.parts.renew(self._principal)
+                continue
+            if verdict.word == "no_units" and verdict.details is not None:
+                left = _less(left, verdict.details["left"])
+                continue
+            smaller = self._smaller(verdict, taken.nano)
+            if smaller is None:
+                break
+            size = smaller
+        self._refuse(verdict, size)
+
+    def _smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
+        """What could be held instead. Raises RequestFault where it is not the money that lacks."""
+        if verdict.word == "key_gone":
+            raise RequestFault("authentication", None, "")
+        if verdict.word == "limited" and verdict.details is not None:
+            if verdict.details["scope"] == "channel":
+                raise ChannelFull(verdict.details)
+            raise LimitReached(verdict.details, self._context.parts.config.public_url)
+        estimate = self._routed.estimate
+        return None if estimate is None else estimate.within(verdict.available_nano + included_nano)
+
+    def _refuse(self, verdict: Verdict, size: Size) -> NoReturn:
+        estimate, url = self._routed.estimate, self._context.parts.config.public_url
+        needed_nano = size.hold_nano if estimate is None else estimate.least_nano
+        raise UsedUp(verdict.details, needed_nano, verdict.available_nano, url)
+
+    def _placed(
+        self,
+        opened: AttemptOpened,
+        size: Size,
+        verdict: Verdict,
+        price: Price | None,
+        cost: Price | None,
+        channel: Channel,
+        taken: Taken,
+    ) -> PlacedHold:
+        principal, details = self._principal, verdict.details
+        limited = principal.limited or channel.limits is not None
+        return PlacedHold(
+            opened.id,
+            size,
+            principal,
+            NOTHING_LIMITED if details is None else read_headroom(details),
+            limited or bool(taken.units) or verdict.available_nano < _SCARCE * size.hold_nano,
+            price,
+            cost,
+            taken.by_meter if taken.units else NO_UNITS,
+        )
+
+    def _cost(self, channel: Channel) -> Price | None:
+        """What the provider is owed by, asked as the body asks."""
+        snapshot, routed = self._context.snapshot, self._routed
+        if not snapshot.costs:
+            return None
+        cost = snapshot.cost_of(routed.model.name, channel.name)
+        if cost is None:
+            return None
+        tier = "" if _drops_tier(channel) else requested_tier(routed.facts.body)
+        return cost.for_request(tier) if tier or cost.others else cost
+
+    def _opened(
+        self, chosen: Chosen, number: int, size: Size, price: Price | None, cost: Price | None
+    ) -> AttemptOpened:
+        """The row of an attempt, with an id of its own."""
+        context, routed, principal = self._context, self._routed, self._principal
+        options = context.options
+        channels, candidate = context.snapshot.channels, chosen.candidate
+        channel = channels[candidate.channel_id]
+        return AttemptOpened(
+            principal.organisation_id,
+            new_id(),
+            context.request_id,
+            number,
+            principal.team_id,
+            principal.key_id,
+            principal.user_id,
+            routed.model.name,
+            channel.uuid,
+            channel.name,
+            candidate.upstream_model,
+            context.invocation.codec.name,
+            context.invocation.operation,
+            routed.facts.stream,
+            context.source,
+            None if price is None else price.id,
+            size.hold_nano,
+            PPM if price is None else price.version.multiplier_ppm,
+            None if cost is None else cost.id,
+            estimate_tokens(routed.facts.text_bytes),
+            _skipped_text(chosen, channels) if chosen.skipped else None,
+            chosen.why,
+            channel.key_endings[chosen.key] if channel.key_endings else "",
+            channel.key_ids[chosen.key] if channel.key_ids else None,
+            self._asked_model,
+            *attribution_of(principal, options.labels, options.client_app),
+            routed.facts.user[:END_USER_LENGTH],
+            options.session_id,
+        )
+
+    def _guarded(self, size: Size, limits: ChannelLimits | None, taken: Taken) -> Guarded | None:
+        """What the request must fit beside the wallet; None when nothing is limited."""
+        principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
+        budgets = budgets_of(self._context, principal, self._routed.model)
+        units = taken.rows if taken.units else ()
+        if not principal.limited and limits is None:
+            if not budgets and not units:
+                return None
+            return Guarded(budgets, 0, None, units, taken.nano)
+        tokens = facts.text_bytes
+        if estimate is not None:
+            cap = estimate.cap if size.output_cap is None else size.output_cap
+            tokens = estimate.input_tokens + cap * facts.choices
+        return Guarded(budgets, tokens, limits, units, taken.nano)
+
+
+def taken_by(
+    principal: Principal, routed: RoutedRequest, size: Size, left: Mapping[str, int]
+) -> Taken:
+    """The included units that a request takes: all that it may come to, so that its price is held
+    for the others alone. Of which no so many are `left`, by the ids of their rows, it takes these,
+    beside a hold of its whole price."""
+    allowances, estimate = principal.allowances, routed.estimate
+    if not allowances or estimate is None:
+        return NOTHING_TAKEN
+    found = applicable(allowances, routed.model.name)
+    ways = estimate.ways(size.output_cap)
+    wanted = wanted_units(ways, found)
+    if not wanted:
+        return NOTHING_TAKEN
+    if left:
+        some = [
+            (found[name], min(n, left.get(str(found[name].id), n))) for name, n in wanted.items()
+        ]
+        return Taken(tuple((one, count) for one, count in some if count), 0)
+    beyond = beyond_nano(ways, wanted, estimate.version) + estimate.steps_nano(size.output_cap)
+    units = tuple((found[name], count) for name, count in wanted.items())
+    return Taken(units, max(size.hold_nano - beyond, 0))
+
+
+def _less(known: Mapping[str, int], told: Mapping[str, int]) -> dict[str, int]:
+    """How many units a request takes that did not get those it asked for: those that are left, and
+    of which others have taken meanwhile, none, for it is not to run after them."""
+    return {**known, **{row: 0 if row in known else count for row, count in told.items()}}
+
+
+def _priced_for(routed: RoutedRequest, channel: Channel) -> Price | None:
+    """The price of a request as a channel sends it: without the service tier that it drops. The
+    hold covers both."""
+    if routed.price is None or not _drops_tier(channel):
+        return routed.price
+    return routed.price.for_tier("").for_request("")
+
+
+def _drops_tier(channel: Channel) -> bool:
+    return channel.overrides is not None and channel.overrides.drops_tier
+
+
+def _skipped_text(chosen: Chosen, channels: Mapping[str, Channel]) -> str:
+    """As the attempt's row has them."""
+    skipped = [
+        {"channel": channels[item.channel_id].name, "reason": item.reason}
+        for item in chosen.skipped[:_SKIPPED_MAX]
+    ]
+    return msgspec.json.encode(skipped).decode()
+
+
+def budgets_of(
+    context: RequestContext, principal: Principal, model: RequestedModel
+) -> tuple[int, ...]:
+    """The budgets that a request falls under."""
+    if not principal.budgets:
+        return ()
+    return principal.budget_ids_for(model.name, context.options.labels)

@@ -1,0 +1,85 @@
+"""What a request would hold, told before it is sent."""
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from billing.currency.money import format_usd
+from dialects.codec import Facts
+from dialects.errors.errors import RequestFault
+from gateway.providers.suffixes import RequestedModel
+from relay.credentials.keys import Principal
+from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, taken_by
+from relay.limits.limit_answers import UsedUp
+from relay.requests.context import Bound, RequestContext
+from relay.requests.reader import RequestReader
+from relay.routing.routing import RoutedRequest, route
+
+ReadAvailable = Callable[[Principal, Iterable[int], Taken], Awaitable[int]]
+
+
+async def read_bound(context: RequestContext, raw: bytes, available_nano: ReadAvailable) -> Bound:
+    """What the request of this body would hold, sent now; `available_nano` reads what there is to
+    hold. Raises RequestFault as sending it would, but for the money, and DatabaseAway."""
+    reader = RequestReader(context)
+    facts = reader.read_facts(raw)
+    routed = route(context, facts, reader.find_model(facts.model))
+    return await bound_of(context, routed, available_nano)
+
+
+async def bound_of(
+    context: RequestContext, routed: RoutedRequest, available_nano: ReadAvailable
+) -> Bound:
+    """What a routed request would hold. Raises RequestFault `max_cost_exceeded`, DatabaseAway."""
+    bound, principal, taken = _bound(routed), context.principal, NOTHING_TAKEN
+    if routed.estimate is not None:
+        taken = taken_by(principal, routed, routed.estimate.first(), {})
+    budgets = budgets_of(context, principal, routed.model)
+    return _within(bound, routed, await available_nano(principal, budgets, taken))
+
+
+async def check_means(context: RequestContext, facts: Facts, model: RequestedModel) -> None:
+    """Raise RequestFault where the request would be refused for money, whichever channel it went
+    to: no channel's coming back would help its caller. Raises ChannelsOut, DatabaseAway."""
+    routed = route(context, facts, model, whatever_rests=True)
+    estimate, principal = routed.estimate, context.principal
+    if estimate is None:
+        return
+    read = context.parts.available_nano
+    bound = await bound_of(context, routed, read)
+    if bound.fits:
+        return
+    taken = taken_by(principal, routed, estimate.first(), {})
+    in_wallet_nano = await read(principal, (), taken)
+    if not _within(_bound(routed), routed, in_wallet_nano).fits:
+        url = context.parts.config.public_url
+        raise UsedUp(None, estimate.least_nano, in_wallet_nano, url)
+    needed, available = format_usd(estimate.least_nano), format_usd(bound.available_nano)
+    what = "a budget has less left than this request may cost "
+    what += f"(needed {needed} USD, available {available} USD)"
+    raise RequestFault("insufficient_balance", None, what)
+
+
+def _bound(routed: RoutedRequest) -> Bound:
+    if routed.price is None or routed.estimate is None:
+        return Bound(0, None, 0, 0, None, 0, True)
+    estimate, size = routed.estimate, routed.estimate.first()
+    return Bound(
+        size.hold_nano,
+        size.output_cap,
+        estimate.input_tokens,
+        estimate.cap if size.output_cap is None else size.output_cap,
+        routed.price.id,
+        0,
+        True,
+    )
+
+
+def _within(bound: Bound, routed: RoutedRequest, available_nano: int) -> Bound:
+    """The bound for who has no more than that: with a smaller cap where there is none."""
+    bound = bound._replace(available_nano=available_nano)
+    if routed.estimate is None or bound.hold_nano <= available_nano:
+        return bound
+    size = routed.estimate.within(available_nano)
+    if size is None:
+        return bound._replace(fits=False)
+    cap = bound.output_tokens if size.output_cap is None else size.output_cap
+    return bound._replace(hold_nano=size.hold_nano, output_cap=cap, output_tokens=cap)

@@ -1,0 +1,305 @@
+"""One batch in one transaction; and what becomes of it where the database does not take it whole.
+
+refused for a lock that somebody holds     each organisation's part by itself
+refused for what it cannot store           each request and each ending by itself; an ending
+                                           that is refused again, without its texts
+refused for what passes, or away           the writer tries it again
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from dialects.errors.errors import KINDS, ErrorKind, message_of
+from relay.attempts import admission, settlement
+from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.attempts.settlement import Resolved, Settled
+from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Statement
+from relay.ledger.marks import LedgerMarks
+from relay.ledger.queue import Batch, LedgerQueue, Waiting
+from relay.ledger.recovery import LedgerRecovery
+from usage.records.sql import Ending, Refusal
+
+log = logging.getLogger(__name__)
+
+LEASE_S: Final = 10
+"""How long a process that says no more that it lives is believed."""
+
+# What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
+# statements, an administrator's shutdown, a server that became read-only.
+_PASSING: Final = ("40", "53", "55", "57", "25")
+_LOCKED: Final = "55P03"
+
+
+class BatchWriter:
+    """Writes batches of holds, attempts, postings and records on one connection.
+
+    Marks and the process's lease are written along with whatever else there is.
+    """
+
+    def __init__(
+        self,
+        connection: PipelinedConnection,
+        queue: LedgerQueue,
+        marks: LedgerMarks,
+        recovery: LedgerRecovery,
+    ) -> None:
+        self._connection = connection
+        self._queue = queue
+        self._marks = marks
+        self._recovery = recovery
+        # No hold without a lease: the first transaction says that the process lives.
+        self.lease_due = connection.process_id is not None
+
+    def renew_lease(self) -> None:
+        """Say with the next transaction that this process lives."""
+        self.lease_due = self._connection.process_id is not None
+
+    async def write(self, batch: Batch) -> None:
+        """Commit and tell the verdicts. Whoever is refused what an ending behind this batch may
+        release is asked again together with it.
+
+        Raises DatabaseAway, and DatabaseRefused where another try may go through.
+        """
+        releasing = {item.organisation_id for item in batch.behind}
+        try:
+            verdicts = await self._commit(
+                [request for request, _ in batch.admissions], batch.endings
+            )
+        except DatabaseRefused as error:
+            if error.sqlstate == _LOCKED and (parts := _by_organisation(batch)):
+                await self._write_each(parts)
+            elif error.sqlstate.startswith(_PASSING):
+                raise
+            else:
+                await self._write_apart(batch, error)
+            return
+        again = []
+        for (request, future), verdict in zip(batch.admissions, verdicts, strict=True):
+            question = None if future.done() else admission.ask_again(request, verdict, releasing)
+            if question is not None:
+                again.append((question, verdict, future))
+            elif future.done():
+                self._abandon(request, verdict)
+            else:
+                future.set_result(verdict)
+        if again:
+            await self._ask_again(again)
+
+    def fail(self, admissions: Sequence[Waiting], error: Exception) -> None:
+        """The database could not decide on these; whatever it may have written is taken back."""
+        asked_again = {future for _, future in self._queue.admissions}
+        for request, future in admissions:
+            if future in asked_again:
+                # Of a part that was written while another one failed.
+                continue
+            if not future.done():
+                future.set_exception(error)
+            elif not future.cancelled() and future.exception() is None:
+                # Decided before what failed: it runs, and settles itself.
+                continue
+            # The commit may have gone through although nobody heard of it. A record is written
+            # only where an attempt is.
+            self._queue.endings.append(_void(request, "overloaded"))
+            if future.cancelled() and request.attempt.n > 1:
+                self._queue.endings += _ends_behind(request)
+
+    def take_back(self, request: AdmissionRequest, verdict: "asyncio.Future[Verdict]") -> None:
+        """The verdict on this request has reached nobody."""
+        if verdict.exception() is None:
+            self._abandon(request, verdict.result())
+        elif request.attempt.n > 1:
+            self._queue.endings += _ends_behind(request)
+
+    async def _commit(
+        self, requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
+    ) -> Sequence[Verdict]:
+        """One transaction. Endings come first, so that what they release can be held again."""
+        endings = [*endings, *(request.replaces for request in requests if request.replaces)]
+        organisations = {request.attempt.organisation_id for request in requests}
+        organisations.update([item.organisation_id for item in endings if _moves_money(item)])
+        statements, locks = settlement.statements(endings), list[Statement]()
+        if organisations:
+            locks = [settlement.lock(organisations)]
+            if channels := _limited_channels(requests, endings):
+                locks.append(settlement.lock_limited(channels))
+            statements = [*locks, *statements]
+        at = len(statements)
+        if requests:
+            statements += admission.statements(requests)
+        marks = self._marks.take()
+        lease_due, self.lease_due = self.lease_due, False
+        if marks:
+            statements.append(settlement.marks(marks))
+        if lease_due and self._connection.process_id is not None:
+            statements.append(settlement.lease(self._connection.process_id, LEASE_S))
+        try:
+            rows = await self._connection.run(statements)
+        except DatabaseAway:
+            self.lease_due = lease_due
+            self._marks.put_back(marks)
+            raise
+        except DatabaseRefused:
+            # The marks may be what it refuses; there will be others.
+            self.lease_due = lease_due
+            raise
+        if marks:
+            self._recovery.forget_marks(marks)
+        resolved = [item for item in endings if type(item) is Resolved and item.state != "kept"]
+        if resolved and len(settled := rows[len(locks)]) < len(resolved):
+            late = settlement.late(resolved, settled)
+            self._queue.endings += late
+            self._recovery.late(late)
+        return admission.verdicts(rows[at]) if requests else ()
+
+    async def _ask_again(
+        self, again: Sequence[tuple[AdmissionRequest, Verdict, "asyncio.Future[Verdict]"]]
+    ) -> None:
+        """Put questions first in the next batch, once what they miss is there."""
+        waiting = [(request, future) for request, _, future in again]
+        prepared = admission.prepare((request, verdict) for request, verdict, _ in again)
+        if prepared:
+            try:
+                await self._connection.run(prepared)
+            except (DatabaseAway, DatabaseRefused) as error:
+                # Only of these: the others of their batch are decided.
+                self.fail(waiting, error)
+                return
+        self._queue.ask_again(waiting)
+
+    async def _write_each(self, parts: Sequence[Batch]) -> None:
+        """Somebody else holds the accounts of one organisation: the others need not wait for it."""
+        failed: Exception | None = None
+        for part in parts:
+            try:
+                await self.write(part)
+            except (DatabaseAway, DatabaseRefused) as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
+    async def _write_apart(self, batch: Batch, error: DatabaseRefused) -> None:
+        """What the database cannot store must harm nobody else's request or money."""
+        admissions, endings, _ = batch
+        if len(admissions) + len(endings) > 1:
+            for waiting in admissions:
+                await self.write(Batch([waiting]))
+            for item in endings:
+                await self.write(Batch(endings=[item]))
+        elif admissions:
+            self.fail(admissions, error)
+        elif "unstorable" in endings[0].ending.flags:
+            # The hold stays open; the sweeper releases it and marks the attempt.
+            log.error("an ending cannot be written: %s", error)
+        else:
+            log.error("an ending is written without its texts: %s", error)
+            await self.write(Batch(endings=[_without_texts(endings[0])]))
+
+    def _abandon(self, request: AdmissionRequest, verdict: Verdict) -> None:
+        """The client left while its hold was being decided."""
+        if verdict.word == "admitted":
+            self._queue.endings.append(_void(request, "client_closed"))
+        else:
+            self._queue.endings.append(_refusal(request))
+
+
+def _moves_money(item: Settled) -> bool:
+    """Whether the accounts of its organisation are locked for it."""
+    return type(item) is Resolved or (type(item) is Refusal and item.window_id is not None)
+
+
+def _limited_channels(
+    requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
+) -> set[UUID]:
+    """The channels whose counts this transaction reads and writes."""
+    channels = {_limited_channel(request) for request in requests}
+    channels.update(item.limited_channel_id for item in endings if type(item) is Resolved)
+    return {channel_id for channel_id in channels if channel_id is not None}
+
+
+def _limited_channel(request: AdmissionRequest) -> UUID | None:
+    guarded = request.guarded
+    return None if guarded is None or guarded.channel is None else guarded.channel.channel_id
+
+
+def _by_organisation(batch: Batch) -> Sequence[Batch]:
+    """A batch in the parts of its organisations; none where it is all of one."""
+    admissions: defaultdict[UUID, list[Waiting]] = defaultdict(list)
+    endings: defaultdict[UUID, list[Settled]] = defaultdict(list)
+    for waiting in batch.admissions:
+        admissions[waiting[0].attempt.organisation_id].append(waiting)
+    for item in batch.endings:
+        endings[item.organisation_id].append(item)
+    ids = dict.fromkeys((*admissions, *endings))
+    return (
+        [Batch(admissions[id_], endings[id_], batch.behind) for id_ in ids] if len(ids) > 1 else ()
+    )
+
+
+def _without_texts(item: Settled) -> Settled:
+    flags = (*item.ending.flags, "unstorable")
+    ending = msgspec.structs.replace(
+        item.ending, message="", raw_usage=None, dropped=None, flags=flags
+    )
+    return msgspec.structs.replace(item, ending=ending)
+
+
+def _void(request: AdmissionRequest, kind: ErrorKind) -> Resolved:
+    return Resolved(
+        request.attempt.organisation_id,
+        request.attempt.id,
+        "voided",
+        _ending(kind),
+        limited_channel_id=_limited_channel(request),
+    )
+
+
+def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refusal:
+    """The end of a request whose client has left."""
+    attempt = request.attempt
+    return Refusal(
+        attempt.organisation_id,
+        attempt.request_id,
+        attempt.team_id,
+        attempt.key_id,
+        attempt.user_id,
+        attempt.model,
+        attempt.dialect,
+        attempt.operation,
+        attempt.stream,
+        attempt.source,
+        _ending("client_closed"),
+        after_attempts=after_attempts,
+        project=attempt.project,
+        tags=attempt.tags,
+        customer=attempt.customer,
+        client_app=attempt.client_app,
+        end_user=attempt.end_user,
+        session_id=attempt.session_id,
+    )
+
+
+def _ends_behind(request: AdmissionRequest) -> list[Settled]:
+    """What ends a request that nobody waits for any more, behind the attempt before this one: its
+    hold, if it was not resolved, and its record, if there is none."""
+    last = _refusal(request, after_attempts=True)
+    if request.replaces is None:
+        return [last]
+    closed = _ending("client_closed")
+    ending = msgspec.structs.replace(
+        request.replaces.ending,
+        final=True,
+        status=closed.status,
+        kind=closed.kind,
+        message=closed.message,
+    )
+    return [msgspec.structs.replace(request.replaces, ending=ending), last]
+
+
+def _ending(kind: ErrorKind) -> Ending:
+    return Ending(final=True, status=KINDS[kind].status, kind=kind, message=message_of(kind))

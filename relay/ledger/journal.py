@@ -1,0 +1,162 @@
+"""Endings and marks on their way to the database, in memory that outlives its process.
+
+A client has its answer before its ending is committed. What the upstream counted is written here by
+then, so that a kill in between costs nobody anything: whoever comes next reads it (P1). So is how
+far a stream is, whatever the database does meanwhile. Nothing is synced, for this is against the
+death of a process; the machine's own takes the database along.
+
+One mapped file for each process, locked by it, of slots of one size; a slot holds one line of the
+spool's: the mark of an attempt, then its ending in its place. It is free again when the ending is
+committed. What finds no free slot is in the database alone. Read twice, it changes nothing (I6).
+"""
+
+import contextlib
+import fcntl
+import logging
+import mmap
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from lib.ids import id_text
+from relay.attempts.settlement import Marked, Resolved, Settled
+from relay.ledger.spool import UNREADABLE, Kept, SpoolUnusable, line, read
+
+log = logging.getLogger(__name__)
+
+_SUFFIX: Final = ".journal"
+_SLOT_BYTES: Final = 2048
+_SLOTS: Final = 4096
+_BYTES: Final = _SLOT_BYTES * _SLOTS
+_FREE: Final = b"\0"
+
+
+class Journal:
+    """The file of one process."""
+
+    def __init__(self, folder: Path, process_id: UUID) -> None:
+        self._path = folder / f"{id_text(process_id)}{_SUFFIX}"
+        self._file = -1
+        self._map: mmap.mmap | None = None
+        # The last one freed is the next one used: few pages are ever touched.
+        self._free = list(range(0, _BYTES, _SLOT_BYTES))[::-1]
+        self._used: dict[UUID, int] = {}
+        # Marks of attempts whose process died, until they are committed.
+        self._left: set[UUID] = set()
+        # Slots of dead processes that could not be read.
+        self.damaged = 0
+
+    def open(self) -> None:
+        """Make the file, with its space. Raises SpoolUnusable."""
+        if self._map is not None:
+            return
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # All of it at once: a mapped page that the disk has no room for ends the process.
+            os.posix_fallocate(self._file, 0, _BYTES)
+            self._map = mmap.mmap(self._file, _BYTES)
+        except OSError as error:
+            self.close()
+            raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
+
+    def note(self, item: Settled) -> None:
+        """Keep what an ending says of money, until `forget`."""
+        if type(item) is not Resolved or item.state == "voided":
+            return
+        raw = line(item)
+        if len(raw) > _SLOT_BYTES:
+            short = msgspec.structs.replace(item.ending, message="", raw_usage=None, dropped=None)
+            raw = line(msgspec.structs.replace(item, ending=short))
+        self._write(item.attempt_id, raw)
+
+    def mark(self, attempt_id: UUID, meters: str) -> None:
+        """Keep how far a stream is, until its ending is noted, or forgotten."""
+        self._write(attempt_id, line(Marked(attempt_id, meters)))
+
+    def forget(self, attempt_ids: Iterable[UUID]) -> None:
+        """The endings of these are committed."""
+        for attempt_id in attempt_ids:
+            self._release(attempt_id)
+
+    def forget_left(self, marked: Iterable[UUID]) -> None:
+        """These marks are committed; no ending takes those of dead processes away."""
+        if self._left:
+            done = self._left.intersection(marked)
+            self._left -= done
+            for attempt_id in done:
+                self._release(attempt_id)
+
+    def adopt(self) -> list[Resolved | Marked]:
+        """What processes left behind which live no more; it is this one's now."""
+        left: list[Resolved | Marked] = []
+        with contextlib.suppress(OSError):
+            for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
+                if path != self._path:
+                    left += self._adopt(path)
+        return left
+
+    def close(self) -> None:
+        """Let go of the file; one without an ending is removed."""
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+            if not self._used:
+                with contextlib.suppress(OSError):
+                    self._path.unlink()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _write(self, attempt_id: UUID, raw: bytes) -> None:
+        if self._map is None or len(raw) > _SLOT_BYTES:
+            return
+        at = self._used.get(attempt_id)
+        if at is None:
+            if not self._free:
+                return
+            at = self._used[attempt_id] = self._free.pop()
+        self._map[at : at + len(raw)] = raw
+
+    def _release(self, attempt_id: UUID) -> None:
+        at = self._used.pop(attempt_id, None)
+        if at is not None and self._map is not None:
+            self._map[at : at + 1] = _FREE
+            self._free.append(at)
+
+    def _adopt(self, path: Path) -> Sequence[Resolved | Marked]:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            raw = path.read_bytes()
+        except (BlockingIOError, FileNotFoundError):
+            # Its process lives, or somebody else was faster.
+            os.close(file)
+            return []
+        slots = [raw[at : at + _SLOT_BYTES] for at in range(0, len(raw), _SLOT_BYTES)]
+        items: list[Kept] = []
+        damaged = 0
+        for slot in slots:
+            if slot[:1] == _FREE:
+                continue
+            # Behind its line is what is left of a longer one.
+            found = read(slot[: slot.find(b"\n") + 1])
+            items += found.items
+            damaged += not found.items
+        if damaged:
+            log.error(UNREADABLE, path, damaged)
+        self.damaged += damaged
+        for item in items:
+            if type(item) is Marked:
+                self._left.add(item.attempt_id)
+                self.mark(*item)
+            elif type(item) is Resolved:
+                self.note(item)
+        path.unlink()
+        os.close(file)
+        return [item for item in items if isinstance(item, Resolved | Marked)]

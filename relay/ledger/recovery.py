@@ -1,0 +1,168 @@
+"""What a kill must not lose of what is on its way to the ledger (P1, P18).
+
+    journal   each ending and mark from the moment it is known, in memory that outlives the process
+    spool     endings and marks on the disk, while the database is away
+
+Either is adopted by whichever process comes next, and emptied when what it holds is committed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from relay.attempts.settlement import LateEnding, Marked, Resolved, Settled
+from relay.ledger.journal import Journal
+from relay.ledger.spool import Spool, SpoolUnusable
+
+log = logging.getLogger(__name__)
+
+
+class Adopted(NamedTuple):
+    """What dead processes left behind: endings in their spools, and endings that only their
+    journals have; how far their streams were."""
+
+    spooled: Sequence[Settled]
+    noted: Sequence[Settled]
+    marks: dict[UUID, str]
+
+
+class LedgerRecovery:
+    """The spool and the journal of one process; either may be missing."""
+
+    def __init__(self, spool: Spool | None, journal: Journal | None) -> None:
+        self._spool = spool
+        self._journal = journal
+        self._opened = False
+        # Whether the spool can take more.
+        self.usable = True
+        # The marks that are in the spool.
+        self.spooled_marks: dict[UUID, str] = {}
+        # Attempts whose ending is written once more as late usage; until then the journal has it.
+        self._late: set[UUID] = set()
+
+    async def open(self) -> Adopted | None:
+        """Make the files and adopt what was left behind; later, what others of this machine have
+        left in their journals since. None where nothing can be kept."""
+        if self._spool is None:
+            return None
+        if self._opened and self.usable:
+            return self._adopt_journals(set())
+        self._opened = True
+        try:
+            await asyncio.to_thread(self._spool.open)
+            if self._journal is not None:
+                self._journal.open()
+        except SpoolUnusable as error:
+            self.usable = False
+            log.error("no new work is taken, for its end could not be kept: %s", error)
+            return None
+        self.usable = True
+        left = await asyncio.to_thread(self._spool.adopt)
+        endings = [item for item in left if not isinstance(item, Marked)]
+        if endings:
+            log.warning("%d endings of a process that died are replayed", len(endings))
+        # Later ones stand behind earlier ones.
+        self.spooled_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
+        journals = self._adopt_journals(
+            {item.attempt_id for item in endings if type(item) is Resolved}
+        )
+        return Adopted(endings, journals.noted, self.spooled_marks | journals.marks)
+
+    def _adopt_journals(self, known: set[UUID]) -> Adopted:
+        """What stands in the journals of the dead, but for the endings of `known` attempts.
+
+        At once: their holds are resolved by what is known of them a few seconds later.
+        """
+        left = self._journal.adopt() if self._journal is not None else []
+        marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
+        noted: list[Settled] = [
+            item for item in left if type(item) is Resolved and item.attempt_id not in known
+        ]
+        if marks or noted:
+            log.warning("%d endings, %d marks of a killed process", len(noted), len(marks))
+        return Adopted([], noted, marks)
+
+    def take_damaged(self) -> int:
+        """Return how many records could not be read since the last call."""
+        damaged = 0
+        for files in (self._spool, self._journal):
+            if files is not None:
+                damaged += files.damaged
+                files.damaged = 0
+        return damaged
+
+    def close(self) -> None:
+        """Let go of the files; what still waits in them is the next process's."""
+        if self._journal is not None:
+            self._journal.close()
+        if self._spool is not None:
+            self._spool.close()
+
+    # ---- the journal
+
+    def note(self, item: Settled) -> None:
+        """An ending is known."""
+        if self._journal is not None:
+            self._journal.note(item)
+
+    def mark(self, attempt_id: UUID, meters: str) -> None:
+        """A stream is known to be so far."""
+        if self._journal is not None:
+            self._journal.mark(attempt_id, meters)
+
+    def late(self, endings: Sequence[LateEnding]) -> None:
+        """These came too late: the journal has them until they are written as late usage."""
+        self._late.update(item.attempt_id for item in endings)
+
+    def forget(self, committed: Sequence[Settled]) -> None:
+        """These endings are in the database."""
+        if self._journal is None:
+            return
+        if not self._late:
+            self._journal.forget([item.attempt_id for item in committed if type(item) is Resolved])
+            return
+        self._late.difference_update(
+            [item.attempt_id for item in committed if type(item) is LateEnding]
+        )
+        ended = [item.attempt_id for item in committed if isinstance(item, Resolved | LateEnding)]
+        self._journal.forget([attempt for attempt in ended if attempt not in self._late])
+
+    def forget_marks(self, committed: Mapping[UUID, str]) -> None:
+        """These marks are in the database."""
+        if self._journal is not None:
+            self._journal.forget_left(committed)
+
+    # ---- the spool
+
+    async def spool(self, endings: Sequence[Settled], marks: Mapping[UUID, str]) -> bool:
+        """Put these on the disk; whether the endings are there."""
+        moved = {
+            attempt: meters
+            for attempt, meters in marks.items()
+            if self.spooled_marks.get(attempt) != meters
+        }
+        if self._spool is None or not (endings or moved):
+            return False
+        self.spooled_marks |= moved
+        try:
+            await asyncio.to_thread(
+                self._spool.append, endings, [Marked(*item) for item in moved.items()]
+            )
+        except SpoolUnusable as error:
+            self.usable = False
+            log.error("%d endings are kept in memory only: %s", len(endings), error)
+            return False
+        return True
+
+    async def clear_spool(self) -> None:
+        """Everything that is in the spool is in the database."""
+        self.spooled_marks = {}
+        if self._spool is None:
+            return
+        try:
+            await asyncio.to_thread(self._spool.clear)
+        except SpoolUnusable as error:
+            self.usable = False
+            log.error("the spool cannot be emptied: %s", error)

@@ -1,0 +1,207 @@
+"""Endings that wait for the database, on the local disk: a killed process loses none of them.
+
+The high-water marks of streams that run meanwhile stand among them, in half of the space at most.
+
+One file for each process, locked by it, of a fixed size that is taken from the disk at the start.
+A record is a line: its checksum, a letter for its kind, its JSON. Lines are written from the
+beginning; what follows the last whole line is a torn record, or zeros. A line in between that is no
+record was damaged on the disk: it is counted, and those behind it are read.
+
+    SpoolUnusable     the file cannot be made, locked or written, or is full
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from lib.ids import id_text
+from relay.attempts.settlement import LateEnding, Marked, Resolved, Settled
+from usage.records.sql import Refusal
+
+log = logging.getLogger(__name__)
+
+_SUFFIX: Final = ".spool"
+Kept = Settled | Marked
+
+_KINDS: Final = {b"r": Resolved, b"l": LateEnding, b"f": Refusal, b"m": Marked}
+_LETTERS: Final = {kind: letter for letter, kind in _KINDS.items()}
+_HEAD_BYTES: Final = 9
+UNREADABLE: Final = "%s: %d records cannot be read; the sweeper estimates how their requests ended"
+# Heads may overlap: what looks like one may be a part of what is damaged.
+_HEAD: Final = re.compile(rb"(?=[0-9a-f]{8}[rlfm][\[{])")
+_ZEROS: Final = bytes(64 * 1024)
+
+
+class SpoolUnusable(Exception):
+    """Nothing can be kept here: no new paid work may be taken."""
+
+
+class Spool:
+    """The file of one process; every method waits for the disk."""
+
+    def __init__(self, folder: Path, process_id: UUID, bytes_max: int) -> None:
+        self._path = folder / f"{id_text(process_id)}{_SUFFIX}"
+        self._bytes_max = bytes_max
+        self._file = -1
+        self._size = 0
+        self._adopted: list[tuple[Path, int]] = []
+        # Records of dead processes that could not be read.
+        self.damaged = 0
+
+    def open(self) -> None:
+        """Make the file and take its space. Raises SpoolUnusable."""
+        if self._file >= 0:
+            return
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._reserve()
+            _sync_folder(self._path.parent)
+        except OSError as error:
+            self.close()
+            raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
+
+    def append(self, endings: Sequence[Settled], marks: Sequence[Marked] = ()) -> None:
+        """Return when these are on the disk. Raises SpoolUnusable."""
+        lines = b"".join(map(line, endings))
+        if self._size < self._bytes_max // 2:
+            lines += b"".join(map(line, marks))
+        if self._file < 0 or self._size + len(lines) > self._bytes_max:
+            raise SpoolUnusable(f"{self._path} is full, or was never made")
+        try:
+            written = 0
+            while written < len(lines):
+                written += os.pwrite(self._file, lines[written:], self._size + written)
+            os.fsync(self._file)
+        except OSError as error:
+            raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
+        self._size += len(lines)
+
+    def adopt(self) -> list[Kept]:
+        """What processes left behind which live no more; `clear` removes it."""
+        left: list[Kept] = []
+        with contextlib.suppress(OSError):
+            for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
+                if path != self._path:
+                    left += self._adopt(path)
+        return left
+
+    def clear(self) -> None:
+        """Everything is in the database. Raises SpoolUnusable."""
+        for path, file in self._adopted:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            os.close(file)
+        self._adopted = []
+        if not self._size:
+            return
+        try:
+            os.ftruncate(self._file, 0)
+            self._reserve()
+        except OSError as error:
+            raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Let go of the file; an empty one is removed."""
+        for _, file in self._adopted:
+            os.close(file)
+        self._adopted = []
+        if self._file >= 0:
+            if not self._size:
+                with contextlib.suppress(OSError):
+                    self._path.unlink()
+            os.close(self._file)
+            self._file = -1
+
+    def _reserve(self) -> None:
+        """Zeros to the end of the file, on the disk: a full disk later takes nothing from us."""
+        self._size = 0
+        for at in range(0, self._bytes_max, len(_ZEROS)):
+            os.pwrite(self._file, _ZEROS[: self._bytes_max - at], at)
+        os.fsync(self._file)
+
+    def _adopt(self, path: Path) -> list[Kept]:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return []
+        if not path.exists():
+            # Its process has just ended in order.
+            os.close(file)
+            return []
+        self._adopted.append((path, file))
+        found = read(path.read_bytes())
+        if found.damaged:
+            log.error(UNREADABLE, path, found.damaged)
+        self.damaged += found.damaged
+        return found.items
+
+
+class Found(NamedTuple):
+    """The records of a file, and how many of its lines are none that can be read."""
+
+    items: list[Kept]
+    damaged: int
+
+
+def read(raw: bytes) -> Found:
+    """Read the records of a file. A torn one at its end was never confirmed, and is no damage. One
+    that another release wrote, and that this one cannot read, is."""
+    items: list[Kept] = []
+    damaged = 0
+    *lines, _torn = raw.split(b"\n")
+    for text in lines:
+        item = _record(text)
+        if item is None:
+            # Where the end of the line before was damaged, a whole record stands behind it.
+            damaged += 1
+            records = (_record(text[at:]) for at in _starts(text))
+            item = next((record for record in records if record is not None), None)
+        if item is not None:
+            items.append(item)
+    return Found(items, damaged)
+
+
+def _record(line: bytes) -> Kept | None:
+    """The record of a whole line; None where it is none, or of another release."""
+    kind, text = _KINDS.get(line[8:_HEAD_BYTES]), line[8:]
+    if kind is None or line[:8] != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        item: Kept = msgspec.json.decode(text[1:], type=kind)
+    except msgspec.ValidationError as error:
+        log.error("an ending of another release is left to the sweeper: %s", error)
+        return None
+    return item
+
+
+def _starts(line: bytes) -> Iterator[int]:
+    """Where in a damaged line a record may begin."""
+    return (match.start() for match in _HEAD.finditer(line, 1))
+
+
+def line(item: Kept) -> bytes:
+    """A record, with its end."""
+    text = _LETTERS[type(item)] + msgspec.json.encode(item)
+    return b"%08x%b\n" % (zlib.crc32(text), text)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The name of a new file is on the disk only when its folder is."""
+    file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,102 @@
+"""What a provider has accepted becomes a media task, with the hold of its attempt."""
+
+import secrets
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from relay.answers.unary import Exchange, Sending
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.media import media_tasks
+from relay.media.media_tasks import NewTask, TaskContent, TaskHook
+from relay.media.video_order import AcceptedTask, AcceptedVideo
+from relay.requests.context import MODEL_LENGTH_MAX, RequestContext
+
+_PATIENCE_S: Final = 60.0
+
+
+def addressed(sending: Sending, public_url: str) -> Sending:
+    """The order of a video with its id of ours, where its provider can be asked by that, and with
+    an address of ours, where it can tell that something has happened: one that nobody can guess,
+    for this order alone. Only what is reached by https from outside is told."""
+    exchange = sending.exchange
+    if not isinstance(exchange, Exchange) or not isinstance(exchange.accepted, AcceptedVideo):
+        return sending
+    accepted = exchange.accepted
+    form, members, token = accepted.form, dict[str, str](), ""
+    if form.external:
+        members[form.external] = accepted.public_id
+    if form.callback and public_url.startswith("https://"):
+        token = secrets.token_urlsafe(32)
+        members[form.callback] = f"{public_url}/callbacks/videos/{accepted.public_id}/{token}"
+    if not members:
+        return sending
+    body = msgspec.json.encode(members)[:-1] + b"," + sending.encoded.body.lstrip()[1:]
+    return sending._replace(
+        encoded=replace(sending.encoded, body=body),
+        exchange=exchange._replace(accepted=accepted._replace(callback_token=token)),
+    )
+
+
+async def intend_video(
+    context: RequestContext, admitted: AdmittedAttempt, accepted: AcceptedVideo, key: int
+) -> None:
+    """Write the task of a video that a provider is going to be asked for, by our id of it: should
+    this process die, the provider is asked whether it has accepted it. Raises DatabaseAway,
+    DatabaseRefused."""
+    # Not before the answer to the order must have come.
+    first_poll_s = admitted.first_content_s + _PATIENCE_S
+    task = _task(context, admitted, accepted, accepted.own_id, key, first_poll_s)
+    await media_tasks.begin(context.parts.states, task)
+
+
+async def begin_task(
+    context: RequestContext,
+    admitted: AdmittedAttempt,
+    accepted: AcceptedTask,
+    upstream_id: str,
+    key: int,
+) -> int:
+    """Write its task; when it was made (Unix seconds). `key` is the place of the channel's key that
+    it was accepted for. Raises DatabaseAway, also where its hold is no more, and DatabaseRefused.
+    """
+    states = context.parts.states
+    task = _task(context, admitted, accepted, upstream_id, key, accepted.form.poll.min_s)
+    if isinstance(accepted, AcceptedVideo) and accepted.form.external:
+        return await media_tasks.confirm(states, task)
+    return await media_tasks.begin(states, task)
+
+
+def _task(
+    context: RequestContext,
+    admitted: AdmittedAttempt,
+    accepted: AcceptedTask,
+    upstream_id: str,
+    key: int,
+    first_poll_s: float,
+) -> NewTask:
+    principal, channel, ordered = context.principal, admitted.channel, accepted.ordered
+    kept = principal.retention_hours > 0
+    return NewTask(
+        admitted.hold.attempt_id,
+        accepted.public_id,
+        principal.organisation_id,
+        principal.team_id,
+        context.request_id,
+        context.invocation.operation,
+        ordered.model[:MODEL_LENGTH_MAX],
+        accepted.form.operation,
+        channel.uuid,
+        channel.key_ids[key] if channel.key_ids else None,
+        upstream_id,
+        ordered.seconds,
+        ordered.size,
+        ordered.source_id,
+        first_poll_s,
+        accepted.callback_token if isinstance(accepted, AcceptedVideo) else "",
+        TaskContent(ordered.prompt, detail=ordered.detail) if kept else None,
+        TaskHook(ordered.hook, ordered.hook_secret, str(principal.key_id))
+        if ordered.hook
+        else None,
+    )

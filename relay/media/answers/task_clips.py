@@ -1,0 +1,61 @@
+"""The sound of finished songs: it stays where its provider has put it, and is passed on."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from dialects.errors.errors import RequestFault
+from lib.ids import id_text, new_id
+from lib.process.waiting import timeout
+from relay.credentials.keys import Principal
+from relay.media import media_tasks
+from relay.media.answers.task_content import VideoContent, channel_of, known_range
+from relay.media.media_tasks import Task
+from relay.requests.context import Parts
+from relay.routing.snapshot import Snapshot
+from relay.upstream.upstream import UpstreamFailed, upstream_failure
+
+_GONE: Final = frozenset({403, 404, 410})
+
+
+async def open_clip(
+    parts: Parts,
+    snapshot: Snapshot,
+    principal: Principal,
+    task_id: str,
+    number: int,
+    *,
+    range_: bytes,
+) -> VideoContent:
+    """A clip of a song, or the part of it that is asked for. Raises RequestFault where there is
+    none, UpstreamFailed where it is not given, DatabaseAway, DatabaseRefused."""
+    found = await media_tasks.find(parts.states, principal, [task_id], "suno")
+    task = found.get(task_id)
+    url = "" if task is None else _address(task, number)
+    missing = RequestFault("task_not_found", "id", task_id)
+    if task is None or not url:
+        raise missing
+    channel = channel_of(task, snapshot)
+    first_content_s = channel.timeouts.first_content
+    try:
+        async with timeout(first_content_s):
+            answer = await parts.upstreams.get_elsewhere(
+                channel, snapshot.egress, url, id_text(new_id()), range_=known_range(range_)
+            )
+    except TimeoutError:
+        raise upstream_failure("F11", seconds=int(first_content_s)) from None
+    except UpstreamFailed as failure:
+        if failure.upstream_status in _GONE:
+            raise missing from None
+        raise
+    return VideoContent(answer, channel)
+
+
+def _address(task: Task, number: int) -> str:
+    """Where a clip is; "" where there is none, or no more. What a provider calls an address need be
+    none."""
+    clips = task.result.get("data") if task.content_kept else None
+    if not isinstance(clips, list) or not 0 <= number < len(clips):
+        return ""
+    clip = clips[number]
+    url = clip.get("audio_url") if isinstance(clip, Mapping) else None
+    return url if isinstance(url, str) and url.startswith(("https://", "http://")) else ""

@@ -1,0 +1,310 @@
+"""The bytes of a finished video: they stay with its provider, and are passed on as they come.
+
+A part of them is asked for as the client asks (`Range`). What is sent is as large as what a client
+takes: nothing is gathered here. A client that leaves ends the request to the provider.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from dialects.chat.fold import AnswerFault
+from dialects.errors.errors import RequestFault
+from gateway.providers.provider import BadModelName
+from gateway.providers.video_forms import VIDEO_FORMS
+from gateway.providers.video_forms.form import VideoForm
+from lib.ids import id_text, new_id
+from lib.process.asgi import Receive, Scope
+from lib.process.waiting import timeout
+from relay.credentials.keys import Principal
+from relay.front.error_answers import answer_to_failures
+from relay.front.http_sink import HttpSink
+from relay.media.answers import task_answers
+from relay.media.media_tasks import Task
+from relay.requests.context import Parts
+from relay.routing.snapshot import Channel, Snapshot
+from relay.upstream.upstream import Answer, UpstreamFailed, Upstreams, upstream_failure
+
+_VARIANTS: Final = ("video", "thumbnail", "spritesheet")
+_RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")
+# Nothing that a browser would run.
+_TYPES: Final = frozenset(
+    {"video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png", "application/octet-stream"}
+)
+_BYTES: Final = (200, 206, 416)
+_LINK_BYTES_MAX: Final = 64 * 1024
+_PASSED: Final = ("content-length", "content-range", "accept-ranges", "etag", "last-modified")
+
+
+async def serve(
+    parts: Parts,
+    snapshot: Snapshot,
+    principal: Principal | None,
+    scope: Scope,
+    receive: Receive,
+    sink: HttpSink,
+) -> None:
+    """Answer a request for the content of a task, None: of who has its link. Raises RequestFault,
+    DatabaseAway, DatabaseRefused."""
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    variant = query.get("variant", _VARIANTS[0])
+    wanted = _Wanted(sink.invocation.target.task, variant, asked_range(scope))
+    try:
+        answer, channel = await _ask(parts, snapshot, principal, wanted, sink.request_id)
+    except UpstreamFailed as failure:
+        await sink.refuse(answer_to_failures([failure]))
+        return
+    await pass_on(answer, channel, receive, sink)
+
+
+class VideoContent:
+    """The bytes of a video, or a part of them, on their way from its provider: `status` is 200, 206
+    or 416, `headers` are those that its client may see."""
+
+    def __init__(self, answer: Answer, channel: Channel) -> None:
+        self.status = answer.status
+        self.headers = {
+            name.decode(): value.decode("latin-1") for name, value in _fields(answer.headers)
+        }
+        self._answer = answer
+        self._idle_s = channel.timeouts.idle
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """All of it. One that breaks off raises UpstreamFailed or TimeoutError."""
+        whole = False
+        try:
+            while True:
+                async with timeout(self._idle_s):
+                    piece = await self._answer.next_bytes()
+                if not piece:
+                    break
+                yield piece
+            whole = True
+        finally:
+            if whole:
+                self._answer.release()
+            else:
+                self._answer.cut()
+
+
+async def open_content(
+    parts: Parts, snapshot: Snapshot, principal: Principal, task_id: str, *, range_: bytes
+) -> VideoContent:
+    """The content of a task, for a page of ours. Raises RequestFault, UpstreamFailed, DatabaseAway,
+    DatabaseRefused."""
+    wanted = _Wanted(task_id, _VARIANTS[0], known_range(range_))
+    return VideoContent(*await _ask(parts, snapshot, principal, wanted, new_id()))
+
+
+class _Wanted(NamedTuple):
+    """What of which task, and which part of it."""
+
+    task_id: str
+    variant: str
+    range: bytes
+
+
+async def _ask(
+    parts: Parts,
+    snapshot: Snapshot,
+    principal: Principal | None,
+    wanted: _Wanted,
+    request_id: UUID,
+) -> tuple[Answer, Channel]:
+    """The provider's answer, begun. Raises RequestFault, UpstreamFailed, DatabaseAway,
+    DatabaseRefused."""
+    if principal is None:
+        task = await task_answers.find_linked(parts.states, wanted.task_id)
+    else:
+        task = await task_answers.find(parts.states, principal, wanted.task_id)
+    _check_there(task)
+    channel = channel_of(task, snapshot)
+    source = _Source(parts.upstreams, snapshot, task, channel, id_text(request_id))
+    try:
+        async with timeout(channel.timeouts.first_content):
+            answer = await source.open(wanted.variant, wanted.range)
+    except TimeoutError:
+        raise upstream_failure("F11", seconds=int(channel.timeouts.first_content)) from None
+    except UpstreamFailed as failure:
+        if failure.upstream_status in (404, 410) or (
+            task.content and failure.upstream_status == 403
+        ):
+            # It is there no more: a link whose time is over is answered so.
+            raise _missing(task) from None
+        raise
+    return answer, channel
+
+
+def channel_of(task: Task, snapshot: Snapshot) -> Channel:
+    """The channel that has made it. Raises RequestFault where that is no more."""
+    found = (row for row in snapshot.channels.values() if row.uuid == task.channel_id)
+    channel = next(found, None)
+    if channel is None:
+        raise RequestFault("no_channel", None, "", model=task.video.model)
+    return channel
+
+
+def asked_range(scope: Scope) -> bytes:
+    """The part that a client asks for, b"" for the whole."""
+    return known_range(next((value for name, value in scope["headers"] if name == b"range"), b""))
+
+
+def known_range(value: bytes) -> bytes:
+    """A part of some bytes as a client asks for it; b"" for what asks for none."""
+    return value if _RANGE.fullmatch(value) else b""
+
+
+def _check_there(task: Task) -> None:
+    state = task.video.state
+    if state in ("queued", "running"):
+        raise RequestFault("conflict", "video_id", f"video {task.video.id} is not completed yet")
+    if state == "failed" or not task.content_kept:
+        raise _missing(task)
+
+
+def _missing(task: Task) -> RequestFault:
+    return RequestFault("task_not_found", "video_id", task.video.id)
+
+
+class _Source:
+    """Where a provider has the bytes of a task: below its address, or wherever it says."""
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        snapshot: Snapshot,
+        task: Task,
+        channel: Channel,
+        request_id: str,
+    ) -> None:
+        self._upstreams = upstreams
+        self._snapshot = snapshot
+        self._task = task
+        self._channel = channel
+        self._request_id = request_id
+
+    async def open(self, variant: str, range_: bytes) -> Answer:
+        """The answer with the bytes. Raises RequestFault, UpstreamFailed."""
+        if variant not in _VARIANTS:
+            what = "variant must be one of " + ", ".join(_VARIANTS)
+            raise RequestFault("invalid_value", "variant", what)
+        task, form = self._task, VIDEO_FORMS.get(self._task.form)
+        url = None if form is None else self._channel.address.urls.get(form.tasks_operation)
+        if form is None or url is None:
+            raise RequestFault("no_channel", None, "", model=task.video.model)
+        if not task.content:
+            if not form.content_path:
+                raise _missing(task)
+            found = self._below(form, url, task.upstream_id)
+            whole = found if variant == _VARIANTS[0] else f"{found}?variant={variant}"
+            return await self._get(form, whole, range_)
+        if variant != _VARIANTS[0]:
+            what = f"the video has no {variant}: its provider makes none"
+            raise RequestFault("unsupported_capability", "variant", what)
+        named = task.content
+        if form.read_link is not None:
+            named = await self._linked(form, form.read_link, self._below(form, url, task.content))
+        return await self._upstreams.get_elsewhere(
+            self._channel,
+            self._snapshot.egress,
+            named,
+            self._request_id,
+            key=key_of(task, self._channel),
+            range_=range_,
+            dialect=form.dialect,
+        )
+
+    def _below(self, form: VideoForm, url: str, id_: str) -> str:
+        try:
+            return form.below(url, form.content_path, id_)
+        except BadModelName:
+            raise _missing(self._task) from None
+
+    async def _get(
+        self, form: VideoForm, url: str, range_: bytes, statuses: Collection[int] = _BYTES
+    ) -> Answer:
+        """Ask the channel, by the key that the task belongs to."""
+        return await self._upstreams.get(
+            self._channel,
+            self._snapshot.egress,
+            url,
+            self._request_id,
+            key=key_of(self._task, self._channel),
+            range_=range_,
+            dialect=form.dialect,
+            statuses=statuses,
+        )
+
+    async def _linked(self, form: VideoForm, read_link: Callable[[bytes], str], url: str) -> str:
+        answer = await self._get(form, url, b"", (200,))
+        try:
+            body = b""
+            while len(body) < _LINK_BYTES_MAX and (piece := await answer.next_bytes()):
+                body += piece
+        finally:
+            answer.cut()
+        try:
+            return read_link(body)
+        except AnswerFault:
+            raise upstream_failure("F15") from None
+
+
+def key_of(task: Task, channel: Channel) -> int:
+    """The place of the key that the task belongs to; the first where that is no more."""
+    keys = channel.key_ids
+    return keys.index(task.channel_key_id) if task.channel_key_id in keys else 0
+
+
+async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:
+    """Pass on the bytes of an answer until its end, or until the client leaves."""
+    task = asyncio.current_task()
+    left = False
+
+    def leave(_: "asyncio.Task[None]") -> None:
+        nonlocal left
+        if not left and task is not None and not watch.cancelled():
+            left = True
+            task.cancel()
+
+    watch = asyncio.create_task(_gone(receive))
+    watch.add_done_callback(leave)
+    whole = False
+    try:
+        async with timeout(channel.timeouts.idle) as limit:
+            await sink.begin_bytes(answer.status, _fields(answer.headers))
+            while piece := await answer.next_bytes():
+                await sink.write(piece, last=False)
+                limit.restart()
+        await sink.write(b"", last=True)
+        whole = True
+    except (UpstreamFailed, TimeoutError):
+        # Nothing can be said any more: without its last byte the server cuts the connection.
+        return
+    except asyncio.CancelledError:
+        if not left or task is None or task.uncancel():
+            raise
+    finally:
+        left = True
+        watch.cancel()
+        if whole:
+            answer.release()
+        else:
+            answer.cut()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _fields(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = kind if kind in _TYPES else "application/octet-stream"
+    fields = [(b"content-type", kind.encode()), (b"cache-control", b"private, no-store")]
+    for name in _PASSED:
+        if name in headers:
+            fields.append((name.encode(), headers[name].encode("latin-1")))
+    return fields

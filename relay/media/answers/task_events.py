@@ -1,0 +1,88 @@
+"""How far a video is, as events (text/event-stream): the video at once, then at each change, until
+its end.
+
+    event: video.in_progress
+    data: {"id": "video_…", "status": "in_progress", "progress": 42, …}
+
+What is stored is told, as by the endpoint that shows a video; no provider is asked for it. A
+connection is ended after ten minutes, and when the server stops: clients of events connect again by
+themselves.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from dialects.codec import EVENT_STREAM
+from dialects.media import videos
+from lib.process.asgi import Receive
+from relay.answers.state_store import StateStore
+from relay.credentials.keys import Principal
+from relay.front.http_sink import HttpSink
+from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.media.answers import task_answers
+from relay.media.media_tasks import Task
+
+_LOOK_S: Final = 2.0
+_TICK_S: Final = 0.5
+_QUIET_S: Final = 15.0
+_TOTAL_S: Final = 600.0
+_FIELDS: Final = (
+    (b"content-type", EVENT_STREAM.encode()),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+async def serve(
+    states: StateStore,
+    principal: Principal,
+    sink: HttpSink,
+    receive: Receive,
+    stopping: Callable[[], bool],
+) -> None:
+    """Answer a request for the events of a video. Raises RequestFault, DatabaseAway,
+    DatabaseRefused before the first of them."""
+    task_id = sink.invocation.target.task
+    task = await task_answers.find(states, principal, task_id)
+    await sink.begin_bytes(200, _FIELDS)
+    gone = asyncio.create_task(_gone(receive))
+    try:
+        await _tell(sink, task)
+        loop = asyncio.get_running_loop()
+        began = looked = spoke = loop.time()
+        while task.video.state in ("queued", "running") and loop.time() - began < _TOTAL_S:
+            await asyncio.wait((gone,), timeout=_TICK_S)
+            if gone.done() or stopping():
+                break
+            now = loop.time()
+            if now - looked < _LOOK_S:
+                continue
+            looked = now
+            try:
+                seen = await task_answers.find(states, principal, task_id)
+            except (DatabaseAway, DatabaseRefused):
+                break
+            if (seen.video.state, seen.video.progress) != (task.video.state, task.video.progress):
+                task, spoke = seen, now
+                await _tell(sink, task)
+            elif now - spoke >= _QUIET_S:
+                spoke = now
+                await sink.write(b": still there\n\n", last=False)
+        if not gone.done():
+            await sink.write(b"", last=True)
+    finally:
+        gone.cancel()
+
+
+async def _tell(sink: HttpSink, task: Task) -> None:
+    shown = videos.write(task.video)
+    name = f"event: video.{shown['status']}\ndata: ".encode()
+    await sink.write(name + msgspec.json.encode(shown) + b"\n\n", last=False)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,67 @@
+"""Operations whose body may be a form with files, and what they share."""
+
+import base64
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
+
+from dialects.chat.file_types import Kind
+from dialects.errors.errors import RequestFault
+from dialects.json import forms
+from dialects.usage.usage import Quantities
+from relay.answers.unary import UnaryOperation
+from relay.requests.uploads import Form, UploadedFile
+
+NOT_TOLD: Final = Quantities({}, ("usage_missing",))
+_FILES_IN_BODY_MAX: Final = 20 * 1024 * 1024
+
+
+class MediaOperation(UnaryOperation):
+    """An operation whose body may be a form. `file_kind` is what the files of one are."""
+
+    file_kind: Kind
+    field_kinds: Mapping[str, type] = {}
+
+    def __init__(self) -> None:
+        self.form: Form | None = None
+
+    def of_form(self, form: Form) -> Self:
+        """The operation of one request, whose files these are."""
+        bound = self.bare()
+        bound.form = form
+        return bound
+
+    def members_of(self, form: Form) -> bytes:
+        """The texts of a form as JSON."""
+        return forms.members_of(form.texts, self.field_kinds)
+
+    @abstractmethod
+    def bare(self) -> Self:
+        """Another one like it."""
+
+    def check_files(self) -> None:
+        """Raise RequestFault where one is no file of its kind."""
+        for file in self.files:
+            file.check(self.file_kind)
+
+    @property
+    def files(self) -> Sequence[UploadedFile]:
+        return () if self.form is None else self.form.files
+
+    @property
+    def file_names(self) -> list[str] | None:
+        """The fields that are files; None where the body is JSON."""
+        return None if self.form is None else [file.name for file in self.form.files]
+
+
+def data_urls_of(files: Sequence[UploadedFile]) -> list[str]:
+    """Files as data URLs. Raises RequestFault where they are too large to stand in a body."""
+    size = sum(file.size for file in files)
+    if size > _FILES_IN_BODY_MAX:
+        raise RequestFault(
+            "body_too_large", files[0].name, "the files", size=size, limit=_FILES_IN_BODY_MAX
+        )
+    return [
+        f"data:{file.media_type};base64,{base64.b64encode(b''.join(file.pieces())).decode()}"
+        for file in files
+    ]

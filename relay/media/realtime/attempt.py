@@ -1,0 +1,137 @@
+"""The attempt that opens a realtime session at one channel. Until its WebSocket stands another
+channel may be asked; then the session is its client's."""
+
+import asyncio
+from collections.abc import Callable
+
+from lib.ids import id_text
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.attempts.attempt_end import AttemptEnd
+from relay.attempts.settlement import Resolved
+from relay.config import SESSION_S
+from relay.counting.usage_meter import Bill, cost_of
+from relay.front.error_answers import CLIENT_CLOSED, INTERNAL, KEY_ENDED, STOPPING, failure_of_limit
+from relay.health.channel_health import HealthProbe
+from relay.media.realtime.operation import first_bound
+from relay.media.realtime.response import MeteredResponse, ResponseMeter
+from relay.media.realtime.session import RealtimeSession
+from relay.media.realtime.sink import RealtimeSink
+from relay.requests.context import Outcome, RequestContext
+from relay.routing.snapshot import Channel, Snapshot
+from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.upstream.websocket import UpstreamSocket
+
+_NOT_SENT = Bill({}, 0, "none", (), None)
+
+
+class RealtimeAttempt:
+    """An admitted attempt, as `Attempt` is one. `newest` gives the snapshot of now, `stopping` is
+    set when the process is about to end."""
+
+    def __init__(
+        self,
+        sink: RealtimeSink,
+        newest: Callable[[], Snapshot],
+        stopping: asyncio.Event,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        probe: HealthProbe,
+    ) -> None:
+        self._sink = sink
+        self._newest = newest
+        self._stopping = stopping
+        self._context = context
+        self._admitted = admitted
+        self._probe = probe
+        self._meter = ResponseMeter(admitted)
+        self._end = AttemptEnd(context, admitted, self._meter)
+        self._failed = False
+
+    @property
+    def key(self) -> int:
+        return self._probe.key
+
+    @property
+    def channel(self) -> Channel:
+        return self._admitted.channel
+
+    @property
+    def said(self) -> str:
+        return ""
+
+    def cost_of(self, outcome: Outcome) -> int | None:
+        return cost_of(outcome.meters, self._meter.prices.cost)
+
+    def leave(self) -> None:
+        self._context.deadline.interrupt("left")
+
+    def revoke(self) -> None:
+        """The key has ended, and its session with it."""
+        self._context.deadline.interrupt("revoked")
+
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
+        """The end of this attempt when no session began."""
+        return self._end.failed(failure, final=final)
+
+    async def execute(self, *, fresh: bool) -> Outcome:
+        """Open the session and carry it to its end. Raises UpstreamFailed where none began."""
+        socket: UpstreamSocket | None = None
+        try:
+            socket = await self._open()
+            return await self._session(socket).run()
+        except asyncio.CancelledError:
+            return await self._end_cancelled()
+        except UpstreamFailed as failure:
+            self._failed = True
+            self._probe.failed(failure)
+            raise failure from None
+        finally:
+            self._probe.close()
+            if socket is not None:
+                socket.close()
+            if self._end.outcome is None and not self._failed:
+                self._end.settle(INTERNAL, _NOT_SENT)
+
+    async def _open(self) -> UpstreamSocket:
+        context, admitted = self._context, self._admitted
+        context.deadline.limit("total", SESSION_S)
+        context.deadline.allow("first_content", admitted.first_content_s)
+        socket = await context.parts.upstreams.change_over(
+            admitted.channel,
+            context.snapshot.egress,
+            admitted.prepared.outgoing(None),
+            id_text(admitted.hold.attempt_id),
+            key=self._probe.key,
+        )
+        self._probe.accepted()
+        return socket
+
+    def _session(self, socket: UpstreamSocket) -> RealtimeSession:
+        bound = first_bound(self._context.snapshot, self._admitted.facts.model)
+        first = MeteredResponse(self._context, self._admitted, self._meter, self._end, bound)
+        return RealtimeSession(
+            self._context,
+            self._admitted,
+            self._probe,
+            first,
+            socket,
+            self._sink,
+            self._newest,
+            self._stopping,
+        )
+
+    async def _end_cancelled(self) -> Outcome:
+        """The task was cancelled before a session began."""
+        reason = self._context.deadline.caught()
+        if reason in ("first_content", "total", "idle"):
+            failure = failure_of_limit(
+                reason, self._admitted.timeouts, self._admitted.first_content_s
+            )
+            self._failed = True
+            failure = failure or upstream_failure("F11")
+            self._probe.failed(failure)
+            raise failure from None
+        error = {None: STOPPING, "revoked": KEY_ENDED}.get(reason, CLIENT_CLOSED)
+        outcome = self._end.settle(error, _NOT_SENT)
+        await self._sink.refuse(error)
+        return outcome

@@ -1,0 +1,222 @@
+"""The holds of a realtime session's responses: each is placed before a response may begin, for what
+it can read by then and say, and for no more than the balance reaches.
+
+    nothing sent --> hold --> more is sent than it was placed for --> another in its place
+                      |
+                      +--> a response begins --> it is that one's
+
+A response is one request, however many holds it has had: one that is replaced is an attempt of it
+that has not begun, released in the transaction that places the next.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from dialects.codec import Target
+from dialects.errors.errors import RequestFault, message_of, retry_after_s
+from lib.ids import new_id
+from relay.answers.unary import Billable
+from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen
+from relay.attempts.attempt_end import AttemptEnd
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import OVERLOADED, answer_to
+from relay.health.channels_out import ChannelsOut
+from relay.holds.place_hold import HoldPlacer
+from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.limits.limit_answers import ChannelFull, LimitReached
+from relay.media.realtime.conversation import Conversation
+from relay.media.realtime.operation import Realtime, ResponseBound, Used, response_bound
+from relay.media.realtime.response import MeteredResponse, ResponseMeter
+from relay.requests.context import RequestContext
+from relay.requests.reader import RequestReader
+from relay.routing.routing import stay
+from relay.routing.snapshot import Snapshot
+from relay.upstream.upstream import UpstreamFailed
+
+_FULL_WAIT_S: Final = 1.0
+# What may be sent behind a hold until its response begins: as much as 100 s of sound.
+_ROOM_TOKENS: Final = 1_024
+
+
+class SessionOver(Exception):
+    """It ends; `error` is None where the client has left, or the upstream has closed in order."""
+
+    def __init__(self, error: ErrorAnswer | None, failure: UpstreamFailed | None = None) -> None:
+        super().__init__("" if error is None else error.message)
+        self.error = error
+        self.failure = failure
+
+
+class NotNow(Exception):
+    """A limit of requests is reached: an event does not go on."""
+
+    def __init__(self, error: ErrorAnswer) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class ResponseHolds:
+    """The holds of one session. `first` was placed when it was asked for, by the `key` of its
+    channel; `newest` gives the snapshot of now."""
+
+    __slots__ = (
+        "_admitted", "_context", "_conversation", "_free", "_key", "_limited", "_newest",
+        "_placing",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        key: int,
+        first: MeteredResponse,
+        conversation: Conversation,
+        newest: Callable[[], Snapshot],
+    ) -> None:
+        self._context = context
+        self._admitted = admitted
+        self._key = key
+        self._conversation = conversation
+        self._newest = newest
+        # Held, and not begun; one is placed at a time.
+        self._free: MeteredResponse | None = first
+        self._placing = asyncio.Lock()
+        # Until when nothing more is admitted, and why (loop time).
+        self._limited: tuple[float, ErrorAnswer] | None = None
+
+    async def next(self, *, asked: bool) -> MeteredResponse:
+        """The response that may begin next. Raises SessionOver where none may; NotNow for a limit
+        of requests, where a client has `asked`."""
+        async with self._placing:
+            needed = self._conversation.tokens_max
+            held = self._free
+            if held is not None and (needed <= held.bound.context_tokens or held.bound.is_full):
+                return held
+            if asked and self._limited is not None and self._context.time() < self._limited[0]:
+                raise NotNow(self._limited[1])
+            model = self._admitted.facts.model
+            bound = response_bound(self._newest(), model).within(needed + _ROOM_TOKENS)
+            try:
+                placed = self._free = await self._granted(self._place(model, bound, bound, held))
+            except (NotNow, SessionOver) as refused:
+                if held is not None and self._free is None and refused.error is not None:
+                    held.refuse(refused.error)
+                if asked or isinstance(refused, SessionOver):
+                    raise
+                raise SessionOver(refused.error) from None
+            return placed
+
+    async def take(self) -> MeteredResponse:
+        """The response that begins, whoever has asked for it. Raises SessionOver."""
+        response = await self.next(asked=False)
+        self._free = None
+        return response
+
+    def release(self, error: ErrorAnswer | None, fault: str = "") -> None:
+        """Nothing begins by what is held."""
+        if self._free is not None:
+            self._free.break_off(error, fault)
+            self._free = None
+
+    async def place_used(self, model: str, unit: Used) -> MeteredResponse:
+        """What is known to be used. Raises SessionOver."""
+        try:
+            return await self._granted(self._place(model, unit, ResponseBound(0, 0)))
+        except NotNow as limited:
+            raise SessionOver(limited.error) from None
+
+    def check_allowed(self, model: str) -> None:
+        """Raise RequestFault for a model that this key may not use here."""
+        context = self._next_context(model, Used({}))
+        found = RequestReader(context).find_model(model)
+        facts = Realtime(Used({})).read(b"{}", Target(found.name))
+        stay(context, facts, found, self._admitted.channel.id)
+
+    async def _granted(self, placing: Awaitable[MeteredResponse]) -> MeteredResponse:
+        """What is placed. Raises SessionOver, NotNow."""
+        try:
+            return await placing
+        except LimitReached as fault:
+            error, wait_ms = answer_to(fault), fault.wait_ms
+        except ChannelFull as full:
+            wait_ms = full.wait_ms
+            seconds = retry_after_s(wait_ms or 0)
+            message = message_of("rate_limited", "the channel of the model", seconds=seconds)
+            error = ErrorAnswer("rate_limited", 429, message)
+        except (RequestFault, ChannelsOut) as fault:
+            raise SessionOver(answer_to(fault)) from None
+        except (DatabaseAway, DatabaseRefused):
+            raise SessionOver(OVERLOADED) from None
+        self._limited = self._context.time() + max(_FULL_WAIT_S, (wait_ms or 0) / 1000), error
+        raise NotNow(error)
+
+    async def _place(
+        self,
+        model: str,
+        unit: Billable,
+        bound: ResponseBound,
+        replaced: MeteredResponse | None = None,
+    ) -> MeteredResponse:
+        """Place the hold of another request of this session, by today's prices; or another one of
+        the request whose hold is `replaced`."""
+        context, admitted = self._next_context(model, unit, replaced), self._admitted
+        number = 1 if replaced is None else replaced.number + 1
+        found = RequestReader(context).find_model(model)
+        facts = Realtime(unit).read(b"{}", Target(found.name))
+        routed = stay(context, facts, found, admitted.channel.id)
+        channel = context.snapshot.channels[admitted.channel.id]
+        if channel.key_ids != admitted.channel.key_ids:
+            raise RequestFault("no_channel", None, "", model=model)
+        candidate = routed.planned[0]
+        placer = HoldPlacer(context, routed, found.alias)
+        chosen = Chosen(candidate, candidate.why, self._key, ())
+        replaces = None
+        if replaced is not None:
+            # Whatever comes of it, that hold is no more.
+            self._free, replaces = None, replaced.give_way()
+        try:
+            hold = await placer.place(chosen, number, replaces)
+        except (DatabaseAway, DatabaseRefused):
+            if replaces is not None:
+                # Whether it was released, and by which of our questions, is unknown.
+                context.parts.ledger.settle(replaces, at_once=False)
+            raise
+        return metered(
+            context,
+            msgspec.structs.replace(
+                admitted, number=number, facts=facts, upstream_model=candidate.upstream_model,
+                hold=hold,
+            ),
+            bound,
+        )  # fmt: skip
+
+    def _next_context(
+        self, model: str, unit: Billable, replaced: MeteredResponse | None = None
+    ) -> RequestContext:
+        context = self._context
+        invocation = msgspec.structs.replace(
+            context.invocation, target=Target(model), unary=Realtime(unit)
+        )
+        return RequestContext(
+            context.parts,
+            self._newest(),
+            context.principal,
+            context.downstream,
+            context.deadline,
+            invocation,
+            request_id=new_id() if replaced is None else replaced.request_id,
+            source=context.source,
+            options=context.options,
+        )
+
+
+def metered(
+    context: RequestContext, admitted: AdmittedAttempt, bound: ResponseBound
+) -> MeteredResponse:
+    """A response whose hold is placed, for so much."""
+    meter = ResponseMeter(admitted)
+    end = AttemptEnd(context, admitted, meter)
+    return MeteredResponse(context, admitted, meter, end, bound)

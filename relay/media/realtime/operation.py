@@ -1,0 +1,144 @@
+"""A realtime session as an operation: who may serve it, what each of its responses holds and how it
+is billed."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Final, NamedTuple
+from urllib.parse import parse_qs
+
+import msgspec
+
+from dialects import realtime
+from dialects.chat.chat import Encoded
+from dialects.codec import Target
+from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
+from dialects.realtime import SpokenResponse
+from dialects.streams.passed_answer import PassedAnswer
+from dialects.usage.usage import Quantities
+from gateway.providers.models import find_row
+from lib.process.asgi import Scope
+from relay.answers.unary import (
+    Billable,
+    Passing,
+    Rates,
+    Sending,
+    UnaryFacts,
+    UnaryOperation,
+    Urls,
+    not_offered,
+)
+from relay.config import SESSION_S
+from relay.counting.own_count import NO_USAGE
+from relay.counting.vocabularies import Family
+from relay.requests.context import Invocation
+from relay.routing.snapshot import Snapshot
+
+# What is held before anything is known of a session: it may begin with as much.
+_FIRST_CONTEXT: Final = 4_096
+# Of a model that is not known: those of gpt-realtime.
+_CONTEXT: Final = 32_000
+_OUTPUT: Final = 4_096
+_IN: Final = ("in_text", "in_audio", "in_image")
+_BETA_PROTOCOL: Final = "openai-beta.realtime-v1"
+_BETA_HEADER: Final = (b"openai-beta", b"realtime=v1")
+_OUT: Final = ("out_text", "out_audio")
+
+
+class ResponseBound(NamedTuple):
+    """The most that a response is billed for: a context of so much of what is dearest to read, and
+    as long an answer of what is dearest to say. `is_full`: no context is larger."""
+
+    context_tokens: int
+    output_tokens: int
+    is_full: bool = True
+
+    def within(self, context_tokens: int) -> "ResponseBound":
+        """The same with a context of no more than so much."""
+        if self.context_tokens <= context_tokens:
+            return self
+        return self._replace(context_tokens=context_tokens, is_full=False)
+
+    def capped(self, output_tokens: int) -> "ResponseBound":
+        """The same with an answer of no more than so much."""
+        return self._replace(output_tokens=output_tokens)
+
+    def bound(self, rates: Rates) -> Mapping[str, int] | None:
+        if "in_text" not in rates or "out_text" not in rates:
+            return None
+        heard = max((name for name in _IN if name in rates), key=lambda name: rates[name])
+        said = max((name for name in _OUT if name in rates), key=lambda name: rates[name])
+        return {heard: self.context_tokens, said: self.output_tokens}
+
+    def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]:
+        return {}
+
+
+class Used(NamedTuple):
+    """What is known to be used before it is held."""
+
+    meters: Mapping[str, int]
+
+    def bound(self, rates: Rates) -> Mapping[str, int] | None:
+        return self.meters
+
+    def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]:
+        return self.meters
+
+
+class Realtime(UnaryOperation):
+    """One session, each of whose responses is a request. `unit` is how one is held."""
+
+    lasts_s: ClassVar[float] = SESSION_S
+
+    def __init__(self, unit: Billable) -> None:
+        self._unit = unit
+
+    def read(self, raw: bytes, target: Target) -> UnaryFacts:
+        return UnaryFacts(
+            None, read_body(raw), target.model, "", 0, None, (self._unit,), stream=True
+        )
+
+    def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
+        if "realtime" not in urls:
+            raise not_offered(facts, "realtime sessions")
+        return Sending("realtime", "openai", Encoded(b"{}"), SPOKEN)
+
+
+def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
+    """What holds for the responses of a model, whichever of its channels is asked."""
+    names = {model, *(route.upstream_model for route in snapshot.routes_of(model))}
+    rows = [row for row in map(find_row, sorted(filter(None, names))) if row is not None]
+    return ResponseBound(
+        max((row.context_max or _CONTEXT for row in rows), default=_CONTEXT),
+        max((row.output_max or _OUTPUT for row in rows), default=_OUTPUT),
+    )
+
+
+def first_bound(snapshot: Snapshot, model: str) -> ResponseBound:
+    """What is held for the first response, before the session stands."""
+    return response_bound(snapshot, model).within(_FIRST_CONTEXT)
+
+
+def session_invocation(invocation: Invocation, snapshot: Snapshot, scope: Scope) -> Invocation:
+    """What a session is asked for with, by its query and subprotocols. Raises RequestFault."""
+    named = parse_qs(scope["query_string"].decode("latin-1")).get("model", [""])
+    model = named[-1]
+    if not model:
+        raise RequestFault("missing_parameter", "model", "model is required, in the query")
+    headers = list(scope["headers"])
+    if _BETA_PROTOCOL in scope.get("subprotocols", ()):
+        # As a page says it, which can set no headers.
+        headers.append(_BETA_HEADER)
+    unary = Realtime(first_bound(snapshot, model))
+    return msgspec.structs.replace(invocation, target=Target(model), headers=headers, unary=unary)
+
+
+def _told(answer: PassedAnswer, rates: Rates) -> Quantities:
+    return NO_USAGE if answer.usage is None else realtime.quantities(answer.usage)
+
+
+def _counted(answer: PassedAnswer | None, rates: Rates, family: Family) -> Mapping[str, int]:
+    return answer.counted_here() if isinstance(answer, SpokenResponse) else {}
+
+
+SPOKEN: Final = Passing(SpokenResponse, _told, _counted)

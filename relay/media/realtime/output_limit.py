@@ -1,0 +1,47 @@
+"""How long the responses of a realtime session may become where the balance does not reach for as
+long a one as the model can make: its provider is told."""
+
+from typing import Literal
+
+from dialects import realtime
+from dialects.realtime import SessionSettings
+from relay.requests.context import Invocation
+from relay.upstream.websocket import UpstreamSocket
+
+
+class OutputLimit:
+    """The limit of one session, beside the one that its client wishes."""
+
+    __slots__ = ("_limit", "_name", "_socket", "_wished")
+
+    def __init__(self, invocation: Invocation, socket: UpstreamSocket) -> None:
+        beta = any(name.lower() == b"openai-beta" for name, _ in invocation.headers)
+        self._name = realtime.BETA_LIMIT if beta else realtime.GA_LIMIT
+        self._socket = socket
+        self._limit: int | None = None
+        self._wished: int | Literal["inf"] = "inf"
+
+    async def set(self, tokens: int | None) -> None:
+        """From now on no response may say more, None for as much as the model can. Raises
+        SocketLost."""
+        if tokens == self._limit:
+            return
+        self._limit = tokens
+        limit = self._wished
+        if tokens is not None and (limit == "inf" or limit > tokens):
+            limit = tokens
+        await self._socket.send(realtime.limit_session(self._name, limit))
+
+    def fit_settings(self, settings: SessionSettings, raw: bytes) -> bytes:
+        """A client's settings, within the limit."""
+        self._wished = settings.output_max or self._wished
+        return self._fit(raw, "session")
+
+    def fit_response(self, raw: bytes) -> bytes:
+        """A client's request for a response, within the limit."""
+        return self._fit(raw, "response")
+
+    def _fit(self, raw: bytes, member: str) -> bytes:
+        if self._limit is None:
+            return raw
+        return realtime.limited(raw, member, self._name, self._limit)

@@ -1,0 +1,171 @@
+"""One response of a realtime session: an attempt of its own, held before it can begin and settled
+once, by what its provider tells of it."""
+
+import asyncio
+from collections import deque
+from typing import Final
+from uuid import UUID
+
+from dialects.errors.errors import clean_upstream
+from dialects.realtime import Response, ServerEvent, SpokenResponse
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.attempts.attempt_end import AttemptEnd
+from relay.attempts.settlement import Resolved
+from relay.counting.usage_meter import Bill, UsageMeter, meters_text
+from relay.front.downstream import ErrorAnswer
+from relay.media.realtime.operation import ResponseBound
+from relay.media.realtime.sink import RealtimeSink, SessionListener
+from relay.requests.context import Outcome, RequestContext
+from usage.records.sql import UPSTREAM_ID_LENGTH
+
+_NOT_USED: Final = Bill({}, 0, "none", (), None)
+# Providers do not all count alike; more than twice of what is held is no difference in counting.
+_SLACK: Final = 2
+_ENDED_KEPT: Final = 64
+
+
+class ResponseMeter(UsageMeter):
+    """The running count of a response."""
+
+    __slots__ = ("_noted", "_rated", "response")
+
+    def __init__(self, admitted: AdmittedAttempt) -> None:
+        super().__init__(admitted)
+        self.passed = self.response = SpokenResponse()
+        self._noted: dict[str, int] = {}
+        price = admitted.hold.price
+        # What has no rate cannot be charged by a mark.
+        self._rated = frozenset() if price is None else frozenset(price.version.rates)
+
+    def mark(self) -> str | None:
+        said = {
+            name: count
+            for name, count in self.response.said_min().items()
+            if name in self._rated or not self._rated
+        }
+        if said == self._noted:
+            return None
+        self._noted = said
+        return meters_text(said)
+
+
+class MeteredResponse:
+    """A response from when its hold is placed, for what is in `bound`. `id` is what its provider
+    calls it, "" until it begins."""
+
+    __slots__ = ("_admitted", "_context", "_listener", "bound", "end", "id", "meter")
+
+    def __init__(
+        self,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        meter: ResponseMeter,
+        end: AttemptEnd,
+        bound: ResponseBound,
+    ) -> None:
+        self._context = context
+        self._admitted = admitted
+        self.bound = bound
+        self.meter = meter
+        self.end = end
+        self.id = ""
+        sink = context.downstream.sink
+        self._listener: SessionListener | None = (
+            sink.listener if isinstance(sink, RealtimeSink) else None
+        )
+        if self._listener is not None:
+            self._listener.held(context.request_id, self.hold_nano)
+
+    @property
+    def hold_nano(self) -> int:
+        """What is held for it."""
+        return self._admitted.hold.size.hold_nano
+
+    @property
+    def request_id(self) -> UUID:
+        """The request that it is in the log."""
+        return self._context.request_id
+
+    @property
+    def number(self) -> int:
+        """Which hold of that request it has."""
+        return self._admitted.number
+
+    def give_way(self) -> Resolved:
+        """It has not begun, and another hold takes the place of its own; how that one ends."""
+        return self.end.replaced()
+
+    def refuse(self, error: ErrorAnswer) -> None:
+        """No other hold could take its place: its request has ended so."""
+        model = self._admitted.facts.model
+        self._context.record_refusal(error, model, stream=True, after_attempts=True)
+
+    @property
+    def output_cap(self) -> int | None:
+        """What it may say for that, None where that is as much as its model can."""
+        return self._admitted.hold.size.output_cap
+
+    def begin(self, id: str, *, heard: dict[str, int], said_bytes_ms: int) -> None:
+        """It is made from now on; `heard` is our own count of what it reads."""
+        self.id = id
+        self._context.began = self._context.time()
+        if id.isascii() and id.isprintable():
+            self.end.upstream_request_id = id[:UPSTREAM_ID_LENGTH]
+        self.meter.response.heard = {name: used for name, used in heard.items() if used}
+        self.meter.response.said_bytes_ms = said_bytes_ms
+        self._context.parts.ledger.marks.watch(self.meter)
+
+    def note(self, event: ServerEvent) -> bool:
+        """Count what an event of it says; False where it says more than is held."""
+        answer = self.meter.response
+        if answer.note(event) and self.end.ttft_ms is None:
+            self.end.ttft_ms = self._context.elapsed_ms()
+        return sum(answer.said_min().values()) <= _SLACK * self.bound.output_tokens
+
+    def finish(self, done: Response) -> Outcome:
+        """It has come to its end: it is charged by the usage that stands there."""
+        answer = self.meter.response
+        answer.usage = done.told
+        self.meter.finish_reason = done.finish_reason
+        if not done.failure:
+            return self.settle(None, self.end.bill_so_far())
+        error = ErrorAnswer("upstream_error", 502, clean_upstream(done.failure))
+        told_nothing = answer.usage is None and not answer.begun
+        return self.settle(error, _NOT_USED if told_nothing else self.end.bill_so_far(), "F23")
+
+    def break_off(self, error: ErrorAnswer | None, fault: str = "") -> Outcome:
+        """It ends without its usage: what has come of it is counted here; where it has not begun,
+        nothing was used."""
+        bill = self.end.bill_so_far() if self.id else _NOT_USED
+        return self.settle(error, bill, fault)
+
+    def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
+        """Write its end; the first one counts."""
+        told, outcome = self.end.outcome is not None, self.end.settle(error, bill, fault)
+        if self._listener is not None and not told:
+            self._listener.settled(outcome)
+        return outcome
+
+
+class RunningResponses(dict[str, MeteredResponse]):
+    """The responses of a session that are being made, by their ids. `none_left` is set while there
+    are none, `ended` are the ids of the last ones that have ended."""
+
+    __slots__ = ("ended", "none_left")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: deque[str] = deque(maxlen=_ENDED_KEPT)
+        self.none_left = asyncio.Event()
+        self.none_left.set()
+
+    def begin(self, id: str, response: MeteredResponse) -> None:
+        self[id] = response
+        self.none_left.clear()
+
+    def end(self, id: str) -> MeteredResponse:
+        response = self.pop(id)
+        self.ended.append(id)
+        if not self:
+            self.none_left.set()
+        return response

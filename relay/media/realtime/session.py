@@ -1,0 +1,375 @@
+"""A realtime session that stands between a client and an upstream: events pass as they are, and
+each response is held before it can begin and settled when it ends.
+
+    client --response.create, sound--> a hold is placed --> upstream
+    upstream --response.created--> takes the hold; without one, one is placed first
+             --deltas--> counted, for its mark
+             --response.done--> settled by its usage --> client
+    money used up, key ended, a limit of time, the process stops, either end lost
+             --> the client is told and closed --> what is still made is cancelled at the upstream,
+                 whose usage is waited for a little --> settled
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from dialects import realtime
+from dialects.errors.errors import RequestFault
+from dialects.media.sound import told_ms, told_tokens
+from dialects.realtime import ClientEvent, ServerEvent
+from dialects.streams.model_alias import name_answer
+from lib.process.waiting import timeout
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.config import SESSION_IDLE_S, SESSION_S, USAGE_AFTER_TEXT_S
+from relay.counting.own_count import UsageEvidence
+from relay.counting.usage_meter import count
+from relay.front.deadline import Reason
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import (
+    CLIENT_CLOSED,
+    KEY_ENDED,
+    STOPPING,
+    answer_behind_content,
+    answer_of_kind,
+    answer_to,
+    failure_of_limit,
+)
+from relay.health.channel_health import HealthProbe
+from relay.health.channels_out import ChannelsOut
+from relay.media.realtime.conversation import Conversation
+from relay.media.realtime.holds import NotNow, ResponseHolds, SessionOver
+from relay.media.realtime.operation import Used
+from relay.media.realtime.output_limit import OutputLimit
+from relay.media.realtime.response import MeteredResponse, RunningResponses
+from relay.media.realtime.sink import ClientLeft, RealtimeSink
+from relay.requests.context import Outcome, RequestContext
+from relay.routing.snapshot import Snapshot
+from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.upstream.websocket import SocketLost, UpstreamSocket
+
+# Responses at a time; OpenAI makes one of the conversation and some beside it.
+_RESPONSES_MAX: Final = 16
+_HEARD: Final = "conversation.item.input_audio_transcription.completed"
+_FULL_WAIT_S: Final = 1.0
+_CLOSE_S: Final = 1.0
+# Codes of a close (RFC 6455, section 7.4).
+_IN_ORDER, _TOO_LARGE = 1000, 1009
+_NOT_TEXT: Final = ErrorAnswer(
+    "invalid_type", 400, "API request failed: Invalid Format: events are text frames"
+)
+
+
+class RealtimeSession:
+    """One session. `first` is the response whose hold was placed when it was asked for."""
+
+    def __init__(
+        self,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        probe: HealthProbe,
+        first: MeteredResponse,
+        socket: UpstreamSocket,
+        sink: RealtimeSink,
+        newest: Callable[[], Snapshot],
+        stopping: asyncio.Event,
+    ) -> None:
+        self._context = context
+        self._admitted = admitted
+        self._probe = probe
+        self._first = first
+        self._socket = socket
+        self._sink = sink
+        self._stopping = stopping
+        self._conversation = Conversation()
+        self._holds = ResponseHolds(context, admitted, probe.key, first, self._conversation, newest)
+        self._running = RunningResponses()
+        # A response was asked for, and nothing was heard since.
+        self._asked = False
+        self._output_limit = OutputLimit(context.invocation, socket)
+
+    async def run(self) -> Outcome:
+        """Pass events until it ends, and settle what it used. Raises nothing that either end could
+        cause."""
+        over = SessionOver(None)
+        try:
+            over = await self._pass_events()
+        except asyncio.CancelledError:
+            over = self._by_deadline(self._context.deadline.caught())
+        except ClientLeft:
+            # Before it was accepted.
+            over = SessionOver(None)
+        finally:
+            self._context.deadline.stop()
+            outcome = await self._end(over)
+        return outcome
+
+    async def _pass_events(self) -> SessionOver:
+        await self._sink.accept(self._admitted.head(self._context, None))
+        await self._output_limit.set(self._first.output_cap)
+        self._touch()
+        pumps = [
+            asyncio.create_task(pump)
+            for pump in (self._from_client(), self._from_upstream(), self._until_stopped())
+        ]
+        try:
+            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            return _why(done)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    # ---- from the client
+
+    async def _from_client(self) -> None:
+        while True:
+            text = await self._sink.receive()
+            if text is None:
+                await self._sink.complain(_NOT_TEXT)
+                continue
+            raw = text.encode()
+            event = realtime.read_client_event(raw)
+            try:
+                raw = await self._admit(event, raw)
+            except (RequestFault, ChannelsOut) as fault:
+                await self._sink.complain(answer_to(fault), event.event_id)
+                continue
+            except NotNow as limited:
+                await self._sink.complain(limited.error, event.event_id)
+                continue
+            try:
+                async with timeout(self._stall_s):
+                    await self._socket.send(raw)
+            except TimeoutError:
+                raise upstream_failure("F13", seconds=int(self._stall_s)) from None
+            self._note_sent(event, len(raw))
+
+    async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
+        """The event as it goes on. Raises RequestFault for one that does not, SessionOver where
+        nothing more can be held."""
+        if event.type == "session.update":
+            return self._fit_settings(event, raw)
+        if event.may_be_answered and (event.type == "response.create" or not self._running):
+            held = await self._holds.next(asked=True)
+            await self._output_limit.set(held.output_cap)
+        if event.type == "response.create":
+            return self._output_limit.fit_response(raw)
+        return raw
+
+    def _fit_settings(self, event: ClientEvent, raw: bytes) -> bytes:
+        """Settings that change nothing of who is asked and paid for. Raises RequestFault."""
+        settings = realtime.read_settings(event.session)
+        named = self._admitted.prepared.traits.requested_model
+        upstream_model = self._admitted.upstream_model
+        if settings.model not in (None, upstream_model, self._admitted.facts.model, named):
+            what = "session.model cannot be changed: open another session"
+            raise RequestFault("invalid_value", "session.model", what)
+        if settings.transcription is not None:
+            # It is paid for apart.
+            self._holds.check_allowed(settings.transcription)
+        if settings.model is not None and named:
+            raw = name_answer(raw, ("session", "model"), upstream_model)
+        return self._output_limit.fit_settings(settings, raw)
+
+    def _note_sent(self, event: ClientEvent, size: int) -> None:
+        self._conversation.note_sent(event, size)
+        if event.type == "response.create":
+            self._asked = True
+            self._context.deadline.allow("first_content", self._admitted.first_content_s)
+        elif not self._asked and not self._running:
+            self._touch()
+
+    # ---- from the upstream
+
+    async def _from_upstream(self) -> None:
+        while True:
+            try:
+                raw = await self._socket.receive()
+            except SocketLost as lost:
+                raise self._lost(lost) from None
+            try:
+                event = realtime.read_server_event(raw)
+                shown = (await self._note(event, raw)).decode()
+            except UnicodeDecodeError:
+                raise upstream_failure("F16") from None
+            except ValueError:
+                raise upstream_failure("F15") from None
+            try:
+                async with timeout(self._stall_s):
+                    await self._sink.say(shown)
+            except TimeoutError:
+                raise SessionOver(None) from None
+            self._asked = False
+            self._touch()
+
+    def _lost(self, lost: SocketLost) -> SessionOver:
+        if lost.code == _IN_ORDER and not self._running:
+            return SessionOver(None)
+        return _failed(upstream_failure("F17" if lost.code == _TOO_LARGE else "F14"))
+
+    async def _note(self, event: ServerEvent, raw: bytes) -> bytes:
+        """Count an event, before its client has it; the event as it goes on. Raises ValueError for
+        what cannot be read."""
+        kind = event.type
+        if kind == "response.created":
+            await self._begin(realtime.read_response(event).id)
+        elif kind == "response.done":
+            await self._finish(realtime.read_response(event))
+        elif kind in ("session.created", "session.updated"):
+            return self._note_settings(event, raw)
+        elif kind == _HEARD:
+            await self._charge_transcript(event)
+        elif event.response_id is not None:
+            response = self._running.get(event.response_id)
+            if response is not None and not response.note(event):
+                raise upstream_failure("F18", "a response is longer than its model's limit")
+        return raw
+
+    async def _begin(self, id: str) -> None:
+        if not id or id in self._running or len(self._running) >= _RESPONSES_MAX:
+            raise ValueError("no response, or too many at a time")
+        response = await self._holds.take()
+        self._running.begin(id, response)
+        talk = self._conversation
+        response.begin(id, heard=talk.begin(), said_bytes_ms=talk.said_bytes_ms)
+        self._probe.first_content()
+
+    async def _finish(self, done: realtime.Response) -> None:
+        if done.id in self._running.ended:
+            # A provider that tells of one again tells nothing new.
+            return
+        if done.id not in self._running:
+            await self._begin(done.id)
+        outcome = self._running.end(done.id).finish(done)
+        self._probe.good()
+        if outcome.basis in ("measured", "drained"):
+            self._conversation.end(outcome.meters)
+
+    def _note_settings(self, event: ServerEvent, raw: bytes) -> bytes:
+        settings = self._conversation.note_settings(event)
+        named = self._admitted.prepared.traits.requested_model
+        return name_answer(raw, ("session", "model"), named) if named and settings.model else raw
+
+    async def _charge_transcript(self, event: ServerEvent) -> None:
+        """What was said was written down: that is a request of its own, of the model that did."""
+        usage = bytes(event.usage) or None
+        quantities = told_ms(usage) if usage and b'"seconds"' in usage else None
+        if quantities is None or quantities.missing:
+            quantities = told_tokens(usage, "heard")
+        talk = self._conversation
+        if not talk.transcription or quantities.missing:
+            return
+        unit = Used(quantities.meters)
+        written = await self._holds.place_used(talk.transcription, unit)
+        written.begin(event.item_id or "", heard={}, said_bytes_ms=talk.said_bytes_ms)
+        evidence = UsageEvidence(0, quantities, usage, here=lambda: dict(unit.meters))
+        written.settle(
+            None, count(evidence, written.meter.prices.price, written.hold_nano, "measured")
+        )
+
+    # ---- times
+
+    def _touch(self) -> None:
+        """Something was heard: the next silence counts from now."""
+        idle_s = self._admitted.timeouts.idle if self._running else SESSION_IDLE_S
+        self._context.deadline.allow("idle", idle_s)
+
+    @property
+    def _stall_s(self) -> float:
+        """How long either end may take nothing of what it is sent."""
+        return self._context.parts.config.write_stall_s
+
+    async def _until_stopped(self) -> None:
+        """The process stops: what is being made may be said."""
+        await self._stopping.wait()
+        await self._running.none_left.wait()
+        raise SessionOver(STOPPING)
+
+    def _by_deadline(self, reason: Reason | None) -> SessionOver:
+        if reason is None:
+            return SessionOver(STOPPING)
+        if reason == "revoked":
+            return SessionOver(KEY_ENDED)
+        if reason == "left":
+            return SessionOver(None)
+        if reason == "total":
+            return SessionOver(_expired(f"the session has lasted for {SESSION_S / 60:.0f} minutes"))
+        if not self._running and not self._asked:
+            what = f"nothing was sent for {SESSION_IDLE_S / 60:.0f} minutes"
+            return SessionOver(_expired(what))
+        failure = failure_of_limit(reason, self._admitted.timeouts, self._admitted.first_content_s)
+        return _failed(failure or upstream_failure("F13"))
+
+    # ---- its end
+
+    async def _end(self, over: SessionOver) -> Outcome:
+        """Tell the client, cancel what is made, settle all."""
+        downstream, fault = self._context.downstream, ""
+        failed = None
+        if over.failure is not None:
+            fault, failed = over.failure.fault, over.error
+            self._probe.failed(over.failure)
+        self._holds.release(failed, fault)
+        for response in self._running.values():
+            response.end.unheard = over.error or CLIENT_CLOSED
+        try:
+            await self._tell(over)
+            downstream.client_gone = True
+            if self._running and self._socket.stands:
+                await self._cancel_running()
+        finally:
+            downstream.client_gone = True
+            for response in self._running.values():
+                response.break_off(over.error, fault)
+            self._running.clear()
+            self._socket.close()
+        return self._first.break_off(over.error, fault)
+
+    async def _tell(self, over: SessionOver) -> None:
+        if over.error is not None:
+            await self._sink.refuse(over.error)
+            return
+        with contextlib.suppress(ClientLeft, TimeoutError):
+            async with timeout(_CLOSE_S):
+                await self._sink.close(_IN_ORDER)
+
+    async def _cancel_running(self) -> None:
+        """Let the provider stop what nobody hears, and tell what it comes to."""
+        with contextlib.suppress(SocketLost, TimeoutError, ValueError):
+            async with timeout(USAGE_AFTER_TEXT_S):
+                for id in self._running:
+                    await self._socket.send(realtime.cancel(id))
+                while self._running:
+                    event = realtime.read_server_event(await self._socket.receive())
+                    if event.type != "response.done":
+                        continue
+                    done = realtime.read_response(event)
+                    if (response := self._running.pop(done.id, None)) is not None:
+                        response.finish(done)
+
+
+def _why(done: "set[asyncio.Task[None]]") -> SessionOver:
+    """What ended the first of the pumps. Raises what is a defect of ours."""
+    error = next(filter(None, (task.exception() for task in done)))
+    if isinstance(error, SessionOver):
+        return error
+    if isinstance(error, ClientLeft):
+        return SessionOver(None)
+    if isinstance(error, UpstreamFailed):
+        return _failed(error)
+    if isinstance(error, SocketLost):
+        return _failed(upstream_failure("F14"))
+    raise error
+
+
+def _failed(failure: UpstreamFailed) -> SessionOver:
+    return SessionOver(answer_behind_content(failure), failure)
+
+
+def _expired(what: str) -> ErrorAnswer:
+    answer = answer_of_kind("request_timeout")
+    return answer._replace(
+        message=f"API request failed: {what}; open another session", code="session_expired"
+    )

@@ -1,0 +1,81 @@
+"""Operations that may be about a task that their provider has made before: such a one is asked of
+the channel, and by the key, that has that task."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+from dialects.errors.errors import RequestFault
+from lib.network.egress import EgressPolicy
+from notify.webhooks.signing import key_secret
+from relay.answers.state_store import StateStore
+from relay.answers.unary import UnaryOperation
+from relay.credentials.keys import Principal
+from relay.media import media_tasks
+from relay.media.media_tasks import Task, TaskKind
+from relay.media.video_order import Source
+
+
+class SourcedOperation(UnaryOperation):
+    """`kind` and `id_field` say which tasks it may be about, and where a body names one."""
+
+    kind: TaskKind
+    id_field: str
+
+    def __init__(self) -> None:
+        self.source: Source | None = None
+        # What signs the call of the address that its body may name.
+        self.hook_secret = ""
+        # Where that address may be.
+        self.hook_policy = EgressPolicy()
+
+    @abstractmethod
+    def source_id(self, raw: bytes) -> str:
+        """The task that a body is about, "" for none. Raises RequestFault."""
+
+    @abstractmethod
+    def bare(self) -> Self:
+        """Another one like it."""
+
+    def check(self, task: Task) -> None:
+        """Raise RequestFault where nothing can be made of a task in its state."""
+        if task.video.state != "succeeded":
+            what = f"task {task.video.id} has not succeeded: only then can another be made of it"
+            raise RequestFault("conflict", self.id_field, what)
+
+    def upstream_id(self, task_id: str) -> str:
+        """The provider's name of the task that a body is about, which was found before; "" where it
+        is about none. Raises RequestFault where it was not found."""
+        if not task_id:
+            return ""
+        if self.source is None:
+            raise RequestFault("task_not_found", self.id_field, task_id)
+        return self.source.upstream_id
+
+
+async def about_its_source(
+    operation: SourcedOperation,
+    states: StateStore,
+    principal: Principal,
+    raw: bytes,
+    key: str = "",
+    hook_networks: Sequence[str] = (),
+) -> SourcedOperation:
+    """The operation of one request, with the task of its team that the body is about, and with what
+    signs for who has this key, "" for a page of ours. A hook may lie in `hook_networks` beside
+    public addresses. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    bound = operation.bare()
+    bound.hook_secret = key_secret(key)
+    bound.hook_policy = EgressPolicy(hook_networks)
+    task_id = operation.source_id(raw)
+    if not task_id:
+        return bound
+    found = await media_tasks.find(states, principal, [task_id], operation.kind)
+    task = found.get(task_id)
+    if task is None:
+        raise RequestFault("task_not_found", operation.id_field, task_id)
+    operation.check(task)
+    bound.source = Source(
+        task_id, task.upstream_id, task.channel_id, task.channel_key_id, task.video.model, 0, ""
+    )
+    return bound

@@ -1,0 +1,40 @@
+"""What a client asks of the handling of its data: `x-weir-data-policy`.
+
+{"zero_retention": true, "regions": ["eu"]}
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from accounts.organisations.data_policy import REGIONS_MAX, DataPolicy, is_region, policy_of
+from dialects.errors.errors import RequestFault
+
+DATA_POLICY_HEADER: Final = "x-weir-data-policy"
+
+
+class _Stated(msgspec.Struct, forbid_unknown_fields=True):
+    zero_retention: bool = False
+    regions: Annotated[tuple[str, ...], msgspec.Meta(max_length=REGIONS_MAX)] = ()
+
+
+_decoder: Final = msgspec.json.Decoder(_Stated)
+
+
+def read_data_policy(header: bytes) -> DataPolicy:
+    """The policy of the header. Raises RequestFault: `invalid_type` for what is no such object,
+    `invalid_value` for what is no region. What cannot be read is never taken for no policy."""
+    try:
+        stated = _decoder.decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestFault(
+            "invalid_type",
+            DATA_POLICY_HEADER,
+            f'{DATA_POLICY_HEADER} must be a JSON object such as {{"zero_retention": true, '
+            f'"regions": ["eu"]}}: {error}',
+        ) from None
+    for region in stated.regions:
+        if not is_region(region):
+            what = f"regions in {DATA_POLICY_HEADER} must be names such as eu or us-east-1"
+            raise RequestFault("invalid_value", DATA_POLICY_HEADER, what)
+    return policy_of(zero_retention=stated.zero_retention, regions=stated.regions)

@@ -1,0 +1,57 @@
+"""Files that a request names by address, for upstreams that do not fetch them themselves."""
+
+import base64
+from collections.abc import Sequence
+from typing import Final
+
+from dialects.chat.chat import Base64
+from dialects.errors.errors import RequestFault
+from dialects.media.media import FILE_BYTES_MAX, type_of_name
+from lib.network.egress import EgressError, EgressPolicy, TooLarge, fetched
+from lib.process.waiting import timeout
+from relay.config import FETCH_S, PICTURE_BYTES_MAX
+
+_UNSPECIFIC: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+
+
+async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
+    """What stands at these addresses. Raises RequestFault where that cannot be had.
+
+    Each file and all together have at most `FILE_BYTES_MAX`, and there are `FETCH_S` for all.
+    """
+    contents: dict[str, Base64] = {}
+    left = FILE_BYTES_MAX
+    try:
+        async with timeout(FETCH_S):
+            for url in urls:
+                contents[url], size = await _fetch_one(url, policy, left)
+                left -= size
+    except TimeoutError:
+        raise _refused(f"fetching took longer than {int(FETCH_S)} s") from None
+    except TooLarge:
+        raise RequestFault(
+            "body_too_large", None, "a file", size=FILE_BYTES_MAX + 1, limit=FILE_BYTES_MAX
+        ) from None
+    except EgressError as error:
+        raise _refused(str(error)) from error
+    return contents
+
+
+async def leave_files(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
+    """The same for a preview: nothing is asked of anybody, a file is taken to be there."""
+    return {url: Base64("", "") for url in urls}
+
+
+async def _fetch_one(url: str, policy: EgressPolicy, bytes_max: int) -> tuple[Base64, int]:
+    answer = await fetched(policy, url, bytes_max=bytes_max)
+    size = len(answer.body)
+    media_type = answer.content_type.partition(";")[0].strip().lower()
+    if media_type in _UNSPECIFIC:
+        media_type = type_of_name(url.partition("?")[0])
+    if media_type.startswith("image/") and size > PICTURE_BYTES_MAX:
+        raise RequestFault("body_too_large", None, "a picture", size=size, limit=PICTURE_BYTES_MAX)
+    return Base64(base64.b64encode(answer.body).decode(), media_type), size
+
+
+def _refused(why: str) -> RequestFault:
+    return RequestFault("invalid_value", None, f"a file's address cannot be fetched: {why}")

@@ -1,0 +1,60 @@
+"""What a request is labelled with by its client, for grouping and budgets: `x-weir-labels`.
+
+{"project": "search", "tags": ["beta", "eu"], "customer": "c-42"}
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+
+from accounts.organisations.labels import LABEL_LENGTH, TAGS_MAX, is_label
+from dialects.errors.errors import RequestFault
+
+LABELS_HEADER: Final = "x-weir-labels"
+
+
+class Labels(NamedTuple):
+    """Labels of one request; "" and () = none."""
+
+    project: str = ""
+    tags: tuple[str, ...] = ()
+    customer: str = ""
+
+
+class _Labels(msgspec.Struct, forbid_unknown_fields=True):
+    project: str | None = None
+    tags: Annotated[tuple[str, ...], msgspec.Meta(max_length=TAGS_MAX)] = ()
+    customer: str | None = None
+
+
+NO_LABELS: Final = Labels()
+_labels = msgspec.json.Decoder(_Labels)
+
+
+def read_labels(header: bytes) -> Labels:
+    """The labels of the header. Raises RequestFault: `invalid_type` for what is no such object,
+    `invalid_value` for what could be neither a key's tag nor what a budget is for."""
+    try:
+        labels = _labels.decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestFault(
+            "invalid_type",
+            LABELS_HEADER,
+            f'{LABELS_HEADER} must be a JSON object such as {{"project": "search", '
+            f'"tags": ["beta"], "customer": "c-42"}}: {error}',
+        ) from None
+    for name, label in _named(labels):
+        if not is_label(label):
+            what = f"must have 1 to {LABEL_LENGTH} visible characters and no space at an end"
+            raise RequestFault("invalid_value", LABELS_HEADER, f"{name} in {LABELS_HEADER} {what}")
+    return Labels(labels.project or "", labels.tags, labels.customer or "")
+
+
+def _named(labels: _Labels) -> Iterator[tuple[str, str]]:
+    """Every label, by its place in the header."""
+    for place, tag in enumerate(labels.tags):
+        yield f"tags[{place}]", tag
+    for name, label in (("project", labels.project), ("customer", labels.customer)):
+        if label is not None:
+            yield name, label

@@ -1,0 +1,159 @@
+"""A client's body, read as far as the relay itself must know it, and the model that it names: found
+in the catalogue, or refused as unknown or not allowed."""
+
+from contextlib import suppress
+
+import msgspec
+
+from dialects.codec import Facts
+from dialects.errors.errors import RequestFault
+from dialects.json.body import check_nested_names, read_body
+from dialects.json.members import read_fallbacks
+from gateway.providers.models import is_listed
+from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
+from gateway.routing.model_rule_bounds import CAUSES
+from relay.answers.unary import UnaryFacts
+from relay.requests.context import MODEL_LENGTH_MAX, Invocation, RequestContext
+from relay.requests.labels import LABELS_HEADER
+from relay.routing.retired_models import answering_model
+from relay.routing.routed_models import NO_FALLBACKS, Fallbacks
+
+
+class RequestReader:
+    """Reads one request."""
+
+    __slots__ = ("_context", "_found", "_named", "stream")
+
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
+        # What is known of it, however far it was read.
+        self._named = context.invocation.target.model
+        self._found = False
+        self.stream = context.invocation.target.stream
+
+    @property
+    def model_name(self) -> str:
+        """The name in the catalogue, "" where nothing serves it: in a record every name is a group
+        of reports and a choice of filters, and clients type any."""
+        if not self._found:
+            try:
+                self._look_up(self._named)
+            except RequestFault as fault:
+                if fault.kind == "model_not_found":
+                    return ""
+        return self._named
+
+    def read_facts(self, raw: bytes) -> Facts:
+        """What must be known of a body. Raises RequestFault."""
+        invocation = self._context.invocation
+        try:
+            reader = invocation.codec if invocation.unary is None else invocation.unary
+            facts: Facts = reader.read(raw, invocation.target)
+            check_nested_names(raw)
+        except RequestFault as fault:
+            # The order of the contract: whether the model exists comes before its other fields.
+            if fault.param not in (None, "model"):
+                self._named = _model_named(invocation, raw)
+                self._look_up(self._named)
+            raise
+        self._named, self.stream = facts.model, facts.stream
+        return facts
+
+    def find_model(self, name: str) -> RequestedModel:
+        """The model that a name means. Raises RequestFault: `model_not_found` where nothing serves
+        it for this client's plan, `permission` where its key may not use it, `missing_parameter`
+        where the request lacks a label."""
+        model = self._look_up(name)
+        self._named, self._found = model.name, True
+        if self._context.principal.required_labels:
+            self._check_labels()
+        return model
+
+    def find_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:
+        """The other models that may answer: those that the client names, else those that operators
+        do. Raises RequestFault as `find_model` for the client's: who misspells one would find out
+        when it is needed."""
+        if "models" not in facts.body.members:
+            return (
+                self._ruled_fallbacks(facts, model)
+                if self._context.snapshot.rules
+                else NO_FALLBACKS
+            )
+        if isinstance(facts, UnaryFacts):
+            what = "models is for requests that generate text: their fallbacks answer alike"
+            raise RequestFault("unsupported_capability", "models", what)
+        named = read_fallbacks(facts.body)
+        if named is None:
+            return self._ruled_fallbacks(facts, model)
+        found = {model.name: model}
+        for name in named:
+            other = self._look_up(name, "models")
+            found.setdefault(other.name, other)
+        return Fallbacks(list(found.values())[1:], CAUSES)
+
+    def _ruled_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:
+        """Those of the operators' rule, without what the key may not use or nobody serves now."""
+        rule = self._context.snapshot.rule_of(model.name)
+        if not rule.fallbacks or isinstance(facts, UnaryFacts):
+            return NO_FALLBACKS
+        found = {model.name: model}
+        for name in rule.fallbacks:
+            with suppress(RequestFault):
+                other = self._look_up(name)
+                found.setdefault(other.name, other)
+        return Fallbacks(list(found.values())[1:], rule.causes, "fallback_rule")
+
+    def _look_up(self, name: str, param: str = "model") -> RequestedModel:
+        snapshot, principal = self._context.snapshot, self._context.principal
+        model = RequestedModel(name)
+        if has_ending(name):
+            exact, aliases = snapshot.exact_routes, snapshot.aliases
+            model = read_requested_model(
+                name, lambda known: known in exact or known in aliases or is_listed(known)
+            )
+        # A pattern meets names that are longer than any catalogue's, and than a row has room for.
+        known = len(model.name) <= MODEL_LENGTH_MAX and (
+            snapshot.routes_of(model.name) or snapshot.has_ended(model.name)
+        )
+        requested, plan_id = model.name, principal.plan_id
+        if not known or (
+            (plan_id is not None or snapshot.entries)
+            and not snapshot.shows(requested, plan_id, principal.role)
+        ):
+            raise RequestFault("model_not_found", param, "", model=name)
+        if not principal.may_use(model.name):
+            raise RequestFault("permission", param, f"model {model.name}")
+        # Whether it may be asked is judged by the name that is asked; what it is, and what it
+        # costs, by the one that it stands for.
+        if snapshot.entries:
+            served = answering_model(snapshot, requested, param)
+        else:
+            served = snapshot.aliases.get(requested, requested) if snapshot.aliases else requested
+        if served == requested:
+            return model
+        return msgspec.structs.replace(model, name=served, alias=requested)
+
+    def _check_labels(self) -> None:
+        # A page has no place for a tag or a customer; whoever asks there stands in the records.
+        missing = self._context.principal.missing_label(self._context.options.labels)
+        if missing is None or (self._context.source == "playground" and missing != "project"):
+            return
+        what = f"{missing} in {LABELS_HEADER} is required by your organisation, team or key"
+        raise RequestFault("missing_parameter", LABELS_HEADER, what)
+
+
+def _model_named(invocation: Invocation, raw: bytes) -> str:
+    """The model of a body that cannot be read whole. Raises RequestFault."""
+    if invocation.target.model:
+        return invocation.target.model
+    unary, body = invocation.unary, read_body(raw)
+    default, fields = (
+        ("", ("model",)) if unary is None else (unary.default_model, unary.model_fields)
+    )
+    named = next((body.value(name) for name in fields if name in body.members), None)
+    if named is None and default:
+        return default
+    if named is None or not named.startswith(b'"'):
+        raise RequestFault("missing_parameter", fields[0], f"{fields[0]} is required")
+    model: str = msgspec.json.decode(named, type=str)
+    return model

@@ -1,0 +1,483 @@
+"""How one request goes to one channel: as it came, or translated.
+
+    client's dialect = channel's    the bytes go on, edited in place; nothing is decoded
+    otherwise                       decoded once per request, encoded per attempt
+
+A request for a whole answer is translated too where the model must be asked for a stream, and so is
+one whose model name asks for thinking in a dialect that has no place for it in its bytes.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from dialects.chat.chat import (
+    Base64,
+    ChatRequest,
+    Dialect,
+    Flag,
+    JsonObject,
+    Reasoning,
+    ReasoningSettings,
+    Upstream,
+)
+from dialects.chat.reasoning_seals import calls_without, give_back, read_collected
+from dialects.chat.turns import replace_urls
+from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
+from dialects.codecs import CODECS
+from dialects.errors.errors import RequestFault, quote_value
+from dialects.json.body import NO_QUIRKS, Quirks
+from dialects.operation import Needs, Operation, chat_operation
+from gateway.overrides.rules import RequestOverrides, is_header_value
+from gateway.providers.models import (
+    Capabilities,
+    Modality,
+    Trait,
+    capabilities_of,
+    lowered_cap,
+    unread,
+)
+from gateway.providers.overrides import Overrides, overridden, switched_off
+from gateway.providers.provider import BadModelName, NotOffered, Provider
+from gateway.providers.suffixes import RequestedModel
+from gateway.providers.targets import dialect_for, must_stream, needs_of, upstream_of
+from gateway.routing.channel_order import Candidate
+from lib.ids import id_text
+from lib.network.egress import EgressPolicy
+from relay.answers.unary import Exchange, Passing, UnaryFacts, UnaryOperation
+from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.media.accepted_video import addressed
+from relay.requests.context import RequestContext
+from relay.requests.continuation import Continuation
+from relay.requests.file_fetching import fetch
+from relay.requests.prepared import (
+    AnswerTraits,
+    ExchangeBody,
+    ForwardedBody,
+    PreparedRequest,
+    TranslatedBody,
+)
+from relay.routing.snapshot import Channel
+
+_THOUGHT_RULE: Final[Flag] = "reasoning_content_rule"
+_CONTENT: Final[Mapping[Modality, str]] = MappingProxyType(
+    {"image": "an image", "audio": "audio", "video": "a video"}
+)
+_OUTSIDE: Final[Trait] = "usage_reasoning_outside"
+_TAGS: Final[Trait] = "think_tags"
+
+
+_NOTHING: Final[Mapping[str, Base64]] = MappingProxyType({})
+
+
+FetchFiles = Callable[[Sequence[str], EgressPolicy], Awaitable[dict[str, Base64]]]
+
+
+class _Destination(msgspec.Struct, frozen=True):
+    """A model of a channel, and what it can do."""
+
+    channel: Channel
+    model: str
+    capabilities: Capabilities
+
+    def upstream(self, dialect: Dialect) -> Upstream:
+        """As an encoder of a dialect must know it."""
+        return upstream_of(self.channel.provider, dialect, self.model, self.capabilities)
+
+
+class RequestTranslator:
+    """One request of a client, for every channel that it may be sent to. `cap_max` bounds the
+    output of a request that names no cap, where the upstream must be told one; `continuation` is
+    that of a request of the responses dialect, `fetch_files` what reads files by their
+    addresses."""
+
+    __slots__ = (
+        "_cap_max",
+        "_context",
+        "_decoded_request",
+        "_facts",
+        "_fetch_files",
+        "_fetched",
+        "_model",
+        "continuation",
+    )
+
+    def __init__(
+        self,
+        context: RequestContext,
+        facts: Facts,
+        model: RequestedModel,
+        *,
+        cap_max: int,
+        continuation: Continuation | None = None,
+        fetch_files: FetchFiles = fetch,
+    ) -> None:
+        self.continuation = continuation
+        self._fetch_files = fetch_files
+        self._context = context
+        self._facts = facts
+        self._model = model
+        self._cap_max = cap_max
+        # Made when the first channel needs it.
+        self._decoded_request: ChatRequest | None = None
+        # Files that the request names by their addresses, by address.
+        self._fetched: Mapping[str, Base64] = _NOTHING
+
+    def prepare(self, candidate: Candidate) -> Awaitable[PreparedRequest]:
+        """How the request goes to a candidate.
+
+        Raises RequestFault when this candidate cannot be asked for it.
+        """
+        channel = self._context.snapshot.channels[candidate.channel_id]
+        if channel.overrides is None:
+            return self._prepared(channel, candidate)
+        return self._overridden(channel, channel.overrides, candidate)
+
+    async def _prepared(self, channel: Channel, candidate: Candidate) -> PreparedRequest:
+        unary = self._context.invocation.unary
+        if unary is not None and isinstance(self._facts, UnaryFacts):
+            return self._exchange(unary, self._facts, channel, candidate)
+        destination = self._destination(channel, candidate)
+        dialect, stream = self._dialect(destination)
+        operation = self._forwardable(destination, dialect, stream=stream)
+        thinking: JsonObject | None = None
+        if operation is not None and self._model.reasoning is not None:
+            client = self._context.invocation.codec
+            thinking = client.thinking(self._model.reasoning, destination.upstream(dialect))
+            if thinking is None:
+                operation = None
+        if operation is None:
+            return await self._translated(destination, CODECS[dialect], stream=stream)
+        client, quirks = self._context.invocation.codec, NO_QUIRKS
+        if client.needs_fit(self._facts, destination.capabilities.flags):
+            quirks = await self._quirks(client, destination)
+        return self._forwarded(destination, operation, thinking, quirks, stream=stream)
+
+    async def _overridden(
+        self, channel: Channel, overrides: RequestOverrides, candidate: Candidate
+    ) -> PreparedRequest:
+        """With what the channel changes of it. Raises RequestFault for a field that it refuses."""
+        refused = overrides.refused_field(self._facts.body)
+        if refused is not None:
+            what = f"{refused} is not accepted by the channels of model {self._model.name}"
+            raise RequestFault("unsupported_capability", refused, what)
+        prepared = await self._prepared(channel, candidate)
+        headers = overridden_headers(self._context, overrides, self._model.name)
+        return msgspec.structs.replace(
+            prepared,
+            client_headers=tuple((dict(prepared.client_headers) | headers).items()),
+            overrides=overrides,
+            dropped_fields=tuple(overrides.dropped_fields(self._facts.body)),
+        )
+
+    # ---- where to
+
+    def _destination(self, channel: Channel, candidate: Candidate) -> _Destination:
+        """Raises RequestFault for what the model cannot do."""
+        model = candidate.upstream_model
+        capabilities = capabilities_of(model, channel.provider, self._model.name)
+        if candidate.overrides:
+            self._check_switches(candidate.overrides)
+            capabilities = overridden(capabilities, candidate.overrides)
+        if self._facts.media:
+            self._check_senses(model, capabilities)
+        return _Destination(channel, model, capabilities)
+
+    def _dialect(self, destination: _Destination) -> tuple[Dialect, bool]:
+        """In which dialect it is asked, and whether for a stream."""
+        channel, capabilities = destination.channel, destination.capabilities
+        dialect, stream = self._context.invocation.codec.name, self._facts.stream
+        if dialect not in channel.provider.dialects or capabilities.traits:
+            needs = self._needs(channel)
+            dialect = dialect_for(channel.provider, capabilities, dialect, needs)
+            stream = stream or must_stream(capabilities, needs)
+        return dialect, stream
+
+    def _forwardable(
+        self, destination: _Destination, dialect: Dialect, *, stream: bool
+    ) -> Operation | None:
+        """What the request is there as it came; None where it must be translated."""
+        client, target = self._context.invocation.codec, self._context.invocation.target
+        if dialect != client.name or stream != self._facts.stream:
+            return None
+        operation = client.operation(target, stream=stream)
+        if operation is None:
+            return None
+        offered = has_operation(destination.channel, operation, destination.capabilities)
+        return operation if offered else None
+
+    # ---- the three forms
+
+    def _forwarded(
+        self,
+        destination: _Destination,
+        operation: Operation,
+        thinking: JsonObject | None,
+        quirks: Quirks,
+        *,
+        stream: bool,
+    ) -> PreparedRequest:
+        invocation, continuation = self._context.invocation, self.continuation
+        client, channel, capabilities = (
+            invocation.codec,
+            destination.channel,
+            destination.capabilities,
+        )
+        model = channel.provider.aliases.get(destination.model, destination.model)
+        facts = self._facts if continuation is None else continuation.facts_for(channel.id)
+        traits, openai = capabilities.traits, client.name == "openai"
+        return PreparedRequest(
+            client,
+            _url(channel, operation, model, self._model.name),
+            client.content_type(Target(), stream=stream),
+            stream,
+            passed_headers(channel, client, invocation.headers),
+            ForwardedBody(facts, model, thinking, quirks),
+            AnswerTraits(
+                self._requested_model(model),
+                thinks=capabilities.may_think,
+                think_tags=openai and _TAGS in traits,
+                normalises_usage=openai and _OUTSIDE in traits,
+                thoughts=_THOUGHT_RULE in capabilities.flags,
+            ),
+        )
+
+    async def _quirks(self, client: Codec[Any], destination: _Destination) -> Quirks:
+        """What the model wants otherwise than the client wrote it."""
+        thoughts = await self._thoughts(client, destination.capabilities.flags)
+        return client.fit(self._facts, destination.upstream(client.name), thoughts)
+
+    def _exchange(
+        self, unary: UnaryOperation, facts: UnaryFacts, channel: Channel, candidate: Candidate
+    ) -> PreparedRequest:
+        context, client = self._context, self._context.invocation.codec
+        model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
+        sending = addressed(
+            unary.send(facts, channel.address.urls, model, id_text(context.request_id)),
+            context.parts.config.public_url,
+        )
+        codec = sending.errors or CODECS[sending.dialect]
+        forwards = codec.name == client.name
+        # A provider may be silent for minutes before the first of a picture.
+        streams = isinstance(sending.exchange, Passing) and facts.stream
+        return PreparedRequest(
+            codec,
+            _url(channel, sending.operation, model, self._model.name) + sending.path,
+            EVENT_STREAM if streams else JSON,
+            streams,
+            (passed_headers(channel, codec, context.invocation.headers) if forwards else ())
+            + _accepted(sending.exchange)
+            + sending.headers,
+            ExchangeBody(sending.encoded, sending.files),
+            AnswerTraits(self._requested_model(model), thinks=streams),
+            exchange=sending.exchange,
+        )
+
+    async def _translated(
+        self, destination: _Destination, codec: Codec[Any], *, stream: bool
+    ) -> PreparedRequest:
+        client, channel, capabilities = (
+            self._context.invocation.codec,
+            destination.channel,
+            destination.capabilities,
+        )
+        request = self._decoded()
+        upstream, lowered = self._capped(destination, destination.upstream(codec.name), request)
+        request = await self._with_files(codec, request)
+        translates, wants_thoughts = codec.name != client.name, _THOUGHT_RULE in capabilities.flags
+        if translates or wants_thoughts:
+            request = give_back(request, await self._recall(calls_without(request)))
+        request = msgspec.structs.replace(request, stream=stream)
+        operation = chat_operation(codec.name, stream=stream)
+        url = _url(channel, operation, upstream.model, self._model.name)
+        encoded, undecoded = codec.encode(request, upstream), client.undecoded(self._facts)
+        return PreparedRequest(
+            codec,
+            url,
+            codec.content_type(Target(), stream=stream),
+            stream,
+            (),
+            TranslatedBody(request, upstream, encoded, undecoded),
+            AnswerTraits(
+                self._requested_model(upstream.model),
+                thinks=capabilities.may_think,
+                think_tags=codec.name == "openai" and _TAGS in capabilities.traits,
+                seals=translates,
+                thoughts=wants_thoughts,
+            ),
+            request,
+            lowered,
+        )
+
+    def _capped(
+        self, destination: _Destination, upstream: Upstream, request: ChatRequest
+    ) -> tuple[Upstream, int | None]:
+        """With the output cap that it is told, and that cap where a client's is above its limit."""
+        if request.output_cap is None and (upstream.output_max or 0) > self._cap_max:
+            # What an upstream is told of our own accord may not be more than is held for it.
+            upstream = replace(upstream, output_max=self._cap_max)
+        # Clients write the limit of the model that they know.
+        lowered = lowered_cap(destination.model, destination.capabilities, request.output_cap)
+        return upstream if lowered is None else replace(upstream, output_cap=lowered), lowered
+
+    async def _with_files(self, codec: Codec[Any], request: ChatRequest) -> ChatRequest:
+        """With the files that an upstream of this dialect does not fetch itself."""
+        urls = codec.fetched_urls(request)
+        missing = [url for url in urls if url not in self._fetched]
+        if missing:
+            more = await self._fetch_files(missing, self._context.snapshot.egress_users)
+            self._fetched = {**self._fetched, **more}
+        return replace_urls(request, self._fetched) if urls else request
+
+    # ---- what it needs
+
+    def _check_switches(self, overrides: Overrides) -> None:
+        """Raise RequestFault for what an operator has switched off at this channel."""
+        facts = self._facts
+        tools = facts.body.value("tools") not in (None, b"[]")
+        off = switched_off(overrides, facts.media, tools=tools)
+        if off is not None:
+            message = f"model {self._model.name} has no {off}: an operator has turned it off"
+            raise RequestFault(
+                "unsupported_capability", "tools" if off == "tools" else None, message
+            )
+
+    def _check_senses(self, model: str, capabilities: Capabilities) -> None:
+        """Raise RequestFault for content that the model cannot take."""
+        kind = unread(model, capabilities, self._facts.media)
+        if kind is not None:
+            message = (
+                f"model {self._model.name} reads text only and cannot take {_CONTENT[kind]}: leave "
+            )
+            message += "it out of the conversation, or use a model that can"
+            raise RequestFault("unsupported_capability", None, message)
+
+    def _needs(self, channel: Channel) -> Needs:
+        client, settings = self._context.invocation.codec, self._model.reasoning
+        if client.name in channel.provider.dialects:
+            needs = client.needs(self._facts)
+            effort = None if settings is None else settings.effort
+            return needs if effort is None else replace(needs, effort=effort)
+        return needs_of(self._decoded())
+
+    def _decoded(self) -> ChatRequest:
+        """The request in neutral words. Raises RequestFault."""
+        if self._decoded_request is None:
+            context, invocation = self._context, self._context.invocation
+            request = invocation.codec.decode(
+                self._facts, invocation.target, id_text(context.request_id), int(time.time())
+            )
+            self._decoded_request = msgspec.structs.replace(
+                request,
+                model=self._model.name,
+                reasoning=_by_name(self._model.reasoning, request.reasoning),
+                continues=None if self.continuation is None else self.continuation.previous_id,
+            )
+        return self._decoded_request
+
+    def _requested_model(self, upstream_model: str) -> str:
+        return "" if upstream_model == self._model.name else self._facts.model
+
+    async def _thoughts(self, client: Codec[Any], flags: frozenset[Flag]) -> Mapping[str, str]:
+        """The texts of the reasoning that an upstream wants back and the client does not show."""
+        if _THOUGHT_RULE not in flags:
+            return {}
+        known = await self._recall(client.bare_calls(self._facts))
+        return {id_: "".join(part.text for part in parts) for id_, parts in known.items()}
+
+    async def _recall(self, calls: Sequence[str]) -> Mapping[str, Sequence[Reasoning]]:
+        """What is kept of the reasoning that led to these calls: it is missed, never waited for."""
+        if not calls:
+            return {}
+        context = self._context
+        try:
+            kept = await context.parts.states.find(context.principal, "seal", calls)
+        except (DatabaseAway, DatabaseRefused):
+            return {}
+        return {id_: read_collected(content) for id_, content in kept.items()}
+
+
+def _accepted(exchange: Exchange | Passing) -> tuple[tuple[str, str], ...]:
+    """The header that asks for an answer which is no JSON."""
+    other = isinstance(exchange, Passing) and JSON not in exchange.content_types
+    return (("accept", "*/*"),) if other else ()
+
+
+def _by_name(
+    suffix: ReasoningSettings | None, own: ReasoningSettings | None
+) -> ReasoningSettings | None:
+    """What the name asks for takes the place of how much the body wants to be thought; what of it
+    shall be shown stays where the name says nothing of that."""
+    if suffix is None or own is None:
+        return own if suffix is None else suffix
+    shown = own.shown if suffix.shown is None else suffix.shown
+    return msgspec.structs.replace(suffix, summary=own.summary, shown=shown)
+
+
+def _url(channel: Channel, operation: Operation, model: str, model_name: str) -> str:
+    try:
+        return channel.address.url(operation, model)
+    except BadModelName:
+        raise RequestFault("model_not_found", "model", "", model=model_name) from None
+    except NotOffered:
+        message = f"model {quote_value(model_name)} does not chat: its provider does not offer it"
+        raise RequestFault("unsupported_capability", "model", message) from None
+
+
+def has_operation(channel: Channel, operation: Operation, capabilities: Capabilities) -> bool:
+    """Whether a model of a channel has an operation as its clients ask for it."""
+    if operation not in channel.address.urls:
+        return False
+    # A text completion has no place for a system prompt.
+    return operation != "completions" or not (capabilities.chat_only or channel.has_prompt)
+
+
+def passed_headers(
+    channel: Channel, codec: Codec[Any], headers: Sequence[tuple[bytes, bytes]]
+) -> tuple[tuple[str, str], ...]:
+    """Those of a client's headers that go on to a channel that is asked in its own dialect."""
+    wanted = channel.passed_headers[codec.name]
+    if not wanted:
+        return ()
+    given = tuple([pair for pair in headers if pair[0] in wanted])
+    return _read_passed(channel.provider, codec.name, given) if given else ()
+
+
+def overridden_headers(
+    context: RequestContext, overrides: RequestOverrides, model: str
+) -> dict[str, str]:
+    """What a channel sends of its own, and of a client whatever dialect it speaks."""
+    principal, headers = context.principal, dict[str, str]()
+    for line, value in context.invocation.headers:
+        if line in overrides.passed and is_header_value(text := value.decode("latin-1")):
+            name = line.decode()
+            headers[name] = f"{headers[name]},{text}" if name in headers else text
+    if overrides.headers:
+        headers |= overrides.written_headers(
+            {
+                "request_id": id_text(context.request_id),
+                "organisation": id_text(principal.organisation_id),
+                "key": id_text(principal.key_id),
+                "user": "" if principal.user_id is None else str(principal.user_id),
+                "model": model,
+            }
+        )
+    return headers
+
+
+# A client has the same headers each time.
+@lru_cache(1024)
+def _read_passed(
+    provider: Provider, dialect: Dialect, headers: Sequence[tuple[bytes, bytes]]
+) -> tuple[tuple[str, str], ...]:
+    given: dict[str, str] = {}
+    for line, value in headers:
+        name, text = line.decode(), value.decode("latin-1")
+        # A list may stand in several lines.
+        given[name] = f"{given[name]},{text}" if name in given else text
+    return tuple(provider.passed_headers(dialect, given).items())

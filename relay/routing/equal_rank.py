@@ -1,0 +1,70 @@
+"""The order that an operator's rule asks for among a model's channels of equal rank."""
+
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from dialects.codec import Facts
+from gateway.routing.tie_breaking import MEASURED, Ordering
+from relay.requests.context import RequestContext
+
+_TEXTS: Final = ("messages", "contents", "input")
+
+
+def ordering_of(context: RequestContext, facts: Facts, model: str) -> Ordering | None:
+    """How the channels of a model are ordered for a request; None for by weight."""
+    pick = context.snapshot.rule_of(model).pick
+    if pick == "weight":
+        return None
+    if pick in MEASURED:
+        figures = context.parts.health.measures.figures(pick, context.snapshot, model)
+        return Ordering(pick, figures)
+    said = _user(context, facts) if pick == "user" else _conversation(facts)
+    if not said:
+        return None
+    return Ordering(pick, key=context.principal.organisation_id.bytes + said)
+
+
+def _user(context: RequestContext, facts: Facts) -> bytes:
+    """Who asks: whom the client names, else whose key it is."""
+    principal = context.principal
+    named = facts.user or context.options.labels.customer
+    return (named or str(principal.user_id or principal.key_id)).encode(errors="replace")
+
+
+def _conversation(facts: Facts) -> bytes:
+    """What all requests of a conversation begin with: the client's own key of its cache, else all
+    up to the first message of its user. Empty where there is none."""
+    named = facts.body.value("prompt_cache_key")
+    if named is not None and named.startswith(b'"'):
+        return named
+    raw = next(filter(None, map(facts.body.value, _TEXTS)), b"")
+    if not raw.startswith(b"["):
+        return raw
+    try:
+        items = _items.decode(raw)
+    except msgspec.DecodeError:
+        return b""
+    beginning = blake2b(digest_size=32)
+    for item in items:
+        beginning.update(item)
+        if _role(item) == "user":
+            break
+    return beginning.digest()
+
+
+class _Item(msgspec.Struct):
+    role: str | None = None
+
+
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_item: Final = msgspec.json.Decoder(_Item)
+
+
+def _role(item: msgspec.Raw) -> str | None:
+    try:
+        # Gemini's turns without a role are the user's.
+        return _item.decode(item).role or "user"
+    except msgspec.DecodeError:
+        return None

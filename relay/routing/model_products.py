@@ -1,0 +1,181 @@
+"""What a model makes, and which endpoint serves it: why a request at another endpoint, or without a
+price, is refused.
+
+    "gpt-image-1 generates images. Use /v1/images/generations."   it makes something else
+    "Model dall-e-3 has no price. …"                               nobody has set one
+
+Where a price covers the request, only a model at its own maker is refused: the maker would answer
+404 or 403, for which the model or the key rests, for everybody. Another server may well chat with a
+model of that name.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from dialects.errors.errors import RequestFault, quote_value
+from gateway.prices.lookup import Price
+from gateway.providers.models import Capabilities, Endpoint
+from gateway.providers.suffixes import RequestedModel
+
+_OPERATIONS: Final[tuple[tuple[Endpoint, tuple[str, ...]], ...]] = (
+    (
+        "chat",
+        (
+            "chat_completions", "completions", "edits", "responses", "responses_compact",
+            "messages", "generate_content", "stream_generate_content",
+        ),
+    ),
+    ("embeddings", ("embeddings", "embed_content", "batch_embed_contents")),
+    ("moderations", ("moderations",)),
+    ("rerank", ("rerank",)),
+    ("images", ("image_generations", "image_edits", "image_variations")),
+    ("speech", ("speech",)),
+    ("transcriptions", ("transcriptions", "translations")),
+    (
+        "videos",
+        (
+            "videos", "video_generations", "kling_text2video", "kling_image2video",
+            "jimeng_videos", "predict_long_running",
+        ),
+    ),
+    ("realtime", ("realtime",)),
+    (
+        "midjourney",
+        (
+            "midjourney_imagine", "midjourney_change", "midjourney_simple_change",
+            "midjourney_describe", "midjourney_blend", "midjourney_action", "midjourney_modal",
+            "midjourney_shorten",
+        ),
+    ),
+    ("suno", ("suno_music", "suno_lyrics")),
+)  # fmt: skip
+PRODUCT_OF: Final[Mapping[str, Endpoint]] = {
+    operation: product for product, operations in _OPERATIONS for operation in operations
+}
+"""What a request of each operation asks a model to make."""
+
+
+class Product(NamedTuple):
+    """`verb` says what a model of it does, `noun` what a price must cover; `path` serves it."""
+
+    verb: str
+    noun: str
+    path: str
+
+
+PRODUCTS: Final[Mapping[Endpoint, Product]] = {
+    "chat": Product("answers in text", "chats", "/v1/chat/completions"),
+    "embeddings": Product("computes embeddings", "embeddings", "/v1/embeddings"),
+    "moderations": Product("classifies content", "moderations", "/v1/moderations"),
+    "rerank": Product("ranks documents", "rankings", "/v1/rerank"),
+    "images": Product("generates images", "images", "/v1/images/generations"),
+    "speech": Product("generates speech", "speech", "/v1/audio/speech"),
+    "transcriptions": Product("transcribes speech", "transcripts", "/v1/audio/transcriptions"),
+    "videos": Product("generates videos", "videos of this size", "/v1/videos"),
+    "realtime": Product("speaks in realtime sessions", "realtime sessions", "/v1/realtime"),
+    "midjourney": Product("serves Midjourney's actions", "this action", "/mj/submit/imagine"),
+    "suno": Product("generates songs", "songs", "/suno/submit/music"),
+}
+# What a model makes whose price has such a meter, in the order in which it is named.
+_METERS: Final[tuple[tuple[str, Endpoint], ...]] = (
+    ("out_text", "chat"),
+    ("images", "images"),
+    ("out_image", "images"),
+    ("characters", "speech"),
+    ("out_audio", "speech"),
+    ("audio_ms", "transcriptions"),
+    ("video_ms", "videos"),
+)
+
+
+def products_of(known: Capabilities | None, meters: Collection[str]) -> list[Endpoint]:
+    """What a model makes, as far as it is sure: by its row of the catalogue where that names
+    another endpoint than chats, else by what its price counts."""
+    if known is not None and known.endpoint != "chat":
+        return [known.endpoint]
+    plain = {meter.partition("[")[0] for meter in meters}
+    found = [product for meter, product in _METERS if meter in plain]
+    if known is not None and found and "image" in known.outputs:
+        found.append("images")
+    return list(dict.fromkeys(found))
+
+
+# The provider that is the maker itself, by the owner of a row.
+_MAKERS: Final[Mapping[str, str]] = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "google": "gemini",
+    "deepseek": "deepseek",
+    "xai": "xai",
+    "alibaba": "qwen",
+    "zhipu": "glm",
+    "moonshot": "kimi",
+}
+
+
+def misdirected_fault(
+    model: RequestedModel,
+    operation: str,
+    known: Capabilities | None,
+    price: Price | None,
+    providers: Iterable[str],
+) -> RequestFault | None:
+    """The refusal of a request that the model's own maker would refuse; None where a server of
+    another of `providers` may serve it."""
+    if known is None or known.endpoint == PRODUCT_OF[operation]:
+        return None
+    maker = _MAKERS.get(known.owner)
+    if any(provider != maker for provider in providers):
+        return None
+    return _misdirected(model, operation, known, price)
+
+
+def _misdirected(
+    model: RequestedModel, operation: str, known: Capabilities | None, price: Price | None
+) -> RequestFault | None:
+    made = products_of(known, () if price is None else price.version.rates)
+    if not made or PRODUCT_OF[operation] in made:
+        return None
+    other = PRODUCTS[made[0]]
+    what = f"{quote_value(model.alias or model.name)} {other.verb}. Use {other.path}."
+    return RequestFault("unsupported_capability", "model", what)
+
+
+def unpriced_fault(
+    model: RequestedModel,
+    operation: str,
+    known: Capabilities | None,
+    price: Price | None,
+    public_url: str,
+) -> RequestFault:
+    """The refusal of a request that no price covers."""
+    misdirected = _misdirected(model, operation, known, price)
+    if misdirected is not None:
+        return misdirected
+    asked = model.alias or model.name
+    what = "" if price is None else f" for {PRODUCTS[PRODUCT_OF[operation]].noun}"
+    page = f"{public_url}{_price_page(model)}"
+    return RequestFault(
+        "model_unpriced", "model", f"{what}. An operator sets it at {page}", model=asked
+    )
+
+
+def unpriced_members_fault(
+    model: RequestedModel, names: Sequence[str], public_url: str
+) -> RequestFault:
+    """The refusal of a request for what the listed price does not cover (P28)."""
+    asked, named = model.alias or model.name, ", ".join(names)
+    what = (
+        f" for {named}, which its provider charges for beside the tokens. Remove it from the "
+        f"request, or let an operator set a price of their own at {public_url}{_price_page(model)}"
+    )
+    return RequestFault("model_unpriced", None, what, model=asked)
+
+
+def _price_page(model: RequestedModel) -> str:
+    """Where an operator sets the price. The page of an alias leads to what it stands for, which its
+    callers need not know."""
+    if model.alias:
+        return f"/admin/models/named/{quote(model.alias)}"
+    return f"/admin/prices/new?model={quote(model.name, safe='')}"

@@ -1,0 +1,149 @@
+"""What a process holds in memory of the database, kept as new as the database's epoch: the
+catalogue, the keys, and what runs under keys that have ended.
+
+A notification of the database says at its commit that something changed; a look at the epoch each
+second is the floor under it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.pq.abc import PGconn
+
+from lib.ids import id_text
+from lib.vault import Vault, WrongSecret
+from relay.config import RelayConfig
+from relay.credentials.keys import Authenticator
+from relay.credentials.revocation import Running
+from relay.health.operator_alerts import Alert
+from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.ledger.database_fit import Ask, DatabaseFit
+from relay.requests.context import Parts
+from relay.routing import snapshot_sql as statements
+from relay.routing.snapshot import EMPTY, Snapshot
+from relay.routing.snapshot_build import build
+
+log = logging.getLogger(__name__)
+
+_LISTEN_RETRY_S = 1.0
+# A connection of which nobody hears again is lost after half a minute, not after hours.
+_KEPT_ALIVE: Final = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+
+
+class Refresher:
+    """The snapshot of one process, and those who must hear that it is another one."""
+
+    def __init__(
+        self,
+        config: RelayConfig,
+        ask: Ask,
+        vault: Vault,
+        authenticator: Authenticator,
+        running: Running,
+        parts: Parts,
+    ) -> None:
+        self.snapshot: Snapshot = EMPTY
+        self.fit = DatabaseFit(config, vault, ask)
+        self._config = config
+        self._ask = ask
+        self._vault = vault
+        self._authenticator = authenticator
+        self._running = running
+        self._parts = parts
+        # The epoch as of which all that runs may run.
+        self._looked_at = -1
+        self._changed = asyncio.Event()
+
+    async def start(self) -> None:
+        """Look at everything once, as far as the database lets us. Raises WrongSecret where it was
+        made with other secrets than ours."""
+        await self.fit.look_at_secrets()
+        await self.fit.read_epoch()
+        await self._refresh()
+
+    async def poll(self) -> None:
+        """Look at the epoch each second, or when notified."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._config.epoch_poll_s)
+            self._changed.clear()
+            try:
+                await self.fit.look_at_secrets()
+            except WrongSecret as error:
+                log.error("not ready: %s", error)
+            epoch = await self.fit.read_epoch()
+            if epoch is not None and epoch != self.snapshot.epoch:
+                await self._refresh()
+            await self._end_revoked(epoch)
+
+    async def listen(self) -> None:
+        """Hear of changes at their commit."""
+        dsn = make_conninfo(
+            self._config.dsn,
+            application_name="weir relay notifications",
+            connect_timeout=2,
+            **_KEPT_ALIVE,
+        )
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+                async with connection:
+                    await connection.execute("LISTEN weir_epoch")
+                    # What changed while nobody listened is found by the poll.
+                    await _hear(connection.pgconn, self._changed.set)
+            except (psycopg.Error, OSError):
+                await asyncio.sleep(_LISTEN_RETRY_S)
+
+    async def _refresh(self) -> None:
+        """Load the catalogue; the old one stays when that fails."""
+        try:
+            ((text,),) = await self._ask(statements.load_statement())
+        except (DatabaseAway, DatabaseRefused) as error:
+            log.warning("the catalogue cannot be loaded: %s", error)
+            return
+        self.snapshot = build(text or "", self._vault)
+        self._authenticator.clear()
+        self._parts.health.keep(self.snapshot)
+        self._parts.upstreams.retire(self.snapshot)
+        for channel_id, name in self.snapshot.unusable:
+            self._parts.health.alerts.tell(Alert(id_text(UUID(channel_id)), name, "unusable"))
+
+    async def _end_revoked(self, epoch: int | None) -> None:
+        """End what runs under keys that have ended; while the database is away, those by time."""
+        self._running.end_expired(self.snapshot.now())
+        if epoch is None or epoch == self._looked_at:
+            return
+        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+            await self._running.end_revoked()
+            self._looked_at = epoch
+
+
+async def _hear(pgconn: PGconn, hear: Callable[[], None]) -> None:
+    """Call `hear` for notifications as they come, until the connection is lost: psycopg's own loop
+    wakes ten times a second to look for them. Raises psycopg.Error."""
+    loop, socket = asyncio.get_running_loop(), pgconn.socket
+    lost: asyncio.Future[None] = loop.create_future()
+
+    def read() -> None:
+        try:
+            pgconn.consume_input()
+            while pgconn.notifies() is not None:
+                hear()
+        except psycopg.Error as error:
+            # Its socket is closed: the number is the next one's.
+            loop.remove_reader(socket)
+            if not lost.done():
+                lost.set_exception(error)
+
+    loop.add_reader(socket, read)
+    try:
+        await lost
+    except asyncio.CancelledError:
+        loop.remove_reader(socket)
+        raise

@@ -1,0 +1,200 @@
+"""Where a request would go, told without sending it: read, routed and fitted as `run.py` does it,
+and put in the order in which `fail_over.py` asks."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from dialects.errors.errors import RequestFault
+from gateway.routing.channel_order import Candidate, Skipped, first_place_percent
+from gateway.routing.model_rule_bounds import Cause
+from relay.attempts.rules import ATTEMPTS_MAX, AttemptsLeft, attempt_order
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import answer_to
+from relay.health.channels_out import ChannelsOut
+from relay.holds.preview import ReadAvailable, bound_of
+from relay.requests.context import Bound, RequestContext
+from relay.requests.continuation import continue_request
+from relay.requests.file_fetching import leave_files
+from relay.requests.reader import RequestReader
+from relay.requests.translator import RequestTranslator
+from relay.routing.routed_models import RoutedModel, RoutedModels
+from relay.routing.routing import RoutedRequest
+from usage.requests.choices import SkipReason, Why
+
+
+class PreviewedAttempt(NamedTuple):
+    """An attempt that would be made if those before it failed. `share_percent`: how often its
+    channel comes first among those of equal rank that can be asked, None where that is not
+    drawn."""
+
+    model: str
+    channel: str
+    upstream_model: str
+    why: Why
+    share_percent: int | None
+
+
+class SkippedChannel(NamedTuple):
+    """A channel that would be passed over. `wait_s`: until it is asked if there is nothing else, 0
+    where it is not waited for."""
+
+    channel: str
+    reason: SkipReason
+    wait_s: float
+
+
+class RoutePreview(NamedTuple):
+    """Where a request would go. `model` is the name in the catalogue, "" where it is not found;
+    `refusal` is what the client would be answered where nothing is asked at all; `bound` is what
+    the first attempt would hold. `fallbacks` are the models that may answer in its place, each for
+    one of `causes`."""
+
+    model: str
+    attempts: Sequence[PreviewedAttempt] = ()
+    skipped: Sequence[SkippedChannel] = ()
+    refusal: ErrorAnswer | None = None
+    bound: Bound | None = None
+    fallbacks: Sequence[str] = ()
+    causes: frozenset[Cause] = frozenset()
+
+
+async def preview_route(
+    context: RequestContext, raw: bytes, available_nano: ReadAvailable
+) -> RoutePreview:
+    """Where the request of this body would go, sent now; `available_nano` reads what there is to
+    hold. Raises DatabaseAway, DatabaseRefused."""
+    reader = RequestReader(context)
+    try:
+        return await _preview(context, reader, raw, available_nano)
+    except ChannelsOut as out:
+        skipped = _named(context, out.skipped)
+        return RoutePreview(reader.model_name, skipped=skipped, refusal=answer_to(out))
+    except RequestFault as fault:
+        return RoutePreview(reader.model_name, refusal=answer_to(fault))
+
+
+async def _preview(
+    context: RequestContext, reader: RequestReader, raw: bytes, available_nano: ReadAvailable
+) -> RoutePreview:
+    facts = reader.read_facts(raw)
+    stated = context.invocation.codec.continuation_of(facts)
+    continuation = None if stated is None else await continue_request(context, stated)
+    if continuation is not None:
+        facts = continuation.facts
+    model = reader.find_model(facts.model)
+    fallbacks = reader.find_fallbacks(facts, model)
+    models = RoutedModels(context, facts, continuation, fallbacks, fetch_files=leave_files)
+    order = _Order(context)
+    answering: RoutedModel | None = models.first(model)
+    while answering is not None and order.made < ATTEMPTS_MAX:
+        others = models.on_error
+        fitting = await order.add(answering, fallback=others)
+        following = models.next(failed=order.made > 0) if others else None
+        if following is None and others:
+            # None of them can be asked: the attempt that was kept for them is free.
+            order.take_rest(answering, fitting)
+        answering = following
+    skipped = _named(context, [*models.skipped, *order.skipped])
+    if order.first is None:
+        refusal = None if order.fault is None else answer_to(order.fault)
+        return RoutePreview(model.name, skipped=skipped, refusal=refusal)
+    bound = await bound_of(context, order.first, available_nano)
+    ordered = {attempt.channel for attempt in order.attempts}
+    skipped = [item for item in skipped if item.channel not in ordered]
+    names = [other.name for other in fallbacks.models]
+    return RoutePreview(model.name, order.attempts, skipped, None, bound, names, fallbacks.causes)
+
+
+class _Order:
+    """The attempts, model by model, as if each of them failed. `first` is what the first one is
+    made of, `fault` why the last model has none."""
+
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
+        self._before: list[PreviewedAttempt] = []
+        self.attempts: list[PreviewedAttempt] = []
+        self.skipped: list[Skipped] = []
+        self.first: RoutedRequest | None = None
+        self.fault: RequestFault | None = None
+
+    @property
+    def made(self) -> int:
+        return len(self.attempts)
+
+    async def add(self, answering: RoutedModel, *, fallback: bool) -> list[Candidate]:
+        """The attempts for one model, without the one that is kept for another; returns its
+        channels. Raises RequestFault where the request is refused for it."""
+        fitting, unfit, fault = await _fit(self._context, answering.translator, answering.routed)
+        self.skipped += [*answering.routed.skipped, *unfit]
+        self.fault, self._before = fault, self.attempts
+        if fitting:
+            self.first = self.first or answering.routed
+            left = AttemptsLeft(len(self._before), fallback)
+            self.attempts = [*self._before, *_attempts(self._context, answering, fitting, left)]
+        elif fault is not None and not self._before and fault.kind != "unsupported_capability":
+            raise fault
+        return fitting
+
+    def take_rest(self, answering: RoutedModel, fitting: list[Candidate]) -> None:
+        """The attempts for the last model again, with the one that was kept."""
+        left = AttemptsLeft(len(self._before))
+        self.attempts = [*self._before, *_attempts(self._context, answering, fitting, left)]
+
+
+async def _fit(
+    context: RequestContext, translator: RequestTranslator, routed: RoutedRequest
+) -> tuple[list[Candidate], list[Skipped], RequestFault | None]:
+    """Those that can serve this request, those that cannot, and why none can."""
+    health, organisation_id = context.parts.health, context.principal.organisation_id
+    unfit: list[Skipped] = []
+    fault: RequestFault | None = None
+    for candidates in (routed.candidates, routed.resting):
+        if candidates is routed.resting:
+            # Nothing that is well can serve this one.
+            candidates = health.ready(list(candidates), organisation_id)
+        fitting = []
+        for candidate in candidates:
+            try:
+                await translator.prepare(candidate)
+                fitting.append(candidate)
+            except RequestFault as refused:
+                fault = refused
+                unfit.append(Skipped(candidate.channel_id, "unsupported"))
+        if fitting:
+            return fitting, unfit, None
+    return [], unfit, fault
+
+
+def _attempts(
+    context: RequestContext,
+    answering: RoutedModel,
+    fitting: Sequence[Candidate],
+    left: AttemptsLeft,
+) -> list[PreviewedAttempt]:
+    routed, channels, now = answering.routed, context.snapshot.channels, context.parts.health.now()
+    model = routed.model.name
+    spent = routed.retry_budget.spent({item.channel_id for item in fitting}, now)
+    routes, drawn = context.snapshot.routes_of(model), [item.channel_id for item in fitting]
+    if context.snapshot.rule_of(model).pick != "weight":
+        drawn = []
+    shares = first_place_percent(model, routes, drawn)
+    attempts: list[PreviewedAttempt] = []
+    before: Candidate | None = None
+    for candidate in attempt_order(fitting, left, closed=spent):
+        why = answering.why or candidate.why
+        if before is not None:
+            why = "retry" if candidate == before else "failover"
+        name, share = channels[candidate.channel_id].name, shares.get(candidate.channel_id)
+        attempts.append(PreviewedAttempt(model, name, candidate.upstream_model, why, share))
+        before = candidate
+    return attempts
+
+
+def _named(context: RequestContext, skipped: Iterable[Skipped]) -> list[SkippedChannel]:
+    """The first reason that is known of each channel."""
+    channels = context.snapshot.channels
+    named: dict[str, SkippedChannel] = {}
+    for channel_id, reason, wait_s in skipped:
+        name = channels[channel_id].name
+        named.setdefault(name, SkippedChannel(name, reason, wait_s))
+    return list(named.values())

@@ -1,0 +1,162 @@
+"""The models that may answer a request: the one that it asks for, or another one that its client
+or its operator names, where that one fails before any content.
+
+Each has its own candidates, price and hold: who answers is who is paid for.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from dialects.codec import Facts
+from dialects.errors.errors import RequestFault
+from gateway.providers.suffixes import RequestedModel
+from gateway.routing.channel_order import Skipped
+from gateway.routing.model_rule_bounds import Cause
+from relay.answers.unary import UnaryFacts
+from relay.health.channels_out import ChannelsOut
+from relay.holds.place_hold import HoldPlacer
+from relay.requests.context import RequestContext
+from relay.requests.continuation import Continuation
+from relay.requests.file_fetching import fetch
+from relay.requests.translator import FetchFiles, RequestTranslator
+from relay.routing.routing import RoutedRequest, route
+from usage.requests.choices import Why
+
+
+class Fallbacks(NamedTuple):
+    """Other models that may answer a request, in their order, each for one of `causes`; `why` is
+    what a row says of the first attempt for one."""
+
+    models: Sequence[RequestedModel] = ()
+    causes: frozenset[Cause] = frozenset()
+    why: Why = "model_fallback"
+
+
+NO_FALLBACKS: Final = Fallbacks()
+
+
+class RoutedModel(msgspec.Struct, frozen=True):
+    """One model that may answer, with its channels, for what it holds. `why` it is asked: None
+    where it is the one that the request asks for."""
+
+    routed: RoutedRequest
+    translator: RequestTranslator
+    holds: HoldPlacer
+    why: Why | None
+
+
+class RoutedModels:
+    """Those of one request; `fallbacks` are the models beside its own. False when none of them is
+    left. `causes` are those for which they answer, `skipped` the channels of those that could not
+    be asked."""
+
+    __slots__ = (
+        "_context",
+        "_continuation",
+        "_facts",
+        "_fetch_files",
+        "_left",
+        "_requested",
+        "_why",
+        "causes",
+        "skipped",
+    )
+
+    def __init__(
+        self,
+        context: RequestContext,
+        facts: Facts,
+        continuation: Continuation | None,
+        fallbacks: Fallbacks,
+        *,
+        fetch_files: FetchFiles = fetch,
+    ) -> None:
+        self._context = context
+        self._facts = facts
+        self._continuation = continuation
+        self._left = fallbacks.models
+        self._why = fallbacks.why
+        # The name that the request asks for, which rows have where another model answers.
+        self._requested = ""
+        self.causes = fallbacks.causes
+        self._fetch_files = fetch_files
+        self.skipped: Sequence[Skipped] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    @property
+    def on_error(self) -> bool:
+        """Whether one is left that answers where channels of another one are out or fail."""
+        return bool(self._left) and "error" in self.causes
+
+    def first(self, model: RequestedModel) -> RoutedModel:
+        """The model that is asked for, or the next one where no channel of it can be asked. Raises
+        RequestFault, ChannelsOut."""
+        facts = self._facts
+        if model.alias:
+            facts = _naming(facts, model)
+        self._requested = model.alias or (model.name if self._left else "")
+        try:
+            return self._routed_model(facts, model, None)
+        except ChannelsOut as out:
+            self.skipped = (*self.skipped, *out.skipped)
+            routed_model = self.next() if self.on_error else None
+            if routed_model is None:
+                raise
+            return routed_model
+
+    def next(self, *, failed: bool = False) -> RoutedModel | None:
+        """The next model that can be asked; `failed`: behind attempts, so that those of its
+        channels are out that take no further ones."""
+        while self._left:
+            model, *self._left = self._left
+            try:
+                routed_model = self._routed_model(_naming(self._facts, model), model, self._why)
+            except ChannelsOut as out:
+                self.skipped = (*self.skipped, *out.skipped)
+                continue
+            except RequestFault:
+                continue
+            if failed:
+                routed_model = self._unspent(routed_model)
+            if routed_model.routed.candidates:
+                return routed_model
+        return None
+
+    def _routed_model(self, facts: Facts, model: RequestedModel, why: Why | None) -> RoutedModel:
+        context = self._context
+        routed = route(context, facts, model)
+        cap_max = routed.cap_max(context.parts.config.output_tokens_assumed)
+        translator = RequestTranslator(
+            context,
+            facts,
+            model,
+            cap_max=cap_max,
+            continuation=self._continuation,
+            fetch_files=self._fetch_files,
+        )
+        alias = self._requested if why is not None else model.alias
+        return RoutedModel(routed, translator, HoldPlacer(context, routed, alias), why)
+
+    def _unspent(self, routed_model: RoutedModel) -> RoutedModel:
+        routed, now = routed_model.routed, self._context.parts.health.now()
+        channel_ids = {candidate.channel_id for candidate in routed.candidates}
+        spent = routed.retry_budget.spent(channel_ids, now)
+        if not spent:
+            return routed_model
+        left = [item for item in routed.candidates if item.channel_id not in spent]
+        skipped = [*routed.skipped, *(Skipped(id, "retry_budget") for id in sorted(spent))]
+        return msgspec.structs.replace(
+            routed_model, routed=msgspec.structs.replace(routed, candidates=left, skipped=skipped)
+        )
+
+
+def _naming(facts: Facts, model: RequestedModel) -> Facts:
+    """The same with this model's name: who answers is who the answer names."""
+    change: Any = dataclasses.replace if isinstance(facts, UnaryFacts) else msgspec.structs.replace
+    named: Facts = change(facts, model=model.name)
+    return named

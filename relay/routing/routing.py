@@ -1,0 +1,270 @@
+"""Who may answer a request, best first; the price that holds for all of them, and what must be held
+for it."""
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from dialects.codec import Facts
+from dialects.errors.errors import RequestFault
+from dialects.json.request_members import unpriced_members
+from gateway.health.breaker import RetryBudget
+from gateway.prices.lookup import Price, asked_conditions, requested_tier
+from gateway.providers.models import Capabilities, capabilities_of, find_row
+from gateway.providers.overrides import overridden
+from gateway.providers.suffixes import RequestedModel
+from gateway.routing.channel_order import Candidate, Skipped, plan
+from relay.answers.unary import UnaryFacts
+from relay.health.channels_out import none_ready
+from relay.health.operator_alerts import Alert
+from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
+from relay.requests.context import RequestContext
+from relay.routing.equal_rank import ordering_of
+from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
+from relay.routing.screening import screen
+
+# What a model may think that is known to do so beside its cap, where its limit is not.
+_THINKING_TOKENS: Final = 32_000
+# What a model may read that is stored elsewhere, where its context is not known.
+_UNSEEN_TOKENS: Final = 200_000
+
+
+class RoutedRequest(msgspec.Struct, frozen=True):
+    """A request, and who may answer it.
+
+    `candidates` can be asked now, best first; `resting` are those that rest while another can
+    serve; `planned` are all that serve the model, in the order of the routes, of which `skipped`
+    are passed over, with why. `price` and `estimate` are None where the model is free.
+    `retry_budget` is that of the model's further attempts.
+    """
+
+    facts: Facts
+    model: RequestedModel
+    candidates: Sequence[Candidate]
+    resting: Sequence[Candidate]
+    planned: Sequence[Candidate]
+    skipped: Sequence[Skipped]
+    price: Price | None
+    estimate: HoldEstimate | UnaryHoldEstimate | None
+    retry_budget: RetryBudget
+
+    def cap_max(self, assumed: int) -> int:
+        """What bounds the output of a request that names no cap; `assumed` of a free model."""
+        return assumed if self.estimate is None else self.estimate.cap
+
+
+def draw_seed() -> int:
+    """What the order among equals is drawn from, anew for each request."""
+    return random.getrandbits(64)
+
+
+def route(
+    context: RequestContext, facts: Facts, model: RequestedModel, *, whatever_rests: bool = False
+) -> RoutedRequest:
+    """Where a request may go. Raises RequestFault, and ChannelsOut when no channel of the model
+    can be asked now. `whatever_rests`: as if no channel were kept out for the moment."""
+    health, organisation_id = context.parts.health, context.principal.organisation_id
+    planned = _planned(context, facts, model.name)
+    candidates, skipped = screen(context, facts, planned)
+    price, estimate = _priced(context, facts, model, candidates)
+    if price is None and context.snapshot.unpriced_models == "alert":
+        health.alerts.tell(Alert("", "", "unpriced", model.name))
+    ready = candidates if whatever_rests else health.ready(candidates, organisation_id)
+    retry_budget = health.budget(model.name)
+    if not ready:
+        skipped = [*skipped, *health.skipped(candidates, organisation_id)]
+        raise none_ready(facts.model, health.blocks(candidates, organisation_id), skipped)
+    resting: Sequence[Candidate] = ()
+    if len(ready) < len(candidates):
+        resting = [candidate for candidate in candidates if candidate not in ready]
+        skipped = [*skipped, *health.skipped(resting, organisation_id)]
+    return RoutedRequest(
+        facts, model, ready, resting, planned, skipped, price, estimate, retry_budget
+    )
+
+
+def stay(
+    context: RequestContext, facts: Facts, model: RequestedModel, channel_id: str
+) -> RoutedRequest:
+    """The next request on a connection that stands, whatever its channel's health is. Raises
+    RequestFault where the channel does not serve the model any more, ChannelsOut where it may not
+    serve this request."""
+    snapshot = context.snapshot
+    planned = [
+        candidate
+        for candidate in plan(model.name, snapshot.routes_of(model.name), seed=0)
+        if candidate.channel_id == channel_id
+    ]
+    if not planned:
+        raise RequestFault("no_channel", None, "", model=facts.model)
+    candidates, skipped = screen(context, facts, planned)
+    price, estimate = _priced(context, facts, model, candidates)
+    retry_budget = context.parts.health.budget(model.name)
+    return RoutedRequest(
+        facts, model, candidates, (), planned, skipped, price, estimate, retry_budget
+    )
+
+
+def _planned(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
+    snapshot = context.snapshot
+    only = snapshot.only_candidate(model)
+    if isinstance(facts, UnaryFacts) and facts.only_channel is not None:
+        return _only(context, facts, model)
+    if only:
+        return only
+    ordering = ordering_of(context, facts, model) if snapshot.rules else None
+    return plan(model, snapshot.routes_of(model), seed=draw_seed(), ordering=ordering)
+
+
+def _only(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candidate]:
+    """The one channel that can be asked. Raises RequestFault where it does not serve the model any
+    more, or has not the key any more that it must be asked by."""
+    snapshot = context.snapshot
+    found = [
+        candidate
+        for candidate in plan(model, snapshot.routes_of(model), seed=0)
+        if (channel := snapshot.channels[candidate.channel_id]).uuid == facts.only_channel
+        and (facts.only_key is None or facts.only_key in channel.key_ids)
+    ]
+    if not found:
+        raise RequestFault("no_channel", None, "", model=facts.model)
+    return found
+
+
+def _priced(
+    context: RequestContext, facts: Facts, model: RequestedModel, candidates: Sequence[Candidate]
+) -> tuple[Price | None, HoldEstimate | UnaryHoldEstimate | None]:
+    """The price that holds and what must be held, None where the model is free. Raises RequestFault
+    where the model makes something else, or no price covers the request or what it names."""
+    price, operation = _price(context, facts, model.name), context.invocation.operation
+    names = (*(candidate.upstream_model for candidate in candidates), model.name)
+    known = next(filter(None, map(find_row, names)), None)
+    channels = context.snapshot.channels
+    providers = [channels[candidate.channel_id].provider for candidate in candidates]
+    makers = (provider.name for provider in providers)
+    misdirected = misdirected_fault(model, operation, known, price, makers)
+    if misdirected is not None:
+        raise misdirected
+    public_url = context.parts.config.public_url
+    dialect = context.invocation.codec.name
+    # A translation carries no hosted tool of the client's dialect (`client_names.omit_tool`).
+    as_it_came = any(dialect in provider.dialects for provider in providers)
+    if price is not None and price.listed and as_it_came:
+        unpriced = unpriced_members(dialect, facts.body)
+        if unpriced:
+            raise unpriced_members_fault(model, unpriced, public_url)
+    try:
+        if price is not None:
+            return price, _estimate(context, facts, price, candidates)
+        if context.snapshot.unpriced_models != "reject":
+            return None, None
+    except Unpriced:
+        pass
+    raise unpriced_fault(model, operation, known, price, public_url)
+
+
+def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:
+    snapshot, principal = context.snapshot, context.principal
+    multiplier_ppm = snapshot.multiplier_for(model, principal.plan_id, principal.multipliers)
+    price = snapshot.price_of(model, multiplier_ppm)
+    if price is None:
+        return None
+    # The tier that the body names decides, and the other conditions that it asks for.
+    tier = requested_tier(facts.body)
+    if tier or price.others:
+        price = price.for_request(tier)
+    return price.asking(asked_conditions(facts.body))
+
+
+def _estimate(
+    context: RequestContext, facts: Facts, price: Price, candidates: Sequence[Candidate]
+) -> HoldEstimate | UnaryHoldEstimate:
+    max_cost_nano = facts.max_cost_nano
+    limit = context.options.max_cost_nano
+    if limit is not None:
+        max_cost_nano = limit if max_cost_nano is None else min(limit, max_cost_nano)
+    if isinstance(facts, UnaryFacts):
+        return UnaryHoldEstimate(facts, price, max_cost_nano=max_cost_nano)
+    assumed, codec = context.parts.config.output_tokens_assumed, context.invocation.codec
+    unseen, channels = codec.unseen_input(facts), []
+    # What the model can say at most, where that is known of all that may answer.
+    assumed_cap = unseen_tokens = thinking_tokens = added_bytes = 0
+    tokens_max = context.principal.tpm
+    if context.snapshot.limited:
+        tokens_max = _tokens_max(context, candidates)
+    for candidate in candidates:
+        channel = context.snapshot.channels[candidate.channel_id]
+        model = capabilities_of(candidate.upstream_model, channel.provider, facts.model)
+        if candidate.overrides:
+            model = overridden(model, candidate.overrides)
+        assumed_cap = max(assumed_cap, model.output_max or assumed)
+        if "cap_without_thinking" in model.flags:
+            thinking_tokens = max(thinking_tokens, model.output_max or _THINKING_TOKENS)
+        if unseen:
+            unseen_tokens = max(unseen_tokens, _unseen_tokens(model))
+        if channel.overrides is not None:
+            added_bytes = max(added_bytes, channel.overrides.added_bytes)
+        channels.append(channel)
+    return HoldEstimate(
+        facts,
+        price,
+        channels,
+        assumed_cap=assumed_cap,
+        max_cost_nano=max_cost_nano,
+        tokens_max=tokens_max,
+        unseen_tokens=unseen_tokens,
+        thinking_tokens=thinking_tokens,
+        searches=codec.searches_max(facts),
+        added_bytes=added_bytes,
+        steps=_steps(context, facts, price, assumed_cap),
+    )
+
+
+def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int) -> Sequence[Step]:
+    """What may be billed beside the answer, at the prices of the models that may do it; one that
+    has no price is under review."""
+    wanted = context.invocation.codec.other_steps(facts)
+    if wanted is None:
+        return ()
+    # The multiplier is that of the request, whichever model does a part of it.
+    snapshot, multiplier_ppm = context.snapshot, price.version.multiplier_ppm
+    asked = price.asked
+    steps = []
+    if wanted.compacts:
+        # The whole is read once to be summed up, and the summary beside what is left of it.
+        steps.append(Step(price.bound, output_tokens=output_max))
+        steps.append(Step(price.bound, output_tokens=0, summary_tokens=output_max))
+    names = wanted.fallbacks
+    if wanted.any_fallback:
+        names += snapshot.dearest_like(facts.model)
+    for name in names:
+        other = snapshot.price_of(name, multiplier_ppm)
+        if other is not None:
+            steps.append(Step(other.asking(asked).bound))
+    for advisor in wanted.advisors:
+        other = snapshot.price_of(advisor.model, multiplier_ppm)
+        if other is not None:
+            output = output_max if advisor.output_cap is None else advisor.output_cap
+            steps.append(Step(other.asking(asked).bound, advisor.uses, output))
+    return steps
+
+
+def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int | None:
+    """The limit of tokens per minute that a request must fit: its client's, and the widest of the
+    channels' where each of them has one."""
+    limits = [context.snapshot.channels[candidate.channel_id].limits for candidate in candidates]
+    of_client = context.principal.tpm
+    if None in limits:
+        return of_client
+    of_channels = [item.tpm for item in limits if item is not None and item.tpm is not None]
+    if len(of_channels) < len(limits):
+        return of_client
+    widest = max(of_channels, default=None)
+    return min((n for n in (of_client, widest) if n is not None), default=None)
+
+
+def _unseen_tokens(model: Capabilities) -> int:
+    """A bound of what a model reads beside the body: its context."""
+    return model.context_max or _UNSEEN_TOKENS

@@ -1,0 +1,65 @@
+"""What a channel would be sent for a request, told without sending it: read, prepared and written
+by what does so for one that is sent."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from dialects.errors.errors import RequestFault
+from gateway.routing import channel_order
+from lib.ids import id_text, new_id
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import answer_to
+from relay.requests.context import RequestContext
+from relay.requests.continuation import continue_request
+from relay.requests.file_fetching import leave_files
+from relay.requests.reader import RequestReader
+from relay.requests.translator import RequestTranslator
+from relay.routing.snapshot import Channel
+from relay.upstream.upstream import request_head
+
+MASK: Final = "*" * 8
+"""What stands for a channel's key."""
+
+
+class SentPreview(NamedTuple):
+    """A request as a channel would be sent it, or what the client would be answered instead.
+    `dropped` are the parameters that its API has no counterpart for."""
+
+    url: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+    dropped: Sequence[str] = ()
+    refusal: ErrorAnswer | None = None
+
+
+async def preview_sent(context: RequestContext, channel: Channel, raw: bytes) -> SentPreview:
+    """What the one channel of the context's catalogue would be sent for this body. Raises
+    DatabaseAway, DatabaseRefused."""
+    try:
+        return await _preview(context, channel, raw)
+    except RequestFault as fault:
+        return SentPreview(refusal=answer_to(fault))
+
+
+async def _preview(context: RequestContext, channel: Channel, raw: bytes) -> SentPreview:
+    reader = RequestReader(context)
+    facts = reader.read_facts(raw)
+    stated = context.invocation.codec.continuation_of(facts)
+    continuation = None if stated is None else await continue_request(context, stated)
+    facts = facts if continuation is None else continuation.facts
+    model = reader.find_model(facts.model)
+    translator = RequestTranslator(
+        context,
+        facts,
+        model,
+        cap_max=context.parts.config.output_tokens_assumed,
+        continuation=continuation,
+        fetch_files=leave_files,
+    )
+    candidate = channel_order.plan(model.name, context.snapshot.routes_of(model.name), seed=0)[0]
+    prepared = await translator.prepare(candidate)
+    request = prepared.outgoing(None)
+    head = request_head(channel, request, id_text(new_id()))
+    lines = head.decode().split("\r\n")[1:-2]
+    headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+    return SentPreview(request.url, headers, request.body, prepared.dropped)

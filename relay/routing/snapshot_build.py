@@ -1,0 +1,349 @@
+"""The snapshot made of the rows that its statement gave (relay/routing/snapshot_sql.py)."""
+
+import base64
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from billing.limits.channel_limits import ChannelLimits
+from billing.limits.charge_rule import read_rule
+from gateway.channels.timeouts import Timeouts
+from gateway.health.breaker import BreakerRule
+from gateway.overrides.condition_rules import compiled
+from gateway.overrides.rules import read_overrides
+from gateway.prices.lookup import PriceList, PriceRow
+from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.provider import USER_AGENT, BadAddress
+from gateway.public_models.entry_rules import ModelEntry, overrides_of
+from gateway.routing.alias_rules import resolved
+from gateway.routing.channel_order import Route
+from gateway.routing.model_rule_bounds import CAUSES, ModelRule
+from gateway.routing.shadow_rules import read_shadow
+from gateway.routing.tie_breaking import PICKS, Pick
+from lib.network.egress import EgressPolicy
+from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
+from lib.vault import Vault, VaultError
+from relay.routing.snapshot import Channel, Plan, Snapshot
+
+log = logging.getLogger(__name__)
+
+
+def build(text: str, vault: Vault) -> Snapshot:
+    """The snapshot of what `load_statement` gave.
+
+    A channel or price that cannot be used is left out and logged, never guessed: its models then
+    have one route less, the others are not harmed.
+    """
+    raw = msgspec.json.decode(text, type=_Catalogue)
+    channels: dict[str, Channel] = {}
+    routes: list[Route] = []
+    unusable: list[tuple[str, str]] = []
+    plan_ids = {plan.name: plan.id for plan in raw.plans}
+    for row in raw.channels:
+        try:
+            channel = replace(
+                _channel(row, _opened(row, vault)),
+                outbound=_outbound(row, vault),
+                conditions=compiled(row.conditions, plan_ids, raw.condition_holders),
+            )
+        except _UNUSABLE as error:
+            log.error("channel %s is out of use: %s", row.name, error)
+            unusable.append((row.id, row.name))
+            continue
+        channels[channel.id] = channel
+        routes += _routes(row)
+    cost_rows: dict[str, list[PriceRow]] = {}
+    for price in raw.prices:
+        if price.kind == "cost":
+            cost_rows.setdefault(price.channel, []).append(price)
+    rules = tuple(_rule(row) for row in raw.rules)
+    exact: dict[str, tuple[Route, ...]] = {}
+    for route in routes:
+        if "*" not in route.model:
+            exact[route.model] = (*exact.get(route.model, ()), route)
+    return Snapshot(
+        epoch=raw.epoch,
+        channels=channels,
+        exact_routes=exact,
+        pattern_routes=tuple(route for route in routes if "*" in route.model),
+        charges=PriceList(row for row in raw.prices if row.kind == "charge"),
+        costs={channel: PriceList(rows) for channel, rows in cost_rows.items()},
+        plans={plan.id: Plan(plan.multiplier_ppm, tuple(plan.models)) for plan in raw.plans},
+        egress=EgressPolicy(raw.egress_allow),
+        egress_users=EgressPolicy(raw.egress_allow_users),
+        unpriced_models=raw.unpriced_models,
+        loaded_at=raw.now,
+        loaded_at_here=time.monotonic(),
+        created=int(raw.changed),
+        unusable=tuple(unusable),
+        selective=any(
+            channel.uncapped or channel.conditions is not None for channel in channels.values()
+        ),
+        limited=any(channel.limits is not None for channel in channels.values()),
+        spend_capped=frozenset(
+            channel.id for channel in channels.values() if channel.spend_caps != (None, None)
+        ),
+        rules=rules,
+        charge_ruled=any(rule.charge_rule is not None for rule in rules),
+        shadowed=any(rule.shadow is not None for rule in rules),
+        aliases=resolved(raw.aliases),
+        accepted=_accepted(raw.accepted),
+        entries={
+            entry.name: entry
+            for entry in (_entry(row, plan_ids) for row in raw.entries)
+            # One that a probe alone has left states nothing.
+            if entry != ModelEntry(entry.name)
+        },
+    )
+
+
+def _accepted(rows: Sequence["AcceptedRow"]) -> dict[str, dict[str, frozenset[str]]]:
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for row in rows:
+        members = found.setdefault(row.provider, {})
+        members[row.wire] = members.get(row.wire, frozenset()) | {row.member}
+    return found
+
+
+# What a channel is left out for.
+_UNUSABLE = (UnknownProvider, BadAddress, BadProxy, VaultError, msgspec.ValidationError)
+
+
+class AcceptedRow(msgspec.Struct):
+    """A member of usage that an operator counts as free, as it is stored."""
+
+    provider: str
+    wire: str
+    member: str
+
+
+class RouteRow(msgspec.Struct):
+    """A model that a channel serves, as it is stored."""
+
+    model: str
+    upstream_model: str
+    can: dict[str, bool] = {}
+    priority: int | None = None
+    weight: int | None = None
+    timeouts: dict[str, float] = {}
+
+
+class ChannelRow(msgspec.Struct):
+    """A channel as it is stored; `keys` are their ids, sealed secrets and endings."""
+
+    id: str
+    name: str
+    provider: str
+    base_url: str
+    priority: int
+    weight: int
+    retries: int
+    on_leave: str
+    timeouts: dict[str, float]
+    breaker: dict[str, Any]
+    keys: list[tuple[str, str, str]]
+    routes: list[RouteRow]
+    uncapped: bool = False
+    names_client: bool = True
+    rpm: int | None = None
+    tpm: int | None = None
+    parallel: int | None = None
+    spend_cap_day_nano: int | None = None
+    spend_cap_month_nano: int | None = None
+    conditions: dict[str, Any] = {}
+    zero_retention: bool = False
+    region: str = ""
+    overrides: dict[str, Any] = {}
+    proxy_url: str = ""
+    proxy_login: str | None = None
+    ca_bundle: str = ""
+    client_cert: str = ""
+    client_key: str | None = None
+
+
+class _PlanRow(msgspec.Struct):
+    id: int
+    name: str
+    multiplier_ppm: int
+    models: list[str]
+
+
+class _RuleRow(msgspec.Struct):
+    model: str
+    fallbacks: list[str]
+    causes: list[str]
+    pick: str
+    charge_rule: dict[str, Any] = {}
+    shadow: dict[str, Any] = {}
+
+
+class _EntryRow(msgspec.Struct):
+    name: str
+    can: dict[str, bool]
+    context_max: int | None
+    output_max: int | None
+    deprecated_at: float | None
+    sunset_at: float | None
+    replacement: str
+    forwards: bool
+    plans: list[str]
+    roles: list[str]
+
+
+class _Catalogue(msgspec.Struct):
+    now: float
+    changed: float
+    epoch: int
+    egress_allow: list[str]
+    egress_allow_users: list[str]
+    unpriced_models: str
+    channels: list[ChannelRow]
+    prices: list[PriceRow]
+    plans: list[_PlanRow]
+    rules: list[_RuleRow]
+    aliases: dict[str, str]
+    entries: list[_EntryRow]
+    accepted: list[AcceptedRow]
+    # The ids of the organisations and teams that conditions of channels name.
+    condition_holders: dict[str, UUID]
+
+
+def alone(snapshot: Snapshot, row: ChannelRow, secret: str) -> tuple[Snapshot, Channel]:
+    """A channel with this for its key, and a catalogue in which there is no other. Raises
+    UnknownProvider, BadAddress."""
+    channel, routes = _channel(row, [secret or None]), _routes(row)
+    exact: dict[str, tuple[Route, ...]] = {}
+    for route in routes:
+        exact[route.model] = (*exact.get(route.model, ()), route)
+    only = replace(
+        snapshot,
+        channels={channel.id: channel},
+        exact_routes=exact,
+        pattern_routes=tuple(route for route in routes if "*" in route.model),
+        _known={},
+    )
+    return only, channel
+
+
+def _routes(row: ChannelRow) -> list[Route]:
+    return [
+        Route(
+            row.id,
+            route.model,
+            route.upstream_model,
+            row.priority if route.priority is None else route.priority,
+            row.weight if route.weight is None else route.weight,
+            row.retries,
+            frozenset(route.can.items()),
+        )
+        for route in row.routes
+    ]
+
+
+def _opened(row: ChannelRow, vault: Vault) -> list[str | None]:
+    """The secrets of a channel's keys. Raises VaultError."""
+    # The place that gateway/channels/channels.py sealed the key for.
+    return [
+        vault.open(base64.b64decode(sealed), f"gateway_channelkey|{key_id}|sealed")
+        for key_id, sealed, _ in row.keys
+    ]
+
+
+def _outbound(row: ChannelRow, vault: Vault) -> Outbound:
+    """By which way a channel is reached. Raises VaultError, BadProxy."""
+
+    def opened(sealed: str | None, column: str) -> str:
+        if sealed is None:
+            return ""
+        return vault.open(base64.b64decode(sealed), f"gateway_channel|{row.id}|{column}")
+
+    if not row.proxy_url and not row.ca_bundle and not row.client_cert:
+        return DIRECT
+    login, key = opened(row.proxy_login, "proxy_login"), opened(row.client_key, "client_key")
+    proxy = read_proxy(row.proxy_url, login) if row.proxy_url else None
+    return Outbound(proxy, row.ca_bundle, row.client_cert, key)
+
+
+def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
+    provider, overrides = provider_named(row.provider), read_overrides(row.overrides)
+    return Channel(
+        id=row.id,
+        uuid=UUID(row.id),
+        name=row.name,
+        provider=provider,
+        base_url=row.base_url,
+        address=provider.address(row.base_url),
+        headers=tuple(
+            {
+                dialect: tuple(provider.headers(secret, dialect).items())
+                for dialect in provider.dialects
+            }
+            for secret in secrets or [None]
+        ),
+        key_endings=tuple(last4 for _, _, last4 in row.keys),
+        key_ids=tuple(UUID(key_id) for key_id, _, _ in row.keys),
+        signers=(
+            ()
+            if provider.signer is None
+            else tuple(provider.signer_of(secret) for secret in secrets)
+        ),
+        passed_headers={
+            dialect: frozenset(
+                name.encode()
+                for name in (*spoken.passed_headers, *((USER_AGENT,) if row.names_client else ()))
+            )
+            for dialect, spoken in provider.dialects.items()
+        },
+        retries=row.retries,
+        drain=row.on_leave == "drain",
+        uncapped=row.uncapped,
+        timeouts=Timeouts.of(row.timeouts),
+        model_timeouts=_model_timeouts(row),
+        breaker=BreakerRule(**row.breaker),
+        limits=_limits(row),
+        zero_retention=row.zero_retention,
+        region=row.region,
+        spend_caps=(row.spend_cap_day_nano, row.spend_cap_month_nano),
+        overrides=overrides,
+        has_prompt=overrides is not None and overrides.system_prompt is not None,
+    )
+
+
+def _rule(row: _RuleRow) -> ModelRule:
+    """What a younger version of this code may have written beside what is known is left out."""
+    causes = frozenset(cause for cause in CAUSES if cause in row.causes)
+    pick: Pick = next((pick for pick in PICKS if pick == row.pick), "weight")
+    rule, shadow = read_rule(row.charge_rule), read_shadow(row.shadow)
+    return ModelRule(row.model, tuple(row.fallbacks), causes, pick, rule, shadow)
+
+
+def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
+    # What is shown to plans that are no more is shown to nobody.
+    plans = {plan_ids[name] for name in row.plans if name in plan_ids}
+    return ModelEntry(
+        row.name,
+        overrides_of(row.can, row.context_max, row.output_max),
+        row.deprecated_at,
+        row.sunset_at,
+        row.replacement,
+        row.forwards,
+        frozenset(plans) if row.plans else None,
+        frozenset(row.roles) if row.roles else None,
+    )
+
+
+def _model_timeouts(row: ChannelRow) -> Mapping[str, Timeouts] | None:
+    """Every model of a channel, where one has timeouts of its own: the closest name decides."""
+    if not any(route.timeouts for route in row.routes):
+        return None
+    return {route.model: Timeouts.of({**row.timeouts, **route.timeouts}) for route in row.routes}
+
+
+def _limits(row: ChannelRow) -> ChannelLimits | None:
+    limits = ChannelLimits(UUID(row.id), row.rpm, row.tpm, row.parallel)
+    return None if limits == (limits.channel_id, None, None, None) else limits

@@ -1,0 +1,147 @@
+"""What a process of the relay reads to know its database and to load its snapshot, each in one
+statement."""
+
+from collections.abc import Sequence
+
+from relay.ledger.database import Statement
+
+
+def load_statement() -> Statement:
+    """One row with one text: everything as JSON, all of one instant."""
+    return _LOAD, {}
+
+
+def epoch_statement() -> Statement:
+    """One row: the epoch, what the database's clock says (Unix seconds), and a number that is
+    another one once migrations were added or taken back."""
+    return _EPOCH, {}
+
+
+def secret_check_statement() -> Statement:
+    """What tells the secrets of this database from others, as hex, and the ids of the KEKs that it
+    needs, with commas between them; no row where nobody has written it down."""
+    return (
+        "SELECT encode(sealed, 'hex'), array_to_string(kek_ids, ',') FROM accounts_secretcheck",
+        {},
+    )
+
+
+def needed_kek_statement(id: str) -> Statement:
+    """Say that something may be sealed with a KEK from now on."""
+    return (
+        "UPDATE accounts_secretcheck SET kek_ids = kek_ids || %(id)s::varchar(8) "
+        "WHERE NOT kek_ids @> ARRAY[%(id)s::varchar(8)]",
+        {"id": id},
+    )
+
+
+def missing_statement(migrations: Sequence[tuple[str, str]]) -> Statement:
+    """One row: how many of these migrations the database lacks."""
+    return _MISSING, {
+        "apps": "{" + ",".join(app for app, _ in migrations) + "}",
+        "names": "{" + ",".join(name for _, name in migrations) + "}",
+    }
+
+
+_MISSING = """
+    SELECT count(*) FROM unnest(%(apps)s::text[], %(names)s::text[]) AS wanted (app, name)
+    WHERE NOT EXISTS (
+        SELECT FROM django_migrations done
+        WHERE done.app = wanted.app AND done.name = wanted.name)"""
+_EPOCH = """
+    SELECT coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0),
+           extract(epoch FROM clock_timestamp()),
+           (SELECT coalesce(sum(hashtextextended(app || ' ' || name, 0)), 0)
+            FROM django_migrations)"""
+
+_LOAD = """
+    SELECT json_build_object(
+        'now', extract(epoch FROM clock_timestamp()),
+        'changed', coalesce(
+            (SELECT extract(epoch FROM min(created_at)) FROM gateway_channel WHERE enabled), 0),
+        'epoch', coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0),
+        'egress_allow', coalesce(
+            (SELECT to_json(egress_allow) FROM gateway_installationsetting WHERE id = 1),
+            '[]'::json),
+        'egress_allow_users', coalesce(
+            (SELECT to_json(egress_allow_users) FROM gateway_installationsetting WHERE id = 1),
+            '[]'::json),
+        'unpriced_models', coalesce(
+            (SELECT unpriced_models FROM gateway_installationsetting WHERE id = 1), 'reject'),
+        'channels', coalesce((
+            SELECT json_agg(json_build_object(
+                'id', c.id, 'name', c.name, 'provider', c.provider, 'base_url', c.base_url,
+                'priority', c.priority, 'weight', c.weight, 'retries', c.retries,
+                'on_leave', c.on_leave, 'uncapped', c.uncapped,
+                'names_client', c.names_client,
+                'rpm', c.rpm, 'tpm', c.tpm, 'parallel', c.parallel,
+                'spend_cap_day_nano', c.spend_cap_day_nano,
+                'spend_cap_month_nano', c.spend_cap_month_nano,
+                'conditions', c.conditions, 'zero_retention', c.zero_retention,
+                'region', c.region,
+                'timeouts', c.timeouts, 'breaker', c.breaker, 'overrides', c.overrides,
+                'proxy_url', c.proxy_url, 'ca_bundle', c.ca_bundle,
+                'client_cert', c.client_cert,
+                'proxy_login', translate(encode(c.proxy_login, 'base64'), E'\\n', ''),
+                'client_key', translate(encode(c.client_key, 'base64'), E'\\n', ''),
+                'keys', coalesce((
+                    SELECT json_agg(json_build_array(
+                        k.id, translate(encode(k.sealed, 'base64'), E'\\n', ''), k.last4)
+                        ORDER BY k.position)
+                    FROM gateway_channelkey k
+                    WHERE k.channel_id = c.id AND k.disabled_at IS NULL), '[]'::json),
+                'routes', coalesce((
+                    SELECT json_agg(json_build_object(
+                        'model', r.model, 'upstream_model', r.upstream_model, 'can', r.can,
+                        'priority', r.priority, 'weight', r.weight, 'timeouts', r.timeouts))
+                    FROM gateway_route r WHERE r.channel_id = c.id), '[]'::json)))
+            FROM gateway_channel c
+            WHERE c.enabled
+                -- One whose keys are all disabled is not asked without a key instead.
+                AND coalesce((
+                    SELECT bool_or(k.disabled_at IS NULL)
+                    FROM gateway_channelkey k WHERE k.channel_id = c.id), true)), '[]'::json),
+        'prices', coalesce((
+            SELECT json_agg(json_build_object(
+                'id', v.id, 'model', p.model, 'kind', p.kind, 'channel', p.channel,
+                'service_tier', p.service_tier, 'hours', p.hours, 'rates', v.rates,
+                'source', v.source,
+                'valid_from', extract(epoch FROM v.valid_from),
+                'valid_to', extract(epoch FROM v.valid_to)))
+            FROM billing_price p JOIN billing_priceversion v ON v.price_id = p.id
+            WHERE v.valid_to IS NULL OR v.valid_to > now()), '[]'::json),
+        'plans', coalesce((
+            SELECT json_agg(json_build_object(
+                'id', id, 'name', name, 'multiplier_ppm', multiplier_ppm,
+                'models', to_json(model_patterns)))
+            FROM billing_plan), '[]'::json),
+        'rules', coalesce((
+            SELECT json_agg(json_build_object(
+                'model', model, 'fallbacks', to_json(fallbacks), 'causes', to_json(causes),
+                'pick', pick, 'charge_rule', charge_rule, 'shadow', shadow))
+            FROM gateway_modelrule), '[]'::json),
+        'aliases', coalesce((
+            SELECT json_object_agg(name, target) FROM gateway_modelalias), '{}'::json),
+        'entries', coalesce((
+            SELECT json_agg(json_build_object(
+                'name', name, 'can', can, 'context_max', context_max, 'output_max', output_max,
+                'deprecated_at', extract(epoch FROM deprecated_at),
+                'sunset_at', extract(epoch FROM sunset_at),
+                'replacement', replacement, 'forwards', forwards,
+                'plans', to_json(plans), 'roles', to_json(roles)))
+            FROM gateway_modelentry), '[]'::json),
+        'accepted', coalesce((
+            SELECT json_agg(json_build_object('provider', provider, 'wire', wire, 'member', member))
+            FROM usage_acceptedmember WHERE revoked_at IS NULL), '[]'::json),
+        'condition_holders', coalesce((
+            SELECT json_object_agg(named.holder, coalesce(team.id, owner.id))
+            FROM (
+                SELECT DISTINCT jsonb_array_elements_text(c.conditions->'teams') AS holder
+                FROM gateway_channel c WHERE c.enabled
+            ) named
+            JOIN accounts_organisation owner ON owner.slug = split_part(named.holder, '/', 1)
+            LEFT JOIN accounts_team team
+              ON team.organisation_id = owner.id
+             AND team.slug = split_part(named.holder, '/', 2)
+            WHERE team.id IS NOT NULL OR strpos(named.holder, '/') = 0), '{}'::json)
+    )::text"""

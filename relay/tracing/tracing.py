@@ -1,0 +1,558 @@
+"""OpenTelemetry traces and metrics of the relay, by the gen_ai semantic conventions
+(open-telemetry/semantic-conventions-genai).
+
+    request       the server span; its parent is the caller's `traceparent` (W3C)
+      admission   until the hold of an attempt is placed, or is not
+      attempt     a client span from then to its end, one for each channel that is asked
+      settlement  from the end of an attempt until it is in the books
+
+The same relay, made of parts that tell what they do: this file is imported only where traces or
+metrics are on, and a relay without them has no call of it. A span says how a request was asked,
+what it used and how it ended; never what it said, nor a header, nor a secret.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+from opentelemetry import trace
+from opentelemetry.context import Context, get_current
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from billing.prices.meters import METERS
+from gateway.providers.provider import Provider
+from lib.ids import id_text, new_id, parse_id
+from lib.network.egress import EgressPolicy
+from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
+from relay.answers.observer import ObservedAnswer
+from relay.asgi import Relay
+from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.attempts.settlement import LateEnding, Resolved, Settled
+from relay.config import RelayConfig
+from relay.endpoints import find_endpoint
+from relay.front.in_process import InProcessRelay
+from relay.front.queue_sink import QueueSink
+from relay.ledger.database import PipelinedConnection
+from relay.ledger.journal import Journal
+from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.spool import Spool
+from relay.ledger.writer import LedgerWriter
+from relay.lifespan import Lifespan
+from relay.requests.context import Outcome, RequestContext
+from relay.routing.snapshot import Channel
+from relay.tracing.inference_metrics import InferenceMetrics, meter_provider
+from relay.tracing.sent_parameters import Parameters, chat_parameters, embedding_parameters
+from relay.tracing.telemetry_session import telemetry_session
+from relay.upstream.upstream import Answer, OutgoingRequest, Upstreams
+from relay.upstream.websocket import UpstreamSocket
+from usage.records.sql import AttemptOpened, Ending, Refusal
+
+ALL_CHANNELS: Final = "*"
+"""In place of a channel's name: whatever channel is asked."""
+
+# As long as the last spans of a process that stops may take.
+_FLUSH_S: Final = 5.0
+_OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "chat_completions": "chat",
+        "responses": "chat",
+        "responses_compact": "chat",
+        "messages": "chat",
+        "generate_content": "generate_content",
+        "stream_generate_content": "generate_content",
+        "completions": "text_completion",
+        "edits": "text_completion",
+        "embed_content": "embeddings",
+        "batch_embed_contents": "embeddings",
+    }
+)
+_CHATS: Final = frozenset({"chat", "generate_content", "text_completion"})
+_PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "azure_openai": "azure.ai.openai",
+        "gemini": "gcp.gemini",
+        "kimi": "moonshot_ai",
+        "xai": "x_ai",
+    }
+)
+# A realtime session is accepted, or refused by a response.
+_ANSWERED: Final = frozenset(
+    {"http.response.start", "websocket.http.response.start", "websocket.accept"}
+)
+_SWITCHED: Final = 101
+_FRAMES: Final = "text/event-stream"
+Headers = Sequence[tuple[bytes, bytes]]
+_propagator: Final = TraceContextTextMapPropagator()
+
+
+class TracedRelay(Relay):
+    """A relay whose requests are traced, measured, or both. `channels` are the names of those that
+    are sent the context of a trace, or `*`; where it all goes, and which spans, say the variables
+    OTEL_*."""
+
+    def __init__(
+        self,
+        config: RelayConfig,
+        channels: Collection[str],
+        version: str,
+        *,
+        traces: bool = True,
+        metrics: bool = False,
+    ) -> None:
+        super().__init__(config)
+        self._channels = frozenset(channels)
+        self._version = version
+        self._traces, self._measures = traces, metrics
+        self._providers: list[TracerProvider | MeterProvider] = []
+        self._tracer: Tracer = trace.NoOpTracer()
+        self._metrics: InferenceMetrics | None = None
+        self.in_process = _TracedInProcess(self._started, lambda: self._tracer)
+
+    async def start(self) -> None:
+        resource = _resource(self._version)
+        if self._traces:
+            tracer_provider = TracerProvider(resource=resource)
+            tracer_provider.add_span_processor(
+                BatchSpanProcessor(OTLPSpanExporter(session=telemetry_session()))
+            )
+            self._tracer = tracer_provider.get_tracer("weir", self._version)
+            self._providers.append(tracer_provider)
+        if self._measures:
+            meters = meter_provider(resource)
+            self._metrics = InferenceMetrics(meters.get_meter("weir", self._version))
+            self._providers.append(meters)
+        await super().start()
+
+    async def stop(self) -> None:
+        await super().stop()
+        # They wait for a collector that may be away.
+        ended = [
+            asyncio.create_task(asyncio.to_thread(provider.shutdown))
+            for provider in self._providers
+        ]
+        if ended:
+            await asyncio.wait(ended, timeout=_FLUSH_S)
+
+    def _new_life(self) -> Lifespan:
+        spans = _Spans(self._tracer, self._metrics)
+
+        def ledger_writer(
+            connection: PipelinedConnection, spool: Spool | None, journal: Journal | None
+        ) -> LedgerWriter:
+            return _TracedLedger(connection, spool, journal, spans)
+
+        return Lifespan(
+            self._config,
+            ledger_writer=ledger_writer,
+            upstreams=_TracedUpstreams(spans, self._channels),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = find_endpoint(scope["path"])
+        method = scope.get("method", "GET")
+        with self._tracer.start_as_current_span(
+            method if endpoint is None else f"{method} {endpoint.reference_name}",
+            context=_propagator.extract(scope["headers"], Context(), getter=_getter),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": method},
+        ) as span:
+            if not span.is_recording():
+                await super().__call__(scope, receive, send)
+                return
+
+            async def send_traced(message: Message) -> None:
+                if message["type"] in _ANSWERED:
+                    _set_response(span, message)
+                await send(message)
+
+            # What is sent as messages passes here.
+            scope.pop(RESPOND, None)
+            await super().__call__(scope, receive, send_traced)
+
+
+class _TracedInProcess(InProcessRelay):
+    """Requests of our own pages, each the root of a trace."""
+
+    def __init__(self, started: Callable[[], Lifespan], tracer: Callable[[], Tracer]) -> None:
+        super().__init__(started)
+        self._tracer = tracer
+
+    async def _chat_task(
+        self,
+        life: Lifespan,
+        make_context: Callable[[], RequestContext],
+        body: bytes,
+        sink: QueueSink,
+        on_admission: Callable[[], None] | None,
+    ) -> Outcome:
+        with self._tracer().start_as_current_span("playground", context=Context()) as span:
+            outcome = await super()._chat_task(life, make_context, body, sink, on_admission)
+            span.set_attribute("weir.request.id", id_text(outcome.request_id))
+            if outcome.kind is not None:
+                _set_error(span, outcome.kind)
+            return outcome
+
+
+@dataclass(slots=True)
+class _Begun:
+    """An attempt that goes on, with the context of its request: streams end in callbacks, whose
+    context is that of whoever opened the connection. `attributes` are those of its metrics."""
+
+    span: Span
+    context: Context
+    operation: str
+    began_at: float
+    attributes: dict[str, AttributeValue]
+    answer: ObservedAnswer | None = None
+
+    def name_model(self) -> None:
+        """Add the model that answered, once that is known."""
+        if self.answer is not None and self.answer.model:
+            self.attributes.setdefault("gen_ai.response.model", self.answer.model)
+
+
+class _Spans:
+    """The spans of one process that have begun and not ended, beside those of requests, and what is
+    measured of them."""
+
+    def __init__(self, tracer: Tracer, metrics: InferenceMetrics | None) -> None:
+        self.tracer = tracer
+        self._metrics = metrics
+        self._attempts: dict[UUID, _Begun] = {}
+        # By the id of the attempt, or of the request that never became one.
+        self._settlements: dict[UUID, Span] = {}
+        # Whom a channel asked last: only the first response of a realtime session connects.
+        self._servers: dict[UUID, Mapping[str, AttributeValue]] = {}
+
+    def begin_attempt(self, attempt: AttemptOpened) -> None:
+        """Its hold is placed: it goes out."""
+        operation = _OPERATIONS.get(attempt.operation, attempt.operation)
+        context, request = get_current(), trace.get_current_span()
+        request.set_attribute("gen_ai.operation.name", operation)
+        request.set_attribute("gen_ai.request.model", attempt.model)
+        request.set_attribute("weir.organisation.id", id_text(attempt.organisation_id))
+        request.set_attribute("weir.key.id", id_text(attempt.key_id))
+        asked: dict[str, AttributeValue] = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": attempt.upstream_model,
+            **self._servers.get(attempt.channel_id, {}),
+        }
+        told: dict[str, AttributeValue] = {
+            "weir.attempt.id": id_text(attempt.id),
+            "weir.attempt.number": attempt.n,
+            "weir.channel.name": attempt.channel_name,
+            "weir.why": attempt.why,
+        }
+        if attempt.stream:
+            told["gen_ai.request.stream"] = True
+        if attempt.session_id is not None:
+            told["gen_ai.conversation.id"] = id_text(attempt.session_id)
+        span = self.tracer.start_span(
+            f"{operation} {attempt.upstream_model}",
+            context=context,
+            kind=SpanKind.CLIENT,
+            attributes={**asked, **told},
+        )
+        self._attempts[attempt.id] = _Begun(span, context, operation, time.perf_counter(), asked)
+
+    def attempt(self, attempt_id: UUID) -> _Begun | None:
+        """An attempt that goes on."""
+        return self._attempts.get(attempt_id)
+
+    def ask(self, begun: _Begun, channel: Channel, request: OutgoingRequest) -> None:
+        """Note whom an attempt asks, and with which parameters."""
+        server = self._servers[channel.uuid] = _server_of(channel.provider, request.url)
+        begun.attributes.update(server)
+        begun.span.set_attributes(server)
+        if begun.span.is_recording():
+            begun.span.set_attributes(_parameters_of(begun.operation, request))
+
+    def observe(self, begun: _Begun, answer: Answer, sent_at: float) -> Answer:
+        """The answer to an attempt, to be read in the place of the given one."""
+        metrics = self._metrics
+        if metrics is None and not begun.span.is_recording():
+            return answer
+
+        def record_chunk(seconds: float) -> None:
+            if metrics is not None:
+                begun.name_model()
+                metrics.record_chunk(seconds, begun.attributes)
+
+        streamed = answer.headers.get("content-type", "").startswith(_FRAMES)
+        observed = ObservedAnswer(answer, sent_at=sent_at, streamed=streamed, on_chunk=record_chunk)
+        begun.answer = observed
+        return cast(Answer, observed)
+
+    def end_attempt(self, ended: Resolved) -> Context:
+        """Returns the context of its request."""
+        begun = self._attempts.pop(ended.attempt_id, None)
+        if begun is None:
+            return Context()
+        if begun.answer is not None:
+            begun.answer.identify()
+            begun.name_model()
+        _set_ending(begun, ended.ending)
+        begun.span.end()
+        if self._metrics is not None:
+            _measure(self._metrics, begun, ended.ending)
+        return begun.context
+
+    def begin_settlement(self, item: Settled) -> None:
+        """An ending is known, and waits to be written."""
+        if isinstance(item, LateEnding):
+            return
+        context = self.end_attempt(item) if isinstance(item, Resolved) else get_current()
+        span = self.tracer.start_span("settlement", context=context)
+        span.set_attribute("weir.basis", item.ending.basis)
+        span.set_attribute("weir.charge_nano", item.ending.charge_nano)
+        if item.ending.kind is not None:
+            _set_error(trace.get_current_span(context), item.ending.kind)
+        self._settlements[_id_of(item)] = span
+
+    def end_settlements(self, committed: Iterable[Settled]) -> None:
+        for item in committed:
+            if not isinstance(item, LateEnding):
+                span = self._settlements.pop(_id_of(item), None)
+                if span is not None:
+                    span.end()
+
+
+class _TracedRecovery(LedgerRecovery):
+    def __init__(self, spool: Spool | None, journal: Journal | None, spans: _Spans) -> None:
+        super().__init__(spool, journal)
+        self._spans = spans
+
+    def note(self, item: Settled) -> None:
+        super().note(item)
+        self._spans.begin_settlement(item)
+
+    def forget(self, committed: Iterable[Settled]) -> None:
+        items = list(committed)
+        super().forget(items)
+        self._spans.end_settlements(items)
+
+
+class _TracedLedger(LedgerWriter):
+    def __init__(
+        self,
+        connection: PipelinedConnection,
+        spool: Spool | None,
+        journal: Journal | None,
+        spans: _Spans,
+    ) -> None:
+        super().__init__(connection, recovery=_TracedRecovery(spool, journal, spans))
+        self._spans = spans
+
+    async def admit(self, request: AdmissionRequest) -> Verdict:
+        if request.replaces is not None:
+            # It is settled by the transaction that admits the next one.
+            self._spans.end_attempt(request.replaces)
+        with self._spans.tracer.start_as_current_span("admission") as span:
+            verdict = await super().admit(request)
+            span.set_attribute("weir.verdict", verdict.word)
+        if verdict.word == "admitted":
+            self._spans.begin_attempt(request.attempt)
+        return verdict
+
+
+class _TracedUpstreams(Upstreams):
+    def __init__(self, spans: _Spans, channels: Collection[str]) -> None:
+        super().__init__()
+        self._spans = spans
+        self._channels = channels
+
+    async def post(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        request: OutgoingRequest,
+        attempt_id: str,
+        *,
+        key: int,
+        fresh: bool,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Answer:
+        request, begun = self._traced(channel, request, attempt_id)
+        sent_at = time.perf_counter()
+        answer = await super().post(
+            channel, policy, request, attempt_id, key=key, fresh=fresh, on_sent=on_sent
+        )
+        return answer if begun is None else self._spans.observe(begun, answer, sent_at)
+
+    async def change_over(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        request: OutgoingRequest,
+        attempt_id: str,
+        *,
+        key: int,
+    ) -> UpstreamSocket:
+        request, _ = self._traced(channel, request, attempt_id)
+        return await super().change_over(channel, policy, request, attempt_id, key=key)
+
+    def _traced(
+        self, channel: Channel, request: OutgoingRequest, attempt_id: str
+    ) -> tuple[OutgoingRequest, _Begun | None]:
+        """The request with what a channel that may know is sent of its attempt, and that."""
+        begun = self._spans.attempt(cast(UUID, parse_id(attempt_id)))
+        if begun is None:
+            return request, None
+        self._spans.ask(begun, channel, request)
+        if ALL_CHANNELS not in self._channels and channel.name not in self._channels:
+            return request, begun
+        headers = (*request.client_headers, *_context_headers(begun.span))
+        return msgspec.structs.replace(request, client_headers=headers), begun
+
+
+class _HeaderGetter(Getter[Headers]):
+    """Reads the header lines of an ASGI scope."""
+
+    def get(self, carrier: Headers, key: str) -> list[str] | None:
+        name = key.encode()
+        return [value.decode("latin-1") for line, value in carrier if line == name] or None
+
+    def keys(self, carrier: Headers) -> list[str]:
+        return [line.decode("latin-1") for line, _ in carrier]
+
+
+_getter: Final = _HeaderGetter()
+
+
+def _resource(version: str) -> Resource:
+    """Under what name everything is sent. The SDK reads the rest of the variables OTEL_*."""
+    # An empty variable is none, as the specification says and compose passes it.
+    for name in [name for name, value in os.environ.items() if name.startswith("OTEL_")]:
+        if not os.environ[name]:
+            del os.environ[name]
+    return Resource.create(
+        {
+            SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or "weir",
+            SERVICE_VERSION: version,
+            SERVICE_INSTANCE_ID: id_text(new_id()),
+        }
+    )
+
+
+def _id_of(item: Resolved | Refusal) -> UUID:
+    return item.attempt_id if isinstance(item, Resolved) else item.request_id
+
+
+def _set_response(span: Span, message: Message) -> None:
+    """The head of the answer."""
+    status = message.get("status", _SWITCHED)
+    span.set_attribute("http.response.status_code", status)
+    for name, value in message["headers"]:
+        if name == b"x-request-id":
+            span.set_attribute("weir.request.id", value.decode())
+            if message["type"] == "websocket.accept":
+                # That of the session, of which each response is a request.
+                span.set_attribute("gen_ai.conversation.id", value.decode())
+    if status >= 500:
+        span.set_status(Status(StatusCode.ERROR))
+
+
+def _set_error(span: Span, kind: str) -> None:
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR))
+
+
+def _set_ending(begun: _Begun, ending: Ending) -> None:
+    span, answer = begun.span, begun.answer
+    meters: dict[str, int] = msgspec.json.decode(ending.meters)
+    found: dict[str, AttributeValue] = {"weir.basis": ending.basis}
+    if meters:
+        found |= _usage(meters)
+    if ending.finish_reason:
+        found["gen_ai.response.finish_reasons"] = [ending.finish_reason]
+    if begun.operation == "realtime" and ending.upstream_request_id:
+        # What its provider calls the response.
+        found["gen_ai.response.id"] = ending.upstream_request_id
+    elif answer is not None:
+        if answer.id:
+            found["gen_ai.response.id"] = answer.id
+        if answer.model:
+            found["gen_ai.response.model"] = answer.model
+        if answer.streamed and answer.first_chunk_s is not None:
+            found["gen_ai.response.time_to_first_chunk"] = answer.first_chunk_s
+    if ending.flags:
+        found["weir.flags"] = list(ending.flags)
+    span.set_attributes(found)
+    if ending.kind is not None:
+        _set_error(span, ending.kind)
+
+
+def _measure(metrics: InferenceMetrics, begun: _Begun, ending: Ending) -> None:
+    attributes, answer = begun.attributes, begun.answer
+    metrics.record_duration(time.perf_counter() - begun.began_at, attributes, ending.kind)
+    if answer is not None and answer.streamed and answer.first_chunk_s is not None:
+        metrics.record_first_chunk(answer.first_chunk_s, attributes)
+    tokens_in, tokens_out = _token_sums(msgspec.json.decode(ending.meters))
+    if tokens_in or tokens_out:
+        metrics.record_tokens(tokens_in, tokens_out, attributes)
+
+
+def _token_sums(meters: Mapping[str, int]) -> tuple[int, int]:
+    """All tokens that were read, and all that were written."""
+    sums = {"in": 0, "out": 0, "other": 0}
+    for name, quantity in meters.items():
+        meter = METERS.get(name)
+        if meter is not None and meter.unit == "token":
+            sums[meter.side] += quantity
+    return sums["in"], sums["out"]
+
+
+def _usage(meters: Mapping[str, int]) -> dict[str, AttributeValue]:
+    """Tokens of the conventions: the sums have what is told apart in them."""
+    tokens_in, tokens_out = _token_sums(meters)
+    written = meters.get("in_cache_write_5m", 0) + meters.get("in_cache_write_1h", 0)
+    return {
+        "gen_ai.usage.input_tokens": tokens_in,
+        "gen_ai.usage.output_tokens": tokens_out,
+        "gen_ai.usage.cache_read.input_tokens": meters.get("in_cache_read", 0),
+        "gen_ai.usage.cache_creation.input_tokens": written,
+        "gen_ai.usage.reasoning.output_tokens": meters.get("out_reasoning", 0),
+    }
+
+
+def _parameters_of(operation: str, request: OutgoingRequest) -> Parameters:
+    if operation in _CHATS:
+        return chat_parameters(request.body, request.codec.name)
+    return embedding_parameters(request.body) if operation == "embeddings" else {}
+
+
+def _server_of(provider: Provider, url: str) -> dict[str, AttributeValue]:
+    """Whom an attempt asks, as far as its address can be read."""
+    found: dict[str, AttributeValue] = {
+        "gen_ai.provider.name": _PROVIDERS.get(provider.name, provider.name)
+    }
+    try:
+        parts = urlsplit(url)
+        found["server.address"] = parts.hostname or ""
+        found["server.port"] = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        # The attempt will fail for it, and say so.
+        pass
+    return found
+
+
+def _context_headers(span: Span) -> Sequence[tuple[str, str]]:
+    """What tells the next server of this span."""
+    headers: dict[str, str] = {}
+    _propagator.inject(headers, trace.set_span_in_context(span))
+    return tuple(headers.items())

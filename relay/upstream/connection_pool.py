@@ -1,0 +1,168 @@
+"""The connections to one origin that are kept for the next request, and how many there may be."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from lib.network.egress import EgressPolicy
+from lib.network.outbound import DIRECT, Outbound
+from lib.process.waiting import timeout
+from relay.upstream.dialer import Dialer
+from relay.upstream.http1 import Connection, Reason
+
+KEEP_ALIVE_S: Final = 30.0
+# A provider that lets all requests hang takes no more sockets of the process than these.
+_CONNECTIONS_MAX: Final = 2048
+
+
+class ConnectionPool:
+    """Scheme, host and port of an URL, spoken to as `policy` permits.
+
+    `failed` makes the exception of a reason and a detail for the operator. `connect_s` bounds a
+    connection, `tls_s` making it secure, `head_s` the head of an answer from its first bytes on.
+    Without `reuse` each connection carries one request. `outbound` is by which way it goes;
+    `proxy_policy` as for a Dialer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        policy: EgressPolicy,
+        failed: Callable[[Reason, str], Exception],
+        *,
+        connect_s: float,
+        tls_s: float,
+        head_s: float,
+        reuse: bool,
+        outbound: Outbound = DIRECT,
+        proxy_policy: EgressPolicy | None = None,
+    ) -> None:
+        self.failed = failed
+        self.head_s = head_s
+        self._dialer = Dialer(
+            url, policy, self, outbound, connect_s=connect_s, tls_s=tls_s, proxy_policy=proxy_policy
+        )
+        self._reuse = reuse
+        self._idle: deque[Connection] = deque()
+        self._open: set[Connection] = set()
+        # Those that are open, and those that are being opened.
+        self._places_taken = 0
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.host_header = self._dialer.host_header
+
+    async def connection(self, *, fresh: bool) -> Connection:
+        """A connection that carries nothing; `fresh` asks for one that was never used. Where all
+        of them are in use, one is waited for as long as for a new one."""
+        if not fresh and (connection := self._kept()) is not None:
+            return connection
+        if self._places_taken < _CONNECTIONS_MAX:
+            self._places_taken += 1
+            return await self._opened()
+        connection = self._kept() or await self._place()
+        if connection is None:
+            return await self._opened()
+        if not fresh:
+            return connection
+        # Its place is taken over.
+        self._open.discard(connection)
+        connection.cut()
+        return await self._opened()
+
+    def keep(self, connection: Connection) -> None:
+        """Take back a connection whose answer has come to its end."""
+        if not self._reuse or self._closed:
+            connection.cut()
+            return
+        if self._waiting and self._next_gets(connection):
+            return
+        self._idle.append(connection)
+        if self._sweep is None:
+            loop = asyncio.get_running_loop()
+            self._sweep = loop.call_later(KEEP_ALIVE_S, self._drop_old)
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is closed."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if connection in self._open:
+            self._open.discard(connection)
+            self._free_place()
+
+    def close(self) -> None:
+        """Close what carries nothing; the others close when their answer has been read."""
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        while self._idle:
+            self._idle.pop().cut()
+
+    def _kept(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_usable(KEEP_ALIVE_S):
+                return connection
+            connection.cut()
+        return None
+
+    def _drop_old(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._idle and not self._idle[0].is_usable(KEEP_ALIVE_S):
+            self._idle.popleft().cut()
+        self._sweep = loop.call_later(KEEP_ALIVE_S, self._drop_old) if self._idle else None
+
+    # ---- where all connections are in use
+
+    async def _place(self) -> Connection | None:
+        """Wait, in the order of asking, for a connection that is given back, or (None) for the
+        place of one that is closed."""
+        place: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            async with timeout(self._dialer.connect_s):
+                return await self._given(place)
+        except TimeoutError as error:
+            message = f"all {_CONNECTIONS_MAX} connections are in use"
+            raise self.failed("timeout", message) from error
+
+    async def _given(self, place: "asyncio.Future[Connection | None]") -> Connection | None:
+        try:
+            return await place
+        except asyncio.CancelledError:
+            # Given in the moment in which it is no longer wanted.
+            if place.done() and not place.cancelled():
+                connection = place.result()
+                if connection is None:
+                    self._free_place()
+                else:
+                    self.keep(connection)
+            raise
+
+    def _next_gets(self, what: Connection | None) -> bool:
+        """Give a connection, or a place, to who waits for one."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(what)
+                return True
+        return False
+
+    def _free_place(self) -> None:
+        if not self._next_gets(None):
+            self._places_taken -= 1
+
+    # ---- opening
+
+    async def _opened(self) -> Connection:
+        """A new connection, in a place that has been taken for it."""
+        made: Connection | None = None
+        try:
+            made = await self._dialer.dial()
+        finally:
+            if made is None or made.closed:
+                self._free_place()
+            else:
+                self._open.add(made)
+        return made

@@ -1,0 +1,594 @@
+"""Upstreams: one guarded connection pool per channel, and their errors mapped once to faults.
+
+    UpstreamFailed     the attempt failed; `fault` is a row of the fault table
+
+Nothing is followed, decompressed, remembered in cookies or taken from the environment. Addresses
+are judged after they are resolved, by the policy of the operator (docs/promises.md, "Egress").
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+from websockets.http11 import Response
+
+from dialects.chat.chat import Dialect
+from dialects.codec import Codec
+from dialects.codecs import CODECS
+from dialects.errors.errors import KINDS, ErrorKind, message_of
+from gateway.health.faults import FAULTS
+from gateway.providers.provider import Quirk
+from lib.network.egress import EgressPolicy
+from lib.network.outbound import Outbound
+from lib.process.waiting import timeout
+from relay.requests.uploads import OutgoingForm
+from relay.routing.snapshot import Channel, Snapshot
+from relay.upstream.connection_pool import ConnectionPool
+from relay.upstream.http1 import Connection, Reason, headers_bytes, target_of
+from relay.upstream.websocket import UpstreamSocket
+from usage.records.sql import UPSTREAM_ID_LENGTH
+
+_TLS_HANDSHAKE_S = 5.0
+# The head of an answer that has begun to come; never longer than half of what may pass until the
+# first content (F12).
+_HEAD_S = 30.0
+_ERROR_BYTES_MAX = 64 * 1024
+_ERROR_BODY_S = 5.0
+_REST_BYTES_MAX = 64 * 1024
+_CACHED_MAX = 256
+# OpenAI and most others; Anthropic; Azure.
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id")
+_HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
+_GET = b"GET %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%b\r\n"
+_CONTENT = (("accept", "*/*"),)
+_CONTENT_STATUSES = (200, 206, 416)
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
+_REDIRECTS_MAX = 3
+# For addresses that a provider names: no list of the operator widens it.
+_PUBLIC = EgressPolicy()
+_HEADERS = {
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    "accept-encoding": "identity",
+    "user-agent": "weir",
+}
+# Of requests that are no channel's.
+_PLAIN = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "weir"}
+
+
+class UpstreamFailed(Exception):
+    """An attempt failed. `fault` is a row of the fault table, the rest is for the client: the kind
+    with its status and message, code and param where the provider's stand, and the wait that the
+    upstream asked for. `detail` is for the operator, `upstream_status` the status that it stood
+    in, 0 for none."""
+
+    def __init__(
+        self,
+        fault: str,
+        kind: ErrorKind,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_ms: int | None = None,
+        detail: str = "",
+        upstream_status: int = 0,
+    ) -> None:
+        super().__init__(f"{fault} {detail or message}")
+        self.fault = fault
+        self.kind = kind
+        self.status = KINDS[kind].status if status is None else status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.retry_after_ms = retry_after_ms
+        self.detail = detail
+        self.upstream_status = upstream_status
+        # What the upstream calls the request, "" where it does not say.
+        self.request_id = ""
+
+
+def upstream_failure(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
+    """The failure of a row whose kind the table names; `what` completes its phrase."""
+    kind = FAULTS[fault].kind or "upstream_error"
+    return UpstreamFailed(fault, kind, message_of(kind, what, seconds=seconds), detail=what)
+
+
+@dataclass(slots=True)
+class _Upstream:
+    """How a channel is reached: its origin, and what stands in the heads of requests to it."""
+
+    made_for: tuple[Channel, EgressPolicy]
+    pool: ConnectionPool
+    fields: dict[tuple[int, Dialect, tuple[tuple[str, str], ...], bool], bytes]
+    targets: dict[str, bytes]
+
+
+class OutgoingRequest(msgspec.Struct, frozen=True):
+    """A request as it goes out: to which address, in whose dialect, with which of its client's
+    headers, and which kind of content its answer must have; `others` are further ones that will do,
+    where `audio/*` is any of sound. A `form` is sent in place of the body."""
+
+    codec: Codec[Any]
+    url: str
+    body: bytes
+    content_type: str
+    client_headers: tuple[tuple[str, str], ...] = ()
+    others: frozenset[str] = frozenset()
+    form: OutgoingForm | None = None
+
+
+Answer = Connection
+"""An upstream's answer whose head was a success; give it back by `release` or `cut`. What breaks it
+is an UpstreamFailed (F14)."""
+
+
+def request_id_of(answer: Answer) -> str:
+    """What the upstream calls the request; "" where it does not say."""
+    headers = answer.headers
+    for name in _REQUEST_IDS:
+        if name in headers:
+            return headers[name][:UPSTREAM_ID_LENGTH]
+    return ""
+
+
+async def read_rest(answer: Answer) -> None:
+    """Read what stands behind the end marker, so that the connection can be used again."""
+    size = 0
+    try:
+        while size < _REST_BYTES_MAX and (piece := await answer.next_bytes()):
+            size += len(piece)
+    except UpstreamFailed:
+        return
+
+
+class Upstreams:
+    """The pools of all channels."""
+
+    def __init__(self) -> None:
+        self._by_channel: dict[str, _Upstream] = {}
+
+    async def post(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        request: OutgoingRequest,
+        attempt_id: str,
+        *,
+        key: int,
+        fresh: bool,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Answer:
+        """Send a request; the answer, whose status is 200 and whose kind of content fits.
+
+        `key` is the place of one of the channel's keys; `fresh` sends on a connection that was
+        never used before (F32). `on_sent` is called before the first byte goes. Raises
+        UpstreamFailed.
+        """
+        upstream = self._upstream(channel, policy)
+        try:
+            target = _target(upstream, request.url)
+            fields = _fields(upstream, key, request)
+            fields += _signature(channel, key, "POST", request.url, request.body)
+        except ValueError as error:
+            raise _unreachable("F1", f"{channel.name}: {error}") from error
+        body, form = request.body, request.form
+        if form is None:
+            head = _HEAD % (target, fields, attempt_id.encode(), len(body))
+        else:
+            head = _form_head(target, fields, attempt_id, form)
+        answer = await upstream.pool.connection(fresh=fresh)
+        if on_sent is not None:
+            on_sent()
+        usable = False
+        try:
+            if form is None:
+                await answer.send(head, body)
+            else:
+                await answer.send_pieces(head, form.pieces())
+            headers = answer.headers
+            if answer.status != 200 or headers.get("content-type") != request.content_type:
+                try:
+                    await _check_head(answer, request)
+                except UpstreamFailed as failure:
+                    failure.request_id = request_id_of(answer)
+                    raise
+            elif "content-encoding" in headers:
+                _check_encoding(answer)
+            usable = True
+        finally:
+            if not usable:
+                answer.cut()
+        return answer
+
+    async def get(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        url: str,
+        request_id: str,
+        *,
+        key: int,
+        range_: bytes = b"",
+        dialect: Dialect = "openai",
+        statuses: Collection[int] = _CONTENT_STATUSES,
+    ) -> Answer:
+        """Ask for what stands at an address of the channel, or for a part of it; the answer, whose
+        status is one of `statuses`. Raises UpstreamFailed."""
+        upstream, codec = self._upstream(channel, policy), CODECS[dialect]
+        request = OutgoingRequest(codec, url, b"", "", _CONTENT)
+        try:
+            fields = _fields(upstream, key, request) + _signature(channel, key, "GET", url, b"")
+            target = target_of(url)
+        except ValueError as error:
+            raise _unreachable("F1", f"{channel.name}: {error}") from error
+        head = _GET % (target, fields, request_id.encode(), _part(range_))
+        return await _got(upstream.pool, head, codec, statuses)
+
+    async def get_elsewhere(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        url: str,
+        request_id: str,
+        *,
+        key: int | None = None,
+        range_: bytes = b"",
+        dialect: Dialect = "openai",
+    ) -> Answer:
+        """Get what stands at an address that the channel's provider has named, or at one that this
+        redirects to; the answer, whose status is 200, 206 or 416. Raises UpstreamFailed.
+
+        Each address is judged anew. `policy` is the channel's and holds for the channel's own
+        origin only; elsewhere only public addresses are reached, whatever the operator lists. Only
+        the own origin is sent the channel's key, where `key` says which.
+        """
+        for _ in range(_REDIRECTS_MAX + 1):
+            try:
+                is_own = _origin(url) == _origin(_channel_url(channel))
+            except ValueError as error:
+                raise _unreachable("F1", f"{channel.name}: {error}") from error
+            if is_own and key is not None:
+                answer = await self.get(
+                    channel, policy, url, request_id, key=key, range_=range_, dialect=dialect,
+                    statuses=(*_CONTENT_STATUSES, *_REDIRECT_STATUSES),
+                )  # fmt: skip
+            else:
+                answer = await _get_without_key(channel, policy, url, request_id, range_, is_own)
+            if answer.status in _CONTENT_STATUSES:
+                return answer
+            location = answer.headers.get("location", "")
+            answer.cut()
+            if not location:
+                break
+            try:
+                url = urljoin(url, location)
+            except ValueError as error:
+                raise _unreachable("F1", f"{channel.name}: {error}") from error
+        raise upstream_failure("F21")
+
+    async def change_over(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        request: OutgoingRequest,
+        attempt_id: str,
+        *,
+        key: int,
+    ) -> UpstreamSocket:
+        """Open a WebSocket to the address of a request, which has no body. Raises
+        UpstreamFailed."""
+        upstream, own = self._upstream(channel, policy), channel.headers[key][request.codec.name]
+        headers = {"user-agent": "weir"} | dict(own) | dict(request.client_headers)
+        headers["x-client-request-id"] = attempt_id
+        try:
+            target_of(request.url)
+            headers_bytes(tuple(headers.items()))
+        except ValueError as error:
+            raise _unreachable("F1", f"{channel.name}: {error}") from error
+        connection = await upstream.pool.connection(fresh=True)
+        socket, usable = UpstreamSocket(connection, request.url), False
+        try:
+            async with timeout(upstream.pool.head_s):
+                response = await socket.open(tuple(headers.items()))
+            _check_changed_over(socket, response, request.codec)
+            usable = True
+        except TimeoutError:
+            raise upstream_failure("F12", seconds=max(1, int(upstream.pool.head_s))) from None
+        finally:
+            if not usable:
+                socket.cut()
+        return socket
+
+    async def reachable(self, channel: Channel, policy: EgressPolicy) -> bool:
+        """Whether a connection to the channel can be made; nothing is sent on it."""
+        try:
+            connection = await self._upstream(channel, policy).pool.connection(fresh=True)
+        except UpstreamFailed:
+            return False
+        connection.cut()
+        return True
+
+    def retire(self, snapshot: Snapshot) -> None:
+        """Let go of the connections of channels that are no longer so."""
+        for key, upstream in list(self._by_channel.items()):
+            channel, policy = upstream.made_for
+            if snapshot.channels.get(key) != channel or snapshot.egress is not policy:
+                self._by_channel.pop(key).pool.close()
+
+    def close(self) -> None:
+        for upstream in self._by_channel.values():
+            upstream.pool.close()
+        self._by_channel.clear()
+
+    def _upstream(self, channel: Channel, policy: EgressPolicy) -> _Upstream:
+        upstream = self._by_channel.get(channel.id)
+        # A request that began with an older snapshot speaks to the channel as it was then.
+        if upstream is not None:
+            made_for, allowed = upstream.made_for
+            if allowed is policy and (made_for is channel or made_for == channel):
+                return upstream
+            upstream.pool.close()
+        upstream = self._by_channel[channel.id] = _open_upstream(channel, policy)
+        return upstream
+
+
+def request_head(channel: Channel, request: OutgoingRequest, attempt_id: str) -> bytes:
+    """What stands before the body of a request by a channel's first key; nothing is sent. Raises
+    ValueError where no request can be made."""
+    upstream = _open_upstream(channel, EgressPolicy())
+    target, fields = _target(upstream, request.url), _fields(upstream, 0, request)
+    return _HEAD % (target, fields, attempt_id.encode(), len(request.body))
+
+
+def _part(range_: bytes) -> bytes:
+    return b"range: %b\r\n" % range_ if range_ else b""
+
+
+async def _get_without_key(
+    channel: Channel, policy: EgressPolicy, url: str, request_id: str, range_: bytes, is_own: bool
+) -> Answer:
+    """Ask an address that the channel's provider has named, on a connection of its own. Raises
+    UpstreamFailed."""
+    if is_own:
+        outbound, proxy_policy = channel.outbound, None
+    else:
+        # Only the channel's own host gets its client certificate and is judged by its authorities.
+        # The operator has chosen the proxy, so the channel's policy judges that.
+        outbound, proxy_policy, policy = Outbound(channel.outbound.proxy), policy, _PUBLIC
+    try:
+        pool = _open_pool(channel, policy, url, outbound, reuse=False, proxy_policy=proxy_policy)
+        fields = headers_bytes(tuple({"host": pool.host_header, **_PLAIN}.items()))
+        head = _GET % (target_of(url), fields, request_id.encode(), _part(range_))
+    except ValueError as error:
+        raise _unreachable("F1", f"{channel.name}: {error}") from error
+    return await _got(pool, head, CODECS["openai"], (*_CONTENT_STATUSES, *_REDIRECT_STATUSES))
+
+
+async def _got(
+    pool: ConnectionPool, head: bytes, codec: Codec[Any], statuses: Collection[int]
+) -> Answer:
+    answer = await pool.connection(fresh=False)
+    usable = False
+    try:
+        await answer.send(head, b"")
+        if answer.status not in statuses:
+            await _refuse_status(answer, codec)
+        _check_encoding(answer)
+        usable = True
+    finally:
+        if not usable:
+            answer.cut()
+    return answer
+
+
+def _form_head(target: bytes, fields: bytes, attempt_id: str, form: OutgoingForm) -> bytes:
+    fields += b"content-type: %b\r\n" % form.content_type
+    return _HEAD % (target, fields, attempt_id.encode(), form.size)
+
+
+def _open_upstream(channel: Channel, policy: EgressPolicy) -> _Upstream:
+    url = _channel_url(channel)
+    reuse = Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks
+    pool = _open_pool(channel, policy, url, channel.outbound, reuse=reuse)
+    return _Upstream((channel, policy), pool, {}, {})
+
+
+def _channel_url(channel: Channel) -> str:
+    """One address of the channel; all of them have the same origin."""
+    return next(iter(channel.address.urls.values()))
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of an address. Raises ValueError where no request can go to it."""
+    parts = urlsplit(url)
+    host, port = parts.hostname, parts.port
+    if parts.scheme not in ("https", "http") or not host or port == 0:
+        raise ValueError(f"no request can go to {url[:200]!r}")
+    if "@" in parts.netloc:
+        raise ValueError("the address contains a user name or password")
+    return parts.scheme, host, port or (443 if parts.scheme == "https" else 80)
+
+
+def _open_pool(
+    channel: Channel,
+    policy: EgressPolicy,
+    url: str,
+    outbound: Outbound,
+    *,
+    reuse: bool,
+    proxy_policy: EgressPolicy | None = None,
+) -> ConnectionPool:
+    head_s = min(_HEAD_S, channel.timeouts.first_content / 2)
+
+    def failure_of(reason: Reason, detail: str) -> UpstreamFailed:
+        if reason == "slow":
+            return upstream_failure("F12", seconds=max(1, int(head_s)))
+        return _failure_of_reason(reason, f"{channel.name}: {detail}")
+
+    return ConnectionPool(
+        url,
+        policy,
+        failure_of,
+        connect_s=channel.timeouts.connect,
+        tls_s=_TLS_HANDSHAKE_S,
+        head_s=head_s,
+        reuse=reuse,
+        outbound=outbound,
+        proxy_policy=proxy_policy,
+    )
+
+
+def _target(upstream: _Upstream, url: str) -> bytes:
+    """What a request names of its address; remembered, as far as models do not differ."""
+    target = upstream.targets.get(url)
+    if target is None:
+        if len(upstream.targets) >= _CACHED_MAX:
+            upstream.targets.clear()
+        target = upstream.targets[url] = target_of(url)
+    return target
+
+
+def _fields(upstream: _Upstream, key: int, request: OutgoingRequest) -> bytes:
+    """The header lines that requests have in common; a client's own take the place of ours.
+    Raises ValueError."""
+    dialect, client_headers = request.codec.name, request.client_headers
+    is_form = request.form is not None
+    cache_key = (key, dialect, client_headers, is_form)
+    fields = upstream.fields.get(cache_key)
+    if fields is None:
+        if len(upstream.fields) >= _CACHED_MAX:
+            upstream.fields.clear()
+        channel_headers = upstream.made_for[0].headers[key][dialect]
+        headers = {"host": upstream.pool.host_header, **_HEADERS}
+        headers |= dict(channel_headers) | dict(client_headers)
+        if is_form:
+            # It has a boundary of its own each time.
+            del headers["content-type"]
+        fields = upstream.fields[cache_key] = headers_bytes(tuple(headers.items()))
+    return fields
+
+
+def _signature(channel: Channel, key: int, method: str, url: str, body: bytes) -> bytes:
+    """The header lines that sign one request, where its provider wants it signed."""
+    signer = channel.signers[key] if channel.signers else None
+    if signer is None:
+        return b""
+    return headers_bytes(tuple(signer.headers(method, url, body, int(time.time())).items()))
+
+
+def _unreachable(fault: str, detail: str) -> UpstreamFailed:
+    kind = FAULTS[fault].kind or "upstream_unreachable"
+    return UpstreamFailed(fault, kind, message_of(kind), detail=detail)
+
+
+def _failure_of_reason(reason: Reason, detail: str) -> UpstreamFailed:
+    """The row of the fault table for what went wrong with a connection."""
+    if reason == "body":
+        return upstream_failure("F14")
+    if reason == "head":
+        return upstream_failure("F22", "the provider's response headers cannot be read")
+    return _unreachable(_FAULT_OF_REASON[reason], detail)
+
+
+_FAULT_OF_REASON: Mapping[Reason, str] = MappingProxyType(
+    {
+        "denied": "F1",
+        "refused": "F1",
+        "name": "F2",
+        "tls": "F3",
+        "timeout": "F4",
+        "closed": "F32",
+        "reset": "F33",
+    }
+)
+
+
+async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
+    """Refuse every answer that is no success of the kind that was asked for."""
+    if answer.status != 200:
+        await _refuse_status(answer, request.codec)
+    _check_encoding(answer)
+    content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == request.content_type or _fits(content_type, request.others):
+        return
+    body = await _read_error_body(answer)
+    if not body.strip():
+        raise upstream_failure("F24")
+    if content_type == "application/json":
+        # F23: an error object although a stream was asked for.
+        error = request.codec.read_error_object(body)
+        if error.detail:
+            raise UpstreamFailed(
+                "F23", error.kind, error.message, status=error.status, detail=error.detail
+            )
+    raise upstream_failure("F19", "the provider's answer has the wrong content type")
+
+
+def _fits(content_type: str, kinds: frozenset[str]) -> bool:
+    return content_type in kinds or content_type.partition("/")[0] + "/*" in kinds
+
+
+def _check_encoding(answer: Answer) -> None:
+    encoding = answer.headers.get("content-encoding")
+    if encoding and encoding.lower() != "identity":
+        raise upstream_failure("F20", "the provider's answer is compressed")
+
+
+def _check_changed_over(
+    socket: UpstreamSocket, response: Response | None, codec: Codec[Any]
+) -> None:
+    """Refuse whatever is no WebSocket."""
+    if socket.stands:
+        return
+    if response is None:
+        raise upstream_failure("F33")
+    if response.status_code in (101, 200, 204):
+        raise upstream_failure("F22", "the provider does not change over to a WebSocket")
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}
+    body = bytes(response.body or b"")[:_ERROR_BYTES_MAX]
+    raise _failure_of_status(response.status_code, headers, body, codec)
+
+
+async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
+    if answer.status in (204, 205):
+        raise upstream_failure("F24")
+    body = await _read_error_body(answer)
+    raise _failure_of_status(answer.status, answer.headers, body, codec)
+
+
+def _failure_of_status(
+    status: int, headers: Mapping[str, str], body: bytes, codec: Codec[Any]
+) -> UpstreamFailed:
+    """What an answer that is no success comes to."""
+    error = codec.read_error(status, headers, body, int(time.time()))
+    return UpstreamFailed(
+        error.fault,
+        error.kind,
+        error.message,
+        status=error.status,
+        code=error.code,
+        param=error.param,
+        retry_after_ms=error.retry_after_ms,
+        detail=error.detail,
+        upstream_status=status,
+    )
+
+
+async def _read_error_body(answer: Answer) -> bytes:
+    """As much of an error's body as is looked at; a slow or broken one counts as empty."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with timeout(_ERROR_BODY_S):
+            while size < _ERROR_BYTES_MAX and (piece := await answer.next_bytes()):
+                pieces.append(piece)
+                size += len(piece)
+    except (TimeoutError, UpstreamFailed):
+        return b""
+    return b"".join(pieces)

@@ -1,0 +1,145 @@
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.test import RequestFactory
+
+from accounts.access import access, actors
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page, organisation_page
+from accounts.models import KeyKind, Role, User
+from accounts.roles import rules as roles
+from accounts.sessions.store import SessionStore
+from lib.ids import id_text, new_id
+from tests.cast import Cast, actor, make_key, member
+
+
+def request_of(user: User) -> HttpRequest:
+    request = RequestFactory().get("/o/acme/x")
+    request.user = user
+    request.session = cast(SessionBase, SessionStore())
+    return request
+
+
+@organisation_page("usage.read")
+def usage(request: HttpRequest, actor: Actor, n: int) -> HttpResponse:
+    return HttpResponse(f"{actor.role} {n}")
+
+
+@organisation_page("playground.use")
+async def stream(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    async def body() -> AsyncIterator[bytes]:
+        yield str(actor.role).encode()
+
+    return StreamingHttpResponse(body())
+
+
+@operator_page("channels.read")
+def channels(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return HttpResponse(str(actor.operator))
+
+
+def test_a_member_enters_with_a_role_and_the_rest_of_the_address(people: Cast) -> None:
+    request = request_of(people.bob)
+    response = usage(request, o="acme", n=7)
+    assert response.content == b"developer 7"
+    assert response["Cache-Control"] == "private, no-store"
+    assert cast(Any, request).actor.organisation == people.acme
+    assert request.session[actors.LAST_ORGANISATION] == "acme"
+
+
+def test_foreign_and_missing_organisations_look_alike(people: Cast) -> None:
+    for slug in ("acme", "nobody"):
+        with pytest.raises(Http404):
+            usage(request_of(people.charlie), o=slug, n=7)
+
+
+def test_an_operator_looks_in_as_far_as_the_table_says(people: Cast) -> None:
+    assert usage(request_of(people.dora), o="acme", n=7).content == b"None 7"
+    with pytest.raises(Http404):
+        usage(request_of(people.dora), o="nobody", n=7)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_async_page_is_guarded_alike() -> None:
+    from asgiref.sync import sync_to_async
+
+    from tests.cast import assemble
+
+    people = await sync_to_async(assemble)()
+    viewer = await sync_to_async(member)(people.acme, "vic", Role.VIEWER)
+    response = await stream(request_of(people.bob), o="acme")
+    assert [part async for part in response] == [b"developer"]
+    assert response["Cache-Control"] == "private, no-store"
+    with pytest.raises(Http404):
+        await stream(request_of(people.charlie), o="acme")
+    with pytest.raises(PermissionDenied, match="developer"):
+        await stream(request_of(viewer), o="acme")
+
+
+def test_pages_of_the_installation_exist_for_operators_only(people: Cast) -> None:
+    assert channels(request_of(people.dora)).content == b"True"
+    for user in (people.alice, people.bob, people.charlie):
+        with pytest.raises(Http404):
+            channels(request_of(user))
+
+
+def test_the_refusal_names_the_needed_role(people: Cast) -> None:
+    with pytest.raises(access.AccessDenied, match="admin"):
+        access.require(actor(people.bob, people.acme), "keys.write")
+    # An operator may read the balance too, which no owner can grant.
+    with pytest.raises(access.AccessDenied, match="need the billing role"):
+        access.require(actor(people.bob, people.acme), "balance.read")
+    with pytest.raises(access.AccessDenied, match="operator"):
+        access.require(actor(people.alice, people.acme), "channels.read")
+
+
+@pytest.mark.parametrize("action", list(roles.TABLE))
+def test_the_table_decides_for_people_and_a_short_list_for_model_keys(
+    people: Cast, action: roles.Action
+) -> None:
+    assert access.scope_of(actor(people.bob, people.acme), action) == roles.scope_of(
+        "developer", action
+    )
+    assert access.scope_of(actor(people.charlie, people.acme), action) is None
+    key, _ = make_key(people.core, user=people.alice)
+    program = Actor(people.alice, key, people.acme, None, operator=False)
+    expected = "own" if action in access.MODEL_KEY_ACTIONS else None
+    assert access.scope_of(program, action) == expected
+    assert not action.startswith(("channels", "playground")) or expected is None
+
+
+def test_an_operators_model_key_operates_nothing(people: Cast) -> None:
+    team = people.core
+    member(people.acme, "dora", Role.DEVELOPER)
+    _, text = make_key(team, user=people.dora)
+    found = actors.key_actor(text)
+    assert found is not None
+    assert not found.operator
+    assert access.scope_of(found, "channels.read") is None
+
+
+def test_a_management_key_has_its_persons_role(people: Cast) -> None:
+    _, text = make_key(people.core, kind=KeyKind.MANAGEMENT, user=people.alice)
+    found = actors.key_actor(text)
+    assert found is not None
+    assert (found.role, found.organisation) == (Role.OWNER, people.acme)
+
+
+def test_a_key_is_reached_from_its_organisation_only(people: Cast) -> None:
+    key, _ = make_key(people.core)
+    alice, charlie = actor(people.alice, people.acme), actor(people.charlie, people.stranger)
+    assert access.access_key(alice, key.id) == key
+    assert access.access_key(alice, id_text(key.id)) == key
+    for id in (key.id, new_id(), "nonsense"):
+        with pytest.raises(Http404):
+            access.access_key(charlie, id)
+
+
+def test_a_team_is_reached_from_its_organisation_only(people: Cast) -> None:
+    assert access.access_team(actor(people.bob, people.acme)) == people.core
+    with pytest.raises(Http404):
+        access.access_team(actor(people.bob, people.acme), "other")

@@ -1,0 +1,45 @@
+import pytest
+
+from accounts.limits.rules import ENDPOINTS, LimitInvalid, check_limits
+from relay import endpoints
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {},
+        {"rpm": None, "tpm": 1, "parallel": 2**31 - 1},
+        {"endpoints": ["messages"], "networks": ["10.0.0.0/8", "::1"], "tags": ["a b", "测试"]},
+        {"name": "anything", "endpoints": ()},
+    ],
+)
+def test_limits_that_can_be(limits: dict[str, object]) -> None:
+    check_limits(limits)
+
+
+@pytest.mark.parametrize(
+    ("limits", "field"),
+    [
+        ({"rpm": 0}, "rpm"),
+        ({"tpm": 2**31}, "tpm"),
+        ({"parallel": True}, "parallel"),
+        ({"rpm": "60"}, "rpm"),
+        ({"endpoints": ["chat"]}, "endpoints"),
+        ({"endpoints": "messages"}, "endpoints"),
+        ({"networks": ["10.0.0.1/8"]}, "networks"),
+        ({"networks": ["example.org"]}, "networks"),
+        ({"tags": [""]}, "tags"),
+        ({"tags": ["a\n"]}, "tags"),
+        ({"tags": ["t"] * 101}, "tags"),
+    ],
+)
+def test_limits_that_cannot_be_name_their_field(limits: dict[str, object], field: str) -> None:
+    with pytest.raises(LimitInvalid, match="expected") as refused:
+        check_limits(limits)
+    assert refused.value.field == field
+
+
+def test_endpoints_are_those_of_the_relay() -> None:
+    rows = [*endpoints.ENDPOINTS.values(), *endpoints._GEMINI.values(), endpoints._ENGINE]
+    takes = [row for row in rows if row.body_bytes_max or row.handler == "realtime"]
+    assert {row.operation for row in takes} == set(ENDPOINTS)

@@ -1,0 +1,54 @@
+"""P23: nobody gives what they lack; equals leave each other be."""
+
+from typing import get_args
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.members.authority import OWNER, Authority, first_beyond, stands_above
+from accounts.roles.rules import PERMISSIONS, Action, Role, is_wider
+
+TEAMS = [UUID(int=n) for n in range(3)]
+AUTHORITIES = st.builds(
+    Authority,
+    role=st.sampled_from([None, *(role for role in get_args(Role) if role != "operator")]),
+    permissions=st.frozensets(st.sampled_from(PERMISSIONS), max_size=8),
+    teams=st.none() | st.frozensets(st.sampled_from(TEAMS)),
+)
+
+
+@given(AUTHORITIES, AUTHORITIES)
+def test_what_is_within_reaches_no_further(one: Authority, bound: Authority) -> None:
+    if first_beyond(one, bound) is not None or bound.owns:
+        return
+    for action in get_args(Action):
+        assert not is_wider(one.scope_of(action), bound.scope_of(action))
+        if one.scope_of(action) is not None and bound.teams is not None:
+            assert one.teams is not None
+            assert one.teams <= bound.teams
+
+
+@given(AUTHORITIES, AUTHORITIES, AUTHORITIES)
+def test_within_is_an_order(a: Authority, b: Authority, c: Authority) -> None:
+    assert first_beyond(a, a) is None
+    if first_beyond(a, b) is None and first_beyond(b, c) is None:
+        assert first_beyond(a, c) is None
+
+
+@given(AUTHORITIES, AUTHORITIES)
+def test_two_do_not_stand_above_each_other(a: Authority, b: Authority) -> None:
+    if not (a.owns or b.owns):
+        assert not (stands_above(a, b) and stands_above(b, a))
+    assert stands_above(OWNER, a)
+
+
+def test_limits_to_teams_take_away_what_is_the_organisation_s() -> None:
+    limited = Authority("admin", teams=frozenset(TEAMS[:1]))
+    assert limited.scope_of("keys.write") == "teams"
+    assert limited.scope_of("webhooks.write") is None
+    assert limited.scope_of("models.read") == "all"
+    assert limited.scope_of("keys.write_own") == "own"
+    assert first_beyond(limited, Authority("admin")) is None
+    assert first_beyond(Authority("admin"), limited) == "organisation.read"
+    assert first_beyond(Authority("viewer", teams=frozenset(TEAMS[1:])), limited) is not None

@@ -1,0 +1,256 @@
+"""Invitations: who may give what, accepted once, told in plain words when they are over."""
+
+import datetime as dt
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from accounts.access.actors import SYSTEM, Actor
+from accounts.members import invitations, members
+from accounts.members.invitations import InvitationEnded, Offer, Sendable
+from accounts.models import AuditEvent, Invitation, KeyKind, Membership, Role, User
+from accounts.organisations import teams
+from accounts.roles import custom_roles
+from lib import clock
+from lib.refusal import Refused
+from tests import cast
+from tests.cast import Cast, actor, member, person
+
+IVY = "ivy@example.org"
+
+
+def invited(people: Cast, role: Role = Role.DEVELOPER, email: str = IVY, **offer: Any) -> Sendable:
+    alice = actor(people.alice, people.acme)
+    emails = [email] if email else []
+    (made,) = invitations.invite(people.acme, emails, Offer(role, **offer), actor=alice)
+    return made
+
+
+def test_an_invitation_makes_a_member_once(people: Cast) -> None:
+    made = invited(people)
+    ivy = person("ivy")
+    membership = invitations.accept(made.invitation, ivy)
+    assert (membership.role, membership.all_teams) == (Role.DEVELOPER, True)
+    with pytest.raises(InvitationEnded):
+        invitations.accept(made.invitation, ivy)
+    actions = AuditEvent.objects.order_by("id").values_list("action", "actor_user")
+    assert list(actions)[-2:] == [
+        ("invitation.accepted", ivy.pk),
+        ("member.set", people.alice.pk),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_pressed_twenty_times_at_once_it_is_accepted_once(people: Cast) -> None:
+    made = invited(people, email="")
+    users = [person(f"p{n}") for n in range(20)]
+
+    def press(user: User) -> str:
+        try:
+            invitations.accept(made.invitation, user)
+        except InvitationEnded:
+            return "ended"
+        finally:
+            connection.close()
+        return "accepted"
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(press, users))
+    assert sorted(answers) == ["accepted", *["ended"] * 19]
+    assert Membership.objects.filter(organisation=people.acme).count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_person_is_made_once_by_twenty_presses(people: Cast) -> None:
+    made = invited(people)
+
+    def press(_: int) -> str:
+        try:
+            invitations.accept_as_new(made.invitation, "Ivy", "!")
+        except (InvitationEnded, Refused) as error:
+            return type(error).__name__
+        finally:
+            connection.close()
+        return "accepted"
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(press, range(20)))
+    assert answers.count("accepted") == 1
+    assert User.objects.filter(email=IVY).count() == 1
+
+
+def test_only_a_digest_of_the_link_is_stored(people: Cast) -> None:
+    """P14"""
+    made = invited(people)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT row_to_json(i)::text FROM accounts_invitation i")
+        cells = "".join(row for (row,) in cursor.fetchall())
+        cursor.execute("SELECT detail::text FROM accounts_auditevent")
+        cells += "".join(row for (row,) in cursor.fetchall())
+    assert made.text not in cells
+    assert made.text.encode().hex() not in cells
+
+
+GRANTS = [
+    (Role.ADMIN, Role.DEVELOPER, True),
+    (Role.ADMIN, Role.ADMIN, True),
+    (Role.ADMIN, Role.BILLING, False),
+    (Role.ADMIN, Role.OWNER, False),
+    (Role.DEVELOPER, Role.VIEWER, False),
+    (Role.OWNER, Role.OWNER, True),
+]
+
+
+@pytest.mark.parametrize(("giver", "given", "may"), GRANTS)
+def test_nobody_invites_to_what_they_lack(
+    people: Cast, giver: Role, given: Role, may: bool
+) -> None:
+    """P23"""
+    by = actor(member(people.acme, "giver", giver), people.acme)
+    if may:
+        invitations.invite(people.acme, [IVY], Offer(given), actor=by)
+        return
+    with pytest.raises(Refused, match="You cannot grant"):
+        invitations.invite(people.acme, [IVY], Offer(given), actor=by)
+    assert not Invitation.objects.exists()
+
+
+def test_an_admin_of_one_team_invites_to_that_team_alone(people: Cast) -> None:
+    """P23"""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    members.set_member(people.acme, people.bob.email, Role.ADMIN, teams=[people.core], actor=SYSTEM)
+    bob = actor(people.bob, people.acme)
+    for there in (None, [second], [people.core, second]):
+        with pytest.raises(Refused, match="You cannot grant"):
+            invitations.invite(people.acme, [IVY], Offer(Role.VIEWER, teams=there), actor=bob)
+    offer = Offer(Role.VIEWER, teams=[people.core])
+    (made,) = invitations.invite(people.acme, [IVY], offer, actor=bob)
+    membership = invitations.accept(made.invitation, person("ivy"))
+    assert list(membership.teams.all()) == [people.core]
+
+
+def lower(people: Cast) -> None:
+    members.set_member(people.acme, people.bob.email, Role.VIEWER, actor=SYSTEM)
+
+
+def remove(people: Cast) -> None:
+    members.remove_member(people.acme, people.bob.email, actor=SYSTEM)
+
+
+def switch_off(people: Cast) -> None:
+    members.set_active(people.bob, False, actor=SYSTEM)
+
+
+def limit(people: Cast) -> None:
+    members.set_member(people.acme, people.bob.email, Role.ADMIN, teams=[people.core], actor=SYSTEM)
+
+
+@pytest.mark.parametrize("lose", [lower, remove, switch_off, limit])
+def test_an_invitation_ends_with_the_right_of_who_invited(
+    people: Cast, lose: Callable[[Cast], None]
+) -> None:
+    """P23: what the inviter may give is decided again when it is accepted."""
+    members.set_member(people.acme, people.bob.email, Role.ADMIN, actor=SYSTEM)
+    bob = actor(people.bob, people.acme)
+    (made,) = invitations.invite(people.acme, [IVY], Offer(Role.DEVELOPER), actor=bob)
+    lose(people)
+    ivy = person("ivy")
+    with pytest.raises(Refused, match="can no longer give this role"):
+        invitations.accept(made.invitation, ivy)
+    # Nothing is used up: whoever may can send it again.
+    made.invitation.refresh_from_db()
+    assert made.invitation.accepted_at is None
+    alice = actor(people.alice, people.acme)
+    again = invitations.resend(made.invitation, actor=alice)
+    assert invitations.accept(again.invitation, ivy).role == Role.DEVELOPER
+
+
+def test_a_custom_role_grown_since_is_decided_as_it_is_now(people: Cast) -> None:
+    """P23"""
+    role = custom_roles.create_role(people.acme, "reader", ["usage.read"], actor=SYSTEM)
+    members.set_member(people.acme, people.bob.email, Role.ADMIN, actor=SYSTEM)
+    bob = actor(people.bob, people.acme)
+    offer = Offer(Role.CUSTOM, role)
+    (made,) = invitations.invite(people.acme, [IVY], offer, actor=bob)
+    custom_roles.change_role(role, name="reader", permissions=["wallet.write"], actor=SYSTEM)
+    with pytest.raises(Refused, match="can no longer give"):
+        invitations.accept(made.invitation, person("ivy"))
+
+
+def test_a_resent_one_has_another_link_and_the_old_one_ends(people: Cast) -> None:
+    made = invited(people)
+    again = invitations.resend(made.invitation, actor=actor(people.alice, people.acme))
+    assert invitations.find_invitation(made.text) is None
+    assert invitations.find_invitation(again.text) == (made.invitation, False)
+    assert invitations.find_invitation(again.mailed_path.rpartition("/")[2]) == (
+        made.invitation,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("emails", "text"),
+    [
+        (["bob@example.org"], "already a member"),
+        (["BOB@example.org"], "already a member"),
+        ([IVY], "already invited"),
+        (["Ivy@Example.org"], "already invited"),
+        (["new@example.org", "nonsense"], "not an email address"),
+        (["a@b\nBcc: x@example.org"], "not an email address"),
+        ([f"p{n}@example.org" for n in range(51)], "up to 50"),
+    ],
+)
+def test_all_addresses_or_none(people: Cast, emails: list[str], text: str) -> None:
+    invited(people)
+    alice = actor(people.alice, people.acme)
+    with pytest.raises(Refused, match=text):
+        invitations.invite(people.acme, emails, Offer(Role.VIEWER), actor=alice)
+    assert Invitation.objects.count() == 1
+
+
+def test_an_expired_one_makes_room_for_another(people: Cast) -> None:
+    first = invited(people).invitation
+    past = clock.now() - dt.timedelta(seconds=1)
+    Invitation.objects.filter(id=first.id).update(expires_at=past)
+    with pytest.raises(InvitationEnded):
+        invitations.accept(first, person("ivy"))
+    invited(people)
+    first.refresh_from_db()
+    assert invitations.state_of(first, clock.now()) == "withdrawn"
+
+
+def test_it_is_for_its_address_alone_and_no_member_has_it(people: Cast) -> None:
+    made = invited(people)
+    with pytest.raises(Refused, match=r"This invitation is for ivy@example\.org"):
+        invitations.accept(made.invitation, person("eve"))
+    link = invited(people, Role.OWNER, email="")
+    with pytest.raises(Refused, match="already a member"):
+        invitations.accept(link.invitation, people.bob)
+    assert people.bob.memberships.get().role == Role.DEVELOPER
+
+
+def test_a_withdrawn_one_gives_nothing_and_an_accepted_one_is_not_withdrawn(people: Cast) -> None:
+    alice = actor(people.alice, people.acme)
+    made = invited(people)
+    invitations.withdraw(made.invitation, actor=alice)
+    ivy = person("ivy")
+    with pytest.raises(InvitationEnded):
+        invitations.accept(made.invitation, ivy)
+    with pytest.raises(Refused, match="was withdrawn"):
+        invitations.resend(made.invitation, actor=alice)
+    other = invited(people, email="")
+    invitations.accept(other.invitation, ivy)
+    with pytest.raises(Refused, match="already accepted"):
+        invitations.withdraw(other.invitation, actor=alice)
+
+
+def test_only_a_person_invites(people: Cast) -> None:
+    """Its right to give is asked for again when the invitation is accepted."""
+    key, _ = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    program = Actor(None, key, people.acme, Role.ADMIN, operator=False)
+    for nobody in (SYSTEM, program):
+        with pytest.raises(Refused, match="Only a person"):
+            invitations.invite(people.acme, [IVY], Offer(Role.VIEWER), actor=nobody)

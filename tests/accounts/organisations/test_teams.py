@@ -1,0 +1,44 @@
+import pytest
+
+from accounts.access.access import access_team, visible_teams
+from accounts.access.actors import SYSTEM, key_actor
+from accounts.keys import keys
+from accounts.members import members
+from accounts.models import AuditEvent, Role
+from accounts.organisations import teams
+from lib.refusal import Refused
+from tests.cast import Cast, actor, make_key
+
+
+def test_a_further_team(people: Cast) -> None:
+    team = teams.create_team(people.acme, "Search & Ads", actor=SYSTEM)
+    assert team.slug == "search-ads"
+    assert AuditEvent.objects.get(action="team.created").detail == {"name": "Search & Ads"}
+
+
+def test_two_teams_of_one_address(people: Cast) -> None:
+    with pytest.raises(Refused, match="Another team is already named CORE"):
+        teams.create_team(people.acme, "CORE", actor=SYSTEM)
+
+
+def test_an_archived_team_stops_its_keys_and_not_the_playground(people: Cast) -> None:
+    """P11: its keys end; the playground's key goes on in another team."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    _, text = make_key(people.core, "ci", user=people.bob)
+    teams.archive_team(people.core, actor=SYSTEM)
+    assert key_actor(text) is None
+    assert keys.playground_key(people.acme).team == second
+    assert access_team(actor(people.alice, people.acme)) == second
+    with pytest.raises(Refused, match="at least one active team"):
+        teams.archive_team(second, actor=SYSTEM)
+    teams.restore_team(people.core, actor=SYSTEM)
+    assert key_actor(text) is not None
+
+
+def test_who_is_limited_to_teams_sees_these(people: Cast) -> None:
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    members.set_member(
+        people.acme, people.bob.email, Role.ADMIN, teams=[second], actor=SYSTEM
+    )  # fmt: skip
+    assert list(visible_teams(actor(people.bob, people.acme))) == [second]
+    assert access_team(actor(people.bob, people.acme)) == second

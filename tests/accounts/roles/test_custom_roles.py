@@ -1,0 +1,60 @@
+import pytest
+
+from accounts.access.actors import SYSTEM
+from accounts.members import members
+from accounts.models import CustomRole, Role
+from accounts.roles import custom_roles
+from accounts.roles.rules import PERMISSIONS
+from lib.refusal import Refused
+from tests.cast import Cast, actor, member
+
+
+def test_a_role_of_every_permission_lacks_what_owners_alone_do(people: Cast) -> None:
+    role = custom_roles.create_role(people.acme, "all", PERMISSIONS, actor=SYSTEM)
+    assert tuple(role.permissions) == PERMISSIONS
+    outside = ("channels", "organisations", "sign_in")
+    assert not [name for name in PERMISSIONS if name.startswith(outside)]
+
+
+@pytest.mark.parametrize(
+    ("name", "permissions", "field"),
+    [
+        ("", ["usage.read"], "name"),
+        ("Owner", ["usage.read"], "name"),
+        ("x" * 61, ["usage.read"], "name"),
+        ("AUDITOR", ["usage.read"], "name"),
+        ("reader", ["channels.write"], "permissions"),
+        ("reader", ["usage.read:all"], "permissions"),
+    ],
+)
+def test_a_role_that_cannot_be(people: Cast, name: str, permissions: list[str], field: str) -> None:
+    custom_roles.create_role(people.acme, "auditor", ["audit.read"], actor=SYSTEM)
+    with pytest.raises(Refused) as refusal:
+        custom_roles.create_role(people.acme, name, permissions, actor=SYSTEM)
+    assert refusal.value.field == field
+    assert CustomRole.objects.count() == 1
+
+
+def test_an_admin_makes_no_role_beyond_its_own(people: Cast) -> None:
+    """P23: neither a new one, nor of one that it may change; nor does it weaken a stronger one."""
+    ann = actor(member(people.acme, "ann", Role.ADMIN), people.acme)
+    with pytest.raises(Refused, match=r"You cannot grant wallet\.write"):
+        custom_roles.create_role(people.acme, "payer", ["wallet.write"], actor=ann)
+    reader = custom_roles.create_role(people.acme, "reader", ["usage.read"], actor=ann)
+    with pytest.raises(Refused, match=r"You cannot grant wallet\.write"):
+        custom_roles.change_role(reader, name="r", permissions=["wallet.write"], actor=ann)
+    payer = custom_roles.create_role(people.acme, "payer", ["wallet.write"], actor=SYSTEM)
+    with pytest.raises(Refused, match="as much as yours"):
+        custom_roles.change_role(payer, name="payer", permissions=[], actor=ann)
+
+
+def test_a_role_goes_when_nobody_has_it(people: Cast) -> None:
+    role = custom_roles.create_role(people.acme, "reader", ["usage.read"], actor=SYSTEM)
+    members.set_member(
+        people.acme, people.bob.email, Role.CUSTOM, custom_role=role, actor=SYSTEM
+    )  # fmt: skip
+    with pytest.raises(Refused, match="Members still have this role"):
+        custom_roles.remove_role(role, actor=SYSTEM)
+    members.set_member(people.acme, people.bob.email, Role.VIEWER, actor=SYSTEM)
+    custom_roles.remove_role(role, actor=SYSTEM)
+    assert not CustomRole.objects.exists()

@@ -1,0 +1,225 @@
+"""Sessions: seen, bounded, ended (docs/promises.md, "Sign-in"; P11)."""
+
+import datetime as dt
+
+import psycopg
+import pytest
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
+from django.db import connection, transaction
+from django.test import Client
+
+from accounts.models import AuditEvent, User
+from accounts.sessions import sessions
+from accounts.sessions.store import session_digest
+from accounts.sign_in import entry_requirements
+from lib import clock
+from outbox.models import Fact
+from tests.accounts.sign_in.test_signin import sign_in
+from tests.cast import PASSWORD, Cast, person, signed_in
+
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/140.0.0.0 Safari/537.36"
+)
+
+
+def is_in(browser: Client) -> bool:
+    return browser.get("/account/sign-ins").status_code == 200
+
+
+def age(browser: Client, **columns: dt.timedelta) -> None:
+    """Let the browser's session be that old."""
+    key = session_digest(str(browser.session.session_key))
+    changes = {name: clock.now() - by for name, by in columns.items()}
+    assert UserSession.objects.filter(session_key=key).update(**changes) == 1
+
+
+def test_the_list_names_device_network_and_last_use(people: Cast) -> None:
+    here = signed_in(people.bob, headers={"user-agent": CHROME}, REMOTE_ADDR="192.0.2.7")
+    there = signed_in(people.bob, REMOTE_ADDR="2001:db8::7")
+    assert is_in(there)
+    page = here.get("/account/sign-ins").content.decode()
+    for words in ("Chrome on Windows", "192.0.2.7", "2001:db8::/64", "Unknown device"):
+        assert words in page
+    assert page.count("This session") == 1
+    # Those of others are none of one's own.
+    assert "192.0.2.7" not in signed_in(people.alice).get("/account/sign-ins").content.decode()
+
+
+def test_one_session_is_ended_and_feels_it_at_the_next_request(people: Cast) -> None:
+    here, there = signed_in(people.bob), signed_in(people.bob)
+    assert is_in(here)
+    assert is_in(there)
+    row = UserSession.objects.get(session_key=session_digest(str(there.session.session_key)))
+    assert here.post(f"/account/sign-ins/{row.pk}/end").status_code == 303
+    assert there.get("/o/acme/keys")["Location"] == "/login?next=/o/acme/keys"
+    assert is_in(here)
+    event = AuditEvent.objects.get(action="sessions.ended")
+    assert (event.actor_user_id, event.detail["count"]) == (people.bob.pk, 1)
+
+
+def test_a_session_that_ends_during_a_request_leads_to_signing_in(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = signed_in(people.bob)
+
+    def end_elsewhere(*_: object) -> None:
+        sessions.end(people.bob, "signed_out")
+
+    monkeypatch.setattr(entry_requirements, "check", end_elsewhere)
+    answer = browser.get("/o/acme/")
+    assert (answer.status_code, answer["Location"]) == (302, "/login?next=/o/acme/")
+
+
+def test_nobody_ends_the_session_of_another(people: Cast) -> None:
+    alice, bob = signed_in(people.alice), signed_in(people.bob)
+    assert is_in(alice)
+    row = UserSession.objects.get(user=people.alice)
+    assert bob.post(f"/account/sign-ins/{row.pk}/end").status_code == 404
+    assert is_in(alice)
+
+
+def test_all_others_are_ended_at_once(people: Cast) -> None:
+    here, *others = [signed_in(people.bob) for _ in range(4)]
+    assert all(map(is_in, (here, *others)))
+    page = here.post("/account/sign-ins/end", follow=True).content.decode()
+    assert "3 sessions ended." in page
+    assert is_in(here)
+    assert not any(map(is_in, others))
+
+
+def test_an_idle_session_ends(people: Cast) -> None:
+    browser = signed_in(people.bob)
+    assert is_in(browser)
+    age(browser, last_seen_at=dt.timedelta(hours=11, minutes=59))
+    assert is_in(browser)
+    age(browser, last_seen_at=dt.timedelta(hours=12))
+    assert not is_in(browser)
+    assert not Session.objects.exists()
+
+
+def test_an_operators_session_ends_sooner(people: Cast) -> None:
+    browser = signed_in(people.dora)
+    assert is_in(browser)
+    age(browser, last_seen_at=dt.timedelta(hours=1))
+    assert not is_in(browser)
+
+
+def test_no_session_lives_longer_than_seven_days_however_it_is_used(people: Cast) -> None:
+    browser = signed_in(people.bob)
+    assert is_in(browser)
+    age(browser, created_at=dt.timedelta(days=7))
+    assert not is_in(browser)
+
+
+def test_what_an_open_page_asks_by_itself_is_no_use(people: Cast) -> None:
+    browser = signed_in(people.bob)
+    assert is_in(browser)
+    age(browser, last_seen_at=dt.timedelta(minutes=30))
+    before = UserSession.objects.get().last_seen_at
+    browser.get("/o/acme/_f/home/keys")
+    browser.get("/o/acme/", headers={"accept": "text/event-stream"})
+    assert UserSession.objects.get().last_seen_at == before
+    browser.get("/o/acme/")
+    assert UserSession.objects.get().last_seen_at > before
+
+
+def test_a_session_from_before_this_was_counted_gets_its_row(people: Cast) -> None:
+    browser = signed_in(people.bob)
+    assert not UserSession.objects.exists()
+    assert is_in(browser)
+    assert UserSession.objects.get().user == people.bob
+
+
+def test_signing_in_gives_the_browser_another_session(people: Cast) -> None:
+    browser = Client()
+    session = browser.session
+    session["planted"] = True
+    session.save()
+    planted = str(session.session_key)
+    browser.cookies["session_8000"] = planted
+    browser.post("/login", {"login": "bob@example.org", "password": PASSWORD})
+    assert browser.session.session_key != planted
+    assert is_in(browser)
+
+
+def test_another_password_ends_the_other_sessions(people: Cast) -> None:
+    here, there = signed_in(people.bob), signed_in(people.bob)
+    assert is_in(there)
+    new = {"password1": "quite another one", "password2": "quite another one"}
+    here.post("/password/change", {"oldpassword": PASSWORD, **new})
+    assert is_in(here)
+    assert not is_in(there)
+    assert Fact.objects.get(kind="security.changed").body["action"] == "password.changed"
+
+
+def test_is_alive_is_what_the_next_request_would_find(people: Cast) -> None:
+    browser = signed_in(people.bob)
+    key = str(browser.session.session_key)
+    assert is_in(browser)
+    assert sessions.is_alive(key)
+    age(browser, last_seen_at=dt.timedelta(hours=12))
+    assert not sessions.is_alive(key)
+    age(browser, last_seen_at=dt.timedelta())
+    User.objects.filter(pk=people.bob.pk).update(is_active=False)
+    assert not sessions.is_alive(key)
+    User.objects.filter(pk=people.bob.pk).update(is_active=True)
+    sessions.end(people.bob, "test")
+    assert not sessions.is_alive(key)
+    assert not sessions.is_alive("")
+
+
+def test_a_session_has_its_row_from_the_sign_in_on(people: Cast) -> None:
+    """One that asks for nothing more is ended with the others."""
+    there = Client()
+    there.post("/login", {"login": "bob@example.org", "password": PASSWORD})
+    assert sessions.end(people.bob, "test") == 1
+    assert not is_in(there)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_streams_to_a_session_hears_of_its_end_at_the_commit() -> None:
+    bob = person("bob")
+    browser = signed_in(bob)
+    assert is_in(browser)
+    key = str(browser.session.session_key)
+    dsn = psycopg.conninfo.make_conninfo(
+        "", **{name: str(value) for name, value in _place().items() if value}
+    )
+    with psycopg.connect(dsn, autocommit=True) as listener:
+        listener.execute(f"LISTEN {sessions.CHANNEL}")
+        with transaction.atomic():
+            sessions.end(bob, "test")
+            assert list(listener.notifies(timeout=0)) == []
+        (notice,) = listener.notifies(timeout=5, stop_after=1)
+    assert notice.payload == session_digest(key)
+
+
+def _place() -> dict[str, object]:
+    known = connection.settings_dict
+    return {
+        "dbname": known["NAME"],
+        "host": known["HOST"],
+        "port": known["PORT"],
+        "user": known["USER"],
+        "password": known["PASSWORD"],
+    }
+
+
+# Letters ----------------------------------------------------------------------------------------
+
+
+def noticed() -> list[str]:
+    return [fact.body["network"] for fact in Fact.objects.filter(kind="sign_in.noticed")]
+
+
+def test_a_sign_in_from_somewhere_new_is_told(people: Cast) -> None:
+    sign_in(come_from="192.0.2.1")
+    sign_in(come_from="192.0.2.1")
+    assert noticed() == []  # the first place of all is no news
+    sign_in(come_from="192.0.2.2")
+    assert noticed() == ["192.0.2.2"]
+    sign_in(come_from="192.0.2.2")
+    assert noticed() == ["192.0.2.2"]
+    assert Fact.objects.get().people == [people.bob.pk]

@@ -1,0 +1,103 @@
+"""What is dangerous asks first whether it is still oneself."""
+
+import datetime as dt
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.core.exceptions import PermissionDenied
+from django.test import Client, RequestFactory
+
+from accounts.access.actors import Actor
+from accounts.sign_in.reauthentication import check_signed_in_recently
+from lib import clock
+from tests.accounts.factors import with_app
+from tests.cast import PASSWORD, Cast, actor, confirmed, make_key, signed_in
+
+APP = "/account/security/app"
+CONFIRM = "/account/confirm?next=%2Faccount%2Fsecurity%2Fapp"
+
+
+@pytest.fixture
+def stale(people: Cast) -> Client:
+    """A browser that bob signed in with a while ago."""
+    browser = signed_in(people.bob)
+    confirmed(browser, people.bob, clock.now() - dt.timedelta(minutes=16))
+    return browser
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["app", "app/qr.svg", "app/remove", "recovery-codes", "recovery-codes/new", "passkeys/add",
+     "passkeys/1/rename", "passkeys/1/remove"],
+)  # fmt: skip
+def test_every_change_of_a_factor_asks_first(stale: Client, page: str) -> None:
+    for answer in (stale.get(f"/account/security/{page}"), stale.post(f"/account/security/{page}")):
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/account/confirm?next=")
+
+
+def test_the_password_opens_the_way_back(stale: Client) -> None:
+    assert stale.get(APP)["Location"] == CONFIRM
+    answer = stale.post(CONFIRM, {"password": PASSWORD, "next": APP})
+    assert answer["Location"] == APP
+    assert stale.get(APP).status_code == 200
+
+
+def test_a_wrong_password_does_not_and_is_counted(stale: Client) -> None:
+    told = [stale.post(CONFIRM, {"password": "wrong"}).status_code for _ in range(6)]
+    assert told == [200] * 5 + [429]
+    assert stale.get(APP).status_code == 302
+
+
+def test_a_code_opens_it_too_and_works_once(people: Cast) -> None:
+    owner = with_app(people.bob)
+    browser = owner.browser
+    confirmed(browser, people.bob, clock.now() - dt.timedelta(hours=1))
+    code = owner.app.code()
+    assert browser.post("/account/confirm/code", {"code": code}).status_code == 302
+    assert browser.get("/account/security/recovery-codes").status_code == 200
+    again = browser.post("/account/confirm/code", {"code": code})
+    assert "already used" in again.content.decode()
+
+
+def test_a_form_that_was_sent_meanwhile_is_not_kept(stale: Client) -> None:
+    """P14: a session stands in the database, and a form may hold a secret."""
+    stale.post(APP, {"code": "secret-of-a-form"}, headers={"referer": f"http://testserver{APP}"})
+    assert "secret-of-a-form" not in str(dict(stale.session.items()))
+
+
+def test_a_fragment_leads_the_whole_page_there(stale: Client) -> None:
+    headers = {"hx-request": "true", "hx-current-url": f"http://testserver{APP}"}
+    answer = stale.post(APP, headers=headers)
+    assert (answer.status_code, answer["HX-Redirect"]) == (403, CONFIRM)
+
+
+def test_who_has_nothing_to_show_sets_a_password_first(people: Cast, stale: Client) -> None:
+    people.bob.set_unusable_password()
+    people.bob.save()
+    browser = signed_in(people.bob)
+    confirmed(browser, people.bob, clock.now() - dt.timedelta(minutes=16))
+    assert browser.get(APP)["Location"].startswith("/password/set?next=")
+
+
+def test_who_just_signed_in_is_not_asked(people: Cast) -> None:
+    browser = Client()
+    browser.post("/login", {"login": "bob@example.org", "password": PASSWORD})
+    assert browser.get(APP).status_code == 200
+
+
+def test_no_way_back_leads_elsewhere(stale: Client) -> None:
+    answer = stale.post(CONFIRM, {"password": PASSWORD, "next": "//evil.example"})
+    assert "evil" not in answer["Location"]
+
+
+def test_an_operation_asks_a_session_and_no_key(people: Cast, stale: Client) -> None:
+    request = RequestFactory().post("/api/v1/keys")
+    request.session, request.user = stale.session, people.bob
+    request.auth = actor(people.bob, people.acme)  # type: ignore[attr-defined]
+    with pytest.raises(PermissionDenied, match="/account/confirm"):
+        check_signed_in_recently(request)
+    key, _ = make_key(people.core)
+    request.auth = Actor(people.bob, key, people.acme, None, False)  # type: ignore[attr-defined]
+    check_signed_in_recently(request)
+    assert not Authenticator.objects.exists()

@@ -1,0 +1,296 @@
+"""Sign-up: who may make an account, and where whoever made one belongs."""
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import connection
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from accounts.members import invitations, members
+from accounts.members.invitations import Offer
+from accounts.models import AuditEvent, Membership, Organisation, Role, SignUpDomain, User
+from accounts.organisations import organisations
+from accounts.sign_up import sign_up
+from lib.refusal import Refused
+from tests.accounts.sign_in.test_signin import visible
+from tests.cast import PASSWORD, Cast, actor, person, signed_in
+
+API = "/api/v1/sign-up"
+ACME = {"domain": "acme.example", "organisation": "acme", "role": "developer"}
+
+
+@pytest.fixture(autouse=True)
+def _letters(settings: Any) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+
+
+def send(browser: Client, email: str = "eve@acme.example", **over: str) -> Any:
+    return browser.post("/signup", {"email": email, "password1": PASSWORD, **over})
+
+
+def confirm(browser: Client) -> Any:
+    """Open the link of the latest letter, and press its button."""
+    found = re.search(r"https?://[^/]+(/confirm/\S+)", str(mail.outbox[-1].body))
+    assert found is not None
+    return browser.post(found[1])
+
+
+def come_in(browser: Client, email: str = "eve@acme.example") -> User:
+    send(browser, email)
+    confirm(browser)
+    return User.objects.get(email=email)
+
+
+# Modes ------------------------------------------------------------------------------------------
+
+
+def test_nobody_signs_up_by_default(people: Cast) -> None:
+    browser = Client()
+    assert send(browser).status_code == 200
+    assert not User.objects.filter(email="eve@acme.example").exists()
+    page = browser.get("/signup").content.decode()
+    assert "Sign-up is closed" in page
+    assert "Accounts are by invitation only." in page
+    assert "Create an account" not in browser.get("/login").content.decode()
+
+
+def invited(people: Cast, browser: Client, email: str = "") -> str:
+    """A browser that has opened an invitation; its path."""
+    alice = actor(people.alice, people.acme)
+    (made,) = invitations.invite(
+        people.acme, [email] if email else [], Offer(Role.DEVELOPER), actor=alice
+    )
+    path = made.mailed_path if email else made.path
+    browser.get(path)
+    return path
+
+
+def test_an_invitation_lets_in_where_it_may(people: Cast) -> None:
+    browser = Client()
+    path = invited(people, browser)
+    assert "You can accept your invitation" in browser.get("/signup").content.decode()
+    eve = come_in(browser)
+    assert "You are not a member" in browser.get("/").content.decode()
+    browser.post(path)
+    assert Membership.objects.get(user=eve).organisation == people.acme
+
+
+@pytest.mark.parametrize("email", ["", "eve@acme.example"])
+def test_switched_off_not_even_an_invitation_makes_an_account(people: Cast, email: str) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="off")
+    browser = Client()
+    path = invited(people, browser, email)
+    assert "Accounts are created by an operator." in browser.get("/signup").content.decode()
+    send(browser)
+    browser.post(path, {"name": "Eve", "password": PASSWORD})
+    assert not User.objects.filter(email="eve@acme.example").exists()
+    assert "Sign in to accept" in browser.get(path).content.decode()
+
+
+def test_open_a_person_confirms_the_address_and_names_an_organisation(people: Cast) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="open")
+    browser = Client()
+    assert "Create an account" in browser.get("/login").content.decode()
+    assert "You then name your organisation." in browser.get("/signup").content.decode()
+    assert send(browser)["Location"] == "/confirm"
+    eve = User.objects.get(email="eve@acme.example")
+    # Nobody is in before the address is confirmed, and nothing is made for them.
+    assert browser.get("/")["Location"] == "/login"
+    assert browser.post("/organisation/new", {"name": "Eve"}).status_code == 302
+    assert Organisation.objects.count() == 2
+    confirm(browser)
+    assert "Name your organisation" in browser.get("/").content.decode()
+    assert browser.post("/organisation/new", {"name": " "}).status_code == 422
+    assert browser.post("/organisation/new", {"name": "Eve Ltd"})["Location"] == "/o/eve-ltd/"
+    membership = Membership.objects.get(user=eve)
+    assert (membership.role, membership.organisation.name) == ("owner", "Eve Ltd")
+    assert [team.slug for team in membership.organisation.teams.all()] == ["core"]
+    created = AuditEvent.objects.filter(action="organisation.created").latest("id")
+    assert created.actor_user_id == eve.pk
+    # One of one's own is enough.
+    assert browser.post("/organisation/new", {"name": "More"}).status_code == 302
+    assert Organisation.objects.count() == 3
+
+
+def test_where_it_is_not_open_nobody_makes_an_organisation(people: Cast) -> None:
+    ivy = signed_in(person("ivy"))
+    assert ivy.post("/organisation/new", {"name": "Ivy"}).status_code == 422
+    sign_up.save_sign_up(SYSTEM, mode="open")
+    # Ivy's address was never confirmed.
+    assert "Name your organisation" not in ivy.get("/").content.decode()
+    assert ivy.post("/organisation/new", {"name": "Ivy"}).status_code == 422
+    assert Organisation.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_presses_make_one_organisation() -> None:
+    sign_up.save_sign_up(SYSTEM, mode="open")
+    browser = Client()
+    come_in(browser)
+    key = browser.cookies["session_8000"].value
+
+    def press(n: int) -> int:
+        own = Client()
+        own.cookies["session_8000"] = key
+        try:
+            together.wait()
+            return own.post("/organisation/new", {"name": f"Eve {n}"}).status_code
+        finally:
+            connection.close()
+
+    together = threading.Barrier(10)
+    with ThreadPoolExecutor(10) as pool:
+        told = list(pool.map(press, range(10)))
+    assert Organisation.objects.count() == 1
+    assert set(told) <= {302, 303, 422}
+
+
+@pytest.mark.parametrize("field", ["operator", "is_active", "role", "organisation"])
+def test_a_form_grants_nothing(people: Cast, field: str) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="open")
+    send(Client(), **{field: "acme"})
+    eve = User.objects.get(email="eve@acme.example")
+    assert not eve.operator
+    assert not eve.memberships.exists()
+
+
+# By domain --------------------------------------------------------------------------------------
+
+
+def test_who_confirms_an_address_of_a_domain_joins_its_organisation(people: Cast) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
+    browser = Client()
+    assert "Use your work address." in browser.get("/signup").content.decode()
+    send(browser)
+    assert not Membership.objects.filter(user__email="eve@acme.example").exists()
+    confirm(browser)
+    assert browser.get("/o/acme/").status_code == 200
+    membership = Membership.objects.get(user__email="eve@acme.example")
+    assert (membership.role, membership.all_teams) == ("developer", True)
+
+
+def test_who_was_removed_does_not_come_back_by_the_domain(people: Cast) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
+    eve = come_in(Client())
+    members.remove_member(people.acme, eve.email, actor=actor(people.alice, people.acme))
+    browser = Client()
+    browser.post("/login", {"login": eve.email, "password": PASSWORD})
+    assert "You are not a member" in browser.get("/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "email", ["eve@other.example", "eve@sub.acme.example", "eve@acme.example.evil.example"]
+)
+def test_another_domain_is_refused_in_plain_words(people: Cast, email: str) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
+    page = send(Client(), email).content.decode()
+    assert "Sign-up with this email domain is by invitation only." in page
+    # Whose domains they are is nobody's business (P12).
+    assert "acme" not in page.replace(email, "")
+    assert not User.objects.filter(email=email).exists()
+
+
+def test_known_and_unknown_addresses_of_another_domain_look_alike(people: Cast) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
+    known, unknown = send(Client(), "alice@example.org"), send(Client(), "zoe@example.org")
+    assert visible(known) == visible(unknown)
+    assert mail.outbox == []
+
+
+def test_an_archived_organisation_takes_nobody(people: Cast) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
+    organisations.archive_organisation(people.acme, actor=SYSTEM)
+    assert "by invitation" in send(Client()).content.decode()
+
+
+# The setting ------------------------------------------------------------------------------------
+
+
+def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
+    dora = signed_in(people.dora)
+    form = {"mode": "domain", "domains": "Acme.example = acme: developer\n\n"}
+    assert dora.post("/admin/people/sign-up", form)["Location"] == "/admin/people/sign-up"
+    assert sign_up.described() == {"mode": "domain", "domains": [ACME]}
+    page = dora.get("/admin/people/sign-up").content.decode()
+    assert "acme.example = acme: developer" in page
+    event = AuditEvent.objects.get(action="sign_up.changed")
+    assert event.actor_user_id == people.dora.pk
+    assert (event.detail["before"]["mode"], event.detail["after"]["mode"]) == ("invite", "domain")
+    # What is so already leaves no second event.
+    dora.post("/admin/people/sign-up", form)
+    assert AuditEvent.objects.filter(action="sign_up.changed").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"mode": "domain", "domains": ""}, "List at least one domain."),
+        ({"mode": "open", "domains": "acme"}, "Write each line as"),
+        ({"mode": "open", "domains": "acme = acme: viewer"}, "acme is not a domain"),
+        ({"mode": "open", "domains": "a.example = none: viewer"}, "There is no organisation none."),
+        ({"mode": "open", "domains": "a.example = acme: owner"}, "owner cannot be given by domain"),
+        (
+            {"mode": "open", "domains": "a.example = acme: viewer\nA.example = acme: viewer"},
+            "a.example is listed twice.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_told_at_its_field(
+    people: Cast, form: dict[str, str], words: str
+) -> None:
+    answer = signed_in(people.dora).post("/admin/people/sign-up", form)
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    assert sign_up.described() == {"mode": "invite", "domains": []}
+
+
+def test_without_letters_no_address_can_be_confirmed(people: Cast, settings: Any) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="open", domains=[ACME])
+    settings.ACCOUNT_EMAIL_VERIFICATION = "none"
+    assert "Sign-up is closed" in Client().get("/signup").content.decode()
+    for mode in ("open", "domain"):
+        with pytest.raises(Refused, match="sends no emails"):
+            sign_up.save_sign_up(SYSTEM, mode=mode)
+    page = signed_in(people.dora).get("/admin/people/sign-up").content.decode()
+    assert "This installation sends no emails" in page
+
+
+def change(browser: Client, body: dict[str, Any]) -> Any:
+    return browser.patch(API, json.dumps(body), "application/json")
+
+
+def test_the_api_reads_and_changes_it(people: Cast) -> None:
+    dora = signed_in(people.dora)
+    assert dora.get(API).json() == {"mode": "invite", "domains": []}
+    assert change(dora, {"mode": "domain", "domains": [ACME]}).json()["domains"] == [ACME]
+    # What is left out stays.
+    assert change(dora, {"mode": "open"}).json() == {"mode": "open", "domains": [ACME]}
+    assert change(dora, {"mode": "sometimes"}).status_code == 422
+    assert change(dora, {"modes": "open"}).status_code == 400
+    assert change(dora, {"domains": [ACME | {"role": "owner"}]}).status_code == 422
+    assert change(dora, {"domains": [ACME | {"organisation": "none"}]}).status_code == 422
+    assert SignUpDomain.objects.get().organisation == people.acme
+
+
+def of_page(browser: Client) -> int:
+    return browser.get("/admin/people/sign-up").status_code
+
+
+def of_api(browser: Client) -> int:
+    return browser.get(API).status_code
+
+
+@pytest.mark.parametrize(("ask", "status"), [(of_page, 404), (of_api, 403)])
+def test_nobody_but_an_operator_sees_it(
+    people: Cast, ask: Callable[[Client], int], status: int
+) -> None:
+    for user in (people.alice, people.bob):
+        assert ask(signed_in(user)) == status
+        assert change(signed_in(user), {"mode": "open"}).status_code == 403

@@ -1,0 +1,417 @@
+"""Single sign-on: who comes in by an organisation's identity provider, and who never does."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.db import connection
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from accounts.members import members
+from accounts.models import AuditEvent, Membership, Role, SingleSignOn, Team, User
+from accounts.roles import custom_roles
+from accounts.roles.rules import PERMISSIONS
+from accounts.sign_up.sign_up import save_sign_up
+from accounts.single_sign_on import single_sign_on
+from accounts.single_sign_on.connections import confirmed_domains, provider_id
+from lib import clock
+from lib.refusal import Refused
+from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider
+from tests.cast import PASSWORD, Cast, actor, confirmed, person, signed_in
+
+ADA = {
+    "sub": "ada-1",
+    "email": "ada@acme.example",
+    "email_verified": True,
+    "groups": ["ml"],
+}
+FIELDS: dict[str, Any] = {
+    "client_id": CLIENT,
+    "domains": ["acme.example"],
+    "group_claim": "groups",
+    "group_rules": [{"group": "ml", "role": "developer", "teams": ["core"]}],
+    "default_role": "",
+    "required": False,
+}
+
+
+@pytest.fixture
+def provider(settings: Any) -> Iterator[IdentityProvider]:
+    settings.SSO_EGRESS_ALLOW = ["127.0.0.1/32"]
+    provider = IdentityProvider()
+    provider.claims = dict(ADA)
+    yield provider
+    provider.shutdown()
+    provider.server_close()
+
+
+@pytest.fixture
+def row(people: Cast, provider: IdentityProvider) -> SingleSignOn:
+    """Acme's, whose domain an operator has confirmed."""
+    fields = FIELDS | {"issuer": provider.url}
+    return single_sign_on.save_single_sign_on(SYSTEM, people.acme, secret=SECRET, **fields)
+
+
+def change(row: SingleSignOn, **over: Any) -> None:
+    fields = single_sign_on.described(row)
+    fields.pop("domains_confirmed")
+    single_sign_on.save_single_sign_on(SYSTEM, row.organisation, **(fields | over))
+
+
+def path(row: SingleSignOn) -> str:
+    return f"/login/sso/{provider_id(row)}"
+
+
+def come_back(browser: Client, provider: IdentityProvider, answer: Any) -> Any:
+    """What follows once the provider has led the browser back."""
+    assert answer.status_code == 302, answer.content.decode()
+    sent = {name: one[0] for name, one in parse_qs(urlsplit(answer["Location"]).query).items()}
+    provider.challenge = sent["code_challenge"]
+    back = urlsplit(sent["redirect_uri"]).path
+    return browser.get(back, {"code": "c", "state": sent["state"]})
+
+
+def walk(browser: Client, provider: IdentityProvider, row: SingleSignOn, **query: str) -> Any:
+    return come_back(browser, provider, browser.get(path(row), query))
+
+
+def is_in(browser: Client) -> bool:
+    return browser.get("/o/acme/").status_code == 200
+
+
+def test_a_new_person_joins_with_the_role_and_teams_of_the_group(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    browser = Client()
+    assert walk(browser, provider, row, next="/o/acme/keys")["Location"] == "/o/acme/keys"
+    assert is_in(browser)
+    ada = User.objects.get(email="ada@acme.example")
+    membership = Membership.objects.get(user=ada)
+    assert (membership.role, membership.all_teams) == ("developer", False)
+    assert list(membership.teams.all()) == [people.core]
+    assert not ada.has_usable_password()
+    assert AuditEvent.objects.filter(action="single_sign_on.joined").exists()
+    # The secret went in the body of a request that proved who asked for the code.
+    assert provider.told[0]["client_secret"] == SECRET
+    # What the provider said of her is not kept.
+    assert SocialAccount.objects.get().extra_data == {}
+
+
+def test_who_signed_up_with_an_address_of_another_keeps_no_way_in(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, settings: Any
+) -> None:
+    """Whoever made the account first never showed that the address is theirs."""
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    save_sign_up(SYSTEM, mode="open")
+    Client().post("/signup", {"email": "ada@acme.example", "password1": PASSWORD})
+    browser = Client()
+    walk(browser, provider, row)
+    assert is_in(browser)
+    assert not User.objects.get(email="ada@acme.example").check_password(PASSWORD)
+    # Bob was in before: his password stays.
+    User.objects.filter(pk=people.bob.pk).update(email="bob@acme.example", last_login=clock.now())
+    provider.claims |= {"sub": "bob-1", "email": "bob@acme.example"}
+    walk(Client(), provider, row)
+    assert User.objects.get(pk=people.bob.pk).check_password(PASSWORD)
+
+
+def test_groups_are_read_at_every_sign_in(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    walk(Client(), provider, row)
+    change(row, group_rules=[{"group": "ml", "role": "viewer", "teams": []}])
+    walk(Client(), provider, row)
+    membership = Membership.objects.get(user__email="ada@acme.example")
+    assert (membership.role, membership.all_teams) == ("viewer", True)
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [
+        ({"email_verified": False}, "has not verified your email address"),
+        ({"email_verified": "true"}, "has not verified your email address"),
+        ({"email": "alice@example.org"}, "not at a domain of this organisation"),
+        ({"email": None}, "sent no email address"),
+        ({"groups": ["others"]}, "Your groups give no access here."),
+    ],
+)
+def test_claims_that_let_nobody_in_are_refused_in_plain_words(
+    people: Cast,
+    provider: IdentityProvider,
+    row: SingleSignOn,
+    claims: dict[str, Any],
+    words: str,
+) -> None:
+    provider.claims |= claims
+    before = User.objects.count()
+    browser = Client()
+    answer = walk(browser, provider, row)
+    assert answer.status_code == 403
+    assert words in answer.content.decode()
+    assert not is_in(browser)
+    assert (User.objects.count(), SocialAccount.objects.count()) == (before, 0)
+
+
+def test_no_organisation_takes_over_an_account_by_naming_its_domain(
+    people: Cast, provider: IdentityProvider
+) -> None:
+    """P12: charlie's own provider says that charlie is alice."""
+    fields = FIELDS | {"issuer": provider.url, "domains": ["example.org"], "default_role": "viewer"}
+    owner = actor(people.charlie, people.stranger)
+    fields["group_rules"] = []
+    row = single_sign_on.save_single_sign_on(owner, people.stranger, secret=SECRET, **fields)
+    provider.claims |= {"email": "alice@example.org"}
+    browser = Client()
+    answer = walk(browser, provider, row)
+    assert "An operator has not confirmed the domains" in answer.content.decode()
+    assert not SocialAccount.objects.exists()
+    # Confirmed, and changed again: nothing of the confirmation is left.
+    seen = single_sign_on.facts_of(row)
+    row = single_sign_on.confirm_domains(actor(people.dora), row, seen=seen)
+    assert confirmed_domains(row) == ["example.org"]
+    row = single_sign_on.save_single_sign_on(
+        owner, people.stranger, **(fields | {"domains": ["example.com"]})
+    )
+    assert confirmed_domains(row) == []
+    assert AuditEvent.objects.get(action="single_sign_on.confirmed").actor_user_id == people.dora.pk
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"key": FOREIGN_KEY},
+        {"over": {"aud": "another"}},
+        {"over": {"iss": "https://elsewhere.example"}},
+        {"over": {"exp": 1}},
+        {"userinfo": {"sub": "somebody-else"}},
+        {"over": {"sub": 7}},
+        {"issuer": "https://elsewhere.example"},
+    ],
+)
+def test_what_cannot_be_trusted_signs_nobody_in(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, lie: dict[str, Any]
+) -> None:
+    browser = Client()
+    begun = browser.get(path(row))
+    for name, value in lie.items():
+        setattr(provider, name, value)
+    answer = come_back(browser, provider, begun)
+    assert answer.status_code == 403
+    assert not is_in(browser)
+    assert not SocialAccount.objects.exists()
+
+
+def test_an_answer_that_nobody_asked_for_signs_nobody_in(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    browser = Client()
+    answer = browser.get(f"{path(row)}/callback", {"code": "c", "state": "made-up"})
+    assert answer.status_code == 403
+    assert not is_in(browser)
+
+
+def test_nothing_inside_is_asked(people: Cast, provider: IdentityProvider, settings: Any,
+                                 row: SingleSignOn) -> None:  # fmt: skip
+    """P13: only what an operator permits."""
+    settings.SSO_EGRESS_ALLOW = []
+    answer = Client().get(path(row))
+    assert answer.status_code == 403
+    assert "127.0.0.1" not in answer.content.decode()
+    assert provider.told == []
+
+
+def test_a_link_chooses_no_parameters(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    query = "?process=connect&auth_params=redirect_uri%3Dhttps://evil.example&scope=evil"
+    location = Client().get(path(row) + query)["Location"]
+    assert "evil" not in location
+
+
+# Connecting -------------------------------------------------------------------------------------
+
+
+def test_an_account_is_connected_after_signing_in(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    provider.claims |= {"email": "bob@elsewhere.example"}
+    browser = signed_in(people.bob)
+    id = provider_id(row)
+    page = browser.post(f"/account/security/sso/{id}").content.decode()
+    assert "Continue to 127.0.0.1" in page
+    answer = come_back(browser, provider, browser.get("/account/security/sso/start"))
+    assert answer["Location"] == "/account/security"
+    assert SocialAccount.objects.get().user == people.bob
+    assert AuditEvent.objects.get(action="single_sign_on.joined").actor_user_id == people.bob.pk
+    other = Client()
+    walk(other, provider, row)
+    assert is_in(other)
+
+
+def test_nobody_is_led_to_connect_by_a_link_or_to_a_foreign_provider(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    id = provider_id(row)
+    assert signed_in(people.bob).get("/account/security/sso/start").status_code == 404
+    assert signed_in(people.bob).get(f"/account/security/sso/{id}").status_code == 405
+    assert signed_in(people.charlie).post(f"/account/security/sso/{id}").status_code == 404
+
+
+# Only by single sign-on -------------------------------------------------------------------------
+
+
+def test_only_by_single_sign_on_never_locks_an_owner_out(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    change(row, required=True)
+    assert is_in(signed_in(people.alice))
+    answer = signed_in(people.bob).get("/o/acme/keys")
+    assert answer["Location"] == f"{path(row)}?next=%2Fo%2Facme%2Fkeys"
+    assert signed_in(people.bob).get("/api/v1/keys").status_code == 403
+    browser = Client()
+    walk(browser, provider, row)
+    assert is_in(browser)
+
+
+def test_groups_never_lower_an_owner(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    User.objects.filter(pk=people.alice.pk).update(email="ada@acme.example")
+    browser = Client()
+    walk(browser, provider, row)
+    assert Membership.objects.get(user=people.alice).role == "owner"
+
+
+# Settings ---------------------------------------------------------------------------------------
+
+
+def form(provider: IdentityProvider, **over: str) -> dict[str, str]:
+    return {
+        "issuer": provider.url,
+        "client_id": CLIENT,
+        "secret": SECRET,
+        "domains": "acme.example",
+        "group_claim": "groups",
+        "group_rules": "ml = developer: core",
+        **over,
+    }
+
+
+def test_an_owner_sets_it_up_and_tests_it(people: Cast, provider: IdentityProvider) -> None:
+    browser = signed_in(people.alice)
+    page = "/o/acme/settings/sso"
+    assert browser.post(page, form(provider))["Location"] == page
+    row = SingleSignOn.objects.get()
+    assert row.group_rules == FIELDS["group_rules"]
+    shown = browser.get(page).content.decode()
+    assert f"{path(row)}/callback" in shown
+    assert SECRET not in shown
+    answer = come_back(browser, provider, browser.get(f"{page}/test"))
+    assert answer["Location"] == page
+    told = browser.get(page).content.decode()
+    assert "ada@acme.example" in told
+    assert "These claims give the role Developer in core." in told
+    # A test signs nobody in and makes nobody.
+    assert not SocialAccount.objects.exists()
+    assert AuditEvent.objects.filter(action="single_sign_on.saved").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({"group_rules": "ml developer"}, "Write each line as"),
+        ({"group_rules": "ml = king"}, "There is no role named king."),
+        ({"group_rules": "ml = viewer: moon"}, "There is no team named moon."),
+        ({"domains": "acme"}, "acme is not a domain"),
+        (
+            {"domains": " ".join(f"d{n}.example" for n in range(21))},
+            "You can list up to 20 entries.",
+        ),
+        ({"secret": ""}, "Enter the client secret again."),
+    ],
+)
+def test_what_cannot_be_is_told_at_its_field(
+    people: Cast, provider: IdentityProvider, over: dict[str, str], words: str
+) -> None:
+    answer = signed_in(people.alice).post("/o/acme/settings/sso", form(provider, **over))
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+
+
+def test_another_issuer_drops_the_stored_secret(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    with pytest.raises(Refused, match="client secret again"):
+        change(row, issuer="https://elsewhere.example")
+
+
+def test_nobody_but_an_owner_says_how_members_sign_in(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    """P23: who may change every other setting would else sign in as an owner."""
+    browser, before = signed_in(settings_manager(people)), single_sign_on.described(row)
+    assert browser.get("/o/acme/settings").status_code == 200
+    page = "/o/acme/settings/sso"
+    assert browser.get(page).status_code == 403
+    for path in (page, f"{page}/remove"):
+        assert browser.post(path, form(provider, required="")).status_code == 403
+    row.refresh_from_db()
+    assert single_sign_on.described(row) == before
+
+
+def test_who_signed_in_a_while_ago_confirms_it_first(people: Cast, row: SingleSignOn) -> None:
+    browser, page = signed_in(people.alice), "/o/acme/settings/sso"
+    confirmed(browser, people.alice, clock.now() - dt.timedelta(hours=2))
+    answer = browser.get(page)
+    assert (answer.status_code, answer["Location"]) == (
+        302,
+        f"/account/confirm?next={quote(page, safe='')}",
+    )
+
+
+def settings_manager(people: Cast) -> User:
+    """One whom a custom role lets do all that a custom role can."""
+    role = custom_roles.create_role(people.acme, "Settings", PERMISSIONS, actor=SYSTEM)
+    user = person("max")
+    members.set_member(people.acme, user.email, Role.CUSTOM, custom_role=role, actor=SYSTEM)
+    return user
+
+
+@pytest.mark.parametrize("name", ["bob", "charlie"])
+def test_nobody_but_an_owner_sees_it(people: Cast, name: str, row: SingleSignOn) -> None:
+    status = signed_in(getattr(people, name)).get("/o/acme/settings/sso").status_code
+    assert status == {"bob": 403, "charlie": 404}[name]
+
+
+def test_the_secret_stands_sealed_and_is_told_to_nobody(people: Cast, row: SingleSignOn) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT encode(sealed, 'escape') FROM accounts_singlesignon")
+        assert SECRET not in str(cursor.fetchall())
+    events = list(AuditEvent.objects.values_list("detail", flat=True))
+    assert SECRET not in json.dumps(events)
+
+
+def test_removing_it_takes_every_connection_away(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    walk(Client(), provider, row)
+    browser = signed_in(people.alice)
+    assert browser.post("/o/acme/settings/sso/remove").status_code == 303
+    assert not SingleSignOn.objects.exists()
+    assert AuditEvent.objects.filter(action="single_sign_on.removed").exists()
+    assert not SocialAccount.objects.exists()
+    assert Client().get(path(row)).status_code == 404
+    assert Team.objects.filter(organisation=people.acme).exists()
+
+
+def test_the_domain_of_an_address_leads_to_its_provider(people: Cast, row: SingleSignOn) -> None:
+    page = Client().get("/login/sso", {"email": "eve@acme.example"}).content.decode()
+    assert f'href="{path(row)}"' in page
+    assert "Continue to 127.0.0.1" in page
+    other = Client().get("/login/sso", {"email": "eve@example.org"}).content.decode()
+    assert "No organisation uses single sign-on for this domain." in other

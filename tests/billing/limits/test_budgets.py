@@ -1,0 +1,306 @@
+"""Budgets are made and changed between admissions: what they say is what the books have."""
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from django.db import transaction
+from django.http import Http404
+
+from accounts.access.actors import SYSTEM
+from accounts.members import members
+from accounts.models import AuditEvent, Key, KeyKind, Role
+from accounts.organisations import teams
+from billing.limits import budget_rules as rules
+from billing.limits import budgets
+from billing.limits.budgets import BudgetRefused, Past
+from billing.models import Account, Budget, BudgetWindow, Hold
+from billing.wallets.wallets import balance
+from lib.ids import id_text
+from tests.billing.test_guarded import asked, place, stands
+from tests.billing.test_guarded import key as key
+from tests.billing.test_sql import resolve
+from tests.cast import Cast, actor, make_key
+
+pytestmark = pytest.mark.django_db
+
+
+NOTHING = Past(0, [])
+
+
+def nothing(budget: Budget, since: dt.datetime) -> Past:
+    return NOTHING
+
+
+def make(key: Key, amount_nano: int = 500, past: Past = NOTHING, **over: object) -> Budget:
+    fields = {"scope": "key", "subject": str(key.id), "period": "month"} | over
+    return budgets.create_budget(
+        SYSTEM, key.organisation, lambda budget, since: past, amount_nano=amount_nano, **fields,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_budget_begins_with_what_was_spent_and_what_runs(key: Key) -> None:
+    """Its meter is that of the ledger from the first moment; what runs settles into it."""
+    running = msgspec.structs.replace(asked(key, 200), guarded=False)
+    place(running)
+    budget = make(key, past=Past(250, [running.attempt_id]))
+    (standing,) = budgets.standing_of([budget])
+    assert (standing.spent_nano, standing.held_nano, standing.left_nano) == (250, 200, 50)
+    window = budget.windows.get()
+    assert Hold.objects.get(id=running.attempt_id).window_ids == [window.id]
+    assert place(asked(key, 51, window, guards=1))[0][0] == "insufficient"
+    assert place(asked(key, 50, window, guards=1))[0][0] == "admitted"
+    assert balance(key.organisation).held_nano == 250
+
+
+def test_budget_below_what_stands_lets_nothing_in_and_breaks_no_constraint(key: Key) -> None:
+    budget = make(key, past=Past(900, []))
+    window = budget.windows.get()
+    assert (window.cap_nano, window.spent_nano, window.brought_nano) == (900, 900, 900)
+    assert place(asked(key, 1, window, guards=1))[0][:2] == ("insufficient", 0)
+
+
+def test_every_change_is_counted_for_those_who_know_the_former_budgets(key: Key) -> None:
+    def guards() -> int:
+        return Account.objects.get(kind="customer:available").guards
+
+    budget = make(key)
+    assert guards() == 1
+    budgets.change_budget(SYSTEM, budget, nothing, enabled=False)
+    assert guards() == 2
+    budgets.remove_budget(SYSTEM, budget)
+    assert guards() == 3
+
+
+def test_raised_and_lowered_amount(key: Key) -> None:
+    budget = make(key, 100)
+    window = budget.windows.get()
+    place(asked(key, 80, window, guards=1))
+    budgets.change_budget(SYSTEM, budget, nothing, amount_nano=50)
+    assert place(asked(key, 1, window, guards=2))[0][:2] == ("insufficient", 0)
+    budgets.change_budget(SYSTEM, budget, nothing, amount_nano=300)
+    assert place(asked(key, 220, window, guards=3))[0][0] == "admitted"
+    assert stands(window) == (300, 0)
+    before, after = (
+        AuditEvent.objects.filter(action="budget.changed").order_by("id")[0].detail[word]
+        for word in ("before", "after")
+    )
+    assert (before["amount"], after["amount"]) == ("0.0000001", "0.00000005")
+
+
+def test_budget_that_was_off_begins_again_with_what_happened_meanwhile(key: Key) -> None:
+    budget = make(key, 100)
+    budgets.change_budget(SYSTEM, budget, nothing, enabled=False)
+    assert not BudgetWindow.objects.exists()
+    budget.refresh_from_db()
+    budgets.change_budget(SYSTEM, budget, lambda budget, since: Past(70, []), enabled=True)
+    assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 30
+
+
+@pytest.mark.parametrize("away", ["off", "removed"])
+@pytest.mark.parametrize("scope", ["customer", "project", "tag"])
+def test_what_was_spent_under_a_label_outlives_its_budgets_absence(
+    key: Key, scope: str, away: str
+) -> None:
+    """Nobody kept the labels of requests: switching off and on must be no reset."""
+    budget = make(key, 100, scope=scope, subject="c-1")
+    spent, runs = (asked(key, 40, budget.windows.get(), guards=1) for _ in range(2))
+    place(spent, runs)
+    resolve(spent, "settled", 40)
+    if away == "off":
+        budgets.change_budget(SYSTEM, budget, nothing, enabled=False)
+        resolve(runs, "settled", 30)
+        budgets.change_budget(SYSTEM, Budget.objects.get(), nothing, enabled=True)
+    else:
+        budgets.remove_budget(SYSTEM, budget)
+        resolve(runs, "settled", 30)
+        alice = replace(SYSTEM, organisation=key.organisation)
+        budgets.restore_budget(alice, str(budget.id), nothing)
+    assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 30
+    window = BudgetWindow.objects.get()
+    assert (window.held_nano, window.spent_nano, window.brought_nano) == (0, 70, 0)
+    assert place(asked(key, 31, window, guards=3))[0][0] == "insufficient"
+
+
+def test_equal_values_change_nothing(key: Key) -> None:
+    budget = make(key, 100)
+    budgets.change_budget(SYSTEM, budget, nothing, amount_nano=100, enabled=True)
+    assert not AuditEvent.objects.filter(action="budget.changed").exists()
+
+
+def test_removed_budget_frees_the_holds_that_stood_in_it(key: Key) -> None:
+    budget = make(key)
+    place(asked(key, 100, budget.windows.get(), guards=1))
+    budgets.remove_budget(SYSTEM, budget)
+    assert not Budget.objects.exists()
+    assert place(asked(key, 700, guards=2))[0][0] == "admitted"
+
+
+def test_budget_that_was_removed_meanwhile_is_not_there(key: Key) -> None:
+    budget = make(key)
+    budgets.remove_budget(SYSTEM, budget)
+    with pytest.raises(Http404):
+        budgets.change_budget(SYSTEM, budget, nothing, amount_nano=1)
+    with pytest.raises(Http404), transaction.atomic():
+        budgets.lock_budget(budget)
+
+
+def test_restored_budget_counts_what_happened_while_it_was_away(key: Key) -> None:
+    budget = make(key, 100)
+    budgets.remove_budget(SYSTEM, budget)
+    budgets.remove_budget(SYSTEM, budget)
+    assert AuditEvent.objects.filter(action="budget.removed").count() == 1
+    alice = replace(SYSTEM, organisation=key.organisation)
+    back = budgets.restore_budget(alice, str(budget.id), lambda budget, since: Past(70, []))
+    assert budgets.standing_of([back])[0].left_nano == 30
+    assert place(asked(key, 31, back.windows.get(), guards=4))[0][0] == "insufficient"
+    assert place(asked(key, 30, back.windows.get(), guards=4))[0][0] == "admitted"
+
+
+@pytest.mark.parametrize(
+    ("over", "field"),
+    [
+        ({"amount_nano": -1}, "amount"),
+        # With a raise on top it would be more than the database can add up.
+        ({"amount_nano": 2**63 - 1}, "amount"),
+        ({"anchor": 32}, "anchor"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+    ],
+)
+def test_budgets_that_cannot_be_are_refused(key: Key, over: dict[str, object], field: str) -> None:
+    with pytest.raises(BudgetRefused) as refused:
+        make(key, **over)  # type: ignore[arg-type]
+    assert refused.value.field == field
+    assert not Budget.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("period", "last"), [("hour", 59), ("day", 23), ("week", 6), ("month", 31)]
+)
+def test_who_chooses_no_beginning_is_told_which_there_are(
+    key: Key, period: rules.Period, last: int
+) -> None:
+    with pytest.raises(BudgetRefused, match=rf"from {int(period == 'month')} to {last}\."):
+        make(key, period=period, anchor=last + 1)
+
+
+def test_a_key_that_spends_nothing_has_no_budget(people: Cast) -> None:
+    """P23: a budget that holds nowhere is refused when it is made."""
+    managing, _ = make_key(people.core, "m", kind=KeyKind.MANAGEMENT, user=people.alice)
+    with pytest.raises(BudgetRefused, match="spends nothing"):
+        make(managing)
+
+
+def test_one_part_has_one_budget_of_a_period(key: Key) -> None:
+    make(key)
+    make(key, period="day")
+    with pytest.raises(BudgetRefused, match="already"):
+        make(key)
+
+
+def test_present_window_is_told_before_anybody_spends_of_it(key: Key) -> None:
+    budget = make(key, period="day")
+    BudgetWindow.objects.all().delete()
+    (standing,) = budgets.standing_of([budget])
+    assert (standing.spent_nano, standing.held_nano) == (0, 0)
+    assert standing.resets_at == standing.span.end_at
+    total = make(key, period="total")
+    assert budgets.standing_of([total])[0].resets_at is None
+
+
+def test_who_sees_which_budgets(people: Cast) -> None:
+    """The isolation matrix: members see their own, strangers nothing."""
+    own, _ = make_key(people.core, "own", user=people.bob)
+    other, _ = make_key(people.core, "other", user=people.alice)
+    made = {
+        "org": make(own, scope="organisation", subject=""),
+        "own": make(own),
+        "bob": make(own, scope="user", subject=str(people.bob.id)),
+        "other": make(other),
+    }
+
+    def seen(who: object) -> set[int]:
+        return {budget.id for budget in budgets.visible_budgets(who)}  # type: ignore[arg-type]
+
+    everything = {budget.id for budget in made.values()}
+    bob, charlie = actor(people.bob, people.acme), actor(people.charlie, people.stranger)
+    assert seen(actor(people.alice, people.acme)) == everything
+    assert seen(bob) == {made["own"].id, made["bob"].id}
+    assert seen(charlie) == set()
+    with pytest.raises(Http404):
+        budgets.access_budget(bob, str(made["other"].id))
+    with pytest.raises(Http404):
+        budgets.access_budget(charlie, "x")
+
+
+def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", user=people.alice)
+    alice = actor(people.alice, people.acme)
+    found = {
+        ("organisation", ""): "",
+        ("team", "core"): str(people.core.id),
+        ("key", id_text(key.id)): str(key.id),
+        ("user", "BOB@example.org"): str(people.bob.id),
+        ("model", "gpt-*"): "gpt-*",
+        ("customer", "c-1"): "c-1",
+    }
+    for (scope, given), stored in found.items():
+        assert budgets.find_subject(alice, scope, given) == stored
+    for scope, given in (
+        ("organisation", "x"), ("team", "none"), ("key", "k"), ("key", id_text(people.core.id)),
+        ("user", "charlie@example.org"), ("tag", ""), ("tag", "a\nb"), ("model", "m" * 201),
+    ):  # fmt: skip
+        with pytest.raises(BudgetRefused) as refused:
+            budgets.find_subject(alice, scope, given)
+        assert refused.value.field == "subject"
+
+
+def test_who_is_limited_to_teams_sets_budgets_of_these_alone(people: Cast) -> None:
+    """P23: neither of the organisation, nor of a person, a model or a key of another team."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    bob = people.bob.email
+    members.set_member(people.acme, bob, Role.ADMIN, teams=[second], actor=SYSTEM)
+    by = actor(people.bob, people.acme)
+    theirs, _ = make_key(people.core, "theirs")
+    own, _ = make_key(second, "own")
+    terms: dict[str, Any] = {"amount_nano": 10**9, "period": "month"}
+    for scope, subject in (
+        ("organisation", ""), ("user", str(people.bob.pk)), ("model", "gpt-*"),
+        ("team", str(people.core.id)), ("key", str(theirs.id)),
+    ):  # fmt: skip
+        with pytest.raises(BudgetRefused, match="your teams and their keys"):
+            budgets.create_budget(by, people.acme, nothing, scope=scope, subject=subject, **terms)
+        made = budgets.create_budget(
+            SYSTEM, people.acme, nothing, scope=scope, subject=subject, **terms
+        )
+        with pytest.raises(BudgetRefused, match="your teams and their keys"):
+            budgets.change_budget(by, made, nothing, amount_nano=2 * 10**9)
+        with pytest.raises(BudgetRefused, match="your teams and their keys"):
+            budgets.remove_budget(by, made)
+    for scope, subject in (("team", str(second.id)), ("key", str(own.id))):
+        made = budgets.create_budget(
+            by, people.acme, nothing, scope=scope, subject=subject, **terms
+        )
+        budgets.change_budget(by, made, nothing, amount_nano=2 * 10**9)
+        budgets.remove_budget(by, made)
+
+
+def test_a_removed_budget_of_another_team_looks_like_none(people: Cast) -> None:
+    """P12: who is limited to teams brings back what they saw, and hears of nothing else."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    members.set_member(people.acme, people.bob.email, Role.ADMIN, teams=[second], actor=SYSTEM)
+    by = actor(people.bob, people.acme)
+    made = {
+        team: budgets.create_budget(
+            SYSTEM, people.acme, nothing, scope="team", subject=str(team.id), amount_nano=10**9,
+            period="month",
+        )
+        for team in (people.core, second)
+    }  # fmt: skip
+    for budget in made.values():
+        budgets.remove_budget(SYSTEM, budget)
+    with pytest.raises(Http404):
+        budgets.restore_budget(by, str(made[people.core].id), nothing)
+    assert budgets.restore_budget(by, str(made[second].id), nothing) == made[second]

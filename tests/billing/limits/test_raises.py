@@ -1,0 +1,184 @@
+"""More of a budget for a while: asked, decided, and over by itself (W54)."""
+
+import datetime as dt
+
+import pytest
+from django.core import mail
+from django.http import Http404
+
+from accounts.access.access import AccessDenied
+from accounts.access.actors import Actor
+from accounts.models import AuditEvent, Key, Role
+from billing.ledger.ledger import execute
+from billing.limits import budget_increases, budgets
+from billing.limits.budget_increases import RaiseRefused
+from billing.limits.budget_windows import WindowOpened, open_windows
+from billing.models import Account, Budget, BudgetRaise, BudgetWindow
+from lib import clock
+from notify.deliveries import deliveries, sending
+from outbox.models import Fact
+from tests import cast
+from tests.billing.limits.test_budgets import make
+from tests.billing.test_guarded import asked, place
+from tests.cast import Cast
+from tests.usage.rows import credit
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def key(people: Cast) -> Key:
+    key, _ = cast.make_key(people.core, "ci", user=people.bob)
+    credit(key)
+    return key
+
+
+def want(actor: Actor, budget: Budget, nano: int = 300, hours: int = 24) -> BudgetRaise:
+    return budget_increases.ask_for_more(
+        actor, budget, amount_nano=nano, until=clock.now() + dt.timedelta(hours=hours),
+        reason="a launch",
+    )  # fmt: skip
+
+
+def word(key: Key, nano: int, budget: Budget) -> str:
+    account = Account.objects.get(organisation=key.organisation, kind="customer:available")
+    hold = asked(key, nano, budget.windows.latest("starts_at"), guards=account.guards)
+    return str(place(hold)[0][0])
+
+
+def letters() -> dict[str, str]:
+    """Who got which subject since the last look."""
+    mail.outbox.clear()
+    deliveries.spread_facts(100)
+    for delivery_id in deliveries.lease_due(100):
+        sending.send(delivery_id)
+    return {letter.to[0].split("@")[0]: str(letter.subject) for letter in mail.outbox}
+
+
+def test_next_call_passes_and_the_raise_ends_by_itself_at_its_date(
+    key: Key, bob: Actor, alice: Actor
+) -> None:
+    """By the clock of the database, in the admission itself, whether or not a worker lives."""
+    budget = make(key, 500)
+    assert word(key, 500, budget) == "admitted"
+    assert word(key, 100, budget) == "insufficient"
+    one = want(bob, budget)
+    assert letters() == {
+        "alice": "bob@example.org requested a budget increase of 0.0000003 USD (Acme)"
+    }
+    assert word(key, 100, budget) == "insufficient"
+    budget_increases.approve(alice, one)
+    assert letters() == {
+        "alice": "Budget increase of 0.0000003 USD approved (Acme)",
+        "bob": "Budget increase of 0.0000003 USD approved (Acme)",
+    }
+    assert word(key, 100, budget) == "admitted"
+    assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 200
+    Budget.objects.update(raised_until=clock.now())
+    assert word(key, 100, budget) == "insufficient"
+    assert budgets.standing_of([Budget.objects.get()])[0].limit_nano == 500
+    assert [budget_increases.end_raises() for _ in range(2)] == [1, 0]
+    one.refresh_from_db()
+    assert one.state == "ended"
+    window = BudgetWindow.objects.get()
+    assert (window.cap_nano, window.held_nano) == (600, 600)
+    assert {*letters()} == {"alice", "bob"}
+    assert [*AuditEvent.objects.filter(action__startswith="raise.").order_by("id").values_list(
+        "action", flat=True)] == ["raise.asked", "raise.approved", "raise.ended"]  # fmt: skip
+
+
+def test_a_window_that_opens_meanwhile_has_the_raised_limit(
+    key: Key, bob: Actor, alice: Actor
+) -> None:
+    budget = make(key, 500)
+    budget_increases.approve(alice, want(bob, budget))
+    BudgetWindow.objects.all().delete()
+    now = int(clock.now().timestamp())
+    execute(open_windows([WindowOpened(budget.id, now - 9, now + 999)]))
+    assert BudgetWindow.objects.get().cap_nano == 800
+    assert word(key, 800, budget) == "admitted"
+
+
+def test_a_later_raise_takes_the_place_of_the_one_before(
+    people: Cast, key: Key, bob: Actor, alice: Actor
+) -> None:
+    budget = make(key, 500)
+    first = budget_increases.approve(alice, want(bob, budget, 300))
+    budget_increases.approve(alice, want(alice, budget, 100))
+    first.refresh_from_db()
+    assert first.state == "ended"
+    assert budgets.standing_of([Budget.objects.get()])[0].limit_nano == 600
+
+
+def test_a_raise_is_taken_back_before_its_time(key: Key, bob: Actor, alice: Actor) -> None:
+    budget = make(key, 500)
+    one = budget_increases.approve(alice, want(bob, budget))
+    budget_increases.end_raise(alice, one)
+    assert word(key, 501, budget) == "insufficient"
+    with pytest.raises(RaiseRefused):
+        budget_increases.end_raise(alice, one)
+
+
+def test_denied_with_a_reason_which_the_asker_reads(key: Key, bob: Actor, alice: Actor) -> None:
+    budget = make(key, 500)
+    one = want(bob, budget)
+    with pytest.raises(RaiseRefused) as refused:
+        budget_increases.deny(alice, one, " ")
+    assert refused.value.field == "answer"
+    budget_increases.deny(alice, one, "next quarter")
+    letters()
+    (letter,) = [letter for letter in mail.outbox if letter.to[0].startswith("bob")
+                 and "rejected" in letter.subject]  # fmt: skip
+    assert "next quarter" in letter.body
+    assert word(key, 501, budget) == "insufficient"
+    with pytest.raises(RaiseRefused):
+        budget_increases.approve(alice, one)
+
+
+@pytest.mark.parametrize(
+    ("over", "field"),
+    [
+        ({"amount_nano": 0}, "amount"),
+        ({"until": dt.timedelta(hours=-1)}, "until"),
+        ({"until": dt.timedelta(days=400)}, "until"),
+        ({"reason": "  "}, "reason"),
+    ],
+)
+def test_what_cannot_be_asked(key: Key, bob: Actor, over: dict[str, object], field: str) -> None:
+    wanted: dict[str, object] = {"amount_nano": 1, "until": dt.timedelta(hours=1), "reason": "x"}
+    wanted |= over
+    wanted["until"] = clock.now() + wanted["until"]  # type: ignore[operator]
+    with pytest.raises(RaiseRefused) as refused:
+        budget_increases.ask_for_more(bob, make(key, 5), **wanted)  # type: ignore[arg-type]
+    assert refused.value.field == field
+    assert not BudgetRaise.objects.exists()
+
+
+def test_one_waits_at_a_time_for_each_person(key: Key, bob: Actor) -> None:
+    budget = make(key, 5)
+    want(bob, budget)
+    with pytest.raises(RaiseRefused):
+        want(bob, budget)
+    assert Fact.objects.filter(kind="raise.asked").count() == 1
+
+
+def test_who_may_ask_for_which_budget(people: Cast, key: Key, bob: Actor) -> None:
+    """Those that a refusal could name: not another's own."""
+    other, _ = cast.make_key(people.core, "other", user=people.alice)
+    mine, team, all_of_us = (
+        make(key, 5), make(key, 5, scope="team", subject=str(people.core.id)),
+        make(key, 5, scope="organisation", subject=""),
+    )  # fmt: skip
+    hers = make(other, 5)
+    assert [*budget_increases.askable_budgets(bob)] == [mine, team, all_of_us]
+    with pytest.raises(Http404):
+        budget_increases.askable_budget(bob, str(hers.id))
+    charlie = cast.actor(people.charlie, people.stranger)
+    with pytest.raises(Http404):
+        budget_increases.askable_budget(charlie, str(mine.id))
+    viewer = cast.actor(cast.member(people.acme, "vera", Role.VIEWER), people.acme)
+    with pytest.raises(AccessDenied):
+        budget_increases.askable_budgets(viewer)
+    one = want(bob, mine)
+    assert [*budget_increases.visible_raises(charlie)] == []
+    assert [*budget_increases.visible_raises(bob)] == [one]

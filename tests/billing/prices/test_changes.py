@@ -1,0 +1,49 @@
+"""What changes between two sets of rates, and which cuts need two persons."""
+
+import pytest
+
+from billing.prices.rate_changes import RateChange, falls_by_more_than_half, rate_changes
+
+BEFORE = {
+    "meters": {"out_text": 10, "in_text": 4},
+    "tiers": [{"input_over": 100, "mode": "whole", "meters": {"in_text": 8}}],
+}
+
+
+def test_every_rate_that_differs_is_named_in_the_order_of_the_meters() -> None:
+    after = {
+        "meters": {"in_text": 5, "out_text": 10, "searches": 7},
+        "tiers": [{"input_over": 200, "mode": "whole", "meters": {"in_text": 8}}],
+    }
+    assert rate_changes(BEFORE, after) == (
+        RateChange("in_text", None, 4, 5),
+        RateChange("searches", None, None, 7),
+        RateChange("in_text", 100, 8, None),
+        RateChange("in_text", 200, None, 8),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "permille"),
+    [
+        (4, 5, 250),
+        (3, 1, -667),
+        (8, 9, 125),
+        (16, 17, 62),
+        (None, 1, None),
+        (0, 1, None),
+        (2, 0, -1000),
+    ],
+)
+def test_change_in_tenths_of_a_percent_half_even(
+    before: int | None, after: int, permille: int | None
+) -> None:
+    assert RateChange("in_text", None, before, after).permille == permille
+
+
+def test_a_cut_in_any_tier_counts_and_a_first_price_is_none() -> None:
+    tier = {"input_over": 100, "mode": "whole", "meters": {"in_text": 3}}
+    assert falls_by_more_than_half(BEFORE, {**BEFORE, "tiers": [tier]})
+    assert falls_by_more_than_half(BEFORE, None)
+    assert not falls_by_more_than_half(None, BEFORE)
+    assert not falls_by_more_than_half(BEFORE, BEFORE)

@@ -1,0 +1,61 @@
+"""A list of prices that an operator names, read exactly or not at all."""
+
+from typing import Any
+
+import pytest
+
+from billing.prices.price_list import ListInvalid, read_price_list
+from billing.prices.pricing import PriceVersion
+
+TEXT = b"""{
+ "sample_spec": {"mode": "one of: chat, embedding", "input_cost_per_token": 0.0},
+ "gpt-x": {"mode": "chat", "litellm_provider": "openai", "input_cost_per_token": 2.5e-06,
+           "output_cost_per_token": 1e-05, "cache_read_input_token_cost": 1.25e-06,
+           "input_cost_per_token_batches": 1.25e-06, "input_cost_per_token_flex": 1e-06,
+           "search_context_cost_per_query": {"low": 0.01}, "max_input_tokens": 128000},
+ "embed-x": {"mode": "embedding", "input_cost_per_token": 2e-08, "output_cost_per_token": 0.0},
+ "long-x": {"mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06,
+            "input_cost_per_token_above_200k_tokens": 2e-06},
+ "pixel-x": {"mode": "chat", "input_cost_per_token": 1e-06, "input_cost_per_image": 0.01},
+ "fine-x": {"mode": "chat", "input_cost_per_token": 1e-16, "output_cost_per_token": 1e-06},
+ "free-x": {"mode": "chat"},
+ "image-x": {"mode": "image_generation", "input_cost_per_pixel": 1e-08}
+}"""
+
+
+def test_what_is_exact_is_carried_over_and_what_is_not_is_named() -> None:
+    found = read_price_list(TEXT)
+    assert {name: rates["meters"] for name, rates in found.rates.items()} == {
+        "gpt-x": {
+            "in_text": 2_500_000_000,
+            "out_text": 10_000_000_000,
+            "in_cache_read": 1_250_000_000,
+        },
+        "embed-x": {"in_text": 20_000_000},
+    }
+    assert set(found.skipped) == {"long-x", "pixel-x", "fine-x", "free-x"}
+    assert "above_200k" in found.skipped["long-x"]
+    for rates in found.rates.values():
+        PriceVersion.from_stored(rates)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "nothing", '"x"', "{}", '{"a": 1}', "[" * 100_000, '{"a": {"mode": "chat"']
+)
+def test_what_is_no_list_is_refused(text: str) -> None:
+    with pytest.raises(ListInvalid):
+        read_price_list(text)
+
+
+@pytest.mark.parametrize("value", ["-1", "true", '"0.1"', "1e400", "[]", "99999999999"])
+def test_a_cost_that_cannot_be_is_named(value: str) -> None:
+    text = f'{{"m": {{"mode": "chat", "input_cost_per_token": {value}}}}}'
+    found: Any = read_price_list(text)
+    assert found.rates == {}
+    assert list(found.skipped) == ["m"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a*", "", "x" * 201, "a\\u0000b\\n"])
+def test_a_name_that_no_model_has_is_left_out(name: str) -> None:
+    text = f'{{"{name}": {{"mode": "chat", "input_cost_per_token": 0.001}}}}'
+    assert read_price_list(text).rates == {}

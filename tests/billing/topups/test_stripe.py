@@ -1,0 +1,79 @@
+"""What Stripe says, read to the last state and the last cent."""
+
+from typing import Any, Final
+
+import pytest
+
+from billing.topups.processors.processor import ChargeOrder, EventInvalid, ProcessorDeclined
+from billing.topups.processors.stripe import StripeProcessor, _read
+
+ORDER: Final = ChargeOrder("order", "owner", 100, "USD", "customer")
+
+
+def answering(
+    monkeypatch: pytest.MonkeyPatch, cards: list[dict[str, str]], status: str
+) -> StripeProcessor:
+    def ask(self: StripeProcessor, what: str, asked: dict[str, Any], _: str) -> dict[str, Any]:
+        if what == "charge":
+            # The holder is not there, and nobody would confirm it afterwards.
+            assert asked["off_session"] is asked["confirm"] is True
+            assert asked["payment_method"] == "pm_1"
+        return {"data": cards} if what == "cards" else {"id": "pi_1", "status": status}
+
+    monkeypatch.setattr(StripeProcessor, "_ask", ask)
+    return StripeProcessor()
+
+
+@pytest.mark.parametrize("status", ["succeeded", "processing"])
+def test_a_kept_card_is_charged(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    processor = answering(monkeypatch, [{"id": "pm_1"}], status)
+    assert processor.charge_kept_card(ORDER) == "pi_1"
+
+
+@pytest.mark.parametrize(
+    ("cards", "status"),
+    [
+        ([], "succeeded"),
+        *(
+            ([{"id": "pm_1"}], status)
+            for status in (
+                "requires_action", "requires_confirmation", "requires_payment_method",
+                "requires_capture", "canceled",
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_a_charge_that_is_not_on_its_way_is_declined(
+    monkeypatch: pytest.MonkeyPatch, cards: list[dict[str, str]], status: str
+) -> None:
+    with pytest.raises(ProcessorDeclined):
+        answering(monkeypatch, cards, status).charge_kept_card(ORDER)
+
+
+def refunded(amount: object) -> dict[str, Any]:
+    charge = {"id": "ch_1", "payment_intent": "pi_1", "amount_refunded": amount, "currency": "usd"}
+    return {
+        "id": "evt_1", "type": "charge.refunded", "livemode": False, "created": 1,
+        "data": {"object": charge},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("amount", [0, 1, 10**11 - 1])
+def test_an_amount_that_can_be(amount: int) -> None:
+    event = _read(refunded(amount))
+    assert event is not None
+    assert event.amount_minor == amount
+
+
+@pytest.mark.parametrize("amount", [-1, 10**11, True, 1.5, "100", None])
+def test_an_amount_that_cannot_be(amount: object) -> None:
+    with pytest.raises(EventInvalid):
+        _read(refunded(amount))
+
+
+@pytest.mark.parametrize(
+    "over", [{"id": ""}, {"id": 5}, {"id": None}, {"livemode": "false"}, {"livemode": None}]
+)
+def test_an_event_has_an_id_and_a_mode(over: dict[str, object]) -> None:
+    with pytest.raises(EventInvalid):
+        _read(refunded(1) | over)

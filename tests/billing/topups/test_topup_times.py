@@ -1,0 +1,82 @@
+"""P4, I21: a payment that is told before its order is ready for it, and what counts together."""
+
+import datetime as dt
+
+import pytest
+from django.db import connection
+
+from accounts.access.actors import Actor
+from accounts.models import AuditEvent
+from billing.models import Account, ProcessorEvent, TopUp, WalletSetting
+from billing.topups import topups
+from lib import clock
+from tests import cast
+from tests.billing.topups.test_topups import changed, ordered, stands, tell
+from tests.books import assert_books_balance
+from tests.fakes.processor import FakeProcessor
+
+
+def test_a_payment_that_is_told_before_its_checkout_is_kept_is_credited_with_it(
+    bank: FakeProcessor, alice: Actor
+) -> None:
+    """The processor was faster with its event than with its answer to us."""
+    top_up = ordered(alice)
+    TopUp.objects.update(checkout_id="", checkout_url="")
+    assert tell(bank, bank.pay(top_up.checkout_id)) == (200, "waiting")
+    assert stands(alice) == (0, 0)
+    topups.keep_checkout(TopUp.objects.get(), top_up.checkout_id, top_up.checkout_url)
+    assert (TopUp.objects.get().state, stands(alice)) == ("paid", (25, 0))
+    assert ProcessorEvent.objects.get().verdict == "applied"
+    assert_books_balance()
+
+
+@pytest.mark.parametrize(("hours", "state"), [(23, "pending"), (25, "paid")])
+def test_what_one_operator_confirms_counts_together_for_a_day(
+    people: cast.Cast, alice: Actor, hours: int, state: str
+) -> None:
+    dora = cast.actor(people.dora)
+    first, second = (ordered(alice, 60, processor="manual") for _ in range(2))
+    assert topups.confirm_transfer(dora, first, "BANK-1").state == "paid"
+    ago = clock.now() - dt.timedelta(hours=hours)
+    with connection.cursor() as cursor:
+        # Nobody may change the trail: as if it had been written then.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        AuditEvent.objects.filter(action="topup.confirmed").update(at=ago)
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    assert topups.confirm_transfer(dora, second, "BANK-2").state == state
+
+
+def test_a_payment_of_the_other_mode_is_no_money_anywhere(
+    bank: FakeProcessor, alice: Actor
+) -> None:
+    """I24: a payment of nobody's order stands on the clearing account, but only a real one."""
+    top_up = ordered(alice)
+    event = bank.pay(top_up.checkout_id)
+    tell(bank, event)
+    foreign = changed(event, livemode=True, object__livemode=True, object__payment_intent="pi_2")
+    assert tell(bank, foreign) == (200, "refused")
+    clearing = Account.objects.filter(kind="processor:clearing:stripe").first()
+    assert clearing is None or clearing.balance_nano == 0
+    assert_books_balance()
+
+
+def test_more_than_was_paid_is_not_disputed(bank: FakeProcessor, alice: Actor) -> None:
+    top_up = ordered(alice)
+    tell(bank, bank.pay(top_up.checkout_id))
+    payment_id = TopUp.objects.get().payment_id
+    assert tell(bank, bank.dispute(payment_id, 2501)) == (200, "refused")
+    assert stands(alice) == (25, 0)
+    assert tell(bank, bank.dispute(payment_id, 2500, "du_2")) == (200, "applied")
+    assert stands(alice) == (0, 0)
+    assert_books_balance()
+
+
+@pytest.mark.parametrize("keep_card", [False, True])
+def test_a_card_is_kept_only_where_its_owner_said_so(
+    bank: FakeProcessor, alice: Actor, keep_card: bool
+) -> None:
+    top_up = ordered(alice, keep_card=keep_card)
+    event = changed(bank.pay(top_up.checkout_id), object__customer="cus_1")
+    assert tell(bank, event) == (200, "applied")
+    kept = list(WalletSetting.objects.values_list("customer_ref", flat=True))
+    assert kept == (["cus_1"] if keep_card else [])

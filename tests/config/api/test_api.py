@@ -1,0 +1,106 @@
+import re
+
+import pytest
+from django.test import Client
+
+from config.api.api import api
+from tests.cast import Cast, signed_in
+
+
+def test_the_schema_is_public_and_whole(client: Client) -> None:
+    schema = client.get("/api/v1/openapi.json").json()
+    assert schema["openapi"].startswith("3.")
+    assert {"get", "post"} <= set(schema["paths"]["/api/v1/keys"])
+
+
+def test_the_schema_is_made_once() -> None:
+    """It takes longer than the page that shows a part of it."""
+    assert api.get_openapi_schema() is api.get_openapi_schema()
+
+
+def test_the_reference_shows_every_operation_without_a_script_of_its_own(client: Client) -> None:
+    overview = client.get("/api/v1/docs").content.decode()
+    assert "cdn." not in overview
+    assert "Sign in" in overview
+    groups = sorted(set(re.findall(r'href="(/api/v1/docs/[a-z-]+)"', overview)))
+    pages = {path: client.get(path).content.decode() for path in groups}
+    listed = re.findall(r'href="(/api/v1/docs/[a-z-]+)#(\w+)"', overview)
+    schema = client.get("/api/v1/openapi.json").json()
+    operations = [
+        operation["operationId"]
+        for methods in schema["paths"].values()
+        for operation in methods.values()
+    ]
+    assert sorted(id for _, id in listed) == sorted(operations)
+    for path, id in listed:
+        assert f'<article class="panel" id="{id}">' in pages[path]
+        assert "<title>Management API ·" not in pages[path]
+    for path in schema["paths"]:
+        assert f"<code>{path}</code>" in overview
+
+
+def test_a_group_that_is_not_there_is_said_so_as_by_the_api(client: Client) -> None:
+    answer = client.get("/api/v1/docs/nothing")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "unknown_url"
+
+
+@pytest.mark.extended
+def test_the_reference_keeps_the_shell_of_who_is_signed_in(people: Cast) -> None:
+    page = signed_in(people.bob).get("/api/v1/docs").content.decode()
+    assert "/o/acme/keys" in page
+
+
+def test_a_method_that_is_not_there_is_refused(client: Client) -> None:
+    response = client.put("/api/v1/keys")
+    assert response.status_code == 405
+    assert set(response["Allow"].split(", ")) == {"GET", "POST"}
+    assert response.json()["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("body", "status", "param", "message"),
+    [
+        (
+            '{"name": "a\\u0000b"}',
+            422,
+            "name",
+            "Invalid value for name: a string cannot contain a zero byte.",
+        ),
+        ('{"tags": ["a", "\\u0000"]}', 422, "tags.1", "a string cannot contain a zero byte."),
+        (
+            '{"a\\u0000": 1}',
+            422,
+            None,
+            "Invalid value for the body: a string cannot contain a zero byte.",
+        ),
+        ('{"name": "a", "name": "b"}', 400, None, "body: a key appears twice."),
+        ('{"name": NaN}', 400, None, "body: NaN is not JSON."),
+        ("[" * 65 + "]" * 65, 400, None, "body: nested too deeply."),
+        ('{"name": ', 400, None, "body: Expecting value: line 1 column 10 (char 9)."),
+        (b'{"name": "\xff"}', 400, None, "body: 'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_with_its_field_and_cause(
+    people: Cast, body: str | bytes, status: int, param: str | None, message: str
+) -> None:
+    """Of what cannot be stored the field is named, of what is no JSON the reason."""
+    answer = signed_in(people.bob).post("/api/v1/keys", body, content_type="application/json")
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert message in error["message"]
+    assert error["param"] == param
+
+
+def test_every_operation_declares_its_errors(client: Client) -> None:
+    schema = client.get("/api/v1/openapi.json").json()
+    operations = [one for methods in schema["paths"].values() for one in methods.values()]
+    for operation in operations:
+        errors = {status for status in operation["responses"] if status >= "400"}
+        assert {"400", "401", "403", "404"} <= errors
+        assert ("413" in errors) == ("requestBody" in operation)
+        # The success comes first: the reference shows it.
+        assert next(iter(operation["responses"])) < "300"
+    assert "429" in schema["paths"]["/api/v1/redemptions"]["post"]["responses"]
+    assert set(schema["components"]["schemas"]["Error"]["required"]) == {"error", "request_id"}

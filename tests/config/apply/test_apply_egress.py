@@ -1,0 +1,105 @@
+"""Overrides, proxies and certificates of channels by a file: what comes out goes in again, and no
+secret follows to another address."""
+
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError
+
+from gateway.channels.egress import open_egress
+from gateway.models import Channel
+from tests.config.applying import Installation, installation
+from tests.fakes.listeners import Authority
+
+__all__ = ["installation"]
+
+pytestmark = pytest.mark.django_db
+
+LOGIN = "weir:a-login-of-a-file"
+FILE = """\
+version: 1
+channels:
+  - name: first
+    provider: openai
+    keys: ["env:FIRST_PROVIDER_KEY"]
+    models:
+      gpt-4o-mini: {timeouts: {first_content: 120, total: 3600}}
+      team-default: {upstream: gpt-4o-mini}
+    overrides:
+      parameters:
+        openai: {set: {temperature: 0.2}, default: {top_p: 0.9}, remove: [user]}
+      system_prompt: {text: "Be kind: 😀", mode: append}
+      headers: {X-Tenant: "{organisation}"}
+      client_headers: [X-Session]
+      fields: {store: refuse, user: pass}
+    proxy_url: http://proxy.example:8080/
+    proxy_login: "env:PROXY_LOGIN"
+    client_cert: "file:cert.pem"
+    client_key: "file:key.pem"
+"""
+
+
+@pytest.fixture
+def filled(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Installation:
+    monkeypatch.setenv("PROXY_LOGIN", LOGIN)
+    both = Authority(tmp_path).certificate(tmp_path, "weir", expired=False, trusted=True)
+    key, mark, rest = both.read_text().partition("-----BEGIN CERTIFICATE-----")
+    (tmp_path / "key.pem").write_text(key)
+    both.write_text(f"a note\n{mark}{rest}")
+    told = installation.apply(FILE)
+    assert "proxy_login: set" in told
+    assert LOGIN not in told
+    return installation
+
+
+def test_what_comes_out_goes_in_again(filled: Installation) -> None:
+    channel = Channel.objects.get(name="first")
+    assert open_egress(channel, "proxy_login") == LOGIN
+    assert channel.overrides["headers"] == {"x-tenant": "{organisation}"}
+    assert channel.overrides["fields"] == {"store": "refuse"}
+    assert channel.routes.get(model="gpt-4o-mini").timeouts == {"first_content": 120, "total": 3600}
+    assert filled.apply(FILE) == "nothing to change\n"
+    exported = filled.export()
+    assert LOGIN not in exported
+    assert "PRIVATE KEY" not in exported
+    assert "proxy_login: keep" in exported
+    for options in ((), ("--prune",)):
+        assert filled.apply(exported, *options) == "nothing to change\n"
+
+
+def test_a_login_that_changes_is_told_without_it(filled: Installation) -> None:
+    told = filled.apply(FILE.replace("env:PROXY_LOGIN", "weir:another-login"))
+    assert "proxy_login: replaced" in told
+    assert "another-login" not in told
+    assert open_egress(Channel.objects.get(name="first"), "proxy_login") == "weir:another-login"
+
+
+def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
+    moved = filled.export().replace("proxy.example", "other.example")
+    with pytest.raises(CommandError) as refused:
+        filled.apply(moved)
+    assert "proxy_login: the channel's address changes" in str(refused.value)
+    assert "client_key: the channel's address changes" in str(refused.value)
+    bare = FILE[: FILE.index("    proxy_url:")] + "    proxy_url: http://bare.example:1\n"
+    assert "proxy_login: removed" in filled.apply(bare)
+    assert Channel.objects.get(name="first").client_key is None
+    filled.apply(FILE.replace("proxy.example", "other.example"))
+    assert open_egress(Channel.objects.get(name="first"), "proxy_login") == LOGIN
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("{temperature: 0.2}", "{max_tokens: 9}", "cannot be changed"),
+        ("X-Tenant", "Authorization", "cannot be set"),
+        ("{organisation}", "{nothing}", "no variable"),
+        ("http://proxy.example:8080/", "ftp://proxy.example", "proxy"),
+        ("file:cert.pem", "no certificate", "PEM"),
+        ("store: refuse", "store: maybe", "refuse"),
+    ],
+)
+def test_what_cannot_be_is_refused(filled: Installation, right: str, wrong: str, told: str) -> None:
+    with pytest.raises(CommandError, match=told):
+        filled.apply(FILE.replace(right, wrong))

@@ -1,0 +1,350 @@
+"""P22: a background job that fails or does not run is told within its time, whoever else lives."""
+
+import datetime as dt
+import logging
+from contextlib import suppress
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.core.management import call_command
+from django.utils import translation
+
+from accounts.models import KeyKind
+from config.celery import app
+from config.jobs.runs import BETWEEN, GATHER, job_states, recorded, watch
+from config.jobs.schedule import BACKUP_TASK, JOBS, SCHEDULE, WATCH
+from config.models import JobRun
+from lib import clock
+from notify.models import Delivery
+from outbox.models import Fact
+from tests.cast import Cast, make_key, signed_in, with_key
+from tests.pairwise import slow_unless
+
+pytestmark = pytest.mark.django_db
+SECRET = "sk-secret-of-somebody"
+
+
+@pytest.fixture(autouse=True)
+def _key(settings: Any) -> None:
+    settings.WEIR_KEK = "k"
+
+
+def all_run() -> None:
+    for job in SCHEDULE:
+        with recorded(job.task):
+            pass
+
+
+def let_pass(seconds: float) -> None:
+    """Nothing has run for so long, though everything was expected to."""
+    JobRun.objects.update(
+        expected_at=clock.now() - dt.timedelta(days=1),
+        **{
+            name: clock.now() - dt.timedelta(seconds=seconds)
+            for name in ("began_at", "ended_at", "good_at")
+        },
+    )
+
+
+def stop(task: str, seconds: float) -> None:
+    """Everything runs; this job ran last so long ago."""
+    look()
+    let_pass(0)
+    ended = clock.now() - dt.timedelta(seconds=seconds)
+    JobRun.objects.filter(task=task).update(ended_at=ended, good_at=ended)
+
+
+def look() -> None:
+    """Another look of a web process; it does not wait for the time between two."""
+    long_ago = clock.now() - dt.timedelta(seconds=WATCH.every_s)
+    JobRun.objects.filter(task=WATCH.task).update(good_at=long_ago)
+    watch()
+
+
+def verify() -> str:
+    out = StringIO()
+    with suppress(SystemExit):
+        call_command("verify", stdout=out)
+    return out.getvalue()
+
+
+def test_every_job_of_the_schedule_is_a_task_of_ours_and_records_its_runs() -> None:
+    app.loader.import_default_modules()
+    for job in SCHEDULE:
+        assert job.late_s >= 2 * job.every_s, job
+        assert "RecordedTask" in {base.__name__ for base in type(app.tasks[job.task]).__mro__}, job
+    assert set(app.conf.beat_schedule) == {job.task for job in SCHEDULE}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_records_the_start_the_end_and_the_class_of_the_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app.loader.import_default_modules()
+    task = app.tasks["billing.tasks.drop_old"]
+    before = clock.now()
+    task.apply()
+    run = JobRun.objects.get(task=task.name)
+    assert run.began_at is not None
+    assert run.ended_at is not None
+    assert before <= run.began_at <= run.ended_at <= clock.now()
+    assert (run.error, run.good_at) == ("", run.ended_at)
+
+    def fail() -> None:
+        raise LookupError(SECRET)
+
+    monkeypatch.setattr("billing.credits.codes.drop_old_tries", fail)
+    task.apply()
+    failed = JobRun.objects.get(task=task.name)
+    assert (failed.error, failed.good_at) == ("LookupError", run.good_at)
+    assert failed.ended_at is not None
+    assert failed.ended_at > run.ended_at
+    assert SECRET not in str(JobRun.objects.values())
+
+
+# Each job, and both ways to stop, which know nothing of each other. The suite takes every fourth
+# job, by the one way and the other in turn: what tells of them is one loop over their table.
+STOPPED = [
+    pytest.param(task, error, marks=slow_unless(number % 4 == 0 and number // 4 % 2 == way))
+    for number, task in enumerate(JOBS)
+    for way, error in enumerate(["", "DataError"])
+]
+
+
+@pytest.mark.parametrize(("task", "error"), STOPPED)
+def test_each_job_that_stops_is_told_by_verify_the_page_and_a_letter(
+    people: Cast, task: str, error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With no worker to send it: nothing but the look of a web process happens here."""
+    dora, name = signed_in(people.dora), f"{JOBS[task].title} ({task})"
+    stop(task, JOBS[task].late_s - 5)
+    JobRun.objects.filter(task=task).update(error=error)
+    assert "background job" not in verify()
+    assert "Not running" not in dora.get("/admin/health").content.decode()
+    stop(task, JOBS[task].late_s + 1)
+    JobRun.objects.filter(task=task).update(error=error)
+    told = verify()
+    assert f"background job: {name}: no successful run since" in told
+    assert (error or "it does not run") in told
+    page = dora.get("/admin/health").content.decode()
+    assert ("Failing" if error else "Not running") in page
+    assert mail.outbox == []
+    if task == WATCH.task:
+        return  # it is the look itself, of which whoever reads is told
+    # Others that the same cause stops have the time to be late, too.
+    look()
+    assert mail.outbox == []
+    stop(task, JOBS[task].late_s + GATHER.total_seconds() + 1)
+    JobRun.objects.filter(task=task).update(error=error)
+    look()
+    (letter,) = mail.outbox
+    assert letter.to == [people.dora.email]
+    assert f"- {name}: " in letter.body
+    assert error in letter.body
+    # Once for an outage, and once when it is over.
+    for _ in range(3):
+        look()
+    assert len(mail.outbox) == 1
+    all_run()
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        look()
+    look()
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("INFO", f"jobs.resumed: {task}")
+    ]
+    assert [letter.subject for letter in mail.outbox[1:]] == ["Background job running again"]
+    assert f"- {name}\n" in mail.outbox[1].body
+    assert "background job" not in verify()
+    assert Delivery.objects.filter(state="pending").count() == 0
+
+
+def test_a_letter_names_jobs_in_the_language_of_its_reader(people: Cast) -> None:
+    """Whoever looks speaks another one."""
+    people.dora.language = "zh-hans"
+    people.dora.save()
+    stop("gateway.tasks.resolve_expired_holds", 160)
+    with translation.override("de"):
+        look()
+    (letter,) = mail.outbox
+    with translation.override("zh-hans"):
+        title = str(JOBS["gateway.tasks.resolve_expired_holds"].title)
+    assert not title.isascii()
+    assert f"- {title} (gateway.tasks.resolve_expired_holds)" in letter.body
+
+
+def test_a_dead_worker_is_told_by_one_letter_for_all_that_is_late(people: Cast) -> None:
+    look()
+    let_pass(160)
+    look()
+    (letter,) = mail.outbox
+    late = {job.task for job in SCHEDULE if job.late_s < 160}
+    assert [task for task in sorted(late) if task not in letter.body] == []
+    assert "billing.tasks.seal_books" in late
+    assert "billing.tasks.drop_old" not in letter.body
+
+
+def test_jobs_that_stop_one_after_the_other_are_told_by_one_letter(people: Cast) -> None:
+    """P29: ten jobs of one outage are one letter to each operator, whatever the seconds are after
+    which each is late; those that are late much later are in another one, for all of them."""
+    look()
+    put_to = clock.now()
+    for seconds in range(0, 240, 5):
+        let_pass(seconds)
+        look()
+    (letter,) = mail.outbox
+    assert letter.body.count("\n- ") >= 10
+    # So long after the last letter, whatever else was late meanwhile is told together.
+    Fact.objects.filter(kind="jobs.stopped").update(created_at=put_to - BETWEEN)
+    let_pass(310)
+    look()
+    assert len(mail.outbox) == 2
+    assert "Check the ledger" in mail.outbox[1].body
+    all_run()
+    for _ in range(5):
+        look()
+    resumed = [letter for letter in mail.outbox if "running again" in letter.subject]
+    assert len(resumed) == 1
+
+
+def test_a_letter_that_the_mail_server_refused_is_sent_again(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("notify.deliveries.sending.send_mail", refuse)
+        stop("notify.tasks.tell", 160)
+        look()
+    assert mail.outbox == []
+    Delivery.objects.update(due_at=clock.now() - dt.timedelta(seconds=1))
+    look()
+    assert len(mail.outbox) == 1
+
+
+@pytest.mark.parametrize("seconds", [100, 8 * 3600])
+def test_who_was_switched_off_altogether_has_missed_nothing(people: Cast, seconds: int) -> None:
+    """A night without any process is no outage of a job, once it is over; meanwhile it is."""
+    look()
+    all_run()
+    let_pass(seconds)
+    assert [state.job.task for state in job_states() if state.late]
+    assert "background job" in verify()
+    watch()
+    assert [state for state in job_states() if state.late] == []
+    assert mail.outbox == []
+
+
+def test_a_look_that_fails_excuses_nobody(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    look()
+    all_run()
+    let_pass(160)
+
+    def fail(*_: object, **__: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr("config.jobs.runs.put", fail)
+    with pytest.raises(LookupError):
+        look()
+    late = {state.job.task for state in job_states() if state.late}
+    assert "notify.tasks.tell" in late
+    assert JobRun.objects.get(task=WATCH.task).error == "LookupError"
+    assert JobRun.objects.get(task="notify.tasks.tell").told_at is None
+
+
+def test_before_any_process_served_nothing_is_late() -> None:
+    assert job_states() == []
+    assert "background job" not in verify()
+
+
+def test_a_job_that_a_newer_version_brings_is_not_late_at_once(people: Cast) -> None:
+    look()
+    let_pass(0)
+    JobRun.objects.filter(task="usage.tasks.make_partitions").delete()
+    look()
+    assert mail.outbox == []
+    assert JobRun.objects.get(task="usage.tasks.make_partitions").good_at is None
+    assert not Fact.objects.filter(kind__startswith="jobs.").exists()
+
+
+def test_the_page_is_for_operators(people: Cast) -> None:
+    assert signed_in(people.alice).get("/admin/health").status_code == 404
+    assert signed_in(people.dora).get("/admin/health").status_code == 200
+
+
+def test_every_job_has_a_name_of_its_own_in_both_languages(people: Cast) -> None:
+    names = {str(job.title) for job in JOBS.values()}
+    assert len(names) == len(JOBS)
+    look()
+    dora = signed_in(people.dora)
+    page = dora.get("/admin/health").content.decode()
+    chinese = dora.get("/admin/health", headers={"accept-language": "zh-hans"}).content.decode()
+    for name in names:
+        assert f"{name}<span" in page
+        assert f"{name}<span" not in chinese
+
+
+def test_the_api_tells_operators_how_each_job_fares(people: Cast) -> None:
+    stop("usage.tasks.roll_up", 1000)
+    JobRun.objects.filter(task="usage.tasks.roll_up").update(error="DataError")
+    JobRun.objects.filter(task="notify.tasks.tell").update(good_at=None, ended_at=None)
+    JobRun.objects.filter(task="notify.tasks.tell").update(expected_at=clock.now())
+    items = signed_in(people.dora).get("/api/v1/jobs").json()["items"]
+    assert [job["task"] for job in items] == list(JOBS)
+    jobs = {job["task"]: job for job in items}
+    late = jobs["usage.tasks.roll_up"]
+    assert (late["state"], late["error"], late["title"]) == ("late", "DataError", "Aggregate usage")
+    assert jobs["notify.tasks.tell"]["state"] == "waiting"
+    assert jobs["billing.tasks.seal_books"]["state"] == "good"
+    _, management = make_key(people.core, "m", kind=KeyKind.MANAGEMENT, user=people.alice)
+    _, relay = make_key(people.core, "r", user=people.alice)
+    for caller in (signed_in(people.alice), with_key(management), with_key(relay)):
+        assert caller.get("/api/v1/jobs").status_code == 403
+
+
+def backed_up(hours_ago: int) -> None:
+    at = clock.now() - dt.timedelta(hours=hours_ago)
+    JobRun.objects.filter(task=BACKUP_TASK).update(good_at=at, ended_at=at, expected_at=at)
+
+
+def test_a_backup_that_does_not_come_is_told_where_one_is_expected(
+    people: Cast, settings: Any
+) -> None:
+    with recorded(BACKUP_TASK):
+        pass
+    look()
+    backed_up(hours_ago=1000)
+    look()
+    assert "Back up" not in verify()
+    settings.BACKUP_EVERY_HOURS = 24
+    backed_up(hours_ago=35)
+    look()
+    assert "Back up" not in verify()
+    assert mail.outbox == []
+    # Nobody was there to start one; that is no excuse for a backup.
+    JobRun.objects.filter(task=WATCH.task).update(good_at=clock.now() - dt.timedelta(hours=8))
+    backed_up(hours_ago=37)
+    watch()
+    assert "Back up (config.backups.back_up): no successful run since" in verify()
+    (letter,) = mail.outbox
+    assert "- Back up (config.backups.back_up): " in letter.body
+    dora = signed_in(people.dora)
+    assert "Late<" in dora.get("/admin/health").content.decode()
+    assert dora.get("/api/v1/system").json()["backup_late"] is True
+    late = 'weir_job_late{job="config.backups.back_up"} 1.0'
+    assert late in signed_in(people.dora).get("/metrics").content.decode()
+    with recorded(BACKUP_TASK):
+        pass
+    look()
+    assert [letter.subject for letter in mail.outbox[1:]] == ["Background job running again"]
+    assert "Back up" not in verify()
+
+
+def test_a_backup_that_fails_is_told_at_once_on_the_page(people: Cast) -> None:
+    with suppress(OSError), recorded(BACKUP_TASK):
+        raise OSError
+    page = signed_in(people.dora).get("/admin/health").content.decode()
+    assert "Failed: OSError" in page

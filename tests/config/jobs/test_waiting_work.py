@@ -1,0 +1,204 @@
+"""A job is started when something waits for it, and now and then when nothing does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.db import DatabaseError, connection, transaction
+
+from accounts.models import Key
+from billing.models import Account, Budget, PromoGrant, WalletSetting
+from config.jobs import beat_scheduler
+from config.jobs.beat_scheduler import WorkScheduler
+from config.jobs.schedule import JOBS
+from config.jobs.waiting_work import JOBS_THAT_WAIT, LOOK_PAST_S, waiting_jobs
+from gateway.health.traffic import count_new_records
+from gateway.models import ChannelTestRun, PricePreview
+from lib import clock
+from notify.models import Delivery
+from outbox.facts import put
+from outbox.models import Fact
+from playground.models import Conversation, Run
+from tests import cast
+from tests.playground.turns.test_views import HELLO, people, send
+from tests.usage.rows import admit, credit, end
+from usage.rollups.rollups import roll_up
+
+pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["people"]
+
+
+@pytest.fixture
+def key(people: cast.Cast) -> Key:
+    made, _ = cast.make_key(people.core, user=people.bob)
+    credit(made)
+    Fact.objects.all().delete()
+    return made
+
+
+def fact(key: Key) -> None:
+    with transaction.atomic():
+        put("balance.low", key.organisation_id)
+
+
+def delivery(key: Key) -> None:
+    fact(key)
+    Fact.objects.update(taken_at=clock.now())
+    Delivery.objects.create(fact=Fact.objects.get(), user_id=key.user_id, due_at=clock.now())
+
+
+def preview(key: Key) -> None:
+    PricePreview.objects.create(drafts=[], start_at=clock.now(), end_at=clock.now())
+
+
+def grant(key: Key) -> None:
+    made = {"organisation": key.organisation, "amount_nano": 1, "source": "test"}
+    PromoGrant.objects.create(**made, expires_at=clock.now())
+
+
+def budget(key: Key) -> None:
+    of_key = {"scope": "key", "subject": str(key.id), "period": "month", "amount_nano": 1}
+    Budget.objects.create(organisation=key.organisation, anchor=1, **of_key)
+
+
+def running(key: Key) -> None:
+    assert key.user is not None
+    assert send(key.user, HELLO, text="Hello").status_code == 200
+    Run.objects.update(ended_at=None)
+
+
+def ended_chat(key: Key) -> None:
+    running(key)
+    Conversation.objects.update(ends_at=clock.now())
+
+
+def debt(key: Key) -> None:
+    Account.objects.create(
+        organisation=key.organisation, kind="customer:debt", currency="USD", balance_nano=-1
+    )
+
+
+MAKERS: dict[str, tuple[str, Callable[[Key], Any]]] = {
+    "a fact": ("notify.tasks.tell", fact),
+    "a delivery": ("notify.tasks.tell", delivery),
+    "a preview": ("gateway.tasks.go_on_with_previews", preview),
+    "a test of all channels": (
+        "gateway.tasks.go_on_with_channel_tests",
+        lambda _: ChannelTestRun.objects.create(variant="plain", total=1),
+    ),
+    "an open hold": ("gateway.tasks.resolve_expired_holds", admit),
+    "an expired grant": ("billing.tasks.end_expired_promo", grant),
+    "a budget": ("billing.tasks.watch_budgets", budget),
+    "a run": ("playground.tasks.interrupt_lost_runs", running),
+    "a debt": ("billing.tasks.repay_debts", debt),
+    "a threshold": (
+        "billing.tasks.watch_balances",
+        lambda key: WalletSetting.objects.create(organisation=key.organisation, low_nano=1),
+    ),
+    "a temporary chat that ended": ("playground.tasks.drop_temporary_chats", ended_chat),
+}
+
+
+@pytest.mark.parametrize("what", MAKERS)
+def test_what_waits_starts_its_job(key: Key, what: str) -> None:
+    task, make = MAKERS[what]
+    assert task not in waiting_jobs()
+    make(key)
+    assert task in waiting_jobs()
+
+
+def test_new_records_are_summed_and_counted_and_then_nothing_waits(key: Key) -> None:
+    counted = {"usage.tasks.roll_up", "gateway.tasks.count_traffic"}
+    # Neither has run on a new installation: nobody could say what is new.
+    assert counted <= waiting_jobs()
+    roll_up()
+    count_new_records()
+    assert not counted & waiting_jobs()
+    end(admit(key))
+    assert counted <= waiting_jobs()
+    roll_up()
+    count_new_records()
+    assert not counted & waiting_jobs()
+
+
+def test_every_job_that_waits_is_in_time_by_the_look_past_it_alone() -> None:
+    assert {task for task, _ in MAKERS.values()} < JOBS_THAT_WAIT <= set(JOBS)
+    for task in JOBS_THAT_WAIT:
+        assert JOBS[task].every_s < LOOK_PAST_S <= JOBS[task].late_s / 2
+
+
+TOLD, CLOCKED = "notify.tasks.tell", "gateway.tasks.test_channels"
+
+
+class Clock:
+    """`come` is which jobs a beat starts at a time; what waits then is for the test to say."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.waiting: Callable[[], frozenset[str]] = frozenset
+        self.started: list[str] = []
+        monkeypatch.setattr("config.jobs.beat_scheduler.time.monotonic", lambda: self.now)
+        monkeypatch.setattr(beat_scheduler, "waiting_jobs", lambda: self.waiting())
+        monkeypatch.setattr(
+            WorkScheduler,
+            "apply_entry",
+            lambda _, entry, producer=None: self.started.append(entry.task),
+        )
+        app = Celery("beat", set_as_current=False, broker="memory://")
+        app.conf.beat_schedule = {
+            TOLD: {"task": TOLD, "schedule": 2}, CLOCKED: {"task": CLOCKED, "schedule": 5},
+        }  # fmt: skip
+        self.scheduler = WorkScheduler(app)
+
+    def come(self, at: float) -> list[str]:
+        self.now, self.started = 1000 + at, []
+        self.slept = self.scheduler.tick()
+        return self.started
+
+
+def test_a_job_is_started_for_what_waits_and_when_it_was_not_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    assert (clock.come(0.5), clock.slept) == ([], 1.5)
+    assert clock.come(2) == [TOLD]
+    assert (clock.come(4), clock.slept) == ([], 1)
+    clock.waiting = lambda: frozenset({TOLD})
+    assert clock.come(5) == [CLOCKED]
+    assert clock.come(6.1) == [TOLD]
+    clock.waiting = frozenset
+    assert clock.come(35) == [CLOCKED]
+    assert clock.come(8 + LOOK_PAST_S) == [TOLD]
+
+
+def test_a_database_that_is_away_keeps_no_job_from_being_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    clock.come(0)
+    assert clock.come(2) == [TOLD]
+
+    def away() -> frozenset[str]:
+        raise DatabaseError("away")
+
+    clock.waiting = away
+    assert clock.come(4) == [TOLD]
+
+
+def test_it_is_asked_in_one_statement_which_is_planned_once() -> None:
+    asked: list[str] = []
+
+    def hear(execute: Any, sql: str, *rest: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(hear):
+        assert waiting_jobs() <= JOBS_THAT_WAIT
+        assert waiting_jobs() <= JOBS_THAT_WAIT
+    assert len(asked) == 2
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans FROM pg_prepared_statements WHERE statement = %s", [asked[0]]
+        )
+        assert cursor.fetchone()[0] >= 2

@@ -1,0 +1,203 @@
+"""The route preview of operators, as a page and over the management API."""
+
+import json
+import re
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.test import Client
+
+from accounts.models import Key, KeyKind
+from config.previews import route_preview, sent_preview
+from gateway.models import Channel, Route
+from lib.ids import id_text, new_id
+from relay.front.downstream import ErrorAnswer
+from relay.requests.context import Bound
+from relay.routing.route_preview import PreviewedAttempt, RoutePreview, SkippedChannel
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+BODY = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+TOLD = RoutePreview(
+    "m",
+    (
+        PreviewedAttempt("m", "east", "up-1", "weight", 75),
+        PreviewedAttempt("m", "west", "m", "failover", 25),
+    ),
+    (SkippedChannel("north", "cooling", 12.4),),
+    bound=Bound(2_000_000, None, 10, 20, 1, 1_000_000_000, True),
+    fallbacks=("n",),
+    causes=frozenset({"error"}),
+)
+REFUSED = RoutePreview("", refusal=ErrorAnswer("model_not_found", 404, "The model is not there."))
+
+
+class ScriptedRelay:
+    """Tells what it was given."""
+
+    def __init__(self, told: RoutePreview) -> None:
+        self.told = told
+        self.asked: list[tuple[UUID, str, bytes]] = []
+        self.headers: Any = ()
+
+    async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Any:
+        return key_id
+
+    async def preview_route(
+        self, principal: Any, path: str, body: bytes, headers: Any = ()
+    ) -> RoutePreview:
+        self.asked.append((principal, path, body))
+        self.headers = headers
+        return self.told
+
+
+@pytest.fixture
+def people() -> cast.Cast:
+    people = cast.assemble()
+    off = Channel.objects.create(
+        name="south", provider="openai", base_url="https://x.example/v1", enabled=False
+    )
+    Route.objects.create(channel=off, model="m*")
+    return people
+
+
+@pytest.fixture
+def key(people: cast.Cast) -> Key:
+    return cast.make_key(people.core, "ci", user=people.bob)[0]
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, told: RoutePreview) -> ScriptedRelay:
+    relay = ScriptedRelay(told)
+    # Whoever imports the one while the other is replaced would keep what it is replaced by.
+    for module in (route_preview, sent_preview):
+        monkeypatch.setattr(module, "relay_of", lambda request: relay)
+    return relay
+
+
+def operator(people: cast.Cast) -> Client:
+    return cast.signed_in(people.dora)
+
+
+def post(client: Client, key_id: str) -> tuple[int, Any]:
+    data = {"key": key_id, "path": "/v1/chat/completions", "body": BODY}
+    response = client.post(
+        "/api/v1/routes/preview", json.dumps(data), content_type="application/json"
+    )
+    return response.status_code, response.json()
+
+
+def test_the_management_api(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    relay = answering(monkeypatch, TOLD)
+    client = operator(people)
+    status, told = post(client, id_text(key.id))
+    assert (status, told) == (
+        200,
+        {
+            "model": "m",
+            "attempts": [
+                {
+                    "model": "m",
+                    "channel": "east",
+                    "upstream_model": "up-1",
+                    "why": "weight",
+                    "share_percent": 75,
+                },
+                {
+                    "model": "m",
+                    "channel": "west",
+                    "upstream_model": "m",
+                    "why": "failover",
+                    "share_percent": 25,
+                },
+            ],
+            "skipped": [
+                {"channel": "north", "reason": "cooling", "wait_s": 12.4},
+                {"channel": "south", "reason": "disabled", "wait_s": 0.0},
+            ],
+            "refusal": None,
+            "hold": {"hold": "0.002", "available": "1.00", "fits": True},
+            "fallbacks": ["n"],
+            "causes": ["error"],
+        },
+    )
+    ((asked_key, path, body),) = relay.asked
+    assert (asked_key, path, json.loads(body)) == (key.id, "/v1/chat/completions", BODY)
+    assert post(client, id_text(new_id()))[0] == 404
+
+
+def test_a_refusal_is_told(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, REFUSED)
+    _, told = post(operator(people), id_text(key.id))
+    assert told["attempts"] == []
+    assert told["refusal"] == {
+        "status": 404,
+        "kind": "model_not_found",
+        "message": "The model is not there.",
+    }
+
+
+def test_the_page(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    relay = answering(monkeypatch, TOLD)
+    client = cast.signed_in(people.dora)
+    sent = {"key": id_text(key.id), "path": "/v1/messages", "body": json.dumps(BODY)}
+    sent["labels"] = '{"tags": ["beta"]}'
+    text = client.post("/admin/routes/preview", sent).content.decode()
+    told = ["east", "Picked by weight", "first in 75% of requests", "Next after a failure"]
+    told += ["No channel can serve it, or all of them failed"]
+    told += ["north", "it was at the provider", "tried again in 12 s", "south", "it is turned off"]
+    assert [part for part in told if part not in text] == []
+    assert relay.headers == [(b"x-weir-labels", b'{"tags": ["beta"]}')]
+    missing = client.post("/admin/routes/preview", sent | {"key": "nothing"})
+    assert missing.status_code == 422
+    assert "This API key no longer exists." in missing.content.decode()
+
+
+def test_the_page_tells_a_refusal(
+    people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, REFUSED)
+    sent = {"key": id_text(key.id), "path": "/v1/messages", "body": "{}"}
+    text = cast.signed_in(people.dora).post("/admin/routes/preview", sent).content.decode()
+    assert "This request would be rejected (404)." in text
+    assert "The model is not there." in text
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("ci", ["ci"]), ("core acme", ["ci"]), ("stranger", ["theirs"]), ("ci stranger", []),
+     ("%", []), ("\x00", ["theirs", "ci"])],
+)  # fmt: skip
+def test_the_picker_finds_keys_of_every_organisation(
+    people: cast.Cast, key: Key, words: str, found: list[str]
+) -> None:
+    """By the key, its team and its organisation; those that call no models are not offered."""
+    cast.make_key(people.core, "ci-terraform", user=people.bob, kind=KeyKind.MANAGEMENT)
+    cast.make_key(people.stranger.teams.get(), "theirs", user=None)
+    page = operator(people).get("/admin/routes/_f/keys", {"q": words}).content.decode()
+    assert re.findall(r'<span class="cut">(.*?)</span>', page) == found
+
+
+def test_the_picker_finds_a_key_by_the_ends_of_its_secret(people: cast.Cast, key: Key) -> None:
+    client = operator(people)
+    for masked in (f"{key.prefix}…{key.last4}", f"{key.prefix}...{key.last4}", f"…{key.last4}"):
+        page = client.get("/admin/routes/_f/keys", {"q": masked}).content.decode()
+        assert f'value="{id_text(key.id)}"' in page
+
+
+@pytest.mark.extended
+def test_a_key_that_is_chosen_leaves_the_form_as_it_is(people: cast.Cast, key: Key) -> None:
+    client = operator(people)
+    empty = client.get("/admin/routes/preview").content.decode()
+    assert "Choose an API key" in empty
+    written = {"choose": id_text(key.id), "path": "/v1/messages", "body": "half a bo"}
+    page = client.post("/admin/routes/preview", written)
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert f'name="key" value="{id_text(key.id)}"' in text
+    assert "half a bo" in text
+    assert '<option value="/v1/messages" selected>' in text
+    refused = client.post("/admin/routes/preview", {"path": "/v1/messages", "body": "{}"})
+    assert "Choose an API key." in refused.content.decode()

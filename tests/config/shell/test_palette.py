@@ -1,0 +1,121 @@
+"""The palette (Ctrl K): what it finds for whom."""
+
+import re
+from html import unescape
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.access.actors import SYSTEM
+from accounts.models import Role, User
+from billing.prices import prices
+from gateway.models import Channel, Route
+from lib.ids import id_text
+from playground.models import Conversation, Prompt
+from tests.cast import BUILT_IN, Cast, make_key, member, person, signed_in
+from tests.markup import squeezed
+from tests.usage.rows import credit, happen
+
+pytestmark = pytest.mark.django_db
+
+
+def find(user: User, words: str = "", url: str = "/o/acme/_f/palette") -> dict[str, str]:
+    """The names that are found and where they lead."""
+    html = squeezed(signed_in(user).get(url, {"q": words}).content.decode())
+    links = re.findall(r'href="([^"]*)">.*?<span class="cut">([^<]*)</span>', html)
+    return {unescape(name): unescape(url) for url, name in links}
+
+
+def chat(people: Cast, user: User, title: str, **over: object) -> Conversation:
+    return Conversation.objects.create(
+        organisation=people.acme, team=people.core, user=user, title=title, model="m", **over
+    )
+
+
+@pytest.mark.django_db(transaction=True)  # one of the pages asks from a thread of its own
+@pytest.mark.parametrize("role", [*BUILT_IN, None], ids=str)
+def test_every_page_that_it_names_opens(people: Cast, role: Role | None) -> None:
+    """For each role, and for an operator who is no member. Those that the shell shows as well are
+    opened in tests/config/shell/test_views.py."""
+    user = people.dora if role is None else member(people.acme, "vic", role)
+    pages, visitor = find(user), signed_in(user)
+    shell = visitor.get("/o/acme/").content.decode()
+    apart = {
+        url for url in pages.values()
+        if f'href="{url}"' not in shell or not url.startswith(("/o/", "/admin/"))
+    }  # fmt: skip
+    assert len(pages) > len(apart) > 1
+    assert {url for url in apart if visitor.get(url).status_code != 200} == set()
+    assert ("Channels" in pages) == (role is None)
+    assert ("API keys" in pages) == (role != Role.VIEWER)
+
+
+def test_pages_are_found_by_their_names_in_the_language_of_the_page(people: Cast) -> None:
+    assert list(find(people.alice, "budg")) == ["Budgets"]
+    alice = signed_in(people.alice)
+    alice.cookies["language"] = "zh-hans"
+    assert "预算" in alice.get("/o/acme/_f/palette", {"q": "预"}).content.decode()
+
+
+def test_chats_are_their_authors(people: Cast) -> None:
+    mine = chat(people, people.bob, "Weirs and levels")
+    chat(people, people.alice, "Weirs of alice")
+    chat(people, people.bob, "Weirs that are temporary", ends_at=timezone.now())
+    chat(people, people.bob, "Weirs deleted", deleted_at=timezone.now())
+    assert find(people.bob, "weirs") == {
+        "Weirs and levels": reverse("conversation", args=["acme", id_text(mine.id)])
+    }
+    assert "Weirs and levels" in find(people.bob)  # without words: the last ones
+    assert find(people.dora, "weirs") == {}
+
+
+@pytest.mark.extended
+def test_keys_are_found_as_far_as_the_role_shows_them(people: Cast) -> None:
+    make_key(people.core, "deploy bob", user=people.bob)
+    make_key(people.core, "deploy alice", user=people.alice)
+    assert set(find(people.alice, "deploy")) == {"deploy bob", "deploy alice"}
+    assert set(find(people.bob, "deploy")) == {"deploy bob"}
+    assert find(member(people.acme, "vic", Role.VIEWER), "deploy") == {}
+    page = signed_in(people.bob).get(find(people.bob, "deploy")["deploy bob"])
+    assert "deploy bob" in page.content.decode()
+
+
+def test_a_request_is_found_by_its_id(people: Cast) -> None:
+    key, _ = make_key(people.core, "k", user=people.alice)
+    credit(key)
+    record = happen(key)
+    id = id_text(record.request_id)
+    assert find(people.alice, f" {id.lower()} ") == {id: reverse("request", args=["acme", id])}
+    assert find(people.bob, id) == {}  # another's
+    assert find(people.charlie, id, "/o/stranger/_f/palette") == {}
+
+
+def test_models_and_prompts_are_found_by_name(people: Cast) -> None:
+    channel = Channel.objects.create(name="c", provider="openai", base_url="https://x.example/v1")
+    Route.objects.create(channel=channel, model="kittiwake-1")
+    prices.set_price(SYSTEM, "kittiwake-1", valid_from=timezone.now(), source="test",
+                     rates={"meters": {"in_text": 1, "out_text": 1}})  # fmt: skip
+    Prompt.objects.create(organisation=people.acme, user=people.alice, slug="k", name="Kittiwakes")
+    Prompt.objects.create(
+        organisation=people.acme, user=people.alice, slug="l", name="Kittiwake mine", shared=False
+    )
+    assert find(people.bob, "kittiw") == {
+        "Kittiwakes": "/o/acme/prompts/k", "kittiwake-1": "/models/kittiwake-1"
+    }  # fmt: skip
+
+
+@pytest.mark.extended
+def test_strangers_have_none_and_an_operator_without_an_organisation_their_own(
+    people: Cast,
+) -> None:
+    assert signed_in(people.charlie).get("/o/acme/_f/palette").status_code == 404
+    assert signed_in(people.alice).get("/admin/_f/palette").status_code == 404
+    fay = person("fay", operator=True)
+    assert set(find(fay, "c", "/admin/_f/palette")) >= {"Channels", "Corrections", "Codes"}
+    assert 'id="palette"' in signed_in(fay).get("/admin/channels").content.decode()
+
+
+def test_nothing_found_says_so(people: Cast) -> None:
+    html = signed_in(people.alice).get("/o/acme/_f/palette", {"q": "zzz\x00"}).content.decode()
+    assert "Nothing found." in html

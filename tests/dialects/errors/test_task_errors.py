@@ -1,0 +1,34 @@
+"""Errors in the forms of the services of tasks."""
+
+import json
+
+import pytest
+
+from dialects.errors.task_errors import Family, render
+
+MESSAGE = "API request failed: Unknown request URL: /x"
+ERROR = {"message": MESSAGE, "type": "invalid_request_error", "param": None, "code": "unknown_url"}
+
+
+@pytest.mark.parametrize(
+    ("family", "body"),
+    [
+        ("mj", {"code": 3, "description": MESSAGE, "type": "invalid_request_error", "result": "",
+                "request_id": "R"}),
+        ("suno", {"code": "unknown_url", "message": MESSAGE, "data": None, "request_id": "R"}),
+        ("kling", {"code": 1203, "message": MESSAGE, "request_id": "R", "error": ERROR}),
+        ("jimeng", {"code": 50400, "message": MESSAGE, "data": None, "request_id": "R",
+                    "status": 50400, "error": ERROR}),
+    ],
+)  # fmt: skip
+def test_a_path_that_is_not_there(family: Family, body: dict[str, object]) -> None:
+    assert json.loads(render(family, "route_not_found", MESSAGE, "R")) == body
+
+
+@pytest.mark.parametrize(
+    ("family", "wrong", "failed"),
+    [("mj", 4, 9), ("kling", 1201, 5001), ("jimeng", 50400, 50500)],
+)
+def test_other_faults_have_codes_of_their_own(family: Family, wrong: int, failed: int) -> None:
+    assert json.loads(render(family, "headers_too_large", "m", "R"))["code"] == wrong
+    assert json.loads(render(family, "overloaded", "m", "R"))["code"] == failed

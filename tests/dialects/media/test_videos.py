@@ -1,0 +1,182 @@
+"""Videos as they are asked for, told of and shown, by the fixtures of the contract's forms."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dialects.chat.fold import AnswerFault
+from dialects.errors.errors import RequestFault
+from dialects.json.forms import FormFile, object_of
+from dialects.media import video_generations, videos
+from dialects.media.videos import TaskError, Video, VideoState
+from tests.hostile import EVERYTHING, LONG, NUL, STORABLE
+from tests.openapi import check
+
+ASKED = {"model": "sora-2", "prompt": "A cat plays piano", "seconds": "8", "size": "1280x720"}
+ID = "video_68d7512d07848190b3e45da0ecbebcde"
+TOLD = {
+    "id": ID, "object": "video", "created_at": 1767000900, "status": "queued",
+    "completed_at": None, "error": None, "expires_at": None, "model": "sora-2", "progress": 0,
+    "prompt": "A cat plays piano", "remixed_from_video_id": None, "seconds": "8",
+    "size": "1280x720",
+}  # fmt: skip
+
+
+def raw(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def test_a_request_goes_on_as_it_came() -> None:
+    asked = raw(ASKED | {"user": "u", "other": [1, 2]})
+    read = videos.read(asked)
+    assert (read.model, read.prompt, read.seconds, read.size) == (
+        "sora-2", "A cat plays piano", 8, "1280x720",
+    )  # fmt: skip
+    assert videos.edit(read, "sora-2").body == asked
+
+
+def test_what_is_not_said_is_said_to_the_provider() -> None:
+    """What is held is what is ordered."""
+    read = videos.read(raw({"prompt": "x", "seconds": 12, "max_cost": "1"}))
+    assert json.loads(videos.edit(read, "upstream").body) == {
+        "prompt": "x", "seconds": "12", "size": "720x1280", "model": "upstream",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt", [*STORABLE, NUL, LONG, EVERYTHING])
+def test_any_prompt_arrives(prompt: str) -> None:
+    body = raw(ASKED | {"prompt": prompt})
+    assert json.loads(videos.edit(videos.read(body), "m").body)["prompt"] == prompt
+    generic = video_generations.read(raw({"model": "m", "prompt": prompt}))
+    assert json.loads(videos.encode(generic, "m").body)["prompt"] == prompt
+
+
+def test_the_generic_form_is_read_into_the_same() -> None:
+    read = video_generations.read(
+        raw({"model": "m", "prompt": "x", "duration": 8, "width": 720, "height": 1280, "fps": 24,
+             "image": "https://a.example/cat.png"})
+    )  # fmt: skip
+    encoded = videos.encode(read, "up")
+    assert json.loads(encoded.body) == {
+        "model": "up", "prompt": "x", "seconds": "8", "size": "720x1280",
+        "input_reference": {"image_url": "https://a.example/cat.png"},
+    }  # fmt: skip
+    assert encoded.dropped == ("fps",)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "param"),
+    [
+        ({"prompt": "x"}, "missing_parameter", "model"),
+        ({"model": "m"}, "missing_parameter", "prompt"),
+        ({"model": "m", "prompt": "x", "duration": 2.5}, "invalid_type", "duration"),
+        ({"model": "m", "prompt": "x", "n": 2}, "invalid_value", "n"),
+        ({"model": "m", "prompt": "x", "width": 1, "height": 1}, "invalid_value", "width"),
+        ({"model": "m", "prompt": "x", "image": "data:,x"}, "invalid_type", "image"),
+    ],
+)
+def test_the_generic_form_is_refused_as_the_contract_says(
+    body: dict[str, Any], kind: str, param: str
+) -> None:
+    with pytest.raises(RequestFault) as refused:
+        video_generations.read(raw(body))
+    assert (refused.value.kind, refused.value.param) == (kind, param)
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "progress"),
+    [
+        ({}, "queued", 0),
+        ({"status": "in_progress", "progress": 42}, "running", 42),
+        ({"status": "in_progress", "progress": 100}, "running", 99),
+        ({"status": "in_progress", "progress": -5}, "running", 0),
+        ({"status": "completed", "progress": 99, "expires_at": 1767087390}, "succeeded", 100),
+        ({"status": "cancelled"}, "failed", 0),
+    ],
+)
+def test_what_a_provider_tells(told: dict[str, Any], state: VideoState, progress: int) -> None:
+    status = videos.read_status(raw(TOLD | told), ID)
+    assert (status.state, status.progress, status.seconds) == (state, progress, 8)
+    assert status.expires_at == told.get("expires_at")
+
+
+def test_why_a_video_failed_is_told_without_what_a_page_could_run() -> None:
+    error = {"code": "moderation_blocked", "message": "Blocked by moderation.\n\0sk-abcdefgh1234"}
+    status = videos.read_status(raw(TOLD | {"status": "failed", "error": error}), ID)
+    assert status.error is not None
+    assert status.error.code == "moderation_blocked"
+    assert "\0" not in status.error.message
+    assert "abcdefgh1234" not in status.error.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"{}", b"<html>", b'{"id": "' + ID.encode(), raw(TOLD | {"id": "other"}),
+     raw(TOLD | {"status": "nearly"}), raw(TOLD | {"status": None}), b"[" * 100_000],
+)  # fmt: skip
+def test_what_tells_nothing_is_no_state(body: bytes) -> None:
+    with pytest.raises(AnswerFault):
+        videos.read_status(body, ID)
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-8", "", "x", 1e300, "8" * 400])
+def test_a_length_that_cannot_be_is_none(seconds: Any) -> None:
+    assert videos.read_status(raw(TOLD | {"seconds": seconds}), ID).seconds is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", raw({"id": ""}), raw({"id": 7}), raw({"id": "a b"}), raw({"id": "x" * 201})],
+)
+def test_an_acceptance_names_the_video(body: bytes) -> None:
+    assert videos.read_accepted(raw(TOLD)) == ID
+    with pytest.raises(AnswerFault):
+        videos.read_accepted(body)
+
+
+# ---- as clients read it
+
+STATES: tuple[VideoState, ...] = ("queued", "running", "succeeded", "failed")
+
+
+def shown(state: VideoState) -> Video:
+    ended = 1767000990 if state == "succeeded" else None
+    error = TaskError("moderation_blocked", "Blocked.") if state == "failed" else None
+    return Video(
+        "video_1", "sora-2", state, 7, 1767000900, ended, ended, 8, "1280x720", "x", None, error
+    )
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_video_is_what_the_published_description_says(state: VideoState) -> None:
+    check(videos.write(shown(state)), "openai", "VideoResource")
+
+
+def test_a_list_and_a_deletion_are_what_the_published_description_says() -> None:
+    told = videos.write_list([shown(state) for state in STATES], has_more=True)
+    check(told, "openai", "VideoListResource")
+    check(videos.write_list([], has_more=False), "openai", "VideoListResource")
+    check(videos.write_deleted("video_1"), "openai", "DeletedVideoResource")
+
+
+# ---- forms
+
+
+def test_a_form_says_what_json_says() -> None:
+    picture = FormFile("input_reference", "image/png", bytes(range(256)))
+    raw_body = object_of([("prompt", "Wäsche \U0001f9fa\r\n--")], [picture])
+    assert json.loads(raw_body)["prompt"] == "Wäsche \U0001f9fa\r\n--"
+    assert videos.read(raw_body).image.startswith("data:image/png;base64,AAECAw")
+    inner = object_of([("prompt", "x"), ("input_reference[image_url]", "https://a.b/c")], [])
+    assert videos.read(inner).image == "https://a.b/c"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [[("a", "x"), ("a", "y")], [("a", "x"), ("a[b]", "y")], [("a[b]", "x"), ("a[b]", "y")]],
+)
+def test_a_field_is_there_once(texts: list[tuple[str, str]]) -> None:
+    with pytest.raises(RequestFault) as refused:
+        object_of(texts, [])
+    assert refused.value.kind == "invalid_type"

@@ -1,0 +1,216 @@
+"""Adding a channel from a page: each step, what is proposed, and where it fails (W71)."""
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from billing.models import PriceVersion
+from billing.prices.prices import set_price
+from gateway.channels.channels import open_secret
+from gateway.models import Channel
+from gateway.settings.installation import save_settings
+from lib.ids import id_text
+from tests import cast
+from tests.cast import Cast
+from tests.fakes.listeners import refused_port
+from tests.fakes.upstream import FakeUpstream
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "sk-fake-provider-key-of-a-new-channel-4f2a"
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+NEW = "/admin/channels/new"
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeUpstream]:
+    names = ("fake", "fake-64", "owner/fake")
+    with FakeUpstream(name="new", keys=(SECRET,), models=names, fsync=False) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def dora(people: Cast) -> Client:
+    save_settings(SYSTEM, egress_allow=["127.0.0.1/32"])
+    return cast.signed_in(people.dora)
+
+
+def sent(fake: FakeUpstream, **over: Any) -> dict[str, Any]:
+    return {
+        "provider": "openai_compatible",
+        "name": "main",
+        "base_url": fake.url,
+        "secret": SECRET,
+    } | over
+
+
+def models(*public: str, ticked: tuple[str, ...]) -> dict[str, Any]:
+    return {"listed": ["fake", "fake-64", "owner/fake"], "public": list(public), "id": ticked}
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+def test_a_provider_proposes_its_address_and_a_free_name(dora: Client) -> None:
+    page = dora.get(f"{NEW}?provider=anthropic").content.decode()
+    assert 'value="https://api.anthropic.com/v1"' in page
+    assert 'value="anthropic"' in page
+    typed = dora.get(f"{NEW}?provider=gemini&name=My+way").content.decode()
+    assert 'value="My way"' in typed
+    assert "local" not in re.findall(r'<option value="([^"]*)"', page)
+
+
+def test_the_models_of_a_key_are_proposed_with_prices(dora: Client, fake: FakeUpstream) -> None:
+    """One that has a price as it is, one that costs what its model does, one without."""
+    rates = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
+    set_price(SYSTEM, "fake", START, rates, source="genai-prices 1")
+    answer = dora.post(f"{NEW}/models", sent(fake), headers=HTMX)
+    html = answer.content.decode()
+    assert answer.status_code == 200
+    rows = {
+        name: text_of(row)
+        for row in re.findall(r"<tr>.*?</tr>", html, re.S)
+        for name in re.findall(r'name="listed" value="([^"]*)"', row)
+    }
+    assert list(rows) == ["fake", "fake-64", "owner/fake"]
+    assert "$0.15" in rows["fake"]
+    assert "Proposed" not in rows["fake"]
+    assert "Proposed" in rows["owner/fake"]
+    assert "No price" in rows["fake-64"]
+    assert SECRET not in html
+    assert "Connection failed" not in html
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("over", "stage", "words"),
+    [
+        ({"secret": "sk-wrong"}, "Key accepted", "The provider rejected the key."),
+        ({"base_url": "http://127.0.0.1/v2"}, "Connected", "The connection was refused."),
+        ({"base_url": "ftp://127.0.0.1"}, "Address resolved", "configuration is incomplete"),
+        ({"provider": "nobody"}, "Address resolved", "configuration is incomplete"),
+        ({"provider": "jina"}, "Address resolved", "no list of models"),
+    ],
+)
+def test_each_failure_is_told_at_its_stage(
+    dora: Client, fake: FakeUpstream, over: dict[str, str], stage: str, words: str
+) -> None:
+    with refused_port() as port:
+        over = {
+            name: value.replace("127.0.0.1/", f"127.0.0.1:{port}/") for name, value in over.items()
+        }
+        html = dora.post(f"{NEW}/models", sent(fake, **over), headers=HTMX).content.decode()
+    text = text_of(html)
+    assert words in text
+    assert re.search(rf"{stage}[^.]*? Failed", text)
+    assert SECRET not in html
+
+
+def test_an_address_inside_is_not_reached(dora: Client, fake: FakeUpstream) -> None:
+    save_settings(SYSTEM, egress_allow=[])
+    seen = len(fake.books())
+    for step in ("models", "test"):
+        given = sent(fake) | models("fake", "fake-64", "x", ticked=("fake",))
+        html = dora.post(f"{NEW}/{step}", given, headers=HTMX).content.decode()
+        assert "private address" in text_of(html)
+        assert html.count("Not reached") > 2
+    assert len(fake.books()) == seen
+
+
+def test_a_model_is_tested_before_anything_is_stored(dora: Client, fake: FakeUpstream) -> None:
+    given = sent(fake) | models("fake", "fake-64", "owner/fake", ticked=("fake-64",))
+    html = dora.post(f"{NEW}/test", given, headers=HTMX).content.decode()
+    assert html.count("Passed") == 7
+    assert "fake-64" in html
+    wrong = dora.post(f"{NEW}/test", given | {"secret": "sk-wrong"}, headers=HTMX).content.decode()
+    assert "The provider rejected the key." in wrong
+    assert SECRET not in html + wrong
+    assert not Channel.objects.exists()
+
+
+def test_the_channel_is_saved_with_names_and_proposed_prices(
+    dora: Client, fake: FakeUpstream
+) -> None:
+    rates = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
+    set_price(SYSTEM, "fake", START, rates, source="genai-prices 1")
+    given = sent(fake) | models("cheap", "fake-64", "x", ticked=("fake", "fake-64"))
+    answer = dora.post(NEW, given | {"by_hand": "fake-*\nlong = fake-1000"})
+    channel = Channel.objects.get()
+    assert (answer.status_code, answer["Location"]) == (
+        303, f"/admin/channels/{id_text(channel.id)}",
+    )  # fmt: skip
+    assert {route.model: route.upstream_model for route in channel.routes.all()} == {
+        "cheap": "fake",
+        "fake-64": "",
+        "fake-*": "",
+        "long": "fake-1000",
+    }
+    assert open_secret(channel.keys.get()) == SECRET
+    assert PriceVersion.objects.get(price__model="cheap").rates == rates
+    assert not PriceVersion.objects.filter(price__model__in=("fake-64", "x")).exists()
+    assert channel.enabled
+
+
+@pytest.mark.extended
+def test_a_provider_may_list_hundreds_of_models(dora: Client, fake: FakeUpstream) -> None:
+    names = [f"owner/model-{n}" for n in range(400)]
+    given = sent(fake) | {"listed": names, "public": names, "id": names}
+    assert dora.post(NEW, given).status_code == 303
+    channel = Channel.objects.get()
+    assert channel.routes.count() == 400
+    page = dora.get(f"/admin/channels/{id_text(channel.id)}/models")
+    assert page.status_code == 200
+
+
+@pytest.mark.extended
+def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUpstream) -> None:
+    """Nothing is stored then."""
+    rates = {"meters": {"in_text": 150_000_000}}
+    set_price(SYSTEM, "fake", START, rates, source="genai-prices 1")
+    set_price(SYSTEM, "planned", dt.datetime(2999, 1, 1, tzinfo=dt.UTC), rates, source="file")
+    given = sent(fake) | models("planned", "fake-64", "x", ticked=("fake",))
+    answer = dora.post(NEW, given)
+    assert (answer.status_code, Channel.objects.count()) == (422, 0)
+    assert 'role="alert"' in answer.content.decode()
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("over", "told"),
+    [
+        ({"name": ""}, "Name"),
+        ({"base_url": ""}, "Enter the base URL"),
+        ({"base_url": "http://2130706433/v1"}, "neither a host name"),
+        ({"secret": "with space"}, "visible ASCII"),
+        ({"id": []}, "Choose at least one model"),
+        ({"by_hand": "fake"}, "Two models have the name fake"),
+        ({"by_hand": "two words"}, "is not a model name"),
+    ],
+)
+def test_what_cannot_be_saved_is_named_and_what_was_typed_stays(
+    dora: Client, fake: FakeUpstream, over: dict[str, Any], told: str
+) -> None:
+    given = sent(fake) | models("fake", "named-so", "x", ticked=("fake",)) | over
+    answer = dora.post(NEW, given)
+    html = answer.content.decode()
+    assert answer.status_code == 422
+    assert told in text_of(html)
+    assert 'value="named-so"' in html
+    assert SECRET not in html
+    assert not Channel.objects.exists()
+
+
+@pytest.mark.extended
+def test_it_is_for_operators(people: Cast, fake: FakeUpstream) -> None:
+    alice = cast.signed_in(people.alice)
+    for path in (NEW, f"{NEW}/models", f"{NEW}/test"):
+        assert alice.post(path, sent(fake)).status_code == 404
+    assert alice.get(NEW).status_code == 404
+    assert not Channel.objects.exists()

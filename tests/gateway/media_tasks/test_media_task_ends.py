@@ -1,0 +1,179 @@
+"""How a media task ends: paid or not handed out, at its own prices, and once (I6, I10)."""
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from accounts.models import Key
+from accounts.secrets.sealing import vault
+from billing.models import Account, Hold
+from dialects.media.videos import TaskError, VideoStatus
+from gateway.media_tasks import media_tasks
+from gateway.media_tasks.media_tasks import Poll
+from gateway.media_tasks.rules import LIMIT_S, OPEN
+from gateway.models import MediaTask
+from lib import clock
+from outbox.models import Fact
+from relay.media import media_tasks as relayed
+from tests.cast import Cast, make_key
+from tests.usage.rows import admit, credit, price_version
+from usage.models import UsageRecord
+
+pytestmark = pytest.mark.django_db
+
+PER_MS = 100_000
+DONE = VideoStatus("succeeded", 100, seconds=8, content="https://provider.example/bytes")
+FAILED = VideoStatus("failed", 40, error=TaskError("moderation_blocked", "Blocked."))
+ENDS = {"succeeded": DONE, "failed": FAILED}
+
+
+@pytest.fixture
+def task(people: Cast) -> MediaTask:
+    """A video of 8 seconds, sold by its resolution and bought by its length."""
+    key, _ = make_key(people.core)
+    credit(key)
+    return accepted(key)
+
+
+def accepted(key: Key) -> MediaTask:
+    sold = price_version("video", {"meters": {"video_ms[720p]": PER_MS * 10**6}})
+    bought = price_version("bought", {"meters": {"video_ms": PER_MS * 10**6 // 4}})
+    attempt = admit(
+        key, clock.now(), hold_nano=8000 * PER_MS, price_version_id=sold.id,
+        cost_version_id=bought.id, operation="videos", stream=False,
+    )  # fmt: skip
+    return MediaTask.objects.create(
+        id=attempt.id, public_id="video_1", organisation=key.organisation, team_id=key.team_id,
+        request_id=attempt.request_id, operation="videos", model="video", form="videos",
+        channel_id=attempt.channel_id, upstream_id="theirs", seconds=8, size="1280x720",
+        next_poll_at=clock.now(),
+    )  # fmt: skip
+
+
+def report(task: MediaTask, status: VideoStatus) -> None:
+    """What one worker writes of what it was told, whatever others have written since it took it."""
+    media_tasks._write([Poll(task, status)])
+
+
+def revenue(task: MediaTask) -> int:
+    accounts = Account.objects.filter(organisation=task.organisation, kind="revenue")
+    return sum(-account.balance_nano for account in accounts)
+
+
+def facts() -> list[str]:
+    kinds = Fact.objects.filter(kind__startswith="video.").order_by("id")
+    return list(kinds.values_list("kind", flat=True))
+
+
+def run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def test_a_finished_task_is_charged_and_booked_at_the_meters_of_its_two_prices(
+    task: MediaTask,
+) -> None:
+    """I15: the sale is by resolution, what we owe the provider by length alone."""
+    report(task, DONE)
+    record = UsageRecord.objects.get()
+    assert record.meters == {"video_ms[720p]": 8000}
+    assert (record.charge_nano, record.cost_nano) == (8000 * PER_MS, 8000 * PER_MS // 4)
+    task.refresh_from_db()
+    assert (task.state, facts()) == ("succeeded", ["video.completed"])
+
+
+def test_a_task_whose_hold_was_resolved_by_somebody_else_is_not_handed_out(
+    task: MediaTask,
+) -> None:
+    """I6, I24: nobody has paid for it, so that its bytes are nobody's, though it was made."""
+    Hold.objects.filter(id=task.id).update(state="expired", resolved_at=clock.now())
+    report(task, DONE)
+    task.refresh_from_db()
+    assert (task.state, facts()) == ("failed", ["video.failed"])
+    assert Fact.objects.get(kind="video.failed").body["error"] == "expired"
+    assert not UsageRecord.objects.exists()
+    sealed = bytes(task.result or b"")
+    kept = json.loads(vault().open(sealed, f"gateway_mediatask|{task.id}|result"))
+    assert kept.keys() == {"error"}
+
+
+@pytest.mark.parametrize("second", ENDS)
+@pytest.mark.parametrize("first", ENDS)
+def test_the_end_that_is_written_first_stays_and_is_reported_once(
+    task: MediaTask, first: str, second: str
+) -> None:
+    """I10: two workers were told of an end, the same or another one."""
+    report(task, ENDS[first])
+    after, spent = MediaTask.objects.values().get(), revenue(task)
+    report(task, ENDS[second])
+    assert (MediaTask.objects.values().get(), revenue(task)) == (after, spent)
+    assert (len(facts()), UsageRecord.objects.count()) == (1, 1)
+
+
+@pytest.mark.parametrize(("early_s", "state"), [(1, "running"), (0, "failed"), (-1, "failed")])
+def test_a_task_without_an_end_fails_after_24_hours(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch, early_s: int, state: str
+) -> None:
+    at = task.created_at + dt.timedelta(seconds=LIMIT_S - early_s)
+    monkeypatch.setattr(clock, "now", lambda: at)
+    report(task, VideoStatus("running", 10))
+    task.refresh_from_db()
+    assert (task.state, revenue(task)) == (state, 0)
+    ended = [(record.status, record.kind) for record in UsageRecord.objects.all()]
+    assert ended == ([] if state == "running" else [(504, "timeout")])
+
+
+def test_a_failure_of_the_provider_is_recorded_as_one(task: MediaTask) -> None:
+    report(task, FAILED)
+    record = UsageRecord.objects.get()
+    assert (record.status, record.kind, record.message) == (502, "upstream_error", "Blocked.")
+    assert (record.charge_nano, revenue(task)) == (0, 0)
+
+
+@pytest.mark.parametrize(("early_us", "taken"), [(1, 0), (0, 1), (-1, 1)])
+def test_a_task_is_asked_for_when_it_is_due_and_by_one_worker(
+    task: MediaTask, monkeypatch: pytest.MonkeyPatch, early_us: int, taken: int
+) -> None:
+    at = clock.now()
+    MediaTask.objects.update(next_poll_at=at + dt.timedelta(microseconds=early_us))
+    monkeypatch.setattr(clock, "now", lambda: at)
+    assert [len(media_tasks._take(9)) for _ in range(2)] == [taken, 0]
+
+
+# What the relay writes of a task, by its own statements ------------------------------------------
+
+
+@pytest.fixture(params=[*OPEN, *ENDS])
+def state(request: pytest.FixtureRequest, task: MediaTask) -> str:
+    if request.param in OPEN:
+        MediaTask.objects.update(state=request.param)
+    else:
+        report(task, ENDS[request.param])
+    chosen: str = request.param
+    return chosen
+
+
+def test_only_a_task_that_has_ended_is_deleted_and_once(task: MediaTask, state: str) -> None:
+    ids = {"id": task.id, "team": task.team_id}
+    deleted = [run(relayed._FORGET, **ids) for _ in range(2)]
+    assert [len(rows) for rows in deleted] == ([0, 0] if state in OPEN else [1, 0])
+    assert run(relayed._FORGET, id=task.id, team=task.request_id) == []
+
+
+def test_a_task_is_withdrawn_until_its_provider_has_accepted_it(
+    task: MediaTask, state: str
+) -> None:
+    """Who withdraws it knows it by our id, which stands there until the provider's own does."""
+    assert run(relayed._WITHDRAW, id=task.id, upstream_id="ours") == []
+    MediaTask.objects.update(upstream_id="ours")
+    assert len(run(relayed._WITHDRAW, id=task.id, upstream_id="ours")) == (state in OPEN)
+
+
+def test_a_task_is_confirmed_while_it_is_open(task: MediaTask, state: str) -> None:
+    confirmed = run(relayed._CONFIRM, id=task.id, upstream_id="new", first_poll_s=5.0)
+    assert len(confirmed) == (state in OPEN)
+    assert MediaTask.objects.filter(upstream_id="new").count() == (state in OPEN)

@@ -1,0 +1,92 @@
+"""The life of a media task: what is a move, how often a provider is asked, what is charged."""
+
+from itertools import pairwise
+
+import pytest
+
+from gateway.media_tasks.rules import (
+    MOVES,
+    OPEN,
+    PollRule,
+    TaskState,
+    charged_video,
+    moved,
+    next_poll_s,
+    video_meters,
+)
+from gateway.providers.video_forms import VIDEO_FORMS
+
+RULE = PollRule(min_s=10, max_s=60)
+
+
+@pytest.mark.parametrize("told", MOVES)
+@pytest.mark.parametrize("state", MOVES)
+def test_an_end_is_final_and_nothing_goes_back(state: TaskState, told: TaskState) -> None:
+    order = ["queued", "running", "succeeded", "failed"]
+    after = moved(state, told)
+    assert after in (state, told)
+    if state not in OPEN:
+        assert after == state
+    elif order.index(told) > order.index(state):
+        assert after == told
+    else:
+        assert after == state
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3, 1000])
+@pytest.mark.parametrize("retry_after_s", [None, 0.0, 5.0, 70.0, 10.0**12])
+def test_no_task_is_asked_for_sooner_than_its_provider_allows(
+    failures: int, retry_after_s: float | None
+) -> None:
+    waits = [
+        next_poll_s(RULE, polls, failures=failures, retry_after_s=retry_after_s)
+        for polls in (0, 1, 2, 5, 20, 10_000)
+    ]
+    assert min(waits) >= RULE.min_s
+    assert all(earlier <= later for earlier, later in pairwise(waits))
+    assert max(waits) <= 3600
+    if retry_after_s is not None:
+        assert min(waits) >= min(retry_after_s, 3600)
+    elif not failures:
+        assert waits[-1] == RULE.max_s
+
+
+def test_a_provider_that_tells_nothing_is_asked_ever_less_often() -> None:
+    waits = [next_poll_s(RULE, 1, failures=failures) for failures in range(1, 8)]
+    assert waits == [20, 40, 80, 160, 300, 300, 300]
+
+
+def test_every_form_waits_between_two_questions() -> None:
+    assert all(form.poll.min_s >= 10 for form in VIDEO_FORMS.values())
+
+
+@pytest.mark.parametrize(
+    ("size", "meters"),
+    [
+        ("1280x720", ("video_ms[1280x720]", "video_ms[720p]", "video_ms")),
+        ("1024x1792", ("video_ms[1024x1792]", "video_ms[1024p]", "video_ms")),
+    ],
+)
+def test_a_video_is_priced_by_its_size_its_resolution_or_its_length(
+    size: str, meters: tuple[str, ...]
+) -> None:
+    assert video_meters(size) == meters
+    for at, meter in enumerate(meters):
+        assert charged_video(dict.fromkeys(meters[at:], 1), size, 8000, None) == {meter: 8000}
+
+
+@pytest.mark.parametrize(
+    ("told_ms", "charged_ms"),
+    [
+        (None, 8000),
+        (8000, 8000),
+        (4000, 4000),
+        (100_000, 8000),
+        (0, 8000),
+        (-1, 8000),
+        (1, 1),
+        (8001, 8000),
+    ],
+)
+def test_no_more_is_charged_than_was_ordered(told_ms: int | None, charged_ms: int) -> None:
+    assert charged_video({"video_ms": 1}, "1280x720", 8000, told_ms) == {"video_ms": charged_ms}

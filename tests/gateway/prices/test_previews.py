@@ -1,0 +1,247 @@
+"""Previews: exact sums, in pieces, cancelable; nothing is counted twice whatever dies."""
+
+import datetime as dt
+import random
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from accounts.access.actors import SYSTEM
+from accounts.models import Key
+from billing.models import Budget, PriceVersion
+from billing.prices.conditions import PriceKey
+from billing.prices.prices import set_price
+from billing.prices.proposals import draft_price
+from gateway.models import PreviewState, PricePreview
+from gateway.prices import previews
+from gateway.prices.previews import PreviewRefused, cancel_preview, start_preview, work_off
+from lib import clock
+from lib.ids import id_text
+from tests.cast import Cast, actor, make_key, signed_in
+from tests.markup import squeezed
+from tests.usage.rows import id_at
+from usage.models import UsageRecord
+
+pytestmark = pytest.mark.django_db
+
+SINCE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+NOW_RATES = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
+DRAFT_RATES = {
+    "meters": {"in_text": 170_000_001, "out_text": 590_000_000, "requests": 10_000_000_000},
+    "tiers": [{"input_over": 5_000, "mode": "whole", "meters": {"in_text": 300_000_000}}],
+}
+
+
+def record(key: Key, version: PriceVersion | None, **over: Any) -> UsageRecord:
+    at = over.pop("at", clock.now() - dt.timedelta(hours=5))
+    id = id_at(at)
+    fields = {
+        "organisation_id": key.organisation_id, "id": id, "request_id": id, "final": True,
+        "team_id": key.team_id, "key_id": key.id, "user_id": None, "model": "m",
+        "channel_name": "east", "upstream_model": "", "dialect": "openai", "operation": "chat",
+        "stream": False, "source": "api", "admitted_at": at, "ended_at": at, "status": 200,
+        "meters": {"in_text": 1000, "out_text": 100}, "charge_nano": 210_000,
+        "hold_nano": 10**9, "basis": "measured", "total_ms": 5,
+        "price_version_id": None if version is None else version.id, **over,
+    }  # fmt: skip
+    row = UsageRecord(**fields)
+    row.save(force_insert=True)
+    return row
+
+
+@pytest.fixture
+def key(people: Cast) -> Key:
+    return make_key(people.core)[0]
+
+
+@pytest.fixture
+def version() -> PriceVersion:
+    return set_price(SYSTEM, "m", SINCE, NOW_RATES, source="file")
+
+
+def previewed(people: Cast, *drafts: tuple[PriceKey, dict[str, Any]]) -> PricePreview:
+    dora = actor(people.dora)
+    ids = [draft_price(dora, key, rates, valid_from=None).id for key, rates in drafts]
+    return start_preview(dora, ids, 7)
+
+
+def result_of(preview: PricePreview) -> dict[str, Any]:
+    assert preview.result is not None
+    return dict(preview.result)
+
+
+def exact(meters: dict[str, int], rates: dict[str, Any], ppm: int) -> int:
+    """The charge as fractions, by the text of the promise and nothing of the product."""
+    laid = dict(rates["meters"])
+    over = rates["tiers"][0]
+    if meters.get("in_text", 0) > over["input_over"]:
+        laid |= over["meters"]
+    total = sum(Fraction(used * laid[name], 10**6) for name, used in meters.items())
+    return round((total + Fraction(laid["requests"], 10**6)) * Fraction(ppm, 10**6))
+
+
+def test_every_sum_is_the_exact_sum_of_its_rows(
+    people: Cast, key: Key, version: PriceVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previews, "_CHUNK", 7)
+    other, _ = make_key(people.stranger.teams.get())
+    chance = random.Random(7)
+    rows = []
+    for n in range(40):
+        meters = {"in_text": chance.randrange(1, 12_000), "out_text": chance.randrange(1, 900)}
+        ppm = chance.choice([1_000_000, 930_000, 1_070_001])
+        rows.append(
+            record(
+                (key, other)[n % 2],
+                version,
+                meters=meters,
+                multiplier_ppm=ppm,
+                charge_nano=chance.randrange(1, 10**7),
+            )
+        )
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    while work_off(1) == 0:
+        pass
+    preview.refresh_from_db()
+    assert (preview.state, preview.done, preview.total) == (PreviewState.DONE, 40, 40)
+    result = result_of(preview)
+    expected = [exact(row.meters, DRAFT_RATES, row.multiplier_ppm) for row in rows]
+    assert result["total"][:3] == [40, sum(row.charge_nano for row in rows), sum(expected)]
+    assert result["repriced"] == 40
+    assert result["moved"] == sum(row.meters["in_text"] > 5_000 for row in rows)
+    assert sorted(line[0] for line in result["organisations"]) == ["Acme", "Stranger"]
+    assert sum(line[3] for line in result["organisations"]) == sum(expected)
+    mine = next(line for line in result["organisations"] if line[0] == "Acme")
+    assert mine[3] == sum(expected[::2])
+
+
+def test_figures_of_the_page_add_up_as_they_are_shown(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    record(key, version, charge_nano=57_811_749)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    work_off()
+    page = signed_in(people.dora).get(reverse("price_preview", args=[id_text(preview.id)]))
+    told = squeezed(page.content.decode())
+    # 57,811.749 and 239.000001 micro, and their difference as it is shown; no cost is known.
+    for value in ("$0.057812", "$0.000239", "\N{MINUS SIGN}$0.057573"):
+        # On a card, for its organisation and for its model.
+        assert told.count(f">{value}<") >= 3, value
+
+
+def test_only_what_would_meet_the_draft_is_priced_again(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    set_price(SYSTEM, "m-*", SINCE, NOW_RATES, source="file")
+    record(key, version)
+    record(key, None, model="m-1")
+    record(key, None, model="m-2", basis="absorbed", charge_nano=0)
+    record(key, version, at=clock.now() - dt.timedelta(days=8))
+    record(key, version, status=429, meters={}, charge_nano=0)
+    preview = previewed(people, (PriceKey("m-*"), DRAFT_RATES))
+    assert work_off() == 1
+    preview.refresh_from_db()
+    # 1000 × 170.000001 + 100 × 590 + 10,000 for the request
+    assert result_of(preview)["total"][:3] == [3, 420_000, 210_000 + 239_000]
+    assert result_of(preview)["repriced"] == 1
+
+
+def test_a_meter_without_a_rate_in_the_draft_keeps_its_charge_and_is_counted(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    record(key, version, meters={"in_text": 5, "searches": 2}, charge_nano=7)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    work_off()
+    preview.refresh_from_db()
+    assert result_of(preview)["total"][:3] == [1, 7, 7]
+    assert result_of(preview)["unpriced"] == 1
+
+
+def test_margin_is_from_the_costs_that_are_known(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    record(key, version, cost_nano=100_000)
+    record(key, version, channel_name="west", cost_nano=90_000)
+    record(key, version, channel_name="west", cost_nano=None)
+    cost = {"meters": {"in_text": 120_000_000, "out_text": 0}}
+    preview = previewed(people, (PriceKey("m", "cost", "east"), cost))
+    work_off()
+    preview.refresh_from_db()
+    columns = dict(zip(result_of(preview)["columns"], result_of(preview)["total"], strict=True))
+    assert columns["now_nano"] == columns["draft_nano"] == 630_000
+    assert (columns["cost_now_nano"], columns["cost_draft_nano"]) == (190_000, 210_000)
+    assert columns["cost_unknown"] == 1
+
+
+def test_service_tiers_and_hours_meet_their_own_draft(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    flex = set_price(SYSTEM, PriceKey("m", service_tier="flex"), SINCE, NOW_RATES, source="file")
+    noon = clock.now().replace(hour=12, minute=0) - dt.timedelta(days=1)
+    record(key, version, at=noon)
+    record(key, version, at=noon.replace(hour=20))
+    record(key, flex, at=noon)
+    draft = {"meters": {"in_text": 1_000_000, "out_text": 0}}
+    preview = previewed(
+        people,
+        (PriceKey("m", service_tier="flex"), {"meters": {"in_text": 2_000_000, "out_text": 0}}),
+        (PriceKey("m", hours="18:00-23:00"), draft),
+    )
+    work_off()
+    preview.refresh_from_db()
+    assert result_of(preview)["total"][2] == 210_000 + 1_000 + 2_000
+    assert result_of(preview)["repriced"] == 2
+
+
+def test_a_cancelled_preview_ends_and_leaves_nothing(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    record(key, version)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    cancel_preview(actor(people.dora), preview)
+    assert work_off() == 0
+    preview.refresh_from_db()
+    assert (preview.state, preview.result, preview.sums) == (PreviewState.CANCELLED, None, {})
+
+
+def test_a_defect_ends_the_preview_in_words(
+    people: Cast, key: Key, version: PriceVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(key, version)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    monkeypatch.setattr(previews, "_price_some", lambda *_: 1 // 0)
+    work_off()
+    preview.refresh_from_db()
+    assert (preview.state, preview.message) == (PreviewState.FAILED, "ZeroDivisionError")
+
+
+def test_nothing_to_preview_is_said(people: Cast) -> None:
+    with pytest.raises(PreviewRefused, match="at least one"):
+        start_preview(actor(people.dora), [], 7)
+
+
+def test_budgets_that_would_be_crossed_are_named_with_their_window(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    noon = clock.now().replace(hour=12, minute=0, second=0, microsecond=0) - dt.timedelta(days=2)
+    for n in range(3):
+        record(key, version, at=noon + dt.timedelta(minutes=n))
+    record(key, version, at=noon - dt.timedelta(days=1))
+    # 210,000 nano each now, 239,000 at the draft: three of them on one day.
+    budget = {"organisation": people.acme, "period": "day", "anchor": 0, "timezone": "UTC"}
+    for id, scope, subject, amount in (
+        (9_999_999, "key", str(key.id), 700_000),
+        (10_000_000, "model", "m*", 700_000),
+        (10_000_001, "team", str(key.team_id), 629_999),
+        (10_000_002, "organisation", "", 717_000),
+    ):
+        Budget.objects.create(id=id, scope=scope, subject=subject, amount_nano=amount, **budget)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    work_off()
+    preview.refresh_from_db()
+    found = result_of(preview)["budgets"]
+    assert [(one["scope"], one["subject"]) for one in found] == [("key", "ci"), ("model", "m*")]
+    assert {one["begins"] for one in found} == {noon.replace(hour=0).isoformat()}
+    assert {(one["now_nano"], one["draft_nano"]) for one in found} == {(630_000, 717_000)}

@@ -1,0 +1,190 @@
+"""Rules and aliases of models: by page, by API and by file, and refused where they cannot be."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from accounts.models import AuditEvent
+from gateway.models import ModelAlias, ModelRule
+from gateway.routing.aliases import all_aliases, save_alias
+from gateway.routing.model_rule_bounds import CAUSES
+from gateway.routing.model_rules import facts_of, save_rule
+from tests.cast import Cast, signed_in
+from tests.config.applying import Installation
+from tests.markup import squeezed
+
+pytestmark = pytest.mark.django_db
+PAGE = "/admin/models/rules"
+API = "/api/v1"
+FILE = """\
+version: 1
+model_rules:
+  - {model: "gpt-*", fallbacks: [claude, gemini], causes: [error], pick: price}
+  - {model: claude, fallbacks: [gemini]}
+aliases: {fast: small, small: gpt-4o-mini}
+"""
+
+
+@pytest.fixture
+def dora(people: Cast) -> Client:
+    return signed_in(people.dora)
+
+
+def stored() -> dict[str, tuple[object, ...]]:
+    """(fallbacks, causes, pick) of each rule."""
+    return {rule.model: tuple(facts_of(rule).values())[:3] for rule in ModelRule.objects.all()}
+
+
+def send(api: Client, verb: str, path: str, given: dict[str, Any] | None = None) -> Any:
+    return getattr(api, verb)(f"{API}{path}", given, content_type="application/json")
+
+
+def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
+    sent = {"model": "gpt-*", "fallbacks": "claude\ngemini", "causes": ["error"], "pick": "ttft"}
+    assert dora.post(f"{PAGE}/add", sent)["location"] == PAGE
+    assert stored() == {"gpt-*": (["claude", "gemini"], ["error"], "ttft")}
+    page = squeezed(dora.get(PAGE).content.decode())
+    assert "claude, gemini" in page
+    assert "<td>Lowest time to first token</td>" in page
+    again = dora.post(f"{PAGE}/add", sent)
+    assert (again.status_code, "already a rule" in again.content.decode()) == (422, True)
+    rule = ModelRule.objects.get()
+    # The model of a rule stays, whatever is sent.
+    changed = {"model": "*", "fallbacks": "claude", "causes": ["error", "content_policy"]}
+    assert dora.post(f"{PAGE}/{rule.id}", changed | {"pick": "user"}).status_code == 303
+    assert stored() == {"gpt-*": (["claude"], ["content_policy", "error"], "user")}
+    assert dora.post(f"{PAGE}/{rule.id}/remove").status_code == 303
+    assert stored() == {}
+    actions = AuditEvent.objects.filter(action__startswith="model_rule").order_by("id")
+    assert list(actions.values_list("action", flat=True)) == [
+        "model_rule.saved",
+        "model_rule.saved",
+        "model_rule.removed",
+    ]
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"model": "a b"}, "model"),
+        ({"model": "gpt", "fallbacks": ["gpt"]}, "fallbacks"),
+        ({"model": "gpt", "fallbacks": ["a", "a"]}, "fallbacks"),
+        ({"model": "gpt", "fallbacks": ["claude-*"]}, "fallbacks"),
+        ({"model": "gpt", "fallbacks": [f"m{n}" for n in range(9)]}, "fallbacks"),
+        ({"model": "gpt", "fallbacks": ["a"], "causes": []}, "causes"),
+        ({"model": "gpt", "causes": ["boredom"]}, "causes"),
+        ({"model": "gpt", "pick": "luck"}, "pick"),
+        ({"model": "gpt", "charge_rule": {"kind": "absorb", "cost": "1"}}, "cost"),
+        ({"model": "gpt", "charge_rule": {"kind": "drain", "seconds": 0}}, "seconds"),
+        ({"model": "gpt", "more": 1}, "more"),
+    ],
+)
+def test_what_cannot_be_ruled_is_refused(dora: Client, fields: dict[str, Any], param: str) -> None:
+    answer = send(dora, "post", "/model-rules", fields)
+    assert answer.status_code in (400, 422), answer.content
+    assert param in str(answer.json()["error"]["param"])
+    assert stored() == {}
+
+
+def test_rules_by_the_api(dora: Client) -> None:
+    made = send(dora, "post", "/model-rules", {"model": "gpt", "fallbacks": ["claude"]}).json()
+    assert (made["causes"], made["pick"]) == (sorted(CAUSES), "weight")
+    path = f"/model-rules/{made['id']}"
+    changed = send(dora, "patch", path, {"causes": ["error"]}).json()
+    assert (changed["fallbacks"], changed["causes"]) == (["claude"], ["error"])
+    assert send(dora, "get", "/model-rules").json()["items"] == [changed]
+    assert dora.delete(f"{API}{path}").status_code == 204
+    assert send(dora, "get", path).status_code == 404
+
+
+@pytest.mark.extended
+def test_a_rule_says_what_abandoned_requests_are_charged(dora: Client, tmp_path: Path) -> None:
+    sent = {"model": "o3", "pick": "weight", "kind": "drain", "seconds": "30", "cost": "0.05"}
+    assert dora.post(f"{PAGE}/add", sent).status_code == 303
+    assert (
+        "Keep reading and charge the usage, at most 30 s, $0.05" in dora.get(PAGE).content.decode()
+    )
+    rule = ModelRule.objects.get()
+    limits = {"kind": "drain", "seconds": 30, "cost": "0.05"}
+    path = f"/model-rules/{rule.id}"
+    assert send(dora, "get", path).json()["charge_rule"] == limits
+    exported = Installation(tmp_path).export()
+    assert "charge_rule:\n    kind: drain\n    seconds: 30\n    cost: '0.05'" in exported
+    # What is left out stays, and a file says nothing of it by null.
+    assert send(dora, "patch", path, {"pick": "ttft"}).json()["charge_rule"] == limits
+    absorbs = {"kind": "absorb", "seconds": None, "cost": None}
+    changed = send(dora, "patch", path, {"charge_rule": {"kind": "absorb"}}).json()
+    assert changed["charge_rule"] == absorbs
+    Installation(tmp_path).apply(exported)
+    assert send(dora, "get", path).json()["charge_rule"] == limits
+    Installation(tmp_path).apply("version: 1\nmodel_rules: [{model: o3, charge_rule: null}]\n")
+    rule.refresh_from_db()
+    assert rule.charge_rule == {}
+    wrong = "version: 1\nmodel_rules: [{model: o3, charge_rule: {kind: absorb, cost: '1'}}]\n"
+    with pytest.raises(CommandError, match=r"charge_rule: .*kind: drain"):
+        Installation(tmp_path).apply(wrong)
+
+
+def test_a_circle_of_aliases_is_refused_and_named(dora: Client) -> None:
+    """On the page, by the API and by a file; nothing of it is kept."""
+    save_alias(SYSTEM, "fast", "small")
+    save_alias(SYSTEM, "small", "gpt")
+    way = "gpt → fast → small → gpt"
+    page = dora.post("/admin/models/aliases", {"name": "gpt", "target": "fast"})
+    assert (page.status_code, "fast → small → gpt → fast" in page.content.decode()) == (422, True)
+    answer = send(dora, "post", "/aliases", {"name": "gpt", "target": "fast"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "target")
+    assert "→" in answer.json()["error"]["message"], way
+    assert send(dora, "post", "/aliases", {"name": "self", "target": "self"}).status_code == 422
+    assert all_aliases() == {"fast": "small", "small": "gpt"}
+
+
+@pytest.mark.extended
+def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
+    assert (
+        dora.post("/admin/models/aliases", {"name": "fast", "target": "small"}).status_code == 303
+    )
+    made = send(dora, "post", "/aliases", {"name": "small", "target": "gpt"}).json()
+    assert "served by gpt" in squeezed(dora.get(PAGE).content.decode())
+    assert send(dora, "post", "/aliases", {"name": "small", "target": "x"}).status_code == 409
+    changed = send(dora, "patch", f"/aliases/{made['id']}", {"target": "o3"}).json()
+    assert send(dora, "get", f"/aliases/{made['id']}").json() == changed
+    assert [row["target"] for row in send(dora, "get", "/aliases").json()["items"]] == [
+        "small",
+        "o3",
+    ]
+    fast = ModelAlias.objects.get(name="fast")
+    assert dora.post(f"/admin/models/aliases/{fast.id}/remove").status_code == 303
+    assert dora.delete(f"{API}/aliases/{made['id']}").status_code == 204
+    assert all_aliases() == {}
+
+
+@pytest.mark.extended
+def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    installation.apply(FILE)
+    assert stored() == {
+        "claude": (["gemini"], sorted(CAUSES), "weight"),
+        "gpt-*": (["claude", "gemini"], ["error"], "price"),
+    }
+    exported = installation.export()
+    assert "nothing to change" in installation.apply(exported, "--prune")
+    # What another order of single steps would refuse halfway.
+    turned = "version: 1\naliases: {small: fast, fast: o3}\n"
+    installation.apply(turned)
+    assert all_aliases() == {"fast": "o3", "small": "fast"}
+    with pytest.raises(CommandError, match=r":2: aliases.fast: .*fast → small → fast"):
+        installation.apply("version: 1\naliases: {fast: small}\n")
+    installation.apply("version: 1\n", "--prune")
+    assert (stored(), all_aliases()) == ({}, {})
+
+
+def test_a_rule_that_says_nothing_new_is_no_change() -> None:
+    save_rule(SYSTEM, "gpt", fallbacks=["claude"])
+    save_rule(SYSTEM, "gpt", fallbacks=["claude"], causes=sorted(CAUSES, reverse=True))
+    assert AuditEvent.objects.filter(action="model_rule.saved").count() == 1

@@ -1,0 +1,34 @@
+"""Files of a room do not need each other in a circle, and what decides is pure."""
+
+import tomllib
+from graphlib import CycleError, TopologicalSorter
+
+import grimp
+import pytest
+
+from tests.house.test_style import ROOMS, ROOT
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_import_leads_back_to_its_file(room: str) -> None:
+    graph = grimp.build_graph(room, cache_dir=None)
+    needs = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        pytest.fail(" > ".join(error.args[1]))
+
+
+def test_every_file_of_rules_is_held_to_be_pure() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (pure,) = (c for c in contracts["contracts"] if c["name"].startswith("Pure code"))
+    named = tuple(pure["source_modules"])
+    found = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob("*rules.py"))
+        if "migrations" not in path.parts
+    ]
+    # Who may pay for whom, and what holds of models: kept in the database, and named after that.
+    stored = {"playground.payers.payer_rules", "gateway.routing.model_rules"}
+    assert [name for name in found if not name.startswith(named) and name not in stored] == []

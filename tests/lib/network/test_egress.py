@@ -1,0 +1,409 @@
+"""The guarded client: which forms of addresses it reaches, and that it asks a name only once."""
+
+import ipaddress
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from lib.network.egress import (
+    EgressDenied,
+    EgressError,
+    EgressPolicy,
+    Unreachable,
+    Unresolved,
+    check_named_by_user,
+    fetched,
+    guarded_async_client,
+    guarded_client,
+)
+from lib.network.host_client import HostClient
+from tests.lib.inside import known_names, leading_on
+
+LOOPBACK = EgressPolicy(["127.0.0.1/32"])
+NOTHING_PRIVATE = EgressPolicy()
+
+PRIVATE = [
+    "0.0.0.0",
+    "0.1.2.3",
+    "10.0.0.1",
+    "100.64.0.1",
+    "127.0.0.1",
+    "127.255.255.254",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.0.0.1",
+    "192.0.0.9",
+    "192.0.2.1",
+    "192.88.99.1",
+    "192.168.1.1",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::7f00:1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::1",
+    "100::1",
+    "2001::1",
+    "2001:0:7f00:1::",
+    "2001:db8::1",
+    "2002:7f00:1::",
+    "2002:a00:1::1",
+    "3fff::1",
+    "5f00::1",
+    "fc00::1",
+    "fd12:3456::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fec0::1",
+    "ff02::1",
+]
+PUBLIC = [
+    "8.8.8.8",
+    "1.1.1.1",
+    "172.32.0.1",
+    "2606:4700::1111",
+    "::ffff:8.8.8.8",
+    "64:ff9b::808:808",
+]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_an_address_that_is_not_public_is_denied(address: str) -> None:
+    with pytest.raises(EgressDenied, match="not a public address"):
+        NOTHING_PRIVATE.check(address)
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_a_public_address_is_permitted(address: str) -> None:
+    NOTHING_PRIVATE.check(address)
+
+
+def test_what_the_operator_lists_is_permitted_and_its_mapped_form_too() -> None:
+    policy = EgressPolicy(["127.0.0.1/32", "fd00::/8"])
+    for address in ("127.0.0.1", "::ffff:127.0.0.1", "fd12::1"):
+        policy.check(address)
+    for address in ("127.0.0.2", "10.0.0.1", "::1"):
+        assert not policy.permits(address)
+
+
+class _Counting(BaseHTTPRequestHandler):
+    seen: list[tuple[str, str]]
+
+    def do_GET(self) -> None:
+        self.seen.append((self.path, self.headers["host"]))
+        if self.path == "/away":
+            self.send_response(302)
+            self.send_header("location", "http://127.0.0.1:9/")
+        else:
+            self.send_response(200)
+        self.send_header("set-cookie", "a=b")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+class Server:
+    def __init__(self, port: int, seen: list[tuple[str, str]]) -> None:
+        self.port = port
+        self.seen = seen
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    seen: list[tuple[str, str]] = []
+    handler = type("Handler", (_Counting,), {"seen": seen})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        http.daemon_threads = False
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield Server(http.server_port, seen)
+        http.shutdown()
+        thread.join()
+
+
+# Each stands for the loopback address to one parser or another, or hides where it leads.
+DISGUISED = [
+    "http://127.0.0.1:{port}/",
+    "http://localhost:{port}/",
+    "http://LOCALHOST:{port}/",
+    "http://localhost.:{port}/",
+    "http://0.0.0.0:{port}/",
+    "http://0:{port}/",
+    "http://127.1:{port}/",
+    "http://127.0.1:{port}/",
+    "http://2130706433:{port}/",
+    "http://017700000001:{port}/",
+    "http://0177.0.0.1:{port}/",
+    "http://0x7f.0.0.1:{port}/",
+    "http://0x7f000001:{port}/",
+    "http://0x7f.1:{port}/",
+    "http://127.000.000.001:{port}/",
+    "http://127.0.0.1.:{port}/",
+    "http://[::1]:{port}/",
+    "http://[::]:{port}/",
+    "http://[::ffff:127.0.0.1]:{port}/",
+    "http://[::ffff:7f00:1]:{port}/",
+    "http://[::127.0.0.1]:{port}/",
+    "http://[64:ff9b::7f00:1]:{port}/",
+    "http://[2002:7f00:1::]:{port}/",
+    "http://[fe80::1]:{port}/",
+    "http://public.example@127.0.0.1:{port}/",
+    "http://public.example:80@127.0.0.1:{port}/",
+    "http://127.0.0.1%2f@public.example/",
+    "http://127.0.0.1\\@public.example/",
+    "http://public.example#@127.0.0.1:{port}/",
+    "http://①②⑦.⓪.⓪.①:{port}/",
+    "http://127。0。0。1:{port}/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://metadata/",
+    "ftp://127.0.0.1:{port}/",
+    "file:///etc/passwd",
+    "gopher://127.0.0.1:{port}/",
+    "//127.0.0.1:{port}/",
+    "http:///",
+    "http://%31%32%37.0.0.1:{port}/",
+    "http://[::1%25lo]:{port}/",
+]
+
+
+def names(host: str, port: int) -> list[str]:
+    """A resolver of names that a test knows; numerals are read as the C library does."""
+    known = {"localhost": ["127.0.0.1", "::1"], "metadata": ["169.254.169.254"]}
+    if host.rstrip(".").lower() in known:
+        return known[host.rstrip(".").lower()]
+    if host == "public.example":
+        raise OSError("no such name")
+    try:
+        return [str(ipaddress.ip_address(host.partition("%")[0]))]
+    except ValueError:
+        return [socket.inet_ntoa(socket.inet_aton(host))]
+
+
+@pytest.mark.parametrize("form", DISGUISED)
+def test_no_form_of_a_private_address_is_reached(form: str, server: Server) -> None:
+    url = form.replace("{port}", str(server.port))
+    with (
+        guarded_client(NOTHING_PRIVATE, schemes=("http", "https"), resolver=names) as client,
+        pytest.raises((EgressError, httpx.InvalidURL, httpx.UnsupportedProtocol)),
+    ):
+        client.get(url)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("form", DISGUISED)
+def test_nor_by_the_client_of_one_host(form: str, server: Server) -> None:
+    url = form.replace("{port}", str(server.port))
+    with (
+        pytest.raises(EgressError),
+        HostClient(NOTHING_PRIVATE, url, schemes=("http", "https"), resolver=names) as client,
+    ):
+        client.ask("GET", url, {}, b"", bytes_max=100, until=time.monotonic() + 5)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("form", DISGUISED)
+async def test_nor_by_the_asynchronous_client(form: str, server: Server) -> None:
+    url = form.replace("{port}", str(server.port))
+    async with guarded_async_client(
+        NOTHING_PRIVATE, schemes=("http", "https"), resolver=names
+    ) as client:
+        with pytest.raises((EgressError, httpx.InvalidURL, httpx.UnsupportedProtocol)):
+            await client.get(url)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    "odd", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "134744072", "8.8.8", "1.1.1.1."]
+)
+def test_an_odd_numeral_is_denied_even_where_the_address_is_permitted(
+    odd: str, server: Server
+) -> None:
+    everywhere = EgressPolicy(["0.0.0.0/0"])
+    with (
+        guarded_client(everywhere, schemes=("http",)) as client,
+        pytest.raises((EgressDenied, httpx.InvalidURL)),
+    ):
+        client.get(f"http://{odd}:{server.port}/")
+    assert server.seen == []
+
+
+def test_a_permitted_address_is_reached_under_the_name_that_was_asked(server: Server) -> None:
+    def resolver(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    with guarded_client(LOOPBACK, schemes=("http",), resolver=resolver) as client:
+        assert client.get(f"http://model.internal:{server.port}/x").status_code == 200
+    assert server.seen == [("/x", f"model.internal:{server.port}")]
+
+
+async def test_a_permitted_address_is_reached_asynchronously(server: Server) -> None:
+    def resolver(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    async with guarded_async_client(LOOPBACK, schemes=("http",), resolver=resolver) as client:
+        assert (await client.get(f"http://model.internal:{server.port}/x")).status_code == 200
+    assert server.seen == [("/x", f"model.internal:{server.port}")]
+
+
+def test_one_private_answer_among_public_ones_denies_the_name(server: Server) -> None:
+    def resolver(host: str, port: int) -> list[str]:
+        return ["8.8.8.8", "127.0.0.1"]
+
+    with (
+        guarded_client(NOTHING_PRIVATE, schemes=("http",), resolver=resolver) as client,
+        pytest.raises(EgressDenied, match=r"127\.0\.0\.1"),
+    ):
+        client.get(f"http://mixed.example:{server.port}/")
+    assert server.seen == []
+
+
+class Rebinding:
+    """A name that is permitted when asked the first time, and leads elsewhere from then on."""
+
+    def __init__(self, first: str, then: str) -> None:
+        self.answers = [first]
+        self.then = then
+        self.asked = 0
+
+    def __call__(self, host: str, port: int) -> list[str]:
+        self.asked += 1
+        return [self.answers.pop()] if self.answers else [self.then]
+
+
+def test_a_name_that_rebinds_is_resolved_once_and_its_checked_address_used(server: Server) -> None:
+    resolver = Rebinding("127.0.0.1", "127.0.0.2")
+    with guarded_client(LOOPBACK, schemes=("http",), resolver=resolver) as client:
+        assert client.get(f"http://rebind.example:{server.port}/").status_code == 200
+    assert resolver.asked == 1
+
+
+def test_a_rebound_name_is_judged_anew_at_the_next_connection(server: Server) -> None:
+    resolver = Rebinding("127.0.0.1", "127.0.0.2")
+    url = f"http://rebind.example:{server.port}/"
+    with guarded_client(LOOPBACK, schemes=("http",), resolver=resolver) as client:
+        client.get(url, headers={"connection": "close"})
+        with pytest.raises(EgressDenied):
+            client.get(url)
+    assert len(server.seen) == 1
+
+
+def test_a_name_that_rebinds_a_thousand_times_leads_to_what_is_permitted_alone(
+    server: Server,
+) -> None:
+    """P13. What is permitted listens to nothing; who counts is beside it."""
+    answers = itertools.cycle(
+        [["127.0.0.9"], ["127.0.0.1"], ["127.0.0.9", "127.0.0.1"], ["::1"], ["127.0.0.9"]]
+    )
+
+    def resolver(host: str, port: int) -> list[str]:
+        return next(answers)
+
+    policy = EgressPolicy(["127.0.0.9/32"])
+    with guarded_client(policy, schemes=("http",), resolver=resolver) as client:
+        for _ in range(1000):
+            with pytest.raises((EgressDenied, httpx.ConnectError)):
+                client.get(f"http://rebind.example:{server.port}/")
+    assert server.seen == []
+
+
+def test_the_other_end_of_the_socket_is_judged_too(server: Server) -> None:
+    class Lenient(EgressPolicy):
+        checked: list[str] = []
+
+        def check(self, address: str) -> None:
+            self.checked.append(address)
+            if len(self.checked) == 2:
+                raise EgressDenied(address)
+
+    with (
+        guarded_client(Lenient(), schemes=("http",)) as client,
+        pytest.raises(EgressDenied),
+    ):
+        client.get(f"http://127.0.0.1:{server.port}/")
+    assert Lenient.checked == ["127.0.0.1", "127.0.0.1"]
+    assert server.seen == []
+
+
+def test_a_second_address_is_tried_when_the_first_refuses(server: Server) -> None:
+    policy = EgressPolicy(["127.0.0.0/8"])
+
+    def resolver(host: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    with guarded_client(policy, schemes=("http",), resolver=resolver) as client:
+        assert client.get(f"http://two.example:{server.port}/").status_code == 200
+
+
+def test_no_redirect_is_followed(server: Server) -> None:
+    with guarded_client(LOOPBACK, schemes=("http",)) as client:
+        assert client.get(f"http://127.0.0.1:{server.port}/away").status_code == 302
+    assert len(server.seen) == 1
+
+
+def test_the_environment_has_no_say(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with guarded_client(LOOPBACK, schemes=("http",)) as client:
+        assert client.get(f"http://127.0.0.1:{server.port}/").status_code == 200
+
+
+def test_only_https_unless_said_otherwise(server: Server) -> None:
+    with (
+        guarded_client(LOOPBACK) as client,
+        pytest.raises(EgressDenied, match="expected https"),
+    ):
+        client.get(f"http://127.0.0.1:{server.port}/")
+
+
+def test_a_name_without_an_address_is_told() -> None:
+    with (
+        guarded_client(LOOPBACK, schemes=("http",), resolver=lambda host, port: []) as client,
+        pytest.raises(Unresolved),
+    ):
+        client.get("http://nowhere.example/")
+
+
+class AllPublic(EgressPolicy):
+    """Takes every address for a public one; what is listed is as it is."""
+
+    def permits(self, address: str) -> bool:
+        return True
+
+
+async def test_each_stop_of_what_a_user_named_is_judged_as_the_first(server: Server) -> None:
+    """P13: plain http on another port is for what operators list, also behind a redirect."""
+    policy = AllPublic(["127.0.0.2/32"])
+    with leading_on("127.0.0.2", [f"http://127.0.0.1:{server.port}/"]) as start:
+        with pytest.raises(Unreachable):
+            await fetched(policy, f"http://127.0.0.1:{server.port}/", bytes_max=100)
+        with pytest.raises(Unreachable):
+            await fetched(policy, f"{start}/0", bytes_max=100)
+    assert server.seen == []
+
+
+def test_plain_http_wants_every_address_of_a_name_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P13"""
+    known_names(monkeypatch)
+    check_named_by_user(LOOPBACK, "http://localhost.inside.example:8080/")
+    with pytest.raises(EgressDenied, match="https"):
+        check_named_by_user(LOOPBACK, "http://mixed.inside.example:8080/")

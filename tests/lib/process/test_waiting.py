@@ -1,0 +1,68 @@
+"""A time limit does not count the time in which the process was away (frozen, or busy)."""
+
+import asyncio
+import time
+
+import pytest
+
+from lib.process import waiting
+from lib.process.waiting import timeout, was_away
+
+# So long is one step of this process; anything above a hundredth of it counts as away.
+FROZEN_S = 0.3
+
+
+@pytest.fixture(autouse=True)
+def quickly_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "AWAY_S", FROZEN_S / 100)
+
+
+async def freeze_while(pause: asyncio.Future[None]) -> None:
+    """Keep the event loop; what was waited for arrives meanwhile and is read behind the timers."""
+    await asyncio.sleep(0)
+    time.sleep(FROZEN_S)  # noqa: ASYNC251 - the loop itself is to be away
+    pause.get_loop().call_later(FROZEN_S / 100, pause.set_result, None)
+
+
+async def test_what_came_while_the_process_was_away_is_in_time() -> None:
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    freezing = asyncio.create_task(freeze_while(answer))
+    async with timeout(FROZEN_S / 3):
+        await answer
+    await freezing
+
+
+async def test_what_does_not_come_is_late_once_the_process_is_back() -> None:
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(time.sleep, FROZEN_S)
+    with pytest.raises(TimeoutError):
+        async with timeout(FROZEN_S / 3):
+            await never
+    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+
+
+async def test_a_limit_that_is_restarted_lasts_anew() -> None:
+    loop = asyncio.get_running_loop()
+    async with timeout(1000) as limit:
+        before = limit._when
+        limit.restart()
+        assert before <= limit._when <= loop.time() + 1000
+
+
+async def test_a_cancellation_from_elsewhere_is_none_of_its_own() -> None:
+    async def wait() -> None:
+        async with timeout(1000):
+            await asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_one_freeze_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    now = time.monotonic() + 10_000
+    assert [was_away(now - 50, now) for _ in range(100)] == [True] * 100
+    assert len(caplog.records) == 1
+    assert "away for at least 50.0 s" in caplog.text

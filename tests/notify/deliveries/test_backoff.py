@@ -1,0 +1,15 @@
+from notify.deliveries.backoff import TRIES_MAX, WAITS_S, wait_s
+
+
+def test_waits_grow_and_end() -> None:
+    assert [wait_s(tries, 0) for tries in range(1, TRIES_MAX)] == list(WAITS_S)
+    assert list(WAITS_S) == sorted(WAITS_S)
+    assert wait_s(TRIES_MAX, 0) is None
+    assert sum(WAITS_S) > 48 * 3600
+
+
+def test_what_failed_together_does_not_return_together() -> None:
+    waits = {wait_s(9, spread) for spread in range(100)}
+    assert min(w for w in waits if w) == 50_400
+    assert max(w for w in waits if w) <= 50_400 * 6 // 5
+    assert len(waits) == 100

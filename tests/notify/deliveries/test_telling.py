@@ -1,0 +1,440 @@
+"""Told at least once, signed, to whom it is for, and to nobody inside (outbox, egress, P14)."""
+
+import base64
+import datetime as dt
+import json
+import re
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.conf import LazySettings
+from django.core import mail
+from django.db import transaction
+
+from accounts.keys import keys
+from accounts.models import AuditEvent, Key, KeyKind, Organisation, Role
+from lib import clock
+from lib.ids import id_text
+from notify.deliveries import deliveries, sending
+from notify.deliveries.backoff import TRIES_MAX
+from notify.models import Delivery, WebhookEndpoint
+from notify.webhooks import endpoints
+from outbox.facts import put
+from outbox.models import Fact
+from tests import cast
+from tests.notify.receiver import Receiver, signed
+
+
+def happen(people: cast.Cast, kind: str = "code.redeemed", **body: Any) -> UUID:
+    with transaction.atomic():
+        return put(kind, people.acme.id, **body)
+
+
+def tell() -> int:
+    """What the worker does: spread, lease, send; how many tries were made."""
+    deliveries.spread_facts(100)
+    due = deliveries.lease_due(100)
+    for delivery_id in due:
+        sending.send(delivery_id)
+    return len(due)
+
+
+def let_time_pass() -> None:
+    Delivery.objects.update(due_at=clock.now() - dt.timedelta(seconds=1))
+
+
+def made(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[WebhookEndpoint, str]:
+    return endpoints.create_endpoint(
+        cast.actor(people.alice, people.acme), people.acme, server.url + "/hook", kinds
+    )
+
+
+def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -> None:
+    _, secret = made(people, server)
+    fact = happen(people, amount="5.00")
+    assert tell() == 1
+    assert tell() == 0
+    ((headers, body),) = server.got
+    assert signed(secret, headers, body)
+    assert not signed("whsec_" + base64.b64encode(b"x" * 32).decode(), headers, body)
+    told = json.loads(body)
+    assert told["id"] == headers["webhook-id"] == id_text(fact)
+    assert (told["type"], told["data"]) == ("code.redeemed", {"amount": "5.00"})
+    assert told["organisation"] == id_text(people.acme.id)
+    assert abs(int(headers["webhook-timestamp"]) - clock.now().timestamp()) < 5
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.tries[0]["status"]) == ("delivered", 204)
+
+
+def test_only_the_kinds_and_the_organisation_asked_for(people: cast.Cast, server: Receiver) -> None:
+    made(people, server, "topup.paid")
+    charlies = cast.actor(people.charlie, people.stranger)
+    endpoints.create_endpoint(charlies, people.stranger, server.url + "/stranger")
+    happen(people)
+    assert tell() == 0
+    assert server.got == []
+
+
+def test_what_fails_is_tried_again_with_the_same_bytes_until_it_is_dead(
+    people: cast.Cast, server: Receiver
+) -> None:
+    made(people, server)
+    happen(people)
+    server.statuses = [500]
+    waits = []
+    for _ in range(TRIES_MAX):
+        assert tell() == 1
+        assert tell() == 0
+        waits.append(Delivery.objects.get().due_at - clock.now())
+        let_time_pass()
+    delivery = Delivery.objects.get()
+    assert (delivery.state, len(delivery.tries)) == ("dead", TRIES_MAX)
+    assert dt.timedelta(seconds=3) < waits[0] < dt.timedelta(seconds=7)
+    assert waits[8] > dt.timedelta(hours=13)
+    assert tell() == 0
+    assert len({(headers["webhook-id"], body) for headers, body in server.got}) == 1
+    server.statuses = [200]
+    deliveries.send_again(cast.actor(people.alice, people.acme), delivery)
+    assert tell() == 1
+    assert Delivery.objects.get().state == "delivered"
+
+
+def test_an_emptied_broker_delays_a_telling_by_less_than_a_minute(
+    people: cast.Cast, server: Receiver
+) -> None:
+    """The broker only wakes workers: whoever leased a delivery and died held it for 30 s."""
+    made(people, server)
+    happen(people)
+    deliveries.spread_facts(10)
+    assert len(deliveries.lease_due(10)) == 1  # a worker was woken for it, and that was lost
+    assert deliveries.lease_due(10) == []
+    assert Delivery.objects.get().due_at - clock.now() < dt.timedelta(seconds=31)
+    let_time_pass()
+    assert tell() == 1
+    assert len(server.got) == 1
+
+
+def test_no_private_address_is_ever_reached(
+    people: cast.Cast, server: Receiver, settings: LazySettings
+) -> None:
+    """P13: what an operator does not list stays out of reach, wherever the name leads."""
+    made(people, server)
+    settings.WEBHOOK_EGRESS_ALLOW = []
+    WebhookEndpoint.objects.update(url=server.url.replace("http", "https"))
+    happen(people)
+    tell()
+    delivery = Delivery.objects.get()
+    assert delivery.tries[0]["error"] == "No public https address answers there, on port 443."
+    assert server.got == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.com", "ftp://example.com", "https://", "https://a b", "https://0x7f.1/",
+     "https://me:secret@example.com/", "https://127.1/", "//example.com", "https://[::1"],
+)  # fmt: skip
+def test_addresses_that_are_never_sent_to(people: cast.Cast, url: str) -> None:
+    actor = cast.actor(people.alice, people.acme)
+    with pytest.raises(endpoints.WebhookRefused):
+        endpoints.create_endpoint(actor, people.acme, url)
+
+
+@pytest.mark.parametrize("url", ["http://example.com", "https://example.com:8443/"])
+def test_another_port_is_for_networks_that_the_operator_lists(
+    people: cast.Cast, settings: LazySettings, url: str
+) -> None:
+    settings.WEBHOOK_EGRESS_ALLOW = []
+    actor = cast.actor(people.alice, people.acme)
+    with pytest.raises(endpoints.WebhookRefused):
+        endpoints.create_endpoint(actor, people.acme, url)
+    endpoints.create_endpoint(actor, people.acme, "https://example.com:443/")
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "[::1]", "localhost", "LOCALHOST.", "hub.localhost", "10.1.2.3",
+     "169.254.169.254", "[::ffff:127.0.0.1]", "[fd00::1]", "0.0.0.0", "[64:ff9b::7f00:1]"],
+)  # fmt: skip
+def test_an_address_inside_is_refused_when_the_webhook_is_made(
+    people: cast.Cast, settings: LazySettings, host: str
+) -> None:
+    """P13: names are resolved at each sending; what is an address already is judged at once."""
+    settings.WEBHOOK_EGRESS_ALLOW = []
+    actor = cast.actor(people.alice, people.acme)
+    with pytest.raises(endpoints.WebhookRefused, match="is not a public address") as refused:
+        endpoints.create_endpoint(actor, people.acme, f"https://{host}/hook")
+    assert refused.value.field == "url"
+    endpoints.create_endpoint(actor, people.acme, "https://93.184.216.34/hook")
+    settings.WEBHOOK_EGRESS_ALLOW = ["127.0.0.0/8"]
+    endpoints.create_endpoint(actor, people.acme, "http://localhost:8080/hook")
+
+
+def test_a_redirect_is_a_failure(people: cast.Cast, server: Receiver) -> None:
+    made(people, server)
+    server.statuses = [302]
+    happen(people)
+    tell()
+    assert len(server.got) == 1
+    assert Delivery.objects.get().tries[0]["error"] == "Answered with status 302."
+
+
+def test_a_rotated_secret_signs_beside_the_one_before_for_a_day(
+    people: cast.Cast, server: Receiver
+) -> None:
+    endpoint, old = made(people, server)
+    new = endpoints.rotate_secret(cast.actor(people.alice, people.acme), endpoint)
+    happen(people)
+    tell()
+    assert signed(old, *server.got[-1])
+    assert signed(new, *server.got[-1])
+    WebhookEndpoint.objects.update(before_until=clock.now())
+    happen(people)
+    tell()
+    assert not signed(old, *server.got[-1])
+    assert signed(new, *server.got[-1])
+
+
+def test_a_removed_webhook_gets_nothing_more(people: cast.Cast, server: Receiver) -> None:
+    endpoint, _ = made(people, server)
+    happen(people)
+    deliveries.spread_facts(10)
+    endpoints.remove_endpoint(cast.actor(people.alice, people.acme), endpoint)
+    assert tell() == 1
+    assert server.got == []
+    assert Delivery.objects.get().state == "dead"
+
+
+def key_of(people: cast.Cast, name: str = "m") -> tuple[Key, str]:
+    return cast.make_key(people.core, name, user=people.alice, kind=KeyKind.MANAGEMENT)
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("change", [{"revoked_at": clock.now()}, {"expires_at": clock.now()}])
+def test_a_webhook_ends_with_the_key_that_made_it(
+    people: cast.Cast, server: Receiver, change: dict[str, dt.datetime]
+) -> None:
+    """P23: who planted it with a key that is revoked now reads nothing more."""
+    made(people, server)
+    key, text = key_of(people)
+    _, other = key_of(people, "other")
+    body = {"url": server.url + "/of-the-key"}
+    endpoint = cast.with_key(text).post("/api/v1/webhooks", body, "application/json").json()
+    assert endpoint["state"] == "active"
+    happen(people)
+    deliveries.spread_facts(10)
+    Key.objects.filter(id=key.id).update(**change)
+    assert tell() == 2
+    waiting = Delivery.objects.get(endpoint__url__endswith="/of-the-key")
+    assert waiting.state == "dead"
+    assert waiting.tries[0]["error"] == "The key that made the webhook has ended."
+    happen(people)
+    assert tell() == 1
+    assert len(server.got) == 2
+    listed = cast.with_key(other).get("/api/v1/webhooks").json()["items"]
+    assert [one["state"] for one in listed] == ["ended", "active"]
+    owner = cast.signed_in(people.alice)
+    assert "Key no longer valid" in owner.get("/o/acme/webhooks").content.decode()
+    page = owner.get(f"/o/acme/webhooks/{endpoint['id']}").content.decode()
+    assert "the key m that created this webhook" in page
+
+
+def test_a_former_secret_plants_no_webhook(people: cast.Cast) -> None:
+    """P23: within its grace it does what it did, and makes nothing that stays."""
+    key, former = key_of(people)
+    keys.rotate_key(cast.actor(people.alice, people.acme), key, 1)
+    body = {"url": "https://example.com/hook"}
+    answer = cast.with_key(former).post("/api/v1/webhooks", body, "application/json")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "key")
+    assert not WebhookEndpoint.objects.exists()
+
+
+def test_letters_go_to_those_who_pay(people: cast.Cast) -> None:
+    cast.member(people.acme, "bill", Role.BILLING)
+    happen(people, "topup.paid", amount="25.00", currency="USD", available="27.50")
+    assert tell() == 2
+    assert {letter.to[0] for letter in mail.outbox} == {"alice@example.org", "bill@example.org"}
+    assert mail.outbox[0].subject == "25.00 USD added to Acme"
+    assert "27.50 USD" in mail.outbox[0].body
+    assert "/o/acme/billing" in mail.outbox[0].body
+
+
+def test_a_name_of_two_lines_makes_no_second_header_and_loses_no_letter(
+    people: cast.Cast,
+) -> None:
+    Organisation.objects.update(name="Acme\r\nBcc: eve@example.org\n\nEve")
+    happen(people, "topup.paid", amount="25.00", currency="USD", available="27.50")
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert letter.subject == "25.00 USD added to Acme Bcc: eve@example.org Eve"
+    assert letter.recipients() == ["alice@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("budget.reached", "resets_at"),
+        ("budget.forecast", "forecast_at"),
+        ("raise.asked", "until"),
+    ],
+)
+def test_letters_tell_times_as_people_do(people: cast.Cast, kind: str, field: str) -> None:
+    budget = {"scope": "team", "subject": "core", "limit": "5", "spent": "4", "currency": "USD"}
+    reached = {"threshold": 80, "spent_percent": 80, "resets_at": "2026-12-01T00:00:00+00:00"}
+    happen(
+        people,
+        kind,
+        budget="1",
+        request="1",
+        **budget,
+        **{**reached, field: "2026-12-09T07:30:00+08:00"},
+    )
+    assert tell() > 0
+    assert "8 Dec 2026, 23:30 UTC" in mail.outbox[0].body
+    assert not re.search(r"\dT\d", str(mail.outbox[0].body))
+
+
+def test_what_is_for_operators_reaches_no_customer(people: cast.Cast, server: Receiver) -> None:
+    made(people, server)
+    body = {"amount": "1.00", "currency": "USD", "processor": "stripe", "reason": "…"}
+    happen(people, "payment.unmatched", **body)
+    assert tell() == 1
+    assert [letter.to for letter in mail.outbox] == [["dora@example.org"]]
+    assert server.got == []
+
+
+def test_operators_read_where_a_doubted_count_is_looked_at(people: cast.Cast) -> None:
+    body = {"channel": "east", "model": "gpt-5", "slug": "acme", "flags": "usage_huge"}
+    happen(people, "count.doubted", **body)
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert (letter.to, "east" in letter.subject) == (["dora@example.org"], True)
+    assert "/o/acme/requests?status=review" in letter.body
+    assert "usage_huge" in letter.body
+
+
+def test_operators_read_what_usage_is_unknown(people: cast.Cast) -> None:
+    """P28: what, of whom, and where it is settled."""
+    body = {"provider": "openai", "channel": "east", "model": "gpt-5", "unknown": "holo_tokens"}
+    happen(people, "usage.unknown", **body)
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert (letter.to, "openai" in letter.subject) == (["dora@example.org"], True)
+    assert "holo_tokens" in letter.body
+    assert "/admin/reviews" in letter.body
+
+
+@pytest.mark.parametrize(
+    ("cause", "says"),
+    [
+        ("no_credit", "key 2 is out of credit"),
+        ("key_refused", "rejects key 2"),
+        ("misconfigured", "certificate"),
+        ("model_unknown", "does not know the model 2"),
+        ("compressed", "compresses"),
+        ("out", "last ten minutes"),
+        ("unusable", "WEIR_KEK"),
+    ],
+)
+def test_operators_read_what_a_channel_needs(people: cast.Cast, cause: str, says: str) -> None:
+    """F5, F7, F9: what no customer can mend."""
+    body = {"channel": "east", "channel_id": "c1", "cause": cause, "what": "2", "last": True}
+    happen(people, "channel.troubled", **body)
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert (letter.to, "east" in letter.subject) == (["dora@example.org"], True)
+    assert says in letter.body
+    assert "/admin/channels/c1" in letter.body
+    assert "last usable key" in letter.body
+
+
+def test_operators_read_which_invariant_does_not_hold(people: cast.Cast) -> None:
+    """I25."""
+    happen(
+        people,
+        "books.wrong",
+        count=1,
+        findings=[
+            {
+                "invariant": "I1 every posting sums to 0",
+                "object": "7",
+                "expected": "0",
+                "found": "1",
+            }
+        ],
+    )
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert letter.to == ["dora@example.org"]
+    assert "I1 every posting sums to 0" in letter.body
+    assert "7 (expected 0, found 1)" in letter.body
+    assert "/admin/findings" in letter.body
+
+
+def test_operators_read_what_could_not_be_checked(people: cast.Cast) -> None:
+    """I25: and not that it is wrong."""
+    happen(people, "books.unchecked", count=1, parts=["postings since noon"])
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert (letter.to, "did not finish" in letter.subject) == (["dora@example.org"], True)
+    assert "postings since noon" in letter.body
+    assert "does not mean that the ledger is wrong" in letter.body
+
+
+def test_no_secret_is_read_back(people: cast.Cast, server: Receiver) -> None:
+    """P14: the secret is in one answer; nothing else holds it in the clear."""
+    _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    api = cast.with_key(text)
+    url = {"url": "https://example.com/hook"}
+    made_ = api.post("/api/v1/webhooks", url, content_type="application/json")
+    secret = made_.json()["secret"]
+    shown = api.get("/api/v1/webhooks").content + str(list(AuditEvent.objects.values())).encode()
+    assert secret.encode() not in shown
+    stored = bytes(WebhookEndpoint.objects.get().sealed)
+    assert base64.b64decode(secret.removeprefix("whsec_")) not in stored
+    assert secret.encode() not in stored
+
+
+def test_facts_are_forgotten_after_a_month(people: cast.Cast, server: Receiver) -> None:
+    made(people, server)
+    happen(people)
+    server.statuses = [500]
+    tell()
+    Fact.objects.update(created_at=clock.now() - dt.timedelta(days=40))
+    assert deliveries.drop_old() == 0  # one telling is still to come
+    server.statuses = [200]
+    let_time_pass()
+    tell()
+    assert deliveries.drop_old() == 2
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("name", "read", "written"),
+    [("alice", 200, 201), ("bob", 403, 403), ("charlie", 200, 201)],
+)
+def test_who_reaches_webhooks(people: cast.Cast, name: str, read: int, written: int) -> None:
+    alices, _ = endpoints.create_endpoint(
+        cast.actor(people.alice, people.acme), people.acme, "https://example.com/a"
+    )
+    user = getattr(people, name)
+    team = people.core if name != "charlie" else people.stranger.teams.get()
+    _, text = cast.make_key(team, f"m-{name}", user=user, kind=KeyKind.MANAGEMENT)
+    api = cast.with_key(text)
+    assert api.get("/api/v1/webhooks").status_code == read
+    body = {"url": "https://example.com/b"}
+    answer = api.post("/api/v1/webhooks", body, content_type="application/json")
+    assert answer.status_code == written
+    of_alice = api.get(f"/api/v1/webhooks/{id_text(alices.id)}/deliveries").status_code
+    assert of_alice == {"alice": 200, "bob": 403, "charlie": 404}[name]
+
+
+def test_a_letter_that_can_have_no_address_is_given_up(people: cast.Cast) -> None:
+    """Else it would be tried again every thirty seconds, for good."""
+    people.alice.email = "a\n@example.org"
+    people.alice.save()
+    happen(people, "balance.low", available="1.00", threshold="2.00", currency="USD")
+    tell()
+    delivery = Delivery.objects.get(user=people.alice)
+    assert (delivery.state, len(delivery.tries)) == ("dead", 1)

@@ -1,0 +1,114 @@
+"""Operators' alerts in chats: a channel, a job and a bill, in the form of each service, and to
+operators alone (P13, P14, I25)."""
+
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from accounts.models import KeyKind
+from lib.ids import id_text, new_id
+from notify.models import Delivery, WebhookEndpoint
+from notify.webhooks import endpoints
+from notify.webhooks.endpoints import WebhookRefused
+from outbox.facts import put
+from tests import cast
+from tests.notify.chats import ADDRESSES, SECRETS, SERVICES, Chats
+from tests.notify.deliveries.test_telling import happen, tell
+from tests.notify.receiver import Receiver
+
+pytestmark = pytest.mark.django_db
+FACTS: dict[str, dict[str, Any]] = {
+    "channel.troubled": {
+        "channel": "main-7", "channel_id": "0", "cause": "no_credit", "what": "", "last": True,
+    },
+    "jobs.stopped": {
+        "jobs": [{"task": "t", "title": "Seal the ledger", "since": "2026-11-22", "error": ""}],
+    },
+    "bill.differs": {
+        "bill": id_text(new_id()), "provider": "openai", "first_on": "2026-10-01",
+        "last_on": "2026-10-31", "differences": 3, "billed": "10.00", "ours": "9.00",
+        "currency": "USD",
+    },
+}  # fmt: skip
+SAID = {"channel.troubled": "main-7", "jobs.stopped": "Seal the ledger", "bill.differs": "openai"}
+
+
+@pytest.fixture
+def chats(server: Receiver) -> Chats:
+    made = Chats()
+    server.judge = made.judge
+    return made
+
+
+def add(people: cast.Cast, server: Receiver, service: str, **over: Any) -> WebhookEndpoint:
+    endpoint, _ = endpoints.create_endpoint(
+        cast.actor(people.dora), None, server.url + ADDRESSES[service],
+        service=service, secret=SECRETS[service], **over,
+    )  # fmt: skip
+    return endpoint
+
+
+def test_each_chat_gets_each_alert_of_operators_once(
+    people: cast.Cast, server: Receiver, chats: Chats
+) -> None:
+    for service in SERVICES:
+        add(people, server, service)
+    with transaction.atomic():
+        for kind, body in FACTS.items():
+            put(kind, None, **body)
+    tell()
+    assert tell() == 0
+    assert chats.refused == []
+    assert len(chats.said) == len(SERVICES) * len(FACTS)
+    for word in SAID.values():
+        assert sorted(name for name, text in chats.said if word in text) == sorted(SERVICES)
+
+
+def test_organisations_and_operators_do_not_hear_each_other(
+    people: cast.Cast, server: Receiver, chats: Chats
+) -> None:
+    mine = add(people, server, "slack", kinds=["jobs.stopped"])
+    theirs, _ = endpoints.create_endpoint(
+        cast.actor(people.alice, people.acme), people.acme, server.url + ADDRESSES["wecom"],
+        service="wecom",
+    )  # fmt: skip
+    with transaction.atomic():
+        put("jobs.stopped", None, **FACTS["jobs.stopped"])
+        put("channel.troubled", None, **FACTS["channel.troubled"])
+    happen(people, amount="5.00", currency="USD", expires_at=None)
+    tell()
+    told = Delivery.objects.exclude(endpoint=None).values_list("endpoint", "fact__kind")
+    assert sorted(told, key=str) == sorted(
+        [(mine.id, "jobs.stopped"), (theirs.id, "code.redeemed")], key=str
+    )
+    for kind, organisation in (("code.redeemed", None), ("jobs.stopped", people.acme)):
+        with pytest.raises(WebhookRefused, match="no event"):
+            endpoints.create_endpoint(
+                cast.actor(people.dora), organisation, "https://example.com/h", [kind]
+            )
+
+
+@pytest.mark.extended
+def test_the_page_and_the_api_never_show_the_address(
+    people: cast.Cast, server: Receiver, chats: Chats
+) -> None:
+    dora, page = cast.signed_in(people.dora), "/admin/alerts"
+    assert "sent by email alone" in dora.get(page).content.decode()
+    sent = {"service": "feishu", "name": "On call", "secret": SECRETS["feishu"]}
+    assert dora.post(page, {**sent, "url": "ftp://x"}).status_code == 422
+    answer = dora.post(page, {**sent, "url": server.url + ADDRESSES["feishu"]})
+    assert answer.status_code in (302, 303)
+    endpoint = WebhookEndpoint.objects.get(organisation=None)
+    dora.post(f"{page}/{id_text(endpoint.id)}/test")
+    tell()
+    assert [name for name, _ in chats.said] == ["feishu"]
+    shown = dora.get(page).content.decode()
+    assert "On call" in shown
+    assert "Delivered" in shown
+    assert "s3cret" not in shown
+    assert SECRETS["feishu"] not in shown
+    dora.post(f"{page}/{id_text(endpoint.id)}/remove")
+    assert "sent by email alone" in dora.get(page).content.decode()
+    _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    assert cast.with_key(text).get("/api/v1/operator-webhooks").status_code in (401, 403, 404)

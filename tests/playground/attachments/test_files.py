@@ -1,0 +1,55 @@
+"""Files are what their bytes say."""
+
+import struct
+
+import pytest
+
+from playground.attachments.rules import FileInfo, UnsupportedFile, estimated_tokens, inspect_file
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + struct.pack(">II", 640, 480)
+WAV = (
+    b"RIFF\x00\x00\x00\x00WAVEfmt " + bytes(8) + struct.pack("<II", 24_000, 48_000) + bytes(96_000)
+)
+JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x0b\x08" + struct.pack(">HH", 20, 10) + bytes(9)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "media_type", "facts"),
+    [
+        (PNG, "image", "image/png", {"width": 640, "height": 480}),
+        (JPEG, "image", "image/jpeg", {"width": 10, "height": 20}),
+        (b"GIF89a" + struct.pack("<HH", 3, 4), "image", "image/gif", {"width": 3, "height": 4}),
+        (b"%PDF-1.7 /Type /Page\n/Type/Page ", "file", "application/pdf", {"pages": 2}),
+        (WAV, "audio", "audio/wav", {"seconds": 2}),
+        (b"ID3\x04rest", "audio", "audio/mpeg", {}),
+        (b"\x1aE\xdf\xa3webm", "audio", "audio/webm", {}),
+        ("日本\nx".encode(), "text", "text/plain", {"lines": 2}),
+        (b"<svg onload=alert(1)>", "text", "text/plain", {"lines": 1}),
+    ],
+)
+def test_a_kind_is_known_by_its_bytes(
+    data: bytes, kind: str, media_type: str, facts: dict[str, int]
+) -> None:
+    assert inspect_file(data) == FileInfo(kind, media_type, facts)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "empty"),
+        (b"MZ\x90\x00\xff", "unknown"),
+        (b"a\x00b", "unknown"),
+        (b"x" * (1024 * 1024 + 1), "too_big"),
+    ],
+)
+def test_what_no_model_reads_is_refused(data: bytes, code: str) -> None:
+    with pytest.raises(UnsupportedFile) as refused:
+        inspect_file(data)
+    assert refused.value.code == code
+
+
+def test_tokens_are_estimated_by_kind() -> None:
+    assert estimated_tokens(inspect_file(PNG), len(PNG)) == 85 + 170 * 2
+    assert estimated_tokens(inspect_file(WAV), len(WAV)) == 20
+    assert estimated_tokens(FileInfo("file", "application/pdf", {"pages": 3}), 9) == 2_400
+    assert estimated_tokens(FileInfo("text", "text/plain", {}), 9) == 3

@@ -1,0 +1,97 @@
+"""Links to a picture of a branch: who may open one, until when, and what is not even in it."""
+
+import datetime as dt
+import json
+
+import pytest
+from django.http import Http404
+
+from accounts.models import User
+from lib import clock
+from lib.ids import id_text
+from playground.chats import sharing
+from playground.chats.sharing import Gone, open_link, share_branch
+from playground.models import Conversation, ShareLink
+from tests.cast import Cast, actor
+from tests.playground.chats.test_tree import answers
+from tests.playground.turns.test_views import people, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["people"]
+
+
+@pytest.fixture
+def chat(people: Cast) -> Conversation:
+    send(people.bob, answers("Hello."), text="Hi", system="The word is swordfish.")
+    return Conversation.objects.get()
+
+
+def shared(people: Cast, chat: Conversation, **over: object) -> tuple[ShareLink, str]:
+    defaults = {"days": 7, "members_only": False, "system_shown": False, "cost_shown": False}
+    return share_branch(actor(people.bob, people.acme), chat, **defaults | over)  # type: ignore[arg-type]
+
+
+def opens(token: str, user: User | None) -> bool:
+    try:
+        open_link(token, user)
+    except Http404:
+        return False
+    return True
+
+
+def test_a_link_for_members_opens_for_members_of_its_organisation_alone(
+    people: Cast, chat: Conversation
+) -> None:
+    """P12"""
+    _, for_all = shared(people, chat)
+    _, for_members = shared(people, chat, members_only=True)
+    for user, member in ((people.alice, True), (people.charlie, False), (people.dora, False),
+                         (None, False)):  # fmt: skip
+        assert opens(for_all, user)
+        assert opens(for_members, user) is member
+    assert not opens(for_all[:-1], people.alice)
+
+
+@pytest.mark.parametrize("cost", [False, True])
+@pytest.mark.parametrize("system", [False, True])
+def test_what_is_hidden_is_not_in_the_snapshot(
+    people: Cast, chat: Conversation, cost: bool, system: bool
+) -> None:
+    link, _ = shared(people, chat, cost_shown=cost, system_shown=system)
+    snapshot = json.dumps(link.snapshot)
+    assert ("1800" in snapshot, "swordfish" in snapshot) == (cost, system)
+
+
+def test_a_link_ends_at_its_end_with_its_chat_and_by_its_maker(
+    people: Cast, chat: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = actor(people.bob, people.acme)
+    (timed, by_time), (revoked, by_hand) = shared(people, chat), shared(people, chat, days=None)
+    _, with_chat = shared(people, chat, days=None)
+    sharing.revoke_link(bob, id_text(revoked.id))
+    with pytest.raises(Gone):
+        open_link(by_hand, None)
+    assert timed.expires_at is not None
+    moment = timed.expires_at - dt.timedelta(seconds=1)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    open_link(by_time, None)
+    moment = timed.expires_at
+    with pytest.raises(Gone):
+        open_link(by_time, None)
+    open_link(with_chat, None)
+    Conversation.objects.update(deleted_at=clock.now())
+    with pytest.raises(Gone):
+        open_link(with_chat, None)
+
+
+def test_a_link_of_somebody_else_cannot_be_revoked(people: Cast, chat: Conversation) -> None:
+    link, token = shared(people, chat)
+    with pytest.raises(Http404):
+        sharing.revoke_link(actor(people.alice, people.acme), id_text(link.id))
+    assert opens(token, None)
+
+
+def test_a_link_works_for_the_days_that_its_choice_says() -> None:
+    assert {name: str(days or "") for name, days in sharing.DAYS.items()} == {
+        name: name for name in sharing.DAYS
+    }

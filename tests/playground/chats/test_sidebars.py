@@ -1,0 +1,98 @@
+"""Both sidebars fold away (W10), by mouse and keys; the browser keeps it, and nothing jumps."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.visitor import findings_in_both_themes, too_wide
+from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.runs.test_live import DONE, ask
+
+pytestmark = pytest.mark.browser
+
+# By how much what had been painted moved while the page loaded.
+_SHIFTS = """() => new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => { for (const one of list.getEntries()) sum += one.value; })
+    .observe({ type: "layout-shift", buffered: true });
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(sum))));
+})"""
+
+
+def width_of(page: Page, selector: str) -> float:
+    width: float = page.locator(selector).evaluate("(one) => one.getBoundingClientRect().width")
+    return width
+
+
+@pytest.mark.slow
+def test_both_sidebars_fold_away_and_stay_so(stage: Stage, bob: Watched) -> None:
+    page = bob.page
+    ask(page, stage, stage.echo_model(), "A chat in the list")
+    page.wait_for_selector(DONE)
+    chats, wide = page.locator("#chat-list"), width_of(page, ".chat-main")
+    expect(page.locator("[data-fold=chats]")).to_have_attribute("aria-expanded", "true")
+    page.locator("[data-fold=chats]").click()
+    expect(chats).to_be_hidden()
+    expect(page.locator("[data-fold=chats]")).to_be_focused()
+    expect(page.locator("[data-fold=chats]")).to_have_attribute("aria-expanded", "false")
+    page.get_by_role("button", name="Sidebar", exact=True).click()
+    assert width_of(page, ".side") == 56
+    assert width_of(page, ".chat-main") == wide + 272 + 232 - 56
+    expect(page.get_by_role("link", name="API keys")).to_have_attribute("title", "API keys")
+    page.reload()
+    expect(page.locator(".msg")).to_have_count(2)
+    assert page.evaluate(_SHIFTS) < 0.001
+    expect(chats).to_be_hidden()
+    assert width_of(page, ".side") == 56
+    page.locator("[data-panel-toggle]").click()
+    expect(page.locator("#panel")).to_be_visible()
+    assert width_of(page, ".chat-main") + width_of(page, "#panel") == 1280 - 56
+    page.goto(f"{stage.hub.url}/o/acme/keys")
+    assert width_of(page, ".side") == 56
+    page.get_by_role("button", name="Sidebar", exact=True).click()
+    assert width_of(page, ".side") == 232
+    bob.assert_calm()
+
+
+def test_sidebars_fold_by_keys(stage: Stage, bob: Watched) -> None:
+    page = bob.page
+    ask(page, stage, stage.echo_model(), "first words")
+    page.wait_for_selector(DONE)
+    chats, box = page.locator("#chat-list"), page.locator("#chat-text")
+    box.press("Alt+l")
+    expect(chats).to_be_hidden()
+    expect(box).to_be_focused()
+    box.press("[")  # in a text it is a sign
+    expect(box).to_have_value("[")
+    page.locator("[data-log]").focus()
+    page.keyboard.press("[")
+    assert width_of(page, ".side") == 56
+    page.keyboard.press("[")
+    assert width_of(page, ".side") == 232
+    page.keyboard.press("F2")  # a name is changed in its place of the list
+    expect(chats).to_be_visible()
+    expect(page.locator("[data-name] [name=title]")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.locator("[data-log]").focus()
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_contain_text("Show or hide the sidebar")
+    bob.assert_calm()
+
+
+@pytest.mark.slow
+def test_a_telephone_knows_no_folding(stage: Stage, chromium: Browser) -> None:
+    """What was folded away on a wide window is no matter where the lists are drawers."""
+    size = {"width": 360, "height": 740}
+    watched = watch(chromium, stage, "bob", viewport=size)
+    watched.context.add_cookies([{"name": "language", "value": "zh-hans", "url": stage.hub.url}])
+    page = watched.context.new_page()
+    page.goto(stage.playground)
+    page.evaluate("localStorage.setItem('folded', 'side chats')")
+    page.reload()
+    expect(page.locator(".tabbar")).to_be_visible()
+    expect(page.locator("[data-fold]:visible")).to_have_count(0)
+    assert too_wide(page) == ""
+    page.locator("#chat-text").press("Alt+l")
+    expect(page.locator("#chats")).to_be_visible()
+    assert findings_in_both_themes(page) == []
+    watched.assert_calm()
+    watched.context.close()

@@ -1,0 +1,216 @@
+"""Leaving: what becomes of keys, chats, prompts, requests and invitations of who goes (W51)."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from accounts.access.actors import SYSTEM, key_actor
+from accounts.members import invitations, members
+from accounts.members.departures import KeyFate
+from accounts.members.invitations import Offer
+from accounts.members.members import LastOwner
+from accounts.models import AuditEvent, KeyKind, Membership, Role, ServiceAccount
+from accounts.organisations import teams
+from billing.limits import budget_increases
+from billing.models import BudgetRaise
+from lib import clock
+from lib.ids import id_text
+from lib.refusal import Refused
+from playground.erasure.departures import Departure, depart, left_by
+from playground.models import Conversation, Preset, Prompt
+from playground.panel.settings import Settings
+from playground.prompts import prompts
+from tests.cast import Cast, actor, make_key, member, signed_in, with_key
+from usage.limits import budget_simulation
+
+pytestmark = pytest.mark.django_db
+
+
+def text_of(response: Any) -> str:
+    return str(response.content.decode())
+
+
+def of(people: Cast, user: Any) -> Membership:
+    return Membership.objects.get(user=user, organisation=people.acme)
+
+
+def chat_of(people: Cast, **over: Any) -> Conversation:
+    return Conversation.objects.create(
+        organisation=people.acme, team=people.core, user=people.bob, title="t", model="m", **over
+    )
+
+
+def test_each_key_becomes_what_is_chosen(people: Cast) -> None:
+    kept, kept_text = make_key(people.core, "kept", user=people.bob)
+    off, _ = make_key(people.core, "off", user=people.bob)
+    gone, _ = make_key(people.core, "gone", user=people.bob)
+    robot, robot_text = make_key(people.core, "robot", user=people.bob)
+    account = ServiceAccount.objects.create(
+        organisation=people.acme, team=people.core, name="ci", role=Role.DEVELOPER
+    )
+    alice = actor(people.alice, people.acme)
+    fates = {
+        kept.id: KeyFate("transfer", of(people, people.alice)),
+        robot.id: KeyFate("transfer", account),
+        gone.id: KeyFate("revoke"),
+    }
+    depart(alice, of(people, people.bob), Departure(fates))
+    for key in (kept, off, gone, robot):
+        key.refresh_from_db()
+    assert (kept.user, off.disabled, bool(gone.revoked_at)) == (people.alice, True, True)
+    assert (robot.user, robot.service_account) == (None, account)
+    assert key_actor(kept_text) is not None
+    assert key_actor(robot_text) is not None
+    assert not Membership.objects.filter(user=people.bob).exists()
+
+
+def test_a_management_key_is_handed_to_nobody(people: Cast) -> None:
+    """P23: it would do what its new owner may, for whoever has its text."""
+    key, text = make_key(people.core, "m", user=people.bob, kind=KeyKind.MANAGEMENT)
+    alice, owner = actor(people.alice, people.acme), of(people, people.alice)
+    with pytest.raises(Refused, match="cannot be transferred"):
+        depart(alice, of(people, people.bob), Departure({key.id: KeyFate("transfer", owner)}))
+    assert people.bob.memberships.exists()
+    depart(alice, of(people, people.bob), Departure(other_keys=KeyFate("transfer", owner)))
+    key.refresh_from_db()
+    assert (key.user, key.disabled) == (people.bob, True)
+    assert key_actor(text) is None
+
+
+def test_a_key_goes_only_to_who_may_have_one_in_its_team(people: Cast) -> None:
+    """P23, P12"""
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    viewer = of(people, member(people.acme, "vic", Role.VIEWER))
+    other = member(people.acme, "oz", Role.DEVELOPER)
+    members.set_member(people.acme, other.email, Role.DEVELOPER, teams=[second], actor=SYSTEM)
+    foreign = Membership.objects.get(user=people.charlie)
+    alice = actor(people.alice, people.acme)
+    for to in (viewer, of(people, other), foreign):
+        with pytest.raises(Refused):
+            depart(alice, of(people, people.bob), Departure({key.id: KeyFate("transfer", to)}))
+    with pytest.raises(Refused):
+        depart(alice, of(people, people.bob), Departure(chats_to=foreign))
+    assert people.bob.memberships.exists()
+
+
+def test_chats_and_private_prompts_go_to_somebody_or_away(people: Cast) -> None:
+    chat, temporary = chat_of(people), chat_of(people, ends_at=clock.now() + dt.timedelta(hours=1))
+    bob = actor(people.bob, people.acme)
+    prompts.save_prompt(bob, "mine", "m", Settings(), note="", shared=False)
+    prompts.save_prompt(bob, "ours", "m", Settings(), note="", shared=True)
+    for user in (people.bob, people.alice):
+        Preset.objects.create(organisation=people.acme, user=user, name="p", settings={})
+    left = left_by(of(people, people.bob))
+    assert (left.chats, left.prompts) == (1, 2)
+    alice = actor(people.alice, people.acme)
+    depart(alice, of(people, people.bob), Departure(chats_to=of(people, people.alice)))
+    chat.refresh_from_db()
+    temporary.refresh_from_db()
+    assert chat.user == people.alice
+    assert temporary.ends_at is not None
+    assert temporary.ends_at <= clock.now()
+    owners = dict(Prompt.objects.values_list("name", "user__email"))
+    assert owners == {"mine": "alice@example.org", "ours": "bob@example.org"}
+    assert sorted(Preset.objects.filter(user=people.alice).values_list("name", flat=True)) == [
+        "p", "p (bob@example.org)",
+    ]  # fmt: skip
+    event = AuditEvent.objects.get(action="chats.left")
+    assert event.detail == {
+        "email": "bob@example.org", "after": "alice@example.org", "chats": 1, "prompts": 1,
+    }  # fmt: skip
+
+
+def test_what_is_deleted_is_deleted_and_what_is_shared_stays(people: Cast) -> None:
+    chat = chat_of(people)
+    elsewhere = Conversation.objects.create(
+        organisation=people.stranger, team=people.stranger.teams.get(), user=people.bob, title="t"
+    )
+    bob = actor(people.bob, people.acme)
+    prompts.save_prompt(bob, "mine", "m", Settings(), note="", shared=False)
+    prompts.save_prompt(bob, "ours", "m", Settings(), note="", shared=True)
+    depart(actor(people.alice, people.acme), of(people, people.bob), Departure())
+    chat.refresh_from_db()
+    elsewhere.refresh_from_db()
+    assert chat.deleted_at is not None
+    assert elsewhere.deleted_at is None
+    assert [prompt.name for prompt in Prompt.objects.all()] == ["ours"]
+
+
+def test_what_was_asked_for_is_closed_and_who_was_invited_is_not(people: Cast) -> None:
+    members.set_member(people.acme, people.bob.email, Role.ADMIN, actor=SYSTEM)
+    bob = actor(people.bob, people.acme)
+    budget = budget_simulation.create_budget(
+        SYSTEM, people.acme, scope="user", subject=str(people.bob.id), amount_nano=10**9,
+        period="month",
+    )  # fmt: skip
+    until = clock.now() + dt.timedelta(days=1)
+    budget_increases.ask_for_more(bob, budget, amount_nano=10**9, until=until, reason="r")
+    (made,) = invitations.invite(people.acme, ["i@example.org"], Offer(Role.VIEWER), actor=bob)
+    left = left_by(of(people, people.bob))
+    assert (left.requests, left.invitations) == (1, 1)
+    depart(actor(people.alice, people.acme), of(people, people.bob), Departure())
+    assert BudgetRaise.objects.get().state == "denied"
+    made.invitation.refresh_from_db()
+    assert made.invitation.withdrawn_at is not None
+
+
+def test_the_last_owner_stays_with_all_that_is_theirs(people: Cast) -> None:
+    key, text = make_key(people.core, "ci", user=people.alice)
+    alice = actor(people.alice, people.acme)
+    with pytest.raises(LastOwner):
+        depart(alice, of(people, people.alice), Departure(other_keys=KeyFate("revoke")))
+    key.refresh_from_db()
+    assert key.revoked_at is None
+    assert key_actor(text) is not None
+    refused = signed_in(people.alice).post(
+        f"/o/acme/team/members/{of(people, people.alice).pk}/remove",
+        {f"key-{id_text(key.id)}": "revoke"},
+    )
+    assert refused.status_code == 422
+    assert "last owner" in text_of(refused)
+
+
+@pytest.mark.extended
+def test_the_dialog_asks_and_removes(people: Cast) -> None:
+    key, text = make_key(people.core, "ci", user=people.bob)
+    chat_of(people)
+    page = f"/o/acme/team/members/{of(people, people.bob).pk}/remove"
+    browser = signed_in(people.alice)
+    dialog = text_of(browser.get(page))
+    for words in ("Key ci", "Transfer to alice@example.org", "Chats and private prompts"):
+        assert words in dialog
+    name = f"key-{id_text(key.id)}"
+    asked = browser.post(page, {name: "disable"})
+    assert asked.status_code == 422
+    assert "Choose what happens to the chats" in text_of(asked)
+    removed = browser.post(page, {name: "disable", "chats_to": "delete"})
+    assert (removed.status_code, removed["Location"]) == (303, "/o/acme/team")
+    assert with_key(text).get("/api/v1/keys").status_code == 401
+    assert signed_in(people.bob).get("/o/acme/").status_code == 404
+
+
+@pytest.mark.extended
+def test_who_leaves_gives_no_key_away(people: Cast) -> None:
+    make_key(people.core, "ci", user=people.bob)
+    page = f"/o/acme/team/members/{of(people, people.bob).pk}/remove"
+    bob = signed_in(people.bob)
+    dialog = text_of(bob.get(page))
+    assert "Leave Acme" in dialog
+    assert "Transfer to" not in dialog
+    key = people.bob.keys.get()
+    left = bob.post(page, {f"key-{id_text(key.id)}": "revoke"})
+    assert (left.status_code, left["Location"]) == (303, "/")
+    assert not people.bob.memberships.exists()
+
+
+@pytest.mark.extended
+def test_who_may_not_removes_nobody(people: Cast) -> None:
+    """P12, P23"""
+    ann, eve = (member(people.acme, name, Role.ADMIN) for name in ("ann", "eve"))
+    for user, other in ((people.bob, people.alice), (ann, people.alice), (ann, eve)):
+        page = f"/o/acme/team/members/{of(people, other).pk}/remove"
+        answer = signed_in(user).post(page)
+        assert answer.status_code == (404 if user == people.bob else 403) or user == people.bob
+        assert other.memberships.exists()

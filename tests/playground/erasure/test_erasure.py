@@ -1,0 +1,443 @@
+"""P36: a person is erased, and the books verify as before under a pseudonym."""
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.db import DatabaseError, connection, transaction
+
+from accounts.access.access import AccessDenied
+from accounts.access.actors import SYSTEM, key_actor
+from accounts.audit import audit
+from accounts.keys import keys
+from accounts.members import invitations, members
+from accounts.members.departures import KeyFate
+from accounts.members.invitations import Offer
+from accounts.models import (
+    AuditEvent,
+    Erasure,
+    Invitation,
+    KeyKind,
+    Membership,
+    Role,
+    SignInNetwork,
+    User,
+)
+from accounts.organisations import organisations
+from billing.ledger import posting
+from billing.ledger.ledger import post
+from billing.limits import budget_increases
+from billing.models import Budget, Hold, Posting, Seal
+from billing.seals.seals import broken_seals, seal_all
+from lib import clock
+from lib.ids import new_id
+from lib.refusal import Refused
+from outbox.facts import put
+from outbox.models import Fact
+from playground.erasure import steps as erasure_steps
+from playground.erasure.erasure import ask_erasure, preview
+from playground.erasure.steps import STEPS, erase_people
+from playground.models import Attachment, Conversation, Message, Preset, ShareLink
+from playground.panel.settings import Settings
+from playground.prompts import prompts
+from tests.cast import Cast, actor, make_key, member
+from usage.limits import budget_simulation
+from usage.models import ChartNote, SavedView
+
+pytestmark = pytest.mark.django_db
+
+KEY = b"key of the tests"
+PLANTED = "Zaphodxq Brimbleworth"
+ADDRESS = "zaphodxq@brimbleworth.example"
+WORD = "zaphodxq"
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("playground.erasure.steps.seal_key", lambda: KEY)
+
+
+@pytest.fixture
+def zaphod(people: Cast) -> User:
+    """Somebody of acme with something in every place that a page lets one write."""
+    user = members.add_person(ADDRESS, name=PLANTED, actor=SYSTEM)
+    members.set_member(people.acme, ADDRESS, Role.ADMIN, actor=actor(people.alice, people.acme))
+    live(people, user)
+    return user
+
+
+def live(people: Cast, user: User) -> None:
+    acme, me = people.acme, actor(user, people.acme)
+    EmailAddress.objects.create(user=user, email=ADDRESS, verified=True, primary=True)
+    SignInNetwork.objects.create(user=user, network="203.0.113.77")
+    chat = Conversation.objects.create(
+        organisation=acme, team=people.core, user=user, title=f"{WORD} title", model="m"
+    )
+    Message.objects.create(conversation=chat, role="user", content=f"{WORD} asks")
+    ShareLink.objects.create(
+        conversation=chat, user=user, digest=b"d", snapshot={"text": f"{WORD} shared"},
+        expires_at=clock.now() + dt.timedelta(days=1),
+    )  # fmt: skip
+    Attachment.objects.create(
+        organisation=acme, user=user, name=f"{WORD}.txt", kind="text", media_type="text/plain",
+        size=1, data=f"{WORD} file".encode(),
+    )  # fmt: skip
+    prompts.save_prompt(me, f"{WORD} own", "m", Settings(), note=f"{WORD} note", shared=False)
+    prompts.save_prompt(me, f"{WORD} ours", "m", Settings(), note="", shared=True)
+    Preset.objects.create(organisation=acme, user=user, name=f"{WORD} preset", settings={})
+    SavedView.objects.create(
+        organisation=acme, user=user, page="usage", name=f"{WORD} view", query="q"
+    )
+    SavedView.objects.create(
+        organisation=acme, user=people.alice, page="usage", name="of alice",
+        query="user=zaphodxq%40brimbleworth.example&range=mtd",
+    )  # fmt: skip
+    ChartNote.objects.create(organisation=acme, user=user, text=f"{WORD} noted", at=clock.now())
+    key, _ = keys.mint_key(me, people.core, f"{WORD} laptop", user=user)
+    keys.change_key(me, key, name=f"{WORD} other")
+    budget = budget_simulation.create_budget(
+        SYSTEM, acme, scope="user", subject=str(user.id), amount_nano=10**9, period="month"
+    )
+    until = clock.now() + dt.timedelta(days=1)
+    budget_increases.ask_for_more(
+        me, budget, amount_nano=10**9, until=until, reason=f"{WORD} needs it"
+    )
+    invitations.invite(
+        acme, ["i@example.org"], Offer(Role.VIEWER, message=f"{WORD} invites"), actor=me
+    )
+    lines = (
+        posting.Entry("customer:available", acme.id, 5),
+        posting.Entry("revenue", acme.id, -5),
+    )
+    post(
+        posting.Posting(f"x:{new_id()}", "adjust", lines),
+        cause={"by": ADDRESS, "why": f"asked by {ADDRESS.upper()}."}, actor=ADDRESS,
+    )  # fmt: skip
+    with transaction.atomic():
+        put("key.created", acme.id, owner=ADDRESS)
+    audit.record(
+        actor(people.alice, acme), acme, "member.noted", user,
+        email=ADDRESS, reason=f"{PLANTED} asked for it",
+    )  # fmt: skip
+
+
+def rows_with(word: str) -> dict[str, int]:
+    """How many rows of every table say it, in any column: text, JSON, arrays or bytes."""
+    found = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+            "WHERE nspname = current_schema() AND relkind IN ('r', 'p') AND NOT relispartition"
+        )
+        for (table,) in cursor.fetchall():
+            # As COPY writes them; bytes are hex there.
+            cursor.execute(
+                f'SELECT count(*) FROM "{table}" t WHERE strpos(lower(t::text), %s) > 0 '
+                "OR strpos(t::text, %s) > 0",
+                [word, word.encode().hex()],
+            )
+            ((count,),) = cursor.fetchall()
+            if count:
+                found[table] = count
+    return found
+
+
+def broken() -> list[Any]:
+    with connection.cursor() as cursor:
+        return list(broken_seals(cursor, KEY))
+
+
+def sealed() -> None:
+    """Seal all that there is, in several seals."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for table, at in (("billing_posting", "created_at"), ("accounts_auditevent", "at")):
+            cursor.execute(
+                f"UPDATE {table} SET {at} = now() - (1 + random() * 12) * interval '1 min'"
+            )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    for minute in range(13, -1, -1):
+        seal_all(KEY, clock.now() - dt.timedelta(minutes=minute, seconds=2))
+
+
+def test_nothing_of_an_erased_person_is_found(people: Cast, zaphod: User) -> None:
+    """P36, P22"""
+    sealed()
+    assert broken() == []
+    before = rows_with(WORD)
+    assert before.keys() >= {
+        "accounts_user", "accounts_auditevent", "billing_posting", "outbox_fact",
+        "playground_message", "playground_attachment", "usage_savedview", "accounts_key",
+    }  # fmt: skip
+    amounts = list(Posting.objects.order_by("id").values_list("id", "amounts_nano"))
+    codes = list(Seal.objects.order_by("id").values_list("id", "code", "rows"))
+    erasure = ask_erasure(actor(people.alice, people.acme), zaphod, reason=f"{PLANTED} left")
+    assert erase_people() == 1
+    assert rows_with(WORD) == {}
+    assert rows_with("203.0.113.77") == {}
+    assert broken() == []
+    assert list(Posting.objects.order_by("id").values_list("id", "amounts_nano")) == amounts
+    assert list(Seal.objects.order_by("id").values_list("id", "code", "rows")) == codes
+    zaphod.refresh_from_db()
+    assert (zaphod.email, zaphod.name, zaphod.is_active) == (erasure.pseudonym, "", False)
+    assert Posting.objects.get(actor=erasure.pseudonym).cause["by"] == erasure.pseudonym
+    events = AuditEvent.objects.filter(actor_user=zaphod)
+    assert events.exists()
+    assert set(events.values_list("address", "client", "session")) == {("", "", "")}
+
+
+def test_every_step_goes_on_after_a_kill(
+    people: Cast, zaphod: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P36: killed in each step once, before it is left behind."""
+    sealed()
+    ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    for name in STEPS:
+        step, apart = erasure_steps._STEPS[name]
+
+        def killed(erasure: Erasure, step: Any = step) -> Any:
+            step(erasure)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setitem(erasure_steps._STEPS, name, (killed, apart))
+            with pytest.raises(KeyboardInterrupt):
+                erase_people()
+        assert Erasure.objects.get().step == name
+        with monkeypatch.context() as patched:
+            patched.setattr(erasure_steps, "_RUN_S", 0)
+            erasure = Erasure.objects.get()
+            erasure_steps._do_step(erasure)
+    assert Erasure.objects.get().done_at is not None
+    assert AuditEvent.objects.get(action="user.erased").object_id == str(zaphod.pk)
+    assert rows_with(WORD) == {}
+    assert broken() == []
+
+
+def test_what_was_tampered_with_before_is_found_afterwards(people: Cast, zaphod: User) -> None:
+    """P22: an erasure launders nothing."""
+    sealed()
+    event = AuditEvent.objects.filter(object_id=str(zaphod.pk)).earliest("at")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "UPDATE accounts_auditevent SET action = 'member.hidden' WHERE id = %s", [event.id]
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    (before,) = broken()
+    ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    erase_people()
+    (after,) = broken()
+    assert (after.kind, after.seal_id) == (before.kind, before.seal_id)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE accounts_auditevent SET detail = '{}' WHERE id = %s",
+        "UPDATE accounts_auditevent SET reason = 'x' WHERE id = %s",
+        "DELETE FROM accounts_auditevent WHERE id = %s",
+        "UPDATE billing_seal SET rewritten = 'x' WHERE kind = 'trail' AND rewritten IS NOT NULL "
+        "AND %s IS NOT NULL",
+        "UPDATE billing_seal SET rewritten = NULL WHERE kind = 'trail' AND rewritten IS NOT NULL "
+        "AND %s IS NOT NULL",
+        "UPDATE billing_seal SET code = sha256('x') WHERE kind = 'trail' AND %s IS NOT NULL",
+    ],
+)
+def test_an_edit_after_an_erasure_is_found(people: Cast, zaphod: User, edit: str) -> None:
+    """P22"""
+    sealed()
+    ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    erase_people()
+    assert broken() == []
+    event = AuditEvent.objects.filter(object_id=str(zaphod.pk)).earliest("at")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(edit, [event.id])
+        assert cursor.rowcount
+    assert broken() != []
+
+
+def test_only_an_erasure_under_way_changes_texts_and_nothing_else(
+    people: Cast, zaphod: User
+) -> None:
+    """P22, I2"""
+    erasure = ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    event = AuditEvent.objects.latest("id")
+    entry = Posting.objects.latest("id")
+    texts = f"UPDATE accounts_auditevent SET reason = 'x' WHERE id = '{event.id}'"
+    for opened, edit in (
+        ("", texts),
+        (str(new_id()), texts),
+        (str(erasure.pk), f"UPDATE accounts_auditevent SET action = 'x' WHERE id = '{event.id}'"),
+        (str(erasure.pk), f"UPDATE billing_posting SET kind = 'x' WHERE id = '{entry.id}'"),
+        (
+            str(erasure.pk),
+            f"UPDATE billing_posting SET amounts_nano = '{{0,0}}' WHERE id = '{entry.id}'",
+        ),
+        (str(erasure.pk), f"DELETE FROM accounts_auditevent WHERE id = '{event.id}'"),
+    ):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            change(opened, edit)
+    change(str(erasure.pk), texts)
+    erase_people()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        change(str(erasure.pk), texts)
+
+
+def change(opened: str, edit: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('weir.erasure', %s, true)", [opened])
+        cursor.execute(edit)
+
+
+def test_what_others_have_and_other_organisations_stay(people: Cast, zaphod: User) -> None:
+    """P12: somebody else's words are theirs, and another tenant's rows are not looked at."""
+    chat = Conversation.objects.create(
+        organisation=people.acme, team=people.core, user=people.bob, title="bob's", model="m"
+    )
+    mine = Message.objects.create(conversation=chat, role="user", content=f"ask {ADDRESS}")
+    theirs = SavedView.objects.create(
+        organisation=people.stranger, user=people.charlie, page="usage", name=ADDRESS, query=""
+    )
+    near = SavedView.objects.create(
+        organisation=people.acme, user=people.bob, page="usage", name=f"not{ADDRESS}", query=""
+    )
+    with transaction.atomic():
+        put("key.created", people.stranger.id, owner=ADDRESS)
+    ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    erase_people()
+    mine.refresh_from_db()
+    theirs.refresh_from_db()
+    near.refresh_from_db()
+    assert mine.content == f"ask {ADDRESS}"
+    assert (theirs.name, near.name) == (ADDRESS, f"not{ADDRESS}")
+    assert Fact.objects.get(organisation_id=people.stranger.id).body == {"owner": ADDRESS}
+
+
+def test_who_may_erase_whom(people: Cast, zaphod: User) -> None:
+    """P23"""
+    alice, dora = actor(people.alice, people.acme), actor(people.dora)
+    for nobody in (actor(people.bob, people.acme), actor(people.charlie, people.stranger)):
+        with pytest.raises(AccessDenied):
+            ask_erasure(nobody, zaphod, reason="r")
+    admin = actor(member(people.acme, "adam", Role.ADMIN), people.acme)
+    with pytest.raises(AccessDenied, match="Only an owner"):
+        ask_erasure(admin, people.bob, reason="r")
+    with pytest.raises(Refused, match="Say why"):
+        ask_erasure(alice, zaphod, reason=" ")
+    with pytest.raises(Refused, match="last owner of Acme"):
+        ask_erasure(actor(people.alice), people.alice, reason="")
+    with pytest.raises(Refused, match="last operator"):
+        ask_erasure(actor(people.dora), people.dora, reason="")
+    members.set_member(people.stranger, ADDRESS, Role.VIEWER, actor=SYSTEM)
+    with pytest.raises(AccessDenied, match="also belongs to another organisation"):
+        ask_erasure(alice, zaphod, reason="r")
+    with pytest.raises(AccessDenied):
+        ask_erasure(alice, people.dora, reason="r")
+    assert not Erasure.objects.exists()
+    zaphod.refresh_from_db()
+    assert zaphod.is_active
+    ask_erasure(dora, zaphod, reason="r")
+    with pytest.raises(Refused, match="already"):
+        ask_erasure(dora, zaphod, reason="r")
+
+
+def test_a_model_key_and_a_viewing_operator_erase_nobody(people: Cast, zaphod: User) -> None:
+    """P23: also not their own person."""
+    key, _ = make_key(people.core, "k", user=zaphod)
+    for over in ({"key": key, "role": None}, {"viewing": True}):
+        with pytest.raises(AccessDenied):
+            ask_erasure(replace(actor(zaphod, people.acme), **over), zaphod, reason="r")
+
+
+def test_what_is_open_ends_first(people: Cast, zaphod: User) -> None:
+    """Keys, budgets, memberships and invitations, in the transaction that asks for it."""
+    stays, text = make_key(people.core, "stays", user=zaphod)
+    _, gone_text = make_key(people.core, "gone", user=zaphod)
+    managed, managed_text = make_key(people.core, "m", user=zaphod, kind=KeyKind.MANAGEMENT)
+    (to,) = invitations.invite(
+        people.stranger,
+        [ADDRESS.upper()],
+        Offer(Role.VIEWER),
+        actor=actor(people.charlie, people.stranger),
+    )
+    shown = preview(zaphod)
+    assert (shown.chats, shown.budgets, shown.shared_prompts) == (1, 1, 1)
+    alice = actor(people.alice, people.acme)
+    heir = Membership.objects.get(user=people.alice)
+    wrong = {managed.id: KeyFate("transfer", heir)}
+    with pytest.raises(Refused, match="handed over"):
+        ask_erasure(alice, zaphod, reason="r", fates=wrong)
+    assert preview(zaphod) == shown
+    ask_erasure(alice, zaphod, reason="r", fates={stays.id: KeyFate("transfer", heir)})
+    stays.refresh_from_db()
+    assert (stays.user, stays.name) == (people.alice, "stays")
+    assert key_actor(text) is not None
+    assert key_actor(gone_text) is key_actor(managed_text) is None
+    assert not Membership.objects.filter(user=zaphod).exists()
+    assert not Budget.objects.filter(subject=str(zaphod.pk)).exists()
+    assert not Invitation.objects.filter(email__iexact=ADDRESS).exists()
+    assert to is not None
+    assert Erasure.objects.get().done_at is None
+
+
+def test_the_same_address_is_somebody_new_afterwards(people: Cast, zaphod: User) -> None:
+    ask_erasure(actor(people.alice, people.acme), zaphod, reason="r")
+    erase_people()
+    new = members.add_person(ADDRESS, actor=SYSTEM)
+    assert new.pk != zaphod.pk
+    assert not AuditEvent.objects.filter(object_type="user", object_id=str(new.pk)).exclude(
+        action="user.created"
+    )
+    zaphod.refresh_from_db()
+    with pytest.raises(Refused, match="cannot come back"):
+        members.set_active(zaphod, True, actor=SYSTEM)
+
+
+def test_it_waits_for_requests_that_are_on_their_way(people: Cast, zaphod: User) -> None:
+    """Their records are written when they end, with what the client called its user."""
+    id = attempt(people, zaphod)
+    ask_erasure(actor(people.alice, people.acme), zaphod, reason="r")
+    assert erase_people() == 0
+    assert (Erasure.objects.get().step, Erasure.objects.get().waits_for) == (STEPS[0], "requests")
+    Hold.objects.filter(id=id).update(state="voided", resolved_at=clock.now())
+    assert erase_people() == 1
+    assert rows_with(WORD) == {}
+
+
+def attempt(people: Cast, user: User) -> Any:
+    """A request of the person that runs, and labels of it."""
+    id = new_id()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO billing_hold (id, organisation_id, amount_nano, state, opened_at,
+                   expires_at) VALUES (%(id)s, %(org)s, 1, 'open', now(), now() + '1 h')""",
+            {"id": id, "org": people.acme.id},
+        )
+        cursor.execute(
+            """INSERT INTO usage_attempt (id, organisation_id, team_id, key_id, user_id, request_id,
+                   channel_id, channel_name, n, model, upstream_model, dialect, operation, source,
+                   stream, admitted_at, hold_nano, multiplier_ppm, end_user, customer)
+               VALUES (%(id)s, %(org)s, %(team)s, %(id)s, %(user)s, %(id)s, %(id)s, '', 1, 'm',
+                   'm', 'openai', 'chat', 'api', false, now(), 1, 1000000, %(word)s,
+                   %(address)s)""",
+            {
+                "id": id, "org": people.acme.id, "team": people.core.id, "user": user.pk,
+                "word": f"{WORD}-on-a-laptop", "address": ADDRESS,
+            },
+        )  # fmt: skip
+    return id
+
+
+def test_an_archived_organisation_of_the_person_alone_is_renamed(people: Cast) -> None:
+    user = members.add_person(ADDRESS, name=PLANTED, actor=SYSTEM)
+    own = organisations.create_organisation(f"{PLANTED} Ltd", owner=user, actor=SYSTEM)
+    with pytest.raises(Refused, match="last owner"):
+        ask_erasure(actor(user), user, reason="")
+    organisations.archive_organisation(own, actor=actor(user, own))
+    ask_erasure(actor(user), user, reason="")
+    erase_people()
+    assert rows_with(WORD) == {}

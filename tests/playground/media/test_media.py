@@ -1,0 +1,195 @@
+"""Media runs: what is kept of them, for how long, and what goes with them."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from lib import clock
+from lib.ids import id_text, new_id
+from lib.refusal import Refused
+from playground.attachments import attachments
+from playground.erasure.departures import leave_chats
+from playground.media import media
+from playground.media.answer import MadeFile, Transcript
+from playground.media.orders import add_media_file, form_of, read_order
+from playground.media.page import shown_runs
+from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
+from tests.cast import Cast, actor, signed_in
+from tests.hostile import EVERYTHING, NUL
+from tests.playground.erasure.test_departures import of
+
+pytestmark = pytest.mark.django_db
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 8 + b"\0\0\0\x02\0\0\0\x03" + b"\0" * 40
+WEBM = b"\x1aE\xdf\xa3" + b"\0" * 60
+PLAYGROUND = "/o/acme/playground"
+
+
+def run_of(people: Cast, *given: Attachment, user: Any = None, **over: Any) -> MediaRun:
+    fields = {"kind": "image", "operation": "image_edits", "model": "m", "prompt": "a boat"} | over
+    run = MediaRun.objects.create(
+        organisation=people.acme, user=user or people.bob, token=new_id(), **fields
+    )
+    for one in given:
+        MediaFile.objects.create(run=run, file=one, role="picture", name=one.name)
+    return run
+
+
+def picture(people: Cast) -> Attachment:
+    bob = actor(people.bob, people.acme)
+    return add_media_file(bob, MediaKind.IMAGE, "picture", f"{EVERYTHING}.png", PNG)
+
+
+def ended(run: MediaRun, data: bytes = b"made") -> Attachment:
+    """The file that came of it."""
+    media.end_media(
+        run,
+        RunState.DONE,
+        {"charge_nano": 5},
+        files=[MadeFile("a.png", "image", "image/png", data)],
+    )
+    made = MediaFile.objects.get(run=run, role="result").file
+    assert made is not None
+    return made
+
+
+def test_a_run_that_is_deleted_takes_its_files_unless_another_names_them(people: Cast) -> None:
+    given = picture(people)
+    first, second = run_of(people, given), run_of(people, given)
+    made = ended(first)
+    bob = signed_in(people.bob)
+    assert bob.post(f"{PLAYGROUND}/media/runs/{first.text_id}/delete").status_code == 303
+    assert not Attachment.objects.filter(id=made.id).exists()
+    assert Attachment.objects.filter(id=given.id).exists()
+    # One that goes on is stopped before.
+    url = f"{PLAYGROUND}/media/runs/{second.text_id}"
+    assert bob.post(f"{url}/delete").status_code == 404
+    assert bob.post(f"{url}/stop").status_code == 303
+    assert not media.beat_media(second.id)
+    ended(second)
+    assert bob.post(f"{url}/delete").status_code == 303
+    assert not Attachment.objects.exists()
+
+
+def test_a_file_of_a_chat_stays_with_it(people: Cast) -> None:
+    given = picture(people)
+    attachments.mark_sent([given.id])
+    run = run_of(people, given)
+    ended(run)
+    media.delete_media([run])
+    assert Attachment.objects.get().id == given.id
+
+
+def test_files_expire_and_their_run_says_so(people: Cast) -> None:
+    run = run_of(people)
+    made = ended(run)
+    assert made.unsent_until is not None
+    assert media.result_life() - (made.unsent_until - clock.now()) < dt.timedelta(minutes=1)
+    attachments.drop_unsent(clock.now() + media.result_life())
+    bob = actor(people.bob, people.acme)
+    (shown,) = shown_runs(media.visible_media(bob))
+    assert shown.expired
+    page = signed_in(people.bob).get(f"{PLAYGROUND}/gallery").content.decode()
+    assert "The files have expired and were deleted." in page
+
+
+def test_an_end_is_written_once(people: Cast) -> None:
+    run = run_of(people, kind="transcription")
+    heard = Transcript(EVERYTHING, [(0, 1, EVERYTHING)])
+    media.end_media(run, RunState.DONE, {"charge_nano": 5}, transcript=heard)
+    media.end_media(run, RunState.FAILED, {"kind": "internal"})
+    run.refresh_from_db()
+    assert (run.state, run.text) == (RunState.DONE, EVERYTHING)
+    page = signed_in(people.bob).get(f"{PLAYGROUND}/gallery", {"q": EVERYTHING[:40]})
+    assert "<script>alert(1)" not in page.content.decode()
+    assert f"run-{run.text_id}" in page.content.decode()
+    subtitles = signed_in(people.bob).get(f"{PLAYGROUND}/media/runs/{run.text_id}/subtitles")
+    assert subtitles.content.decode().startswith("1\n00:00:00,000 --> 00:00:01,000\n")
+
+
+def test_a_run_whose_process_is_gone_is_interrupted(people: Cast) -> None:
+    old = clock.now() - dt.timedelta(minutes=1)
+    lost, alive = run_of(people, heartbeat_at=old), run_of(people)
+    assert media.interrupt_lost_media() == 1
+    lost.refresh_from_db()
+    alive.refresh_from_db()
+    assert (lost.state, alive.state) == (RunState.INTERRUPTED, RunState.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "data"),
+    [
+        ("image", "picture", b"<svg onload=alert(1)>"),
+        ("image", "picture", WEBM),
+        ("image", "sound", PNG),
+        ("transcription", "sound", PNG),
+        ("transcription", "sound", b""),
+        ("speech", "picture", PNG),
+    ],
+)
+def test_a_file_is_taken_by_what_it_is(people: Cast, kind: str, role: str, data: bytes) -> None:
+    bob = actor(people.bob, people.acme)
+    with pytest.raises(Refused):
+        add_media_file(bob, MediaKind(kind), role, "fine.png", data)
+    assert not Attachment.objects.exists()
+
+
+def test_an_upload_is_answered_with_what_the_form_names(people: Cast) -> None:
+    sent = {
+        "kind": "transcription",
+        "role": "sound",
+        "file": SimpleUploadedFile("recording.webm", WEBM),
+    }
+    bob = signed_in(people.bob)
+    answer = bob.post(f"{PLAYGROUND}/files/media", sent)
+    file = Attachment.objects.get()
+    assert f'name="sound" value="{file.text_id}"' in answer.content.decode()
+    url = f"{PLAYGROUND}/files/{file.text_id}"
+    part = bob.get(url, headers={"range": "bytes=1-3"})
+    assert (part.status_code, part.content) == (206, WEBM[1:4])
+    assert part["Content-Range"] == f"bytes 1-3/{len(WEBM)}"
+    assert bob.get(url, headers={"range": "bytes=64-"}).content == WEBM
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("kind", ["images", "speech", "transcription", "video", "gallery"])
+def test_every_page_stands_without_a_model(people: Cast, kind: str) -> None:
+    client = signed_in(people.bob)
+    for query in ({}, {"model": EVERYTHING, "q": NUL, "picture": EVERYTHING}):
+        assert client.get(f"{PLAYGROUND}/{kind}", query).status_code == 200
+    assert client.get(f"{PLAYGROUND}/{kind}?again=x").status_code in (200, 404)
+
+
+@pytest.mark.parametrize("model", ["m", "", EVERYTHING])
+def test_what_names_no_model_is_refused(people: Cast, model: str) -> None:
+    form = {"kind": "image", "model": model, "prompt": "p"}
+    with pytest.raises(Refused):
+        read_order(actor(people.bob, people.acme), MediaKind.IMAGE, form)
+
+
+def test_files_go_to_a_provider_under_the_names_of_its_form(people: Cast) -> None:
+    form = form_of("image_edits", {"picture": picture(people), "mask": picture(people)})
+    assert form is not None
+    assert [one.name for one in form.files] == ["image", "mask"]
+    assert b"".join(form.files[0].pieces()) == PNG
+    form.close()
+    assert form_of("videos", {"picture": picture(people)}) is None
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("handed", [True, False])
+def test_what_a_member_made_goes_where_their_chats_go(people: Cast, handed: bool) -> None:
+    run = run_of(people, picture(people))
+    made = ended(run)
+    to = of(people, people.alice) if handed else None
+    leave_chats(actor(people.alice, people.acme), of(people, people.bob), to)
+    if not handed:
+        assert not MediaRun.objects.exists()
+        assert not Attachment.objects.exists()
+        return
+    run.refresh_from_db()
+    made.refresh_from_db()
+    assert (run.user, made.user) == (people.alice, people.alice)
+    assert id_text(run.id)

@@ -1,0 +1,160 @@
+"""Which keys people of a role may have what they ask in the playground paid by."""
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from accounts.access.actors import SYSTEM
+from accounts.keys import service_accounts
+from accounts.members import members
+from accounts.models import AuditEvent, Key, Role
+from accounts.roles import custom_roles
+from dialects.chat.events import TextDelta
+from lib.ids import id_text
+from lib.refusal import Refused
+from playground.models import Conversation, PayerRule, PaymentPreference
+from playground.payers.payer_rules import change_rules, roles_of, rule_of, rules_of
+from playground.payers.paying import default_payer, payers_context
+from tests.cast import Cast, actor, make_key, signed_in
+from tests.playground.turns.test_views import ScriptedRelay, outcome, page, people, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["people"]
+
+URL = "/o/acme/playground/settings"
+
+
+def post(user: Any, name: str, **form: str) -> Any:
+    return signed_in(user).post(reverse(name, args=["acme"]), form)
+
+
+def offered(people: Cast, user: Any) -> list[str]:
+    """The names of the keys that the payer menu offers."""
+    context = payers_context(actor(user, people.acme), {}, None)
+    keys: list[Key] = [key for _, key in context["paying_keys"]]
+    names = sorted(key.name for key in keys)
+    return (["Playground"] if context["own_key"] else []) + names
+
+
+def answers() -> ScriptedRelay:
+    return ScriptedRelay(TextDelta(0, "x"), outcome())
+
+
+def test_each_rule_offers_its_keys_alone(people: Cast) -> None:
+    make_key(people.core, "alice's", user=people.alice)
+    make_key(people.core, "shared")
+    account = service_accounts.create_service_account(people.core, "robot", actor=SYSTEM)
+    make_key(people.core, "robot's", service_account=account)
+    alice = actor(people.alice, people.acme)
+    expected = {
+        "any": ["Playground", "alice's", "robot's", "shared"],
+        "people": ["Playground", "alice's", "shared"],
+        "own_or_playground": ["Playground", "alice's"],
+        "own": ["alice's"],
+        "playground": ["Playground"],
+    }
+    assert set(expected) == set(PayerRule.values)
+    for rule, names in expected.items():
+        change_rules(alice, {"owner": rule})
+        assert offered(people, people.alice) == names, rule
+
+
+def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
+    """Neither named in a form, nor kept from before, nor by saying nothing."""
+    bobs, _ = make_key(people.core, "bob's", user=people.bob)
+    send(people.bob, answers(), text="before", key=id_text(bobs.id))
+    chat = Conversation.objects.get()
+    post(people.alice, "payer_rules", developer="playground")
+    refused = send(people.bob, answers(), text="again", key=id_text(bobs.id))
+    assert refused.status_code == 422
+    assert "This key cannot pay for chats any more." in refused.content.decode()
+    assert post(people.bob, "payer_choose", key=id_text(bobs.id)).status_code == 303
+    assert not PaymentPreference.objects.exists()
+    assert chat.key_id == bobs.id
+    post(people.alice, "payer_rules", developer="own")
+    refused = send(people.bob, answers(), text="again", key="")
+    assert refused.status_code == 422
+    assert "with your own API keys only" in refused.content.decode()
+    assert default_payer(actor(people.bob, people.acme)).key == bobs
+    assert send(people.bob, answers(), text="own", key=id_text(bobs.id)).status_code != 422
+
+
+def test_without_a_key_of_ones_own_nothing_is_sent_where_only_these_may_pay(people: Cast) -> None:
+    post(people.alice, "payer_rules", developer="own")
+    refused = send(people.bob, answers(), text="Hi", key="")
+    assert refused.status_code == 422
+    session = signed_in(people.bob).post(
+        "/pg/chat/completions", {"model": "m", "messages": []}, content_type="application/json"
+    )
+    assert session.status_code == 403
+    assert "with your own API keys only" in session.json()["error"]["message"]
+
+
+def test_rules_are_set_by_who_may_and_are_audited(people: Cast) -> None:
+    assert post(people.bob, "payer_rules", developer="any").status_code == 403
+    assert post(people.charlie, "payer_rules", developer="any").status_code == 404
+    assert post(people.alice, "payer_rules", developer="dance").status_code == 404
+    assert post(people.alice, "payer_rules", developer="own", viewer="own").status_code == 303
+    (event,) = AuditEvent.objects.filter(action="playground.payer_rules_changed")
+    assert event.detail == {"before": {}, "after": {"developer": "own"}}
+    assert "Keys that may pay" in page(people.alice, URL).content.decode()
+    assert "Keys that may pay" not in page(people.bob, URL).content.decode()
+
+
+def test_a_custom_role_that_uses_the_playground_has_its_own_rule(people: Cast) -> None:
+    role = custom_roles.create_role(people.acme, "tester", ["playground.use"], actor=SYSTEM)
+    custom_roles.create_role(people.acme, "reader", ["usage.read"], actor=SYSTEM)
+    assert list(roles_of(people.acme).values()) == ["Owner", "Admin", "Developer", "tester"]
+    alice = actor(people.alice, people.acme)
+    assert change_rules(alice, {id_text(role.id): "own"})[id_text(role.id)] == PayerRule.OWN
+    assert rules_of(people.acme)["developer"] == PayerRule.ANY
+    with pytest.raises(Refused, match="not a role that can use the playground"):
+        change_rules(alice, {"viewer": "own"})
+
+
+def test_the_rule_of_a_custom_role_holds_for_its_people(people: Cast) -> None:
+    """P23: not that of a built-in role, nor that of another custom one."""
+    role = custom_roles.create_role(
+        people.acme, "tester", ["playground.use", "keys.read", "keys.write_own"], actor=SYSTEM
+    )
+    other = custom_roles.create_role(
+        people.acme, "other", ["playground.use", "keys.read"], actor=SYSTEM
+    )
+    members.set_member(people.acme, people.bob.email, Role.CUSTOM, custom_role=role, actor=SYSTEM)
+    make_key(people.core, "bob's", user=people.bob)
+    make_key(people.core, "shared")
+    alice = actor(people.alice, people.acme)
+    change_rules(alice, {id_text(role.id): "playground", id_text(other.id): "own"})
+    assert rule_of(actor(people.bob, people.acme)) == PayerRule.PLAYGROUND
+    assert offered(people, people.bob) == ["Playground"]
+    change_rules(alice, {id_text(role.id): "own", id_text(other.id): "any"})
+    assert offered(people, people.bob) == ["bob's"]
+    refused = send(people.bob, answers(), text="Hi", key="")
+    assert refused.status_code == 422
+
+
+@pytest.mark.extended
+def test_the_default_payer_is_chosen_and_shown_in_the_settings(people: Cast) -> None:
+    bobs, _ = make_key(people.core, "bob's", user=people.bob)
+    saved = post(people.bob, "default_payer", key=id_text(bobs.id), project="launch")
+    assert saved.status_code == 303
+    payer = default_payer(actor(people.bob, people.acme))
+    assert (payer.key, payer.project) == (bobs, "launch")
+    assert 'value="launch"' in page(people.bob, URL).content.decode()
+    other, _ = make_key(people.core, "alice's", user=people.alice)
+    post(people.bob, "default_payer", key=id_text(other.id))
+    assert default_payer(actor(people.bob, people.acme)).key == bobs
+
+
+def test_rules_over_the_api(people: Cast) -> None:
+    url = "/api/v1/playground/payer-rules"
+    alice = signed_in(people.alice)
+    assert alice.get(url).json() == {"rules": {"owner": "any", "admin": "any", "developer": "any"}}
+    given = {"rules": {"developer": "own"}}
+    changed = alice.put(url, given, content_type="application/json")
+    assert changed.json()["rules"]["developer"] == "own"
+    for wrong in ({"viewer": "own"}, {"developer": "dance"}):
+        refused = alice.put(url, {"rules": wrong}, content_type="application/json")
+        assert refused.status_code == 422
+    assert signed_in(people.bob).get(url).status_code == 403

@@ -1,0 +1,210 @@
+"""What a person chooses for the playground, and what the organisation rules."""
+
+import json
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import AuditEvent, Role
+from dialects.chat.events import TextDelta
+from lib.ids import id_text
+from playground.chats.desk import first_model
+from playground.models import Conversation, LeavingRule, Preference, Run
+from playground.preferences.preferences import (
+    choose_default_model,
+    choose_organisation_model,
+    preference_of,
+    toggle_favourite,
+)
+from tests import cast
+from tests.cast import Cast, signed_in
+from tests.markup import squeezed
+from tests.playground.turns.test_views import ScriptedRelay, outcome, page, people, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["people"]
+
+URL = "/o/acme/playground/settings"
+
+
+def post(user: Any, name: str, **form: str) -> Any:
+    return signed_in(user).post(reverse(name, args=["acme"]), form)
+
+
+def test_leaving_is_each_persons_and_holds_from_the_next_answer_on(people: Cast) -> None:
+    send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="before")
+    assert post(people.bob, "leaving_choose", leaving="stop").status_code == 303
+    send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="after")
+    send(people.alice, ScriptedRelay(TextDelta(0, "x"), outcome()), text="another's")
+    limits_ms = [run.unwatched_ms for run in Run.objects.order_by("id")]
+    assert limits_ms == [None, 1_000, None]
+    assert 'value="stop" checked' in squeezed(page(people.bob, URL).content.decode())
+    assert post(people.bob, "leaving_choose", leaving="dance").status_code == 404
+
+
+@pytest.mark.extended
+def test_the_rule_is_set_by_who_may_and_is_audited(people: Cast) -> None:
+    assert post(people.bob, "leaving_rule", minutes="5").status_code == 403
+    assert post(people.charlie, "leaving_rule", minutes="5").status_code == 404
+    assert not LeavingRule.objects.exists()
+    assert post(people.alice, "leaving_rule", minutes="5").status_code == 303
+    assert post(people.alice, "leaving_rule", minutes="7").status_code == 404
+    send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="ruled")
+    assert Run.objects.get().unwatched_ms == 300_000
+    (event,) = AuditEvent.objects.filter(action="playground.leaving_rule_changed")
+    assert event.detail == {"before": {"seconds_max": None}, "after": {"seconds_max": 300}}
+    html = page(people.bob, URL).content.decode()
+    assert "Your organisation stops it after 5 minutes." in html
+    assert "For everyone in the organisation" not in html
+    post(people.alice, "leaving_rule", minutes="")
+    assert LeavingRule.objects.get().seconds_max is None
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.BILLING])
+def test_who_only_reads_has_nothing_to_choose(people: Cast, role: Role) -> None:
+    reader = cast.member(people.acme, "reader", role)
+    assert page(reader, URL).status_code == 403
+    assert post(reader, "leaving_choose", leaving="stop").status_code == 403
+    assert not Preference.objects.exists()
+
+
+# Names of chats ---------------------------------------------------------------------------------
+
+
+class NamingRelay(ScriptedRelay):
+    """Answers a turn, and what it is asked for without a stream with a name."""
+
+    def __init__(self, title: str, kind: str | None = None) -> None:
+        super().__init__(TextDelta(0, "Weirs hold water back."), outcome())
+        self.title, self.kind = title, kind
+
+    async def chat(self, principal: Any, body: bytes, **over: Any) -> Any:
+        if json.loads(body).get("stream"):
+            async for item in super().chat(principal, body, **over):
+                yield item
+            return
+        self.requests.append((principal, body))
+        self.request_id = over["request_id"]
+        if self.kind is None:
+            message = {"role": "assistant", "content": self.title}
+            yield json.dumps({"choices": [{"message": message}]}).encode()
+        yield outcome(200 if self.kind is None else 502, self.kind)
+
+
+@pytest.mark.extended
+def test_without_a_choice_no_model_names_a_chat(people: Cast) -> None:
+    relay = NamingRelay("Never asked")
+    send(people.bob, relay, text="# What is a weir?\nTell me.")
+    assert len(relay.requests) == 1
+    assert Conversation.objects.get().title == "What is a weir?"
+
+
+@pytest.mark.extended
+def test_the_chosen_model_names_a_new_chat_once(people: Cast) -> None:
+    assert post(people.bob, "title_model", title_model="weir-1").status_code == 303
+    relay = NamingRelay('"Weirs and water levels."\n')
+    send(people.bob, relay, text="What is a weir?")
+    chat = Conversation.objects.get()
+    assert (chat.title, chat.named_by) == ("Weirs and water levels", "model")
+    assert chat.title_request_id == relay.request_id
+    principal, body = relay.requests[1]
+    assert principal.user_id == people.bob.id
+    request_body = json.loads(body)
+    assert request_body["max_tokens"] == 40
+    assert "Weirs hold water back." in request_body["messages"][1]["content"]
+    again = NamingRelay("Another")
+    send(people.bob, again, text="And then?", conversation=id_text(chat.id))
+    chat.refresh_from_db()
+    assert chat.title == "Weirs and water levels"
+    menu = page(people.bob, reverse("chat_menu", args=["acme", id_text(chat.id)])).content.decode()
+    assert "Title generated by a model. View its request and charge" in menu
+
+
+@pytest.mark.extended
+def test_a_name_that_fails_leaves_the_first_words(people: Cast) -> None:
+    post(people.bob, "title_model", title_model="weir-1")
+    send(people.bob, NamingRelay("", "upstream_error"), text="What is a weir?")
+    chat = Conversation.objects.get()
+    assert (chat.title, chat.named_by) == ("What is a weir?", "words")
+    send(people.bob, NamingRelay('""'), text="Once more")
+    assert Conversation.objects.filter(title="Once more", named_by="words").exists()
+
+
+@pytest.mark.extended
+def test_a_name_by_hand_stays(people: Cast) -> None:
+    post(people.bob, "title_model", title_model="weir-1")
+    send(people.bob, NamingRelay("Made"), text="What is a weir?")
+    chat = Conversation.objects.get()
+    change = reverse("chat_change", args=["acme", id_text(chat.id)])
+    signed_in(people.bob).post(change, {"title": "Mine"})
+    chat.refresh_from_db()
+    assert (chat.title, chat.named_by) == ("Mine", "person")
+
+
+def test_only_an_offered_model_names_chats(people: Cast) -> None:
+    assert post(people.bob, "title_model", title_model="weir-unpriced").status_code == 404
+    assert preference_of(people.bob).title_model == ""
+
+
+# Keys -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.extended
+def test_keys_are_laid_as_the_person_wants_them(people: Cast) -> None:
+    keys = {"tools": "W", "letter_keys": "on"}
+    assert post(people.bob, "keys_choose", **keys).status_code == 303
+    html = page(people.bob, "/o/acme/playground").content.decode()
+    assert "&quot;KeyW&quot;: &quot;tools&quot;" in html
+    assert "KeyT" not in html
+    assert " data-letter-keys" in html
+    assert "&quot;KeyT&quot;" in page(people.alice, "/o/acme/playground").content.decode()
+    refused = signed_in(people.bob).post(
+        reverse("keys_choose", args=["acme"]), {"tools": "C"}, follow=True
+    )
+    assert "Code and Tools cannot use the same letter." in refused.content.decode()
+    assert preference_of(people.bob).keys == {"tools": "W"}
+    post(people.bob, "keys_choose")
+    assert preference_of(people.bob).keys == {}
+    assert " data-letter-keys" not in page(people.bob, "/o/acme/playground").content.decode()
+
+
+def test_new_chats_begin_with_the_persons_the_last_or_the_organisations_model(people: Cast) -> None:
+    bob = cast.actor(people.bob, people.acme)
+    names = ["a", "b", "c", "d"]
+    assert first_model(bob, names) == "a"
+    choose_organisation_model(cast.actor(people.alice, people.acme), "d")
+    assert first_model(bob, names) == "d"
+    Conversation.objects.create(
+        organisation=people.acme, team=people.core, user=people.bob, title="x", model="c"
+    )
+    assert first_model(bob, names) == "c"
+    choose_default_model(bob, "b")
+    assert first_model(bob, names) == "b"
+    assert first_model(bob, ["a"]) == "a"
+    assert first_model(bob, []) == ""
+    (event,) = AuditEvent.objects.filter(action="playground.default_model_changed")
+    assert event.detail["after"] == {"default_model": "d"}
+
+
+@pytest.mark.extended
+def test_the_organisations_model_is_chosen_by_who_may_and_only_if_offered(people: Cast) -> None:
+    assert post(people.bob, "organisation_model", default_model="").status_code == 403
+    assert post(people.charlie, "organisation_model", default_model="").status_code == 404
+    assert (
+        post(people.alice, "organisation_model", default_model="nobody-serves").status_code == 404
+    )
+    assert post(people.alice, "organisation_model", default_model="").status_code == 303
+    assert post(people.bob, "models_choose", default_model="nobody-serves").status_code == 404
+    assert post(people.bob, "models_choose", default_model="").status_code == 303
+
+
+def test_a_favourite_is_kept_and_left_by_person(people: Cast) -> None:
+    bob, alice = cast.actor(people.bob, people.acme), cast.actor(people.alice, people.acme)
+    toggle_favourite(bob, "a")
+    toggle_favourite(bob, "b")
+    toggle_favourite(alice, "c")
+    assert preference_of(people.bob).favourite_models == ["a", "b"]
+    toggle_favourite(bob, "a")
+    assert preference_of(people.bob).favourite_models == ["b"]

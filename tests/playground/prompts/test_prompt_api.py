@@ -1,0 +1,76 @@
+"""Prompts by the management API."""
+
+import json
+from typing import Any
+
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from accounts.keys import service_accounts
+from accounts.models import AuditEvent, KeyKind, Role
+from tests.cast import Cast, make_key, member, signed_in, with_key
+
+URL = "/api/v1/prompts"
+PROMPT = {
+    "name": "Refund bot", "model": "weir-1", "note": "First", "shared": True,
+    "settings": {"system": "You are {{who}}.", "variables": {"who": "Ann"},
+                 "schema": {"type": "object", "properties": {}}},
+}  # fmt: skip
+
+
+def send(client: Client, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    data = b"" if body is None else json.dumps(body).encode()
+    return client.generic(method, path, data, "application/json")
+
+
+def test_a_prompt_is_saved_put_in_production_and_deleted(people: Cast) -> None:
+    bob = signed_in(people.bob)
+    made = send(bob, "POST", URL, PROMPT)
+    assert made.status_code == 201, made.content
+    shown = made.json()
+    assert shown | PROMPT == shown
+    assert (shown["slug"], shown["version"], shown["production"]) == ("refund-bot", 1, None)
+    assert send(bob, "POST", URL, PROMPT).status_code == 409
+    one = f"{URL}/refund-bot"
+    second = {"model": "weir-1", "settings": {"system": "You are {{who}}!"}}
+    assert send(bob, "POST", f"{one}/versions", second).json()["version"] == 2
+    assert send(bob, "PATCH", one, {"production": 1}).json()["production"] == 1
+    assert bob.get(one).json()["settings"] == PROMPT["settings"]
+    assert send(bob, "PATCH", one, {"production": 3}).status_code == 404
+    assert send(bob, "PATCH", one, {"shared": False}).json()["shared"] is False
+    assert send(bob, "DELETE", one).status_code == 204
+    assert bob.get(one).status_code == 404
+    actions = AuditEvent.objects.filter(action__startswith="prompt.").order_by("id")
+    assert [event.action for event in actions] == [
+        "prompt.saved", "prompt.saved", "prompt.put_in_production", "prompt.shared",
+        "prompt.deleted",
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_kept_is_refused(people: Cast) -> None:
+    bob = signed_in(people.bob)
+    for settings, status in (
+        ({"nonsense": 1}, 400),
+        ({"tools": [{"name": "a b"}]}, 422),
+        ({"params": {"temperature": "hot"}}, 422),
+        ({"params": {"nonsense": 1}}, 422),
+        ({"max_cost": "-1"}, 422),
+        ({"raw": {"messages": []}}, 422),
+    ):
+        refused = send(bob, "POST", URL, {**PROMPT, "settings": settings})
+        assert refused.status_code == status, settings
+        assert refused.json()["error"]["param"].startswith("settings"), settings
+
+
+def test_a_prompt_is_deleted_by_its_person_or_who_manages_the_playground(people: Cast) -> None:
+    """P12: a colleague reads a shared one and adds versions; a program has none of its own."""
+    send(signed_in(people.bob), "POST", URL, PROMPT)
+    one = f"{URL}/refund-bot"
+    colleague = signed_in(member(people.acme, "carl", Role.DEVELOPER))
+    assert send(colleague, "POST", f"{one}/versions", {"model": "weir-1"}).status_code == 201
+    assert send(colleague, "DELETE", one).status_code == 403
+    assert send(colleague, "PATCH", one, {"shared": False}).status_code == 403
+    account = service_accounts.create_service_account(people.core, "robot", actor=SYSTEM)
+    _, text = make_key(people.core, "robot", service_account=account, kind=KeyKind.MANAGEMENT)
+    assert send(with_key(text), "POST", URL, {**PROMPT, "name": "x"}).status_code == 403
+    assert send(signed_in(people.alice), "DELETE", one).status_code == 204

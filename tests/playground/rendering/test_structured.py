@@ -1,0 +1,42 @@
+"""An answer that is JSON by order: one block of code, whatever stands in it."""
+
+import pytest
+
+from playground.rendering.growing import render_so_far
+from playground.rendering.markdown import MarkdownLabels, render_whole
+from playground.rendering.structured import formatted, is_structured
+from tests.playground.rendering.test_hostile import judge
+
+
+@pytest.mark.parametrize(
+    ("stored", "structured"),
+    [
+        (None, False),
+        ({}, False),
+        ({"schema": {}}, True),
+        ({"raw": {"response_format": {"type": "json_object"}}}, True),
+        ({"raw": {"response_format": {"type": "json_schema"}}}, True),
+        ({"raw": {"response_format": {"type": "text"}}}, False),
+        ({"raw": {"response_format": "json"}}, False),
+        ({"schema": {}, "raw": {}}, False),  # the body takes the place of the schema
+    ],
+)
+def test_what_asks_for_json(stored: dict[str, object] | None, structured: bool) -> None:
+    assert is_structured(stored) is structured
+
+
+def test_json_is_formatted_and_anything_else_left() -> None:
+    assert formatted('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
+    assert formatted("I cannot") == "I cannot"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": "```\\n<script>1</script>"}', '{"a": "*b*", "c": "</pre><img src=x onerror=1>"}', "no"],
+)
+def test_it_is_one_block_of_code(text: str) -> None:
+    html = render_whole(text, MarkdownLabels(), "M", structured=True)
+    assert html.count("<figure") == 1
+    judge(html)
+    for cut in range(len(text)):
+        judge(render_so_far(text[:cut], MarkdownLabels(), "M", structured=True))

@@ -1,0 +1,106 @@
+"""Summarise (12.2, context_too_long): asked for by a person, charged as a request, taken back."""
+
+import json
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.urls import reverse
+
+from accounts.models import User
+from gateway.models import Route
+from playground.models import Message
+from tests.cast import Cast
+from tests.playground.chats.test_tree import HTMX, answers, conversation_id, post
+from tests.playground.panel.test_panel import ask_bound
+from tests.playground.preferences.test_preferences import NamingRelay
+from tests.playground.turns.test_views import (
+    RelayClient,
+    ScriptedRelay,
+    chat_of,
+    outcome,
+    page,
+    people,
+    send,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["people"]
+
+
+@pytest.fixture
+def long_chat(people: Cast) -> Cast:
+    """One turn of 10,000 tokens with a model that takes 8,000."""
+    Route.objects.filter(model="weir-1").update(upstream_model="gpt-4")
+    long = "word " * 4_000
+    send(people.bob, answers(long), text=long)
+    return people
+
+
+def summarise(user: User, relay: ScriptedRelay, **form: Any) -> Any:
+    async def ask() -> Any:
+        client = RelayClient(relay)
+        await client.aforce_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        fields = {"model": "weir-1", "text": "Go on", **form}
+        return await client.post(reverse("chat_summarise", args=["acme"]), fields, headers=HTMX)
+
+    return async_to_sync(ask)()
+
+
+def notice_of(response: Any) -> str:
+    text: str = json.loads(response["HX-Trigger"])["toast"]["text"]
+    return text
+
+
+def test_the_oldest_turns_go_as_a_summary_until_it_is_taken_back(long_chat: Cast) -> None:
+    bob, id = long_chat.bob, conversation_id()
+    html = ask_bound(bob, ScriptedRelay(outcome()), text="Go on", conversation=id)
+    # Two portions, each of which may cost what the relay says.
+    assert "Summarise oldest turns (up to $0.0842)" in html
+    namer = NamingRelay("They said words.")
+    response = summarise(bob, namer, conversation=id)
+    assert notice_of(response) == "1 turn summarised for $0.0000036."
+    first, second = [json.loads(body)["messages"][1]["content"] for _, body in namer.requests]
+    assert first.startswith("User: word word")
+    assert second.startswith("Summary of what was said before: They said words.\n\nAssistant: word")
+    assert all(principal.user_id == bob.id for principal, _ in namer.requests)
+    html = ask_bound(bob, ScriptedRelay(outcome()), text="Go on", conversation=id)
+    assert "1 oldest turn was summarised." in html
+    relay = answers("x")
+    send(bob, relay, text="Go on", conversation=id)
+    assert json.loads(relay.requests[0][1])["messages"] == [
+        {"role": "system", "content": "What was said before, in short:\n\nThey said words."},
+        {"role": "user", "content": "Go on"},
+    ]
+    html = page(bob, chat_of(bob)).content.decode()
+    assert "Earlier messages were summarised" in html
+    assert "They said words." in html
+    message = Message.objects.get(parts__has_key="summary")
+    assert post(long_chat.alice, "summary_drop", message.text_id).status_code == 404
+    html = post(bob, "summary_drop", message.text_id).content.decode()
+    assert "They said words." not in html
+    relay = answers("y")
+    send(bob, relay, text="And?", conversation=id)
+    assert len(json.loads(relay.requests[0][1])["messages"]) == 5
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("relay", "said"),
+    [
+        (NamingRelay("", "insufficient_balance"), "The balance is too low for this message."),
+        (NamingRelay("  "), "The model returned no summary."),
+    ],
+)
+def test_without_a_summary_nothing_changes(long_chat: Cast, relay: NamingRelay, said: str) -> None:
+    response = summarise(long_chat.bob, relay, conversation=conversation_id())
+    assert said in notice_of(response)
+    assert not Message.objects.filter(parts__has_key="summary").exists()
+
+
+@pytest.mark.extended
+def test_nobody_else_has_a_chat_summarised(long_chat: Cast) -> None:
+    relay = NamingRelay("Words.")
+    assert summarise(long_chat.alice, relay, conversation=conversation_id()).status_code == 404
+    assert summarise(long_chat.charlie, relay, conversation=conversation_id()).status_code == 404
+    assert relay.requests == []

@@ -1,0 +1,63 @@
+"""A chat longer than its model's context goes on with a summary of its oldest turns."""
+
+from dataclasses import replace
+
+from gateway.providers.models import UNKNOWN
+from playground.panel.settings import Settings
+from playground.turns.context_window import context_of, summarised
+from playground.turns.request import ChatMessage, build_request, context_for, left_out
+from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
+
+PATH = [
+    ChatMessage("user", "Hello", {"files": [{"name": "plan.pdf", "kind": "file", "size": 9,
+                                      "media_type": "application/pdf"}]}),
+    ChatMessage("assistant", "", {"calls": [{"id": "c", "name": "f", "arguments": '{"a":1}'}]}),
+    ChatMessage("tool", "", {"results": [{"call_id": "c", "content": "sunny"}]}),
+    ChatMessage("assistant", "Hi", {"summary": [{"text": "They met."}]}),
+    ChatMessage("user", "And now?"),
+]  # fmt: skip
+
+
+def test_everything_that_was_said_is_in_the_portions() -> None:
+    (portion,) = portions(PATH, 8_000)
+    assert portion == (
+        'User: [plan.pdf]\nHello\n\nAssistant: f({"a":1})\n\nTool: sunny\n\n'
+        "Assistant: Hi\n\nUser: And now?"
+    )
+
+
+def test_a_portion_fits_into_half_of_the_context() -> None:
+    long = [ChatMessage("user", "abcd" * 300)] * 4 + [ChatMessage("user", "x" * 9_000)]
+    texts = list(portions(long, 1_000))
+    assert [text.count("User: ") for text in texts] == [1, 1, 1, 1, 1]
+    assert [len(text) for text in texts] == [1_206] * 4 + [1_506]
+    assert len(list(portions(long[:4], 1_200))) == 2
+
+
+def test_a_portion_is_asked_for_with_what_was_said_before() -> None:
+    body = summary_request("m", "They met.", "User: And now?", UNKNOWN)
+    assert body["messages"][1]["content"] == (
+        "Summary of what was said before: They met.\n\nUser: And now?"
+    )
+    assert summary_request("m", "", "x", UNKNOWN)["messages"][1]["content"] == "x"
+    assert SUMMARY_TOKENS_MAX in body.values()
+
+
+def test_the_summary_goes_in_the_place_of_the_turns() -> None:
+    assert summarised(PATH) == (4, "They met.")
+    assert summarised(PATH[:3]) == (0, "")
+    body = build_request("m", PATH, Settings(system="Be kind."), UNKNOWN, {})
+    assert body["messages"] == [
+        {"role": "system", "content": "Be kind.\n\nWhat was said before, in short:\n\nThey met."},
+        {"role": "user", "content": "And now?"},
+    ]
+    context = context_of(PATH, 10, 4)
+    assert (context.history, context.turns_left_out, context.turns_summarised) == (0, 0, 1)
+
+
+def test_what_follows_a_summary_may_be_left_out_as_well() -> None:
+    path = [*PATH, ChatMessage("assistant", "abcd" * 400), ChatMessage("user", "Last")]
+    small = replace(UNKNOWN, context_max=300)
+    assert left_out(path, Settings(), small) == 4
+    assert left_out(path, Settings(trim=True), small) == 6
+    assert context_for(path, Settings(trim=True), small)[-2:] == (1, 1)

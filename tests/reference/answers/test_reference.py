@@ -1,0 +1,313 @@
+"""The reference tells what the relay does, and nothing else (pages W20, docs)."""
+
+import gzip
+import html
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from dialects.codecs import CODECS, TEXT_CODECS
+from dialects.errors.errors import KINDS
+from dialects.gemini.model_name import split_name
+from dialects.json.forms import PartHead
+from dialects.media import midjourney, suno
+from gateway.providers.models import find_row, is_listed
+from gateway.settings.installation import save_settings
+from reference.answers.errors import ERRORS
+from reference.answers.headers import ANSWERED, SENT
+from reference.answers.schemas import SCHEMAS
+from reference.guides.all_guides import GUIDES
+from reference.operations.all_pages import PAGES
+from relay.counting.count_endpoint import COUNTERS
+from relay.endpoints import Endpoint, find_endpoint, listed_rows, target_of
+from relay.media.media_operation import MediaOperation
+from relay.requests.uploads import Form, UploadedFile
+from tests.cast import Cast, signed_in
+
+ROOT = Path(__file__).parents[3]
+ID_LISTS = {"midjourney_tasks": midjourney.read_ids, "suno_tasks": suno.read_ids}
+
+
+def _filled(path: str) -> str:
+    named = path.replace("{model}", "some-model").replace("{id}", "resp_1")
+    return named.replace("{mode}", "fast")
+
+
+@pytest.mark.parametrize("path", listed_rows())
+def test_every_row_is_found_by_its_address_and_has_one_page(path: str) -> None:
+    row = listed_rows()[path]
+    assert find_endpoint(_filled(path)) is row
+    operation = row.reference_name
+    assert len([page for page in PAGES.values() if operation in page.operations]) == 1
+
+
+def test_no_page_tells_of_an_operation_that_is_not_there() -> None:
+    there = {row.reference_name for row in listed_rows().values()}
+    assert {operation for page in PAGES.values() for operation in page.operations} == there
+
+
+def test_every_kind_of_error_has_its_meaning_and_its_next_step() -> None:
+    assert ERRORS.keys() == KINDS.keys()
+    assert all(str(told.meaning).endswith(".") and str(told.step) for told in ERRORS.values())
+
+
+@pytest.mark.django_db
+def test_errors_are_shown_with_the_members_and_codes_that_clients_get(people: Cast) -> None:
+    page = html.unescape(signed_in(people.alice).get("/docs/errors").content.decode())
+    assert '"code": "…"}, "request_id": "…"}' in re.sub(r"<[^>]+>", "", page)
+    for kind, row in KINDS.items():
+        assert (f"<code>{kind}</code>" in page) == (row.code == kind), kind
+
+
+def test_every_header_of_ours_is_told() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "relay").rglob("*.py"))
+    used = set(re.findall(r"x-weir-[a-z]+(?:-[a-z]+)*", sources))
+    told = {name for field in (*SENT, *ANSWERED) for name in field.name.split(", ")}
+    assert used
+    assert used == {name for name in told if name.startswith("x-weir-")}
+
+
+def _row_of(path: str) -> Endpoint:
+    row = find_endpoint(path.split("?")[0])
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize("slug", [slug for slug, page in PAGES.items() if page.example])
+def test_the_relay_reads_every_example(slug: str) -> None:
+    """By the very readers of the relay; they refuse what is missing or of another type."""
+    page = PAGES[slug]
+    row = _row_of(page.path)
+    raw = msgspec.json.encode(page.example)
+    target = target_of(row, page.path, b"")
+    assert row.operation == page.operations[0]
+    if row.unary is not None:
+        unary = row.unary
+        if isinstance(unary, MediaOperation) and page.files:
+            form = Form()
+            form.files = [UploadedFile(PartHead(name, "a"), None) for name in page.files]
+            for file in form.files:
+                file.write(b"ID3" if unary.file_kind == "audio" else b"GIF89a")
+            unary = unary.of_form(form)
+        facts = unary.read(raw, target)
+        assert facts.model
+        if isinstance(unary, MediaOperation) and unary.form is not None:
+            unary.form.close()
+        return
+    if row.handler == "count_tokens":
+        COUNTERS[row.dialect].read(raw, target)
+        return
+    if row.handler in ID_LISTS:
+        assert ID_LISTS[row.handler](raw)
+        return
+    codec = TEXT_CODECS.get(row.operation) or CODECS[row.dialect]
+    codec.read(raw, target)
+
+
+@pytest.mark.extended
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.parametrize("slug", PAGES)
+def test_every_page_shows_addresses_and_code_to_everybody(
+    client: Client, slug: str, language: str
+) -> None:
+    shown = client.get(f"/docs/{slug}?lang={language}")
+    assert shown.status_code == 200
+    told = shown.content.decode()
+    for path, row in listed_rows().items():
+        if row.reference_name in PAGES[slug].operations:
+            assert path in told
+    for field in PAGES[slug].fields:
+        assert field.name in told
+    assert ("WEIR_API_KEY" in told) is (slug != "not-offered")
+
+
+# What users ask for, and where on which page it stands.
+TOPICS = {
+    "tool-calling": ("phase-1", "phase-2", "tool-advice"),
+    "message-members": ("message", "parts"),
+    "structured-output": ("json-schema", "structured-advice"),
+    "thinking": ("thinking-defaults", "gemini-suffixes", "grok-usage"),
+    "model-series": ("series", "needs-responses"),
+    "web-search": ("search-by-provider", "qwen-parameters", "search-stability"),
+    "chat-completions": ("response-schema",),
+    "responses": ("response-schema",),
+    "messages": ("response-schema",),
+    "generate-content": ("response-schema",),
+}
+
+
+@pytest.mark.extended
+@pytest.mark.django_db
+@pytest.mark.parametrize("slug", TOPICS)
+def test_each_topic_has_its_place(client: Client, slug: str) -> None:
+    told = client.get(f"/docs/{slug}")
+    assert told.status_code == 200
+    for anchor in TOPICS[slug]:
+        assert f'id="{anchor}"' in told.content.decode(), anchor
+    assert f"/docs/{slug}?" in client.get("/docs").content.decode()
+
+
+def test_the_guides_hold_the_topics_and_no_others() -> None:
+    """A section that nobody asks for is found here, and one slug leads to one page."""
+    held = {slug: tuple(one.anchor for one in guide.sections) for slug, guide in GUIDES.items()}
+    assert held == {slug: anchors for slug, anchors in TOPICS.items() if slug not in PAGES}
+    assert GUIDES.keys().isdisjoint({*PAGES, "errors", "headers", "faq"})
+
+
+def test_the_series_are_those_of_the_catalogue() -> None:
+    (series,) = [one for one in GUIDES["model-series"].sections if one.anchor == "series"]
+    names = [name for field in series.fields for name in field.type.split(", ")]
+    assert len(names) > 30
+    assert [name for name in names if find_row(name) is None] == []
+
+
+def test_endings_of_gemini_names_are_read_as_they_are_told() -> None:
+    (told,) = [one for one in GUIDES["thinking"].sections if one.anchor == "gemini-suffixes"]
+    for field in told.fields:
+        assert split_name(field.type, is_listed)[1] is not None, field.type
+
+
+def _members(value: object, path: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            at = f"{path}.{name}" if path else name
+            yield at
+            yield from _members(inner, at)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _members(inner, f"{path}[]")
+
+
+# Where answers of a page's operation are recorded, and by what member they are known.
+RECORDED = {
+    "chat-completions": ("openai/openai_chat_nonstream.json", "object", {"chat.completion"}),
+    "responses": (
+        "responses/responses_nonstream.json",
+        "object",
+        {"response", "response.compaction"},
+    ),
+    "messages": ("anthropic/anthropic_nonstream.json", "type", {"message"}),
+    "generate-content": ("gemini/gemini_nonstream.json", "usageMetadata", None),
+    "midjourney-imagine": ("media/midjourney_submit.json", "code", None),
+    "midjourney-task": ("media/midjourney_task.json", "id", None),
+    "suno-task": ("media/suno_task.json", "data", None),
+}
+
+
+def _answered(slug: str) -> set[str]:
+    """The members of all recorded answers of a page's operation."""
+    file, name, kept = RECORDED[slug]
+    found: set[str] = set()
+    for exchange in json.loads((ROOT / "tests/golden" / file).read_text())["exchanges"]:
+        body = exchange["response"].get("body")
+        if isinstance(body, dict) and name in body and (kept is None or body[name] in kept):
+            found |= set(_members(body))
+    return found
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("slug", SCHEMAS)
+def test_response_schemas_are_those_of_recorded_answers(slug: str) -> None:
+    """What is told was answered, and what was answered is told, itself or within its object."""
+    answered = _answered(slug)
+    told = {name for field in SCHEMAS[slug] for name in field.name.split(", ")}
+    # DeepSeek and others tell it; OpenAI, whose answers were recorded, does not.
+    assert told - answered == {"choices[].message.reasoning_content"} & told
+    for name in answered:
+        within = any(name == one or name.startswith((f"{one}.", f"{one}[].")) for one in told)
+        around = any(one.startswith((f"{name}.", f"{name}[].")) for one in told)
+        assert within or around, name
+
+
+@pytest.mark.django_db
+def test_errors_headers_questions_and_overview_are_public(client: Client) -> None:
+    errors = client.get("/docs/errors").content.decode()
+    assert all(f'id="{kind}"' in errors for kind in KINDS)
+    headers = client.get("/docs/headers").content.decode()
+    assert "x-weir-hold" in headers
+    assert "Idempotency-Key" in headers
+    assert client.get("/docs/faq").status_code == 200
+    overview = client.get("/docs").content.decode()
+    assert all(f"/docs/{slug}?" in overview for slug in PAGES)
+    assert 'href="/api/v1/docs"' in overview
+    assert client.get("/docs/none-such").status_code == 404
+
+
+@pytest.mark.extended
+@pytest.mark.django_db
+def test_who_is_signed_in_keeps_the_navigation(people: Cast) -> None:
+    alice = signed_in(people.alice)
+    for path in ("/docs", "/docs/errors", "/models", "/pricing", "/no-such-page"):
+        told = alice.get(path).content.decode()
+        assert f'href="/o/{people.acme.slug}/requests"' in told, path
+    assert "Sign in" not in alice.get("/docs").content.decode()
+
+
+@pytest.mark.django_db
+def test_the_operator_decides_whether_strangers_see_models_and_prices(
+    client: Client, people: Cast
+) -> None:
+    assert client.get("/models").status_code == 200
+    save_settings(SYSTEM, public_models=False)
+    for path in ("/models", "/models/some-model", "/pricing"):
+        answer = client.get(path)
+        assert answer.status_code == 302
+        assert answer["Location"] == f"/login?next={path}"
+        assert client.get(path, headers={"HX-Request": "true"}).status_code == 401
+    assert client.get("/docs").status_code == 200
+    assert signed_in(people.alice).get("/models").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("slug", "told"),
+    [
+        ("chat-completions", "The model you requested if the provider uses another name"),
+        ("messages", "The model you requested if the provider uses another name"),
+        ("list-models", "have no limits, modalities or supported_parameters"),
+    ],
+)
+def test_the_reference_tells_whose_name_a_model_has(client: Client, slug: str, told: str) -> None:
+    assert told in client.get(f"/docs/{slug}").content.decode()
+
+
+@pytest.mark.django_db
+def test_the_overview_sets_code_as_code_and_points_as_each_language_does(client: Client) -> None:
+    page = client.get("/docs").content.decode()
+    assert "<code>stream: true</code> returns" in page
+    assert "</code>, <code>x-api-key</code> or <code>x-goog-api-key</code>" in page
+    chinese = client.get("/docs", headers={"accept-language": "zh-hans"}).content.decode()
+    assert "</code>、<code>x-api-key</code> 或 <code>x-goog-api-key</code>" in chinese
+
+
+@pytest.mark.extended
+@pytest.mark.django_db
+def test_only_pages_without_a_secret_are_compressed(people: Cast) -> None:
+    """docs/adr/0011: what holds a secret beside what a visitor wrote tells it by its length."""
+    save_settings(SYSTEM, public_models=True)
+    zipped = {"Accept-Encoding": "gzip, deflate, br"}
+    for path in (
+        "/docs",
+        "/docs/chat-completions",
+        "/docs/errors",
+        "/models",
+        "/pricing",
+        "/api/v1/docs",
+    ):
+        plain = Client().get(path)
+        packed = Client().get(path, headers=zipped)
+        assert "Content-Encoding" not in plain
+        assert packed["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in packed["Vary"]
+        assert len(packed.content) < len(plain.content) / 3
+        assert b"</html>" in gzip.decompress(packed.content)
+        assert "Content-Encoding" not in signed_in(people.alice).get(path, headers=zipped)
+    for path in ("/login", "/signup", "/password/reset"):
+        assert "Content-Encoding" not in Client().get(path, headers=zipped)

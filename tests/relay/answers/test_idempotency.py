@@ -1,0 +1,432 @@
+"""Idempotency-Key on the relay (P5): one request, however often it is sent, and one charge."""
+
+import asyncio
+import http.client
+import json
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.answers import idempotency
+from relay.answers.idempotency import IdempotentAnswer, IdempotentRequests, body_digest
+from relay.ledger.database import DatabaseAway
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Answer, Hub, Tenant
+from tests.relay.asking import ask, chunks_of, text_of
+from tests.relay.clients import Clients
+
+KEPT = "SELECT * FROM gateway_idempotentanswer WHERE organisation_id = %s"
+RECORDS = "SELECT * FROM usage_usagerecord WHERE organisation_id = %s"
+
+
+# Its answers are always streamed, and held in the middle where the client waits for the whole.
+FOLDED: dict[str, Any] = {"provider": "qwen", "upstream_model": "qwen3-omni-flash"}
+
+
+def named(key: str | None = None) -> dict[str, str]:
+    return {"idempotency-key": key or uuid.uuid4().hex}
+
+
+def charges(hub: Hub, tenant: Tenant) -> list[int]:
+    """What the ended requests of an organisation were charged, without those that cost nothing."""
+    hub.settled(tenant)
+    return paid(hub, tenant)
+
+
+def paid(hub: Hub, tenant: Tenant) -> list[int]:
+    rows = hub.rows(RECORDS, tenant.organisation_id)
+    return [row["charge_nano"] for row in rows if row["charge_nano"]]
+
+
+def beginning_of(
+    clients: Clients, hub: Hub, tenant: Tenant, body: dict[str, Any], headers: dict[str, str]
+) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    """A stream whose head has been read."""
+    connection = clients.connect(hub)
+    sent = {"content-type": "application/json", "authorization": f"Bearer {tenant.key}"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), sent | headers)
+    return connection, connection.getresponse()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_sent_again_it_gets_the_same_answer(
+    hub: Hub, fake: FakeUpstream, stream: bool, provider: str
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, provider=provider)
+    body, headers = ask(model, "#tokens=5", stream=stream), named()
+    first = hub.post(tenant, body, headers=headers)
+    assert (first.status, "idempotent-replayed" in first.headers) == (200, False)
+    for _ in range(3):
+        again = hub.post(tenant, body, headers=headers)
+        assert (again.status, again.body) == (200, first.body)
+        assert again.headers.pop("idempotent-replayed") == "true"
+        del again.headers["date"], first.headers["date"]
+        assert again.headers == first.headers
+        first.headers["date"] = ""
+    assert len(charges(hub, tenant)) == 1
+    (row,) = hub.rows(KEPT, tenant.organisation_id)
+    pieces = hub.rows(
+        "SELECT sealed FROM gateway_answerpiece WHERE request_id = %s", row["request_id"]
+    )
+    assert pieces
+    assert not any(b"choices" in one["sealed"] for one in pieces)
+    assert b"json" not in row["head"]
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/responses", "/v1/messages"])
+def test_every_paid_endpoint_knows_it(hub: Hub, fake: FakeUpstream, path: str) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/embeddings": {"input": "one two"},
+        "/v1/responses": {"input": "hi #tokens=2"},
+        "/v1/messages": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9},
+    }
+    body, headers = bodies[path] | {"model": model}, named()
+    first, again = (hub.post(tenant, body, path=path, headers=headers) for _ in range(2))
+    assert first.status == 200, first.body
+    assert (again.status, again.body) == (200, first.body)
+    assert len(charges(hub, tenant)) == 1
+
+
+def test_fifty_at_once_are_one(hub: Hub, fake: FakeUpstream) -> None:
+    """P5: 50 parallel, 1 effect. Those that come while it runs hear so, and a stream hears it."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    for stream in (False, True):
+        body, headers = ask(model, "#tokens=4", stream=stream), named()
+
+        def send(_: int, body: dict[str, Any] = body, headers: dict[str, str] = headers) -> Answer:
+            return hub.post(tenant, body, headers=headers)
+
+        with ThreadPoolExecutor(50) as pool:
+            answers = list(pool.map(send, range(50)))
+        statuses = [answer.status for answer in answers]
+        assert set(statuses) <= ({200} if stream else {200, 409})
+        whole = {answer.body for answer in answers if answer.status == 200}
+        assert len(whole) == 1
+        assert len(charges(hub, tenant)) == (2 if stream else 1)
+    hub.assert_books_balance()
+
+
+def test_another_body_is_refused(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    headers = named()
+    assert hub.post(tenant, ask(model), headers=headers).status == 200
+    for other in (ask(model, "other"), json.dumps(ask(model)).encode() + b" "):
+        answer = hub.post(tenant, other, headers=headers)
+        assert (answer.status, answer.error["code"]) == (422, "idempotency_mismatch")
+    same = hub.post(tenant, ask(model), path="/v1/embeddings", headers=headers)
+    assert same.status == 422
+    assert len(charges(hub, tenant)) == 1
+
+
+def test_keys_are_apart(hub: Hub, fake: FakeUpstream) -> None:
+    """Neither another organisation nor another API key is told what it did not ask."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    headers = named("1")
+    told = [
+        hub.post(one, ask(model), headers=headers)
+        for one in (tenant, hub.key(tenant), hub.tenant())
+    ]
+    assert [answer.status for answer in told] == [200, 200, 200]
+    assert not any("idempotent-replayed" in answer.headers for answer in told)
+
+
+def test_a_running_request_that_is_no_stream_is_a_conflict(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, **FOLDED)
+    body, headers = ask(model, "#tokens=4 #hold=2"), named()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(hub.post, tenant, body, headers=headers)
+        fake.wait_for(lambda totals: totals["holding"] == 1)
+        answer = hub.post(tenant, body, headers=headers)
+        fake.release()
+        assert answer.status == 409, answer.body
+        assert answer.error["code"] == "conflict"
+        assert running.result().status == 200
+    assert hub.post(tenant, body, headers=headers).body == running.result().body
+    assert len(charges(hub, tenant)) == 1
+
+
+def test_a_running_stream_is_told_from_its_first_event(
+    hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    body, headers = ask(model, "#tokens=9 #hold=4", stream=True), named()
+    _, response = beginning_of(clients, hub, tenant, body, headers)
+    _, attached = beginning_of(clients, hub, tenant, body, headers)
+    assert (response.status, attached.status) == (200, 200)
+    fake.wait_for(lambda totals: totals["holding"] == 1)
+    assert attached.getheader("idempotent-replayed") == "true"
+    fake.release()
+    assert response.read() == attached.read()
+    assert len(charges(hub, tenant)) == 1
+
+
+def test_a_client_that_left_comes_back_to_its_stream(
+    hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
+    """It gave the key to be able to: its answer is made to the end, and paid once."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    body, headers = ask(model, "#tokens=9 #hold=4", stream=True), named()
+    connection, response = beginning_of(clients, hub, tenant, body, headers)
+    assert response.status == 200
+    response.close()
+    connection.close()
+    _, attached = beginning_of(clients, hub, tenant, body, headers)
+    fake.wait_for(lambda totals: totals["holding"] == 1)
+    fake.release()
+    told = Answer(200, {"content-type": "text/event-stream"}, attached.read())
+    assert told.body.endswith(b"data: [DONE]\n\n")
+    assert len(text_of(told).split()) == 9
+    record = hub.record(attached.getheader("x-request-id") or "")
+    assert (record["status"], record["kind"], record["basis"]) == (200, None, "measured")
+    assert len(charges(hub, tenant)) == 1
+
+
+def test_what_was_refused_may_be_tried_again(hub: Hub, fake: FakeUpstream) -> None:
+    """Nothing was spent, so that a retry is worth something."""
+    tenant, model = hub.tenant("0.000000001"), hub.model(fake)
+    headers = named()
+    assert hub.post(tenant, ask(model), headers=headers).status == 402
+    assert hub.post(tenant, ask(model), headers=headers).status == 402
+    rich = hub.tenant()
+    body = ask(model, "#fault=F10")
+    assert hub.post(rich, body, headers=headers).status == 502
+    assert hub.post(rich, body, headers=headers).status == 502
+    assert charges(hub, rich) == []
+    for one in (tenant, rich):
+        (row,) = hub.rows(KEPT, one.organisation_id)
+        assert row["head"] is None
+
+
+def used(
+    clients: Clients, hub: Hub, fake: FakeUpstream, how: str
+) -> tuple[Tenant, str, dict[str, str]]:
+    """A key under which something has been asked, a while ago or just now."""
+    tenant = hub.tenant("0.000000001" if how == "402" else "10.00")
+    model, headers = hub.model(fake, retries=0), named()
+    texts = {"502": "#fault=F10", "400": "#fault=F6:400", "running": "#hold=2", "dead": "#hold=2"}
+    wish = texts.get(how, "#tokens=4")
+    body = ask(model, wish, stream=how in ("running", "dead"), store=how != "not_kept")
+    if how in ("running", "dead"):
+        connection, response = beginning_of(clients, hub, tenant, body, headers)
+        response.close()
+        connection.close()
+    else:
+        status = int(how) if how.isdecimal() else 200
+        assert hub.post(tenant, body, headers=headers).status == status
+    if how == "dead":
+        # As a process that was killed before the answer began.
+        hub.connection.execute(
+            "UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now() "
+            "WHERE organisation_id = %s", [tenant.organisation_id],
+        )  # fmt: skip
+    return tenant, model, headers
+
+
+@pytest.mark.parametrize("how", ["200", "400", "402", "502", "not_kept", "running", "dead"])
+def test_another_body_under_a_used_key_is_refused(
+    hub: Hub, clients: Clients, fake: FakeUpstream, how: str
+) -> None:
+    """P5: whatever became of the first, and whether or not its process lives: 422, and nothing of
+    the first is touched."""
+    tenant, model, headers = used(clients, hub, fake, how)
+    (before,) = hub.rows(KEPT, tenant.organisation_id)
+    for stream in (False, True):
+        answer = hub.post(tenant, ask(model, "another", stream=stream), headers=headers)
+        assert (answer.status, answer.error["code"]) == (422, "idempotency_mismatch")
+    (after,) = hub.rows(KEPT, tenant.organisation_id)
+    assert [after[name] for name in ("body_digest", "request_id", "state")] == [
+        before[name] for name in ("body_digest", "request_id", "state")
+    ]
+    fake.release()
+    hub.settled(tenant)
+
+
+def test_a_stream_that_failed_is_told_as_it_was(hub: Hub, fake: FakeUpstream) -> None:
+    """What was delivered is paid, and so it is the answer."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    body, headers = ask(model, "#tokens=6 #fault=F14:eof@3", stream=True), named()
+    first, again = (hub.post(tenant, body, headers=headers) for _ in range(2))
+    assert first.status == 200, first.body
+    assert again.body == first.body
+    assert "error" in chunks_of(again)[-1]
+    assert len(charges(hub, tenant)) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_may_not_be_kept_is_used_up(hub: Hub, fake: FakeUpstream, stream: bool) -> None:
+    """`store: false`: the answer is nowhere, and the request is not made twice."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    body, headers = ask(model, "#tokens=2", stream=stream, store=False), named()
+    assert hub.post(tenant, body, headers=headers).status == 200
+    answer = hub.post(tenant, body, headers=headers)
+    assert (answer.status, answer.error["param"]) == (400, "idempotency-key")
+    (row,) = hub.rows(KEPT, tenant.organisation_id)
+    assert (row["state"], row["head"]) == ("not_kept", None)
+    assert len(charges(hub, tenant)) == 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129])
+def test_odd_keys_are_refused(hub: Hub, fake: FakeUpstream, key: str) -> None:
+    headers = {"idempotency-key": key}
+    answer = hub.post(hub.tenant(), ask(hub.model(fake)), headers=headers)
+    assert (answer.status, answer.error["param"]) == (422, "idempotency-key")
+
+
+def test_the_clients_key_stays_here(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    key = uuid.uuid4().hex
+    answer = hub.post(tenant, ask(model), headers=named(key))
+    record = hub.record(answer.headers["x-request-id"])
+    assert record["status"] == 200
+    for row in hub.rows("SELECT * FROM gateway_idempotentanswer"):
+        assert key.encode() not in b"".join(
+            bytes(value) for value in row.values() if isinstance(value, bytes | memoryview)
+        )
+
+
+def killed_at(hub: Hub, fake: FakeUpstream, body: dict[str, Any], headers: dict[str, str],
+              tenant: Tenant, when: Callable[[], bool]) -> None:  # fmt: skip
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(hub.post, tenant, body, headers=headers)
+        hub.wait(when, "it does not come so far")
+        hub.kill()
+        with pytest.raises((http.client.HTTPException, OSError)):
+            running.result()
+    fake.release()
+    hub.start()
+
+
+def lapse(hub: Hub) -> None:
+    hub.connection.execute("UPDATE gateway_idempotentanswer SET alive_until = now()")
+
+
+@pytest.mark.slow
+def test_killed_before_its_answer_it_is_made_once_more(own_hub: Hub, fake: FakeUpstream) -> None:
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake, **FOLDED)
+    body, headers = ask(model, "#tokens=4 #1.hold=2"), named()
+    killed_at(own_hub, fake, body, headers, tenant,
+              lambda: fake.totals()["holding"] == 1)  # fmt: skip
+    # Until its time is over nobody knows that it is dead.
+    assert own_hub.post(tenant, body, headers=headers).status == 409
+    lapse(own_hub)
+    first, again = (own_hub.post(tenant, body, headers=headers) for _ in range(2))
+    assert (first.status, again.body) == (200, first.body)
+    own_hub.record(first.headers["x-request-id"])
+    assert len(paid(own_hub, tenant)) == 1
+
+
+def test_killed_in_the_middle_it_is_told_so_for_ever(own_hub: Hub, fake: FakeUpstream) -> None:
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    body, headers = ask(model, "#tokens=9 #hold=4", stream=True), named()
+    pieces = "SELECT * FROM gateway_answerpiece WHERE organisation_id = %s"
+    killed_at(own_hub, fake, body, headers, tenant,
+              lambda: bool(own_hub.rows(pieces, tenant.organisation_id)))  # fmt: skip
+    lapse(own_hub)
+    first, again = (own_hub.post(tenant, body, headers=headers) for _ in range(2))
+    assert (first.status, first.body) == (200, again.body)
+    chunks = chunks_of(first)
+    assert chunks[0]["choices"]
+    assert chunks[-1]["error"]["type"] == "server_error"
+    assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
+
+
+def test_killed_in_the_middle_of_what_is_not_kept_it_is_used_up(
+    own_hub: Hub, fake: FakeUpstream
+) -> None:
+    """Even before anybody has settled what was answered of it: its mark says that it will be."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    body, headers = ask(model, "#tokens=9 #hold=4", stream=True, store=False), named()
+    marked = "SELECT * FROM billing_hold WHERE organisation_id = %s AND mark IS NOT NULL"
+    killed_at(own_hub, fake, body, headers, tenant,
+              lambda: bool(own_hub.rows(marked, tenant.organisation_id)))  # fmt: skip
+    lapse(own_hub)
+    refused = own_hub.post(tenant, body, headers=headers)
+    assert (refused.status, refused.error["param"]) == (400, "idempotency-key")
+    assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
+
+
+@pytest.mark.slow
+def test_killed_when_it_was_kept_it_is_the_answer(own_hub: Hub, fake: FakeUpstream) -> None:
+    """The answer is kept before it is paid: whatever dies between, it is not made again."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    body, headers = ask(model, "#tokens=4"), named()
+    first = own_hub.post(tenant, body, headers=headers)
+    own_hub.kill()
+    own_hub.start()
+    again = own_hub.post(tenant, body, headers=headers)
+    assert (again.status, again.body) == (200, first.body)
+    assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
+
+
+def test_two_processes_are_one(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
+    """The second process tells what the first one makes, from its first event."""
+    own_hub.start()
+    other = Hub(own_hub.dsn)
+    other.start()
+    try:
+        tenant, model = own_hub.tenant(), own_hub.model(fake)
+        other.know(model)
+        body, headers = ask(model, "#tokens=9 #hold=4", stream=True), named()
+        _, response = beginning_of(clients, own_hub, tenant, body, headers)
+        _, attached = beginning_of(clients, other, tenant, body, headers)
+        assert attached.getheader("x-request-id") == response.getheader("x-request-id")
+        fake.wait_for(lambda totals: totals["holding"] == 1)
+        fake.release()
+        assert attached.read() == response.read()
+        assert len(charges(own_hub, tenant)) == 1
+    finally:
+        other.kill()
+        other.close()
+
+
+@given(st.binary(max_size=20), st.binary(max_size=20), st.text(max_size=4), st.text(max_size=4))
+def test_a_digest_tells_bodies_apart(one: bytes, two: bytes, a: str, b: str) -> None:
+    same = (one, a) == (two, b)
+    assert (body_digest(a, ("m", False), one) == body_digest(b, ("m", False), two)) is same
+    assert body_digest(a, ("m", True), one) != body_digest(a, ("m", False), one)
+
+
+async def test_a_claim_is_renewed_until_its_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a request that takes longer than its lease is run once more, and paid twice (P5)."""
+    monkeypatch.setattr(idempotency, "_RENEW_S", 0.0)
+    renewed: asyncio.Queue[list[Any]] = asyncio.Queue()
+
+    class Keeping:
+        """Keeps nothing; the database is away at the first time."""
+
+        async def run(self, statements: list[Any]) -> None:
+            away = renewed.empty()
+            renewed.put_nowait([parameters for _, parameters in statements])
+            if away:
+                raise DatabaseAway("away")
+
+    class Running:
+        def renewal(self) -> tuple[str, dict[str, int]]:
+            return "", {"id": 1}
+
+    running = IdempotentRequests(cast(Any, Keeping()))
+    answer = cast(IdempotentAnswer, Running())
+    running.enter(answer)
+    for _ in range(3):
+        async with asyncio.timeout(30):
+            assert await renewed.get() == [{"id": 1}]
+    running.leave(answer)
+    task = running._renewing
+    assert task is not None
+    await task
+    running.enter(answer)
+    async with asyncio.timeout(30):
+        while await renewed.get() != [{"id": 1}]:
+            pass
+    running.leave(answer)

@@ -1,0 +1,36 @@
+from gateway.routing.channel_order import Candidate
+from relay.attempts.rules import AttemptsLeft, attempt_order, next_candidate
+
+A, B, C, D = (Candidate(name, "m", 2) for name in "abcd")
+ALL = [A, B, C, D]
+
+
+def test_one_channel_after_the_other_three_at_most() -> None:
+    assert next_candidate(ALL, []) is A
+    assert next_candidate(ALL, [A]) is B
+    assert next_candidate(ALL, [A, B]) is C
+    assert next_candidate(ALL, [A, B, C]) is None
+    assert next_candidate([], []) is None
+
+
+def test_the_same_again_when_there_is_no_other() -> None:
+    assert next_candidate([A], [A]) is A
+    assert next_candidate([A], [A], closed={"a"}) is None
+
+
+def test_closed_channels_are_passed_over() -> None:
+    assert next_candidate(ALL, [A], closed={"b"}) is C
+
+
+def test_retries_of_every_failed_channel_bind() -> None:
+    never, once = Candidate("n", "m", 0), Candidate("o", "m", 1)
+    assert next_candidate([never, A], [never]) is None
+    assert next_candidate([once, A, B], [once]) is A
+    assert next_candidate([once, A, B], [once, A]) is None
+
+
+def test_the_order_of_all_attempts_goes_to_its_end() -> None:
+    assert attempt_order(ALL, AttemptsLeft()) == [A, B, C]
+    assert attempt_order([A, B], AttemptsLeft()) == [A, B, B]
+    assert attempt_order(ALL, AttemptsLeft(made=1, fallback=True)) == [A]
+    assert attempt_order([], AttemptsLeft()) == []

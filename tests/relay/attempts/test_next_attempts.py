@@ -1,0 +1,123 @@
+"""When and with which key an attempt follows another, and what a client that leaves behind all of
+the text pays (the fault table, "Leaving clients")."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from relay.attempts.next_attempts import NextAttempts
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import RATES, Hub
+from tests.relay.asking import ask
+from tests.relay.clients import Clients, attempt_of, final_record
+
+
+@pytest.fixture(scope="module")
+def keyring() -> Iterator[FakeUpstream]:
+    """A provider that knows two keys."""
+    with FakeUpstream(name="r", keys=("sk-first", "sk-second")) as fake:
+        yield fake
+
+
+@pytest.mark.parametrize(
+    ("gone", "passed_s", "another"),
+    [(False, 0.0, True), (False, 1.5, True), (False, 1.501, False), (True, 0.0, False)],
+)
+def test_another_attempt_begins_for_a_client_that_is_there_in_time(
+    gone: bool, passed_s: float, another: bool
+) -> None:
+    """P7, F11: until three quarters of the time are over, and never for who has left."""
+    channel = SimpleNamespace(timeouts_of=lambda model: SimpleNamespace(total=2.0))
+    attempts: Any = object.__new__(NextAttempts)
+    attempts._context = SimpleNamespace(
+        began=100.0, time=lambda: 100.0 + passed_s, downstream=SimpleNamespace(client_gone=gone),
+        snapshot=SimpleNamespace(channels={"c": channel}),
+    )  # fmt: skip
+    attempts.failed = [SimpleNamespace(candidate=SimpleNamespace(channel_id="c"))]
+    attempts.answering = SimpleNamespace(routed=SimpleNamespace(model=SimpleNamespace(name="m")))
+    assert attempts._in_time() is another
+
+
+@pytest.mark.parametrize(("silent_s", "next_one"), [(0.9, True), (1.7, False)])
+def test_no_attempt_begins_in_the_last_quarter_of_the_deadline(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, silent_s: float, next_one: bool
+) -> None:
+    """F11: it would be cut before it could answer, and be paid for."""
+    tenant = hub.tenant()
+    timeouts = {"connect": 3, "first_content": silent_s, "idle": 60, "total": 2.0}
+    model = hub.model(fake, other_fake, timeouts=timeouts)
+    answer = hub.post(tenant, ask(model, "#a.fault=F11:headers #tokens=1", stream=True))
+    assert answer.status == (200 if next_one else 504)
+    attempts = hub.rows(
+        "SELECT 1 FROM usage_attempt WHERE organisation_id = %s", tenant.organisation_id
+    )
+    assert len(attempts) == 1 + next_one
+    hub.settled(tenant)
+    hub.assert_books_balance()
+
+
+@pytest.mark.extended
+def test_the_next_attempt_of_a_channel_uses_its_other_key(hub: Hub, keyring: FakeUpstream) -> None:
+    """Keys take turns, so a request in between would give the same one again."""
+    tenant, other, model = hub.tenant(), hub.tenant(), f"m-{keyring.port}-again"
+    # A plain answer's first content is its last, and has ten times as long.
+    timeouts = {"connect": 3, "first_content": 0.2, "idle": 60, "total": 60}
+    hub.channel(
+        model, keyring.url, ("sk-first", "sk-second"), upstream_model="fake-77", timeouts=timeouts
+    )
+    hub.price(model, RATES)
+    hub.know(model)
+    failing: dict[str, Any] = ask(model, "#1.fault=F11:headers #tokens=1")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(hub.post, tenant, failing)
+        keyring.wait_for_row(attempt_of(hub, tenant), lambda row: row["accepted_at"] is not None)
+        assert hub.post(other, ask(model, "#tokens=1")).status == 200
+        assert waiting.result().status == 200
+    hub.settled(tenant)
+    rows = hub.rows(
+        "SELECT id FROM usage_attempt WHERE organisation_id = %s ORDER BY n",
+        tenant.organisation_id,
+    )
+    assert len(rows) == 2
+    keys = [row["key"] for row in keyring.books() if row["model"] == "fake-77"]
+    assert sorted(keys) in (
+        ["sk-first", "sk-first", "sk-second"],
+        ["sk-first", "sk-second", "sk-second"],
+    )
+    # The first and the last are those of the request that failed once.
+    assert keys[0] != keys[-1]
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_who_leaves_behind_all_of_the_text_pays_what_the_provider_counts(
+    hub: Hub, clients: Clients, fake: FakeUpstream, how: str
+) -> None:
+    """The usage is waited for, on a channel that is cut otherwise too."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    body = ask(model, "#tokens=5 #prompt=700 #linger", stream=True)
+    leaver = clients.ask(hub, tenant, body)
+    attempt = attempt_of(hub, tenant)
+    leaver.read_until(b'"finish_reason":"stop"')
+    gone = "SELECT 1 FROM usage_usagerecord WHERE organisation_id = %s AND final"
+    leaver.leave(how)
+    # Longer than a client that leaves is noticed in (P6): its end is not written yet.
+    assert not _ends_within(hub, gone, tenant.organisation_id)
+    fake.release(attempt)
+    record = final_record(hub, tenant)
+    assert (record["status"], record["basis"]) == (499, "drained")
+    assert (record["meters"]["in_text"], record["meters"]["out_text"]) == (700, 5)
+    hub.settled(tenant)
+    hub.assert_books_balance()
+
+
+def _ends_within(hub: Hub, query: str, organisation_id: object) -> bool:
+    """Whether a record is there within half a second."""
+    try:
+        hub.wait(lambda: bool(hub.rows(query, organisation_id)), "no end", 0.5)
+    except AssertionError:
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""P28: usages in the forms that the vendors document, each charged to the nano at the shipped
+prices (tests/relay/counting/golden_usages.py; over a relay and the ledger:
+test_golden_charges.py)."""
+
+import functools
+import json
+from typing import Any
+
+import pytest
+from genai_prices import data
+
+from billing.prices.catalogue import CatalogueRow, convert_catalogue
+from billing.prices.catalogue_additions import with_own_prices
+from dialects import realtime
+from dialects.anthropic import usage as anthropic
+from dialects.gemini import usage as gemini
+from dialects.openai import usage as openai
+from dialects.responses import usage as responses
+from gateway.prices.lookup import Price, PriceList, PriceRow
+from lib.clock import now
+from relay.counting.own_count import UsageEvidence
+from relay.counting.usage_meter import OtherPrices, TierPrices, count
+from tests.relay.counting.golden_usages import GOLDEN, IDS, Golden
+
+READERS: dict[str, Any] = {
+    "chat": openai.quantities, "responses": responses.quantities,
+    "anthropic": anthropic.quantities, "gemini": gemini.quantities,
+    "realtime": realtime.quantities,
+}  # fmt: skip
+
+
+@functools.cache
+def rows() -> list[CatalogueRow]:
+    """The shipped prices that are in force."""
+    at = now()
+    return [
+        row
+        for row in with_own_prices(convert_catalogue(data.providers).rows)
+        if row.valid_from <= at and (row.valid_to is None or at < row.valid_to)
+    ]
+
+
+@functools.cache
+def prices() -> PriceList:
+    return PriceList(
+        PriceRow(n, row.model, "charge", "", row.service_tier, row.hours, 0, None, row.rates,
+                 "genai-prices of a test")
+        for n, row in enumerate(rows())
+    )  # fmt: skip
+
+
+def in_force(model: str) -> list[CatalogueRow]:
+    """The shipped prices of a model, by its name or the pattern that it falls under."""
+    name = prices().names_for(model)[0]
+    return [row for row in rows() if row.model == name]
+
+
+def find(name: str) -> Price:
+    found = prices().find(prices().names_for(name), 43_200.0)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=IDS)
+def test_a_documented_usage_is_exact_to_the_nano(golden: Golden) -> None:
+    asked = golden.asked
+    rest = {kind: word for kind, word in asked.items() if kind != "service_tier"}
+    price = find(golden.model).for_request(asked.get("service_tier", "")).asking(rest)
+    told = READERS[golden.wire](json.dumps(golden.usage).encode())
+    by_tier = TierPrices(price, None)
+    by_tier.hear(told.conditions.get("service_tier", ""))
+    bill = count(
+        UsageEvidence(40, told, b"{}"), by_tier.price, 10**12, "measured",
+        asked=rest, unknown=by_tier.unknown,
+        others=OtherPrices(find, lambda _: None), names=(golden.model,),
+    )  # fmt: skip
+    assert bill.unknown == ()
+    assert bill.basis == "measured"
+    assert bill.charge_nano == golden.nano
+
+
+def test_there_are_forty_of_them() -> None:
+    assert len(GOLDEN) >= 40
+    assert {golden.wire for golden in GOLDEN} == set(READERS)

@@ -1,0 +1,54 @@
+"""The tier of a stream is the last that its frames name, and a repeated one is read once (P28)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dialects.chat.events import Step
+from dialects.usage.service_tier import tier_of_frames
+from relay.counting import tier_reader
+from relay.counting.tier_reader import TierReader
+
+
+class Frames:
+    """A source whose chunks are its frames."""
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        return [Step(chunk, [])]
+
+    def end(self) -> list[Step]:
+        return []
+
+
+def frame(value: Any, **how: Any) -> bytes:
+    return b"data: %b\n\n" % json.dumps(value, **how).encode()
+
+
+COMPACT = {"separators": (",", ":")}
+
+
+def test_the_last_tier_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+
+    def reading(raw: bytes) -> str:
+        read.append(raw)
+        return tier_of_frames(raw)
+
+    monkeypatch.setattr(tier_reader, "tier_of_frames", reading)
+    heard: list[str] = []
+    reader = TierReader(Frames(), heard.append)
+    plain = frame({"service_tier": "default", "choices": []}, **COMPACT)
+    for raw in (plain, plain, frame({"choices": []}), plain):
+        reader.feed(raw)
+    assert (heard, len(read)) == (["default"], 1)
+    # Another tier in the place that counts, whatever else is in the frame.
+    text = json.dumps({"service_tier": "default"})
+    for value in (
+        {"service_tier": "hyper", "choices": [{"text": text}]},
+        {"service_tier": 7},
+        {"x": {"service_tier": "default"}, "service_tier": "flex"},
+    ):
+        reader.feed(frame(value, **COMPACT))
+    assert heard == ["default", "hyper", "7", "flex"]
+    reader.end()

@@ -1,0 +1,128 @@
+"""Which paths are the relay's."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from relay.endpoints import ENDPOINTS, claimed, find_endpoint
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Hub
+
+NGINX = Path(__file__).parents[3] / "deploy/nginx/hub.conf"
+
+
+@pytest.mark.parametrize(
+    ("path", "handler"),
+    [
+        ("/v1/chat/completions", "chat"),
+        ("/api/v1/chat/completions", "chat"),
+        ("/chat/completions", "chat"),
+        ("/v1/chat/completions/", "chat"),
+        ("/v1/v1/chat/completions", "chat"),
+        ("/api/v1/v1/chat/completions", "chat"),
+        ("/v1/v1/v1/models/", "models"),
+        ("/api/v1/models", "models"),
+        ("/v1beta/models/", "models"),
+        ("/v1/models/owner/name", "model"),
+        ("/api/v1/models/name:8b", "model"),
+        ("/v1/models/name:embedContent", "unary"),
+        ("/v1beta/models/owner/name:batchEmbedContents", "unary"),
+        ("/api/v1/engines/owner/name/embeddings", "unary"),
+        ("/v1/v1/embeddings", "unary"),
+        ("/v2/rerank", "unary"),
+        ("/rerank/", "unary"),
+        ("/api/v1/moderations", "unary"),
+        ("/completions", "chat"),
+        ("/edits", "chat"),
+        ("/mj/submit/imagine", "unary"),
+        ("/mj-turbo/mj/submit/simple-change/", "unary"),
+        ("/mj-fast/mj/task/1/fetch", "midjourney_task"),
+        ("/mj/task/list-by-condition", "midjourney_tasks"),
+        ("/mj/image/1", "midjourney_image"),
+        ("/suno/submit/lyrics", "unary"),
+        ("/suno/fetch/1", "suno_task"),
+        ("/suno/fetch", "suno_tasks"),
+    ],
+)
+def test_rows_and_their_aliases(path: str, handler: str) -> None:
+    endpoint = find_endpoint(path)
+    assert endpoint is not None
+    assert endpoint.handler == handler
+    assert claimed(path)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nothing", "/v1/v1", "/v1/v1/x"])
+def test_unknown_paths_under_v1_are_answered_here(path: str) -> None:
+    assert find_endpoint(path) is None
+    assert claimed(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api/v1", "/api/v1/keys", "/api/v1/chat", "/v1x", "/v2/models", "/o/v1/models"]
+)
+def test_everything_else_is_not(path: str) -> None:
+    assert not claimed(path)
+
+
+def test_nginx_treats_every_row_as_the_relays() -> None:
+    """With its size of body, and its patience."""
+    found = re.search(r'^location ~ "(.+)" \{$', NGINX.read_text(), re.MULTILINE)
+    assert found is not None
+    relays = re.compile(found[1])
+    assert [path for path in ENDPOINTS if not relays.match(path)] == []
+    assert not any(map(relays.match, ("/", "/api/v1/keys", "/api/v1/docs", "/o/v1/models")))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/mj/submit/paint",
+        "/mj-fast/mj/task/1",
+        "/mj/x/",
+        "/suno/submit/dance",
+        "/suno",
+        "/kling/v1/videos/lip-sync",
+        "/jimeng/v1/?Action=CVSync2AsyncSubmitTask",
+    ],
+)
+def test_paths_of_task_services_are_answered_in_their_form(hub: Hub, path: str) -> None:
+    """No page of ours, whoever asks."""
+    answer = hub.post(hub.tenant(), {}, path=path)
+    assert answer.status == 404
+    assert answer.headers["content-type"] == "application/json"
+    told = answer.json()
+    assert "Unknown request URL" in (told.get("message") or told["description"])
+    assert "x-request-id" in answer.headers
+
+
+def test_a_bearer_lists_models_in_the_form_of_the_version_that_it_names(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """The official client of Anthropic sends its key so."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    version = {"anthropic-version": "2023-06-01"}
+    one = hub.request("GET", f"/v1/models/{model}", tenant, headers=version).json()
+    assert (one["type"], one["id"]) == ("model", model)
+    listed = hub.request("GET", "/v1/models?limit=1", tenant, headers=version).json()
+    assert len(listed["data"]) == 1
+    assert "has_more" in listed
+    refused = hub.request("GET", "/v1/models/nowhere", tenant, headers=version)
+    assert refused.json()["type"] == "error"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1beta/files/http://" + "/models/" * 3_800,
+        "/v1beta/files/http://" + "/files/a" * 3_800,
+        "/v1/models/" + "/operations" * 2_700 + "/",
+        "/v1/engines/" + "/embeddings" * 2_700 + "x",
+    ],
+)
+def test_a_long_path_takes_no_time_of_the_others(path: str) -> None:
+    """Nobody is known yet where paths are read; this one took half a second."""
+    begun = time.thread_time()
+    claimed(path)
+    assert time.thread_time() - begun < 0.1

@@ -1,0 +1,110 @@
+"""What operators must see to reaches them, once an hour for each cause."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from relay.health.channel_health import Health
+from relay.health.operator_alerts import Alert, Alerts
+from relay.upstream.upstream import UpstreamFailed
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Hub
+from tests.relay.asking import ask
+from tests.relay.health.test_health import CANDIDATE, CHANNEL, WHO
+
+
+def test_a_cause_is_told_once_an_hour() -> None:
+    alerts, now = Alerts(), [0.0]
+    alerts.now = lambda: now[0]
+    one, other = Alert("c", "east", "out"), Alert("c", "east", "no_credit", "1")
+    for alert in (one, one, other):
+        alerts.tell(alert)
+    assert alerts.take() == [one, other]
+    now[0] = 3599.0
+    alerts.tell(one)
+    assert alerts.take() == []
+    now[0] = 3600.0
+    alerts.tell(one)
+    alerts.put_back([other])
+    assert alerts.take() == [other, one]
+
+
+def test_a_channel_that_is_out_for_long() -> None:
+    health, now = Health(), [0.0]
+    health.now = lambda: now[0]
+    for fifth in range(5 * 700):
+        now[0] = fifth * 0.2
+        probe = health.begin(CANDIDATE, CHANNEL, WHO)
+        probe.failed(UpstreamFailed("F10", "upstream_error", "x"))
+    (told,) = health.alerts.take()
+    assert (told.cause, told.channel) == ("out", "c")
+
+
+def told(hub: Hub, channel: str) -> list[dict[str, Any]]:
+    rows = hub.rows(
+        "SELECT body FROM outbox_fact WHERE kind = 'channel.troubled' AND body->>'channel' = %s",
+        channel,
+    )
+    return [row["body"] for row in rows]
+
+
+@pytest.mark.extended
+def test_no_credit_at_the_provider_is_told(hub: Hub, fake: FakeUpstream) -> None:
+    """F9: the customer hears that it is not theirs; the operators hear whose it is."""
+    tenant = hub.tenant()
+    model = hub.model(fake, retries=0)
+    for _ in range(2):
+        hub.post(tenant, ask(model, "#fault=F9:402"))
+    (channel,) = hub.rows(
+        "SELECT c.name FROM gateway_channel c JOIN gateway_route r ON r.channel_id = c.id "
+        "WHERE r.model = %s",
+        model,
+    )
+    hub.wait(lambda: bool(told(hub, channel["name"])), "nobody was told")
+    (body,) = told(hub, channel["name"])
+    assert (body["cause"], body["what"], body["last"]) == ("no_credit", "1", True)
+    assert fake.key not in str(body)
+
+
+@pytest.mark.extended
+def test_a_channel_that_cannot_be_used_is_told(hub: Hub, fake: FakeUpstream) -> None:
+    """As after a change of the KEK: nothing of it is asked, so nothing else would tell."""
+    name = f"lost-{uuid4()}-0"
+    hub.channel(name.removesuffix("-0"), fake.url, fake.key)
+    hub.connection.execute(
+        "UPDATE gateway_channelkey SET sealed = %s FROM gateway_channel c "
+        "WHERE c.id = channel_id AND c.name = %s",
+        [b"sealed for another place", name],
+    )
+    hub.bump()
+    hub.wait(lambda: bool(told(hub, name)), "nobody was told")
+    hub.connection.execute("UPDATE gateway_channel SET enabled = false WHERE name = %s", [name])
+    hub.bump()
+    assert [body["cause"] for body in told(hub, name)] == ["unusable"]
+
+
+@pytest.mark.extended
+def test_a_model_without_a_price_is_told_once_a_day(own_hub: Hub, fake: FakeUpstream) -> None:
+    """unpriced_models: alert. Nobody fills the operators' letter box by making names up."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake, rates=None)
+    name = f"made-up-{uuid4()}"
+    own_hub.connection.execute(
+        "UPDATE gateway_route SET model = %s WHERE model = %s", [f"{name}*", model]
+    )
+    own_hub.settings(unpriced_models="alert")
+    own_hub.wait(lambda: own_hub.post(tenant, ask(name)).status == 200, "stays refused")
+    assert own_hub.post(tenant, ask(name)).status == 200
+
+    def models() -> list[str]:
+        query = "SELECT body->>'model' AS model FROM outbox_fact WHERE kind = 'model.unpriced'"
+        return [row["model"] for row in own_hub.rows(query)]
+
+    own_hub.wait(lambda: models() == [name], "nobody was told")
+    for n in range(30):
+        assert own_hub.post(tenant, ask(f"{name}-{n}")).status == 200
+    own_hub.wait(lambda: len(models()) == 20, "not all were told")
+    own_hub.stop()
+    assert len(models()) == 20
+    own_hub.assert_books_balance()

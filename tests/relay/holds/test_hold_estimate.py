@@ -1,0 +1,146 @@
+"""How much a request holds, by what it says and by what is known of its model."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from dialects.chat.searches import SEARCHES_ASSUMED
+from dialects.codec import Target
+from dialects.codecs import CODECS
+from dialects.openai.searches import LIVE_SOURCES_ASSUMED
+from lib.ids import id_text
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Hub
+from tests.relay.asking import ask
+from tests.relay.speakers import SPEAKERS, Wish
+
+NANO = Decimal(10) ** 9
+
+
+@pytest.mark.parametrize(
+    ("dialect", "over", "most"),
+    [
+        ("openai", {}, 0),
+        ("openai", {"web_search_options": {}}, 1),
+        ("openai", {"web_search_options": {}, "n": 3}, 3),
+        ("openai", {"search_parameters": {"mode": "on"}}, LIVE_SOURCES_ASSUMED),
+        ("openai", {"search_parameters": {"mode": "off"}}, 0),
+        ("openai", {"search_parameters": {"max_search_results": 3}}, 3),
+        ("openai", {"parameters": {"enable_search": True}}, SEARCHES_ASSUMED),
+        ("openai", {"enable_search": True}, SEARCHES_ASSUMED),
+        ("openai", {"enable_search": False, "parameters": {"enable_search": False}}, 0),
+        ("openai", {"tools": [{"type": "web_search", "web_search": {}}]}, SEARCHES_ASSUMED),
+        ("openai", {"tools": [{"type": "builtin_function", "function": {"name": "$web_search"}}]},
+         SEARCHES_ASSUMED),
+        ("anthropic", {"tools": [{"type": "web_search_20250305", "max_uses": -4}]},
+         SEARCHES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search"}], "max_tool_calls": -1}, SEARCHES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search"}], "max_tool_calls": True},
+         SEARCHES_ASSUMED),
+        ("anthropic", {"tools": [{"name": "web_search", "type": "custom"}]}, 0),
+        ("anthropic", {"tools": [{"type": "web_search_20250305", "max_uses": 4}]}, 4),
+        ("anthropic", {"tools": [{"type": "web_search_20250305"}]}, SEARCHES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search"}]}, SEARCHES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search_preview"}], "max_tool_calls": 2}, 2),
+        ("responses", {"tools": [{"type": "function", "name": "web_search"}]}, 0),
+        ("gemini", {"tools": [{"google_search": {}}]}, SEARCHES_ASSUMED),
+        ("gemini", {"tools": [{"functionDeclarations": []}]}, 0),
+    ],
+)  # fmt: skip
+def test_searches_of_a_request_are_bounded(dialect: Any, over: dict[str, Any], most: int) -> None:
+    said = [{"role": "user", "content": "hi"}]
+    bodies: dict[str, dict[str, Any]] = {
+        "openai": {"model": "m", "messages": said},
+        "anthropic": {"model": "m", "max_tokens": 5, "messages": said},
+        "responses": {"model": "m", "input": "hi"},
+        "gemini": {"contents": [{"parts": [{"text": "hi"}]}]},
+    }
+    codec = CODECS[dialect]
+    facts = codec.read(json.dumps(bodies[dialect] | over).encode(), Target("m"))
+    assert codec.searches_max(facts) == most
+
+
+def test_searches_are_held_where_they_have_a_price(hub: Hub, fake: FakeUpstream) -> None:
+    rates = {"in_text": 1_000_000, "out_text": 3_000_000, "searches": 10**13}
+    tenant, model = hub.tenant(), hub.model(fake, rates=rates)
+    plain = hub.post(tenant, ask(model, max_tokens=5))
+    with_search = hub.post(tenant, ask(model, max_tokens=5, web_search_options={}))
+    more = Decimal(with_search.headers["x-weir-hold"]) - Decimal(plain.headers["x-weir-hold"])
+    assert more * NANO >= 10**7
+
+
+@pytest.mark.parametrize(
+    ("upstream_model", "tokens"),
+    [
+        ("fake", 16_384),
+        # The catalogue knows what it can say, and that Doubao thinks beside its cap.
+        ("claude-sonnet-4-20250514", 64_000),
+        ("doubao-seed-1-8-251228", 2 * 64_000),
+    ],
+)
+def test_without_a_cap_the_models_own_limit_is_held(
+    hub: Hub, fake: FakeUpstream, upstream_model: str, tokens: int
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, upstream_model=upstream_model)
+    body = ask(model, "#tokens=2")
+    answer = hub.post(tenant, body)
+    held = Decimal(answer.headers["x-weir-hold"]) * NANO
+    assert held == 3 * tokens + len(json.dumps(body))
+
+
+def test_cap_of_doubao_bounds_its_answer_and_not_its_thinking(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, upstream_model="doubao-seed-1-8-251228")
+    body = ask(model, "#tokens=2", max_tokens=100)
+    held = Decimal(hub.post(tenant, body).headers["x-weir-hold"]) * NANO
+    assert held == 3 * (100 + 64_000) + len(json.dumps(body))
+
+
+@pytest.mark.parametrize(
+    ("client", "provider", "upstream_model", "member", "limit"),
+    [
+        ("openai", "anthropic", "claude-3-haiku-20240307", "max_tokens", 4_096),
+        ("openai", "gemini", "gemini-2.5-flash", "generationConfig", 65_535),
+        ("openai", "openai", "o4-mini", "max_output_tokens", 100_000),
+        ("responses", "anthropic", "claude-3-7-sonnet-20250219", "max_tokens", 64_000),
+        ("anthropic", "openai_compatible", "gpt-4o", "max_tokens", 16_384),
+        ("gemini", "azure_openai", "gpt-5.2", "max_completion_tokens", 128_000),
+    ],
+)
+def test_a_cap_above_the_models_limit_is_lowered_where_a_request_is_translated(
+    hub: Hub,
+    fake: FakeUpstream,
+    client: str,
+    provider: str,
+    upstream_model: str,
+    member: str,
+    limit: int,
+) -> None:
+    """The client knows the limit of another model; the provider would refuse this one's."""
+    tenant, speaker = hub.tenant("100.00"), SPEAKERS[client]
+    model = hub.model(fake, provider=provider, upstream_model=upstream_model)
+    for cap, sent, told in ((limit + 1, limit, str(limit)), (limit, limit, None)):
+        body = speaker.body(model, Wish("#keep #tokens=2", cap=cap))
+        answer = hub.post(tenant, body, path=speaker.path(model, stream=False))
+        assert answer.status == 200, answer.body
+        assert answer.headers.get("x-weir-output-cap") == told
+        record = hub.record(answer.headers["x-request-id"])
+        assert record["charge_nano"] <= record["hold_nano"]
+        row = fake.wait_for_row(id_text(record["id"]))
+        assert row is not None
+        heard = json.loads(row["body"])[member]
+        assert (heard["maxOutputTokens"] if isinstance(heard, dict) else heard) == sent
+
+
+@pytest.mark.parametrize("upstream_model", ["gpt-4o", "fake"])
+def test_a_cap_goes_on_as_it_came_where_the_request_does(
+    hub: Hub, fake: FakeUpstream, upstream_model: str
+) -> None:
+    """Its provider says in its own words what its limit is."""
+    tenant, model = hub.tenant("100.00"), hub.model(fake, upstream_model=upstream_model)
+    answer = hub.post(tenant, ask(model, "#keep #tokens=2", max_tokens=1_000_000))
+    assert "x-weir-output-cap" not in answer.headers
+    row = fake.wait_for_row(id_text(hub.record(answer.headers["x-request-id"])["id"]))
+    assert row is not None
+    assert json.loads(row["body"])["max_tokens"] == 1_000_000

@@ -1,0 +1,123 @@
+"""P1: what was counted outlives its process from before the client has its answer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from lib.ids import new_id
+from relay.attempts.settlement import Marked, Resolved
+from relay.ledger.journal import Journal
+from tests.hub import ROOT
+from tests.relay.ledger.test_spool import endings, same
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from relay.ledger.journal import Journal
+from lib.ids import new_id
+from tests.relay.ledger.test_spool import endings
+journal = Journal(Path(sys.argv[1]), new_id())
+journal.open()
+noted = endings(4)
+for item in noted:
+    journal.note(item)
+journal.forget([noted[0].attempt_id])
+print(noted[1].attempt_id, noted[2].attempt_id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def opened(folder: Path) -> Journal:
+    journal = Journal(folder, new_id())
+    journal.open()
+    return journal
+
+
+def resolved(count: int) -> list[Resolved]:
+    return [item for item in endings(count + 1) if type(item) is Resolved]
+
+
+def test_a_killed_process_leaves_what_was_not_committed(tmp_path: Path) -> None:
+    """But no refusal, which moves no money."""
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, text=True, stdout=subprocess.PIPE
+    )
+    journal = opened(tmp_path)
+    assert [str(item.attempt_id) for item in journal.adopt()] == killed.stdout.split()
+    assert journal.adopt() == []
+    journal.close()
+    # It is this process's now, which has not committed it either.
+    heir = opened(tmp_path)
+    found = [item for item in heir.adopt() if isinstance(item, Resolved)]
+    assert {str(item.attempt_id) for item in found} == set(killed.stdout.split())
+    heir.forget([item.attempt_id for item in found])
+    heir.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_stands_until_its_ending_does(tmp_path: Path) -> None:
+    """Marks of the dead are this process's until they are committed."""
+    (ended, running), dead = resolved(2), opened(tmp_path)
+    for item in (ended, running):
+        dead.mark(item.attempt_id, '{"out_text":500}')
+        dead.mark(item.attempt_id, '{"out_text":5}')
+    dead.note(ended)
+    dead.close()
+    journal = opened(tmp_path)
+    found = journal.adopt()
+    assert same(found, [ended, Marked(running.attempt_id, '{"out_text":5}')])
+    journal.forget([ended.attempt_id])
+    journal.close()
+    heir = opened(tmp_path)
+    assert heir.adopt() == found[1:]
+    heir.forget_left([running.attempt_id])
+    heir.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_living_process_noted_is_its_own(tmp_path: Path) -> None:
+    living, other = opened(tmp_path), opened(tmp_path)
+    living.note(resolved(1)[0])
+    assert other.adopt() == []
+
+
+def test_a_torn_slot_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    dead, noted = opened(tmp_path), resolved(3)
+    for item in noted:
+        dead.note(item)
+    dead.close()
+    (path,) = tmp_path.iterdir()
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(str(noted[1].attempt_id).encode())] ^= 1
+    path.write_bytes(raw)
+    heir = opened(tmp_path)
+    assert same(heir.adopt(), [noted[0], noted[2]])
+    assert heir.damaged == 1
+
+
+def test_what_is_left_of_a_longer_line_is_no_damage(tmp_path: Path) -> None:
+    """A slot is written over: a line that is shorter than the one before ends before its end."""
+    dead, (ended,) = opened(tmp_path), resolved(1)
+    dead.mark(ended.attempt_id, '{"out_text":' + "5" * 1000 + "}")
+    dead.note(ended)
+    dead.close()
+    heir = opened(tmp_path)
+    assert same(heir.adopt(), [ended])
+    assert heir.damaged == 0
+
+
+def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
+    """Long texts are left out; what finds no slot is left to the marks."""
+    dead, noted = opened(tmp_path), resolved(4100)
+    ending = msgspec.structs.replace(noted[0].ending, raw_usage='"' + "x" * 5000 + '"')
+    long = msgspec.structs.replace(noted[0], ending=ending)
+    for item in [long, *noted[1:]]:
+        dead.note(item)
+    dead.close()
+    adopted = opened(tmp_path).adopt()
+    found = {item.attempt_id: item for item in adopted if isinstance(item, Resolved)}
+    assert len(found) == 4096
+    assert found[long.attempt_id].ending.raw_usage is None
+    assert found[long.attempt_id].ending.meters == long.ending.meters

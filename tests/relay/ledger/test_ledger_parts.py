@@ -1,0 +1,187 @@
+"""Marks, the queue, and what a kill must not lose, each by itself (P1, P18): what stands behind
+what, and what is kept once."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from lib.ids import new_id
+from relay.attempts.settlement import Marked
+from relay.ledger.journal import Journal
+from relay.ledger.marks import LedgerMarks
+from relay.ledger.queue import BATCH_MAX, Batch, LedgerQueue, Waiting
+from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.spool import Spool, read
+from tests.relay.ledger.test_journal import resolved
+from tests.relay.ledger.test_spool import endings
+
+_BYTES_MAX = 64 * 1024
+
+
+class Stream:
+    """A stream that has said one token more each time it is looked at."""
+
+    def __init__(self) -> None:
+        self.id = new_id()
+        self.tokens = 0
+
+    def mark(self) -> str:
+        self.tokens += 1
+        return said(self.tokens)
+
+
+def admission(organisation_id: uuid.UUID) -> Waiting:
+    """One that waits, of which only whose it is matters."""
+    attempt = SimpleNamespace(organisation_id=organisation_id, key_id=organisation_id)
+    return cast(Waiting, (SimpleNamespace(attempt=attempt), object()))
+
+
+def said(tokens: int) -> str:
+    return f'{{"out_text":{tokens}}}'
+
+
+class Timers:
+    """An event loop of which nothing but timers is wanted."""
+
+    def __init__(self) -> None:
+        self.set: list[Callable[[], None]] = []
+
+    def call_later(self, delay_s: float, act: Callable[[], None]) -> object:
+        self.set.append(act)
+        return act
+
+    def pass_on(self) -> None:
+        due, self.set = self.set, []
+        for act in due:
+            act()
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
+    timers = Timers()
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: timers)
+    return timers
+
+
+def marks_of() -> LedgerMarks:
+    return LedgerMarks(LedgerRecovery(None, None), lambda: None)
+
+
+def test_all_streams_of_a_process_are_looked_at_by_one_timer(timers: Timers) -> None:
+    marks, streams = marks_of(), [Stream() for _ in range(5)]
+    for stream in streams:
+        marks.watch(stream)
+    for _ in range(6):
+        assert len(timers.set) == 1
+        timers.pass_on()
+    # At every third look, once.
+    assert [stream.tokens for stream in streams] == [2] * 5
+    for stream in streams:
+        marks.unwatch(stream)
+    timers.pass_on()
+    assert timers.set == []
+    marks.watch(streams[0])
+    assert len(timers.set) == 1
+
+
+def test_a_mark_that_could_not_be_written_stands_behind_a_later_one() -> None:
+    marks, stream, other = marks_of(), Stream(), Stream()
+    marks.mark(stream)
+    marks.mark(other)
+    taken = marks.take()
+    marks.mark(stream)
+    marks.put_back(taken)
+    assert marks.take() == {stream.id: said(2), other.id: said(1)}
+    assert marks.take() == {}
+
+
+def test_a_stream_that_ended_leaves_no_mark_to_write(timers: Timers) -> None:
+    marks, stream = marks_of(), Stream()
+    marks.watch(stream)
+    marks.mark(stream)
+    marks.unwatch(stream)
+    assert marks.take() == {}
+
+
+def test_endings_that_are_due_stay_due_over_more_than_one_batch() -> None:
+    queue = LedgerQueue(lambda: None)
+    queue.endings += endings(2 * BATCH_MAX + 1)
+    queue.due, batch, sizes = True, Batch(), list[int]()
+    while queue.due:
+        batch = queue.take(batch)
+        sizes.append(len(batch.endings))
+    assert sizes == [BATCH_MAX, BATCH_MAX, 1]
+    assert not queue.has_endings
+
+
+def test_what_was_not_written_is_written_before_what_came_behind_it() -> None:
+    """The first endings are those that are in the spool."""
+    queue, (first, second, third) = LedgerQueue(lambda: None), endings(3)
+    queue.endings += [first, second]
+    taken = queue.take(Batch()).endings
+    queue.endings.append(third)
+    queue.put_back(taken)
+    assert queue.take(Batch()).endings == [first, second, third]
+
+
+def spooled(folder: Path) -> list[object]:
+    return [item for path in folder.glob("*.spool") for item in read(path.read_bytes()).items]
+
+
+async def test_a_mark_is_in_the_spool_once_until_it_moves_or_the_spool_is_emptied(
+    tmp_path: Path,
+) -> None:
+    recovery, attempt = LedgerRecovery(Spool(tmp_path, new_id(), _BYTES_MAX), None), new_id()
+    await recovery.open()
+    for _ in range(3):
+        await recovery.spool([], {attempt: said(1)})
+    assert spooled(tmp_path) == [Marked(attempt, said(1))]
+    await recovery.spool([], {attempt: said(2)})
+    assert spooled(tmp_path) == [Marked(attempt, said(1)), Marked(attempt, said(2))]
+    await recovery.clear_spool()
+    await recovery.spool([], {attempt: said(2)})
+    assert spooled(tmp_path) == [Marked(attempt, said(2))]
+    recovery.close()
+
+
+async def test_of_a_dead_process_the_ending_is_taken_once_and_of_its_marks_the_last(
+    tmp_path: Path,
+) -> None:
+    """The journal goes on where the spool may be behind."""
+    dead = Spool(tmp_path, new_id(), _BYTES_MAX), Journal(tmp_path, new_id())
+    (both, noted), running = resolved(2), uuid.uuid4()
+    for file in dead:
+        file.open()
+    dead[0].append([both], [Marked(running, said(5)), Marked(running, said(6))])
+    for item in (both, noted):
+        dead[1].note(item)
+    dead[1].mark(running, said(9))
+    for file in dead:
+        file.close()
+    spool, journal = Spool(tmp_path, new_id(), _BYTES_MAX), Journal(tmp_path, new_id())
+    recovery = LedgerRecovery(spool, journal)
+    adopted = await recovery.open()
+    assert adopted is not None
+    spooled_ids = [getattr(item, "attempt_id", None) for item in adopted.spooled]
+    noted_ids = [getattr(item, "attempt_id", None) for item in adopted.noted]
+    assert (spooled_ids, noted_ids) == ([both.attempt_id], [noted.attempt_id])
+    assert adopted.marks == {running: said(9)}
+    recovery.close()
+
+
+def test_more_admissions_than_a_batch_has_go_in_turn(timers: Timers) -> None:
+    """P35: of an organisation that asks less, all are in the next batch."""
+    queue, many, few = LedgerQueue(lambda: None), new_id(), new_id()
+    admissions = [admission(many) for _ in range(2 * BATCH_MAX)] + [admission(few)]
+    queue.admissions += admissions
+    batches = [queue.take(Batch()).admissions for _ in range(3)]
+    assert [len(batch) for batch in batches] == [BATCH_MAX, BATCH_MAX, 1]
+    assert admissions[-1] in batches[0]
+    assert [one for batch in batches for one in batch if one is not admissions[-1]] == (
+        admissions[:-1]
+    )

@@ -1,0 +1,460 @@
+"""The writer of a process against the real database: batches, retries, what cannot be stored."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+import psycopg
+import pytest
+import pytest_asyncio
+
+from lib.ids import new_id
+from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.attempts.settlement import Resolved
+from relay.ledger import database
+from relay.ledger import queue as ledger_queue
+from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
+from relay.ledger.journal import Journal
+from relay.ledger.queue import BATCH_MAX
+from relay.ledger.spool import Kept, read
+from relay.ledger.writer import LedgerWriter
+from tests.hub import Hub, Tenant
+from usage.records.sql import AttemptOpened, Ending
+
+
+@pytest_asyncio.fixture
+async def connection(hub: Hub) -> AsyncIterator[PipelinedConnection]:
+    connection = PipelinedConnection(hub.dsn, 20.0)
+    await connection.open()
+    yield connection
+    await connection.close()
+
+
+def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> AdmissionRequest:
+    attempt = AttemptOpened(
+        tenant.organisation_id, new_id(), new_id(), 1, tenant.team_id, tenant.key_id, None, "m",
+        uuid.UUID(int=5), "channel", "up", "openai", "chat_completions", True, "api", None,
+        hold_nano,
+    )  # fmt: skip
+    return AdmissionRequest(msgspec.structs.replace(attempt, **over), 60, None)
+
+
+def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Resolved:
+    ending = Ending(final=True, status=200, charge_nano=charge_nano, basis="measured", total_ms=5)
+    attempt = one.attempt
+    return Resolved(
+        attempt.organisation_id,
+        attempt.id,
+        "settled",
+        msgspec.structs.replace(ending, **over),
+    )
+
+
+class Stream:
+    """A stream that has said seven tokens."""
+
+    def __init__(self, attempt_id: uuid.UUID) -> None:
+        self.id = attempt_id
+
+    def mark(self) -> str:
+        return '{"out_text": 7}'
+
+
+def is_open(hub: Hub, one: AdmissionRequest) -> bool:
+    query = "SELECT id FROM billing_hold WHERE id = %s AND state = 'open'"
+    return bool(hub.rows(query, one.attempt.id))
+
+
+def record_of(hub: Hub, one: AdmissionRequest) -> dict[str, object]:
+    (row,) = hub.rows("SELECT * FROM usage_usagerecord WHERE id = %s", one.attempt.id)
+    return row
+
+
+async def test_more_than_one_batch_at_once(hub: Hub, connection: PipelinedConnection) -> None:
+    """P2: the sum of what was admitted is what there was, to the unit."""
+    ledger, tenant = LedgerWriter(connection), hub.tenant("0.000030000")
+    batch = [asked(tenant) for _ in range(BATCH_MAX + 100)]
+    verdicts = await asyncio.gather(*map(ledger.admit, batch))
+    assert [verdict.word for verdict in verdicts].count("admitted") == 300
+    for one, verdict in zip(batch, verdicts, strict=True):
+        if verdict.word == "admitted":
+            ledger.settle(ended(one))
+            ledger.settle(ended(one, charge_nano=99))
+    await ledger.join()
+    assert hub.balance(tenant)["revenue"] == 300 * 10
+    assert hub.balance(tenant)["customer:available"] == 30_000 - 3_000
+    hub.assert_books_balance()
+
+
+async def test_what_one_batch_releases_the_same_batch_can_hold(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
+    """Failing over needs no second balance."""
+    ledger, tenant = LedgerWriter(connection), hub.tenant("0.000000100")
+    first = asked(tenant)
+    assert (await ledger.admit(first)).word == "admitted"
+    assert (await ledger.admit(asked(tenant))).word == "insufficient"
+    failed = ended(first, charge_nano=0, final=False, status=502, basis="none")
+    again = msgspec.structs.replace(
+        asked(tenant, request_id=first.attempt.request_id, n=2), replaces=failed
+    )
+    assert await ledger.admit(again) == Verdict("admitted", 0)
+    ledger.settle(ended(again))
+    await ledger.join()
+    assert record_of(hub, first)["final"] is False
+    hub.assert_books_balance()
+
+
+async def test_ending_that_cannot_be_stored_harms_no_other(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
+    good, bad = asked(tenant), asked(tenant)
+    await asyncio.gather(ledger.admit(good), ledger.admit(bad))
+    ledger.settle(ended(bad, raw_usage="{broken", message='tricky "text" \\ {,}'))
+    ledger.settle(ended(good, raw_usage='{"a": "\\\\ \\" }{"}', message='tricky "text" \\ {,} \0'))
+    await ledger.join()
+    assert record_of(hub, good)["message"] == 'tricky "text" \\ {,} '
+    assert record_of(hub, good)["raw_usage"] == {"a": '\\ " }{'}
+    assert record_of(hub, bad)["raw_usage"] is None
+    assert record_of(hub, bad)["flags"] == ["unstorable"]
+    assert record_of(hub, bad)["charge_nano"] == 10
+    hub.assert_books_balance()
+
+
+async def test_request_that_cannot_be_stored_refuses_no_other(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
+    good, bad = asked(tenant), asked(tenant, model="m" * 500)
+    told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
+        ledger.admit(good), ledger.admit(bad), return_exceptions=True
+    )
+    verdict, fault = told
+    assert isinstance(verdict, Verdict)
+    assert verdict.word == "admitted"
+    assert isinstance(fault, DatabaseRefused)
+    ledger.settle(ended(good))
+    await ledger.join()
+    hub.assert_books_balance()
+
+
+@pytest.mark.parametrize("when", ["asked", "told"])
+async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Also where it leaves in the moment in which it was told, and has not heard it yet."""
+    ledger, rich, poor = LedgerWriter(connection), hub.tenant(), hub.tenant("0")
+    first, admitted, refused = asked(rich), asked(rich), asked(poor)
+    # An organisation's accounts are there from its first request on.
+    await ledger.admit(first)
+    ledger.settle(ended(first))
+    await ledger.join()
+    tasks = [asyncio.create_task(ledger.admit(one)) for one in (admitted, refused)]
+    loop, run = asyncio.get_running_loop(), connection.run
+
+    async def run_and_leave(statements: Sequence[Statement]) -> Sequence[Sequence[Row]]:
+        rows = await run(statements)
+        for task in tasks:
+            # Before those go on who are told in this turn of the loop.
+            loop.call_soon(task.cancel)
+        return rows
+
+    if when == "told":
+        monkeypatch.setattr(connection, "run", run_and_leave)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if when == "asked":
+        for task in tasks:
+            task.cancel()
+    await asyncio.wait(tasks)
+    await ledger.join()
+    assert all(task.cancelled() for task in tasks)
+    assert record_of(hub, admitted)["status"] == 499
+    assert hub.balance(rich)["customer:held"] == 0
+    (row,) = hub.rows(
+        "SELECT * FROM usage_usagerecord WHERE request_id = %s", refused.attempt.request_id
+    )
+    assert (row["kind"], row["charge_nano"]) == ("client_closed", 0)
+    hub.assert_books_balance()
+
+
+async def test_free_requests_are_in_the_books_too(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
+    """An organisation that never had money gets its accounts with its first free request."""
+    ledger, tenant = LedgerWriter(connection), hub.tenant("0")
+    free = asked(tenant, hold_nano=0)
+    assert await ledger.admit(free) == Verdict("admitted", 0)
+    ledger.settle(ended(free, charge_nano=0))
+    await ledger.join()
+    hub.assert_books_balance()
+
+
+async def test_closed_lane_refuses_at_once(hub: Hub) -> None:
+    connection = PipelinedConnection(hub.dsn, 20.0)
+    with pytest.raises(DatabaseAway):
+        await LedgerWriter(connection).admit(asked(hub.tenant()))
+    with pytest.raises(DatabaseAway):
+        await connection.run([("SELECT 1", {})])
+    await connection.close()
+
+
+async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I23: who waits for a lock in vain is asked to come again; the others of its batch go on."""
+    monkeypatch.setitem(database.SESSION, "lock_timeout", "50")
+    connection = PipelinedConnection(hub.dsn, 20.0)
+    await connection.open()
+    ledger, held, free = LedgerWriter(connection), hub.tenant(), hub.tenant()
+    mine, theirs = asked(held), asked(free)
+    await asyncio.gather(ledger.admit(mine), ledger.admit(theirs))
+    await ledger.join()
+    with psycopg.connect(hub.dsn) as other:
+        other.execute(
+            "SELECT 1 FROM billing_account WHERE organisation_id = %s FOR UPDATE",
+            [held.organisation_id],
+        )
+        ledger.settle(ended(mine))
+        ledger.settle(ended(theirs))
+        told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
+            ledger.admit(asked(held)), ledger.admit(asked(free)), return_exceptions=True
+        )
+    assert isinstance(told[0], DatabaseRefused)
+    assert isinstance(told[1], Verdict)
+    assert told[1].word == "admitted"
+    await ledger.join()
+    assert [record_of(hub, one)["charge_nano"] for one in (mine, theirs)] == [10, 10]
+    assert hub.balance(held)["customer:held"] == 0
+    await connection.close()
+
+
+async def test_while_others_are_held_nobody_is_refused_for_money_that_an_ending_behind_releases(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I5: in the parts of a batch as in the whole one."""
+    monkeypatch.setitem(database.SESSION, "lock_timeout", "50")
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    connection = PipelinedConnection(hub.dsn, 20.0)
+    await connection.open()
+    ledger, held, free = LedgerWriter(connection), hub.tenant(), hub.tenant("0.000000100")
+    first, ending = asked(held), asked(free, 60)
+    await asyncio.gather(ledger.admit(first), ledger.admit(ending))
+    await ledger.join()
+    with psycopg.connect(hub.dsn) as other:
+        other.execute(
+            "SELECT 1 FROM billing_account WHERE organisation_id = %s FOR UPDATE",
+            [held.organisation_id],
+        )
+        ledger.settle(ended(ending, charge_nano=0))
+        told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
+            ledger.admit(asked(held)), ledger.admit(asked(free, 60)), return_exceptions=True
+        )
+    assert isinstance(told[0], DatabaseRefused)
+    assert told[1] == Verdict("admitted", 40)
+    ledger.settle(ended(first))
+    await ledger.join()
+    await connection.close()
+
+
+def in_first_slot(folder: Path) -> list[Kept]:
+    (file,) = folder.iterdir()
+    return read(file.read_bytes()[:2048]).items
+
+
+async def test_late_usage_is_in_the_journal_until_it_is_written(hub: Hub, tmp_path: Path) -> None:
+    """P1: a kill between an ending that came too late and its adjustment loses nothing."""
+    journal, kept = Journal(tmp_path, new_id()), list[bool]()
+    journal.open()
+
+    class Looking(PipelinedConnection):
+        async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+            kept.append(bool(in_first_slot(tmp_path)))
+            return await super().run(statements)
+
+    connection = Looking(hub.dsn, 2.0)
+    await connection.open()
+    ledger, one = LedgerWriter(connection, journal=journal), asked(hub.tenant())
+    await ledger.admit(one)
+    LedgerWriter(connection).settle(ended(one, charge_nano=0), at_once=True)
+    while is_open(hub, one):
+        await connection.run([("SELECT 1", {})])
+    kept.clear()
+    ledger.settle(ended(one))
+    await ledger.join()
+    assert kept == [True, True]
+    assert not in_first_slot(tmp_path)
+    journal.close()
+    await connection.close()
+
+
+async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_holds(
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I23: a place of a limit of requests at once is free for every process when it is free."""
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
+    one, two, three = asked(tenant), asked(tenant), asked(tenant)
+    await asyncio.gather(*map(ledger.admit, (one, two, three)))
+    await ledger.join()
+
+    def unresolved() -> int:
+        query = "SELECT id FROM billing_hold WHERE organisation_id = %s AND state = 'open'"
+        return len(hub.rows(query, tenant.organisation_id))
+
+    ledger.settle(ended(one))
+    for _ in range(3):
+        await connection.run([("SELECT 1", {})])
+    assert unresolved() == 3
+    assert (await ledger.admit(asked(tenant))).word == "admitted"
+    assert unresolved() == 4
+    ledger.settle(ended(two), at_once=True)
+    while unresolved() != 2:
+        await connection.run([("SELECT 1", {})])
+    ledger.settle(ended(three))
+    await ledger.join()
+    assert unresolved() == 1
+
+
+async def test_few_admissions_go_before_the_endings_that_wait_and_many_along_with_them(
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is alone waits for no commit but its own; where many share one, it is the cheapest."""
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
+    first = asked(tenant)
+    await ledger.admit(first)
+    ledger.settle(ended(first))
+    for _ in range(3):
+        assert (await ledger.admit(asked(tenant))).word == "admitted"
+        assert is_open(hub, first)
+    few = ledger_queue._FEW
+    await asyncio.gather(*(ledger.admit(asked(tenant)) for _ in range(few + 1)))
+    assert not is_open(hub, first)
+
+
+@pytest.mark.parametrize(("wait_s", "many"), [(0.01, 1000), (3600, 3)])
+async def test_endings_wait_for_a_time_or_a_number_of_others_and_then_for_nobody(
+    hub: Hub,
+    connection: PipelinedConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_s: float,
+    many: int,
+) -> None:
+    """P6: what ended is in the books soon, whether or not anybody asks for more."""
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", wait_s)
+    monkeypatch.setattr(ledger_queue, "_MANY", many)
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
+    batch = [asked(tenant) for _ in range(3)]
+    await asyncio.gather(*map(ledger.admit, batch))
+    for one in batch:
+        ledger.settle(ended(one))
+    while any(is_open(hub, one) for one in batch):
+        await connection.run([("SELECT 1", {})])
+
+
+@pytest.mark.parametrize("hold_nano", [100, 60])
+async def test_what_an_ending_behind_it_releases_an_admission_can_hold(
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch, hold_nano: int
+) -> None:
+    """I5: nobody is refused for money that is free, whatever the order of writing."""
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    ledger, tenant = LedgerWriter(connection), hub.tenant("0.000000100")
+    first, second = asked(tenant, 60), asked(tenant, hold_nano)
+    await ledger.admit(first)
+    ledger.settle(ended(first, charge_nano=0))
+    assert (await ledger.admit(second)).word == "admitted"
+    assert (await ledger.admit(asked(tenant, 60))).word == "insufficient"
+    ledger.settle(ended(second))
+    await ledger.join()
+    hub.assert_books_balance()
+
+
+async def test_an_ending_rides_with_the_marks_of_other_streams(
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One commit for what is written of several streams, and none of them waits for another."""
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
+    one, two = asked(tenant), asked(tenant)
+    await asyncio.gather(*map(ledger.admit, (one, two)))
+    await ledger.join()
+    streams = [Stream(one.attempt.id), Stream(two.attempt.id)]
+    for stream in streams:
+        ledger.marks.watch(stream)
+    ledger.settle(ended(one))
+    ledger.marks.unwatch(streams[0])
+    while is_open(hub, one):
+        await connection.run([("SELECT 1", {})])
+    (row,) = hub.rows("SELECT mark FROM billing_hold WHERE id = %s", two.attempt.id)
+    assert row["mark"] == {"out_text": 7}
+    ledger.settle(ended(two))
+    ledger.marks.unwatch(streams[1])
+    await ledger.join()
+
+
+class FailingOnce(PipelinedConnection):
+    """A connection on which the next transaction fails in that way, and only that one."""
+
+    fault: DatabaseAway | DatabaseRefused | None = None
+
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        fault, self.fault = self.fault, None
+        if fault is not None:
+            raise fault
+        return await super().run(statements)
+
+
+@pytest_asyncio.fixture
+async def failing_once(hub: Hub) -> AsyncIterator[FailingOnce]:
+    connection = FailingOnce(hub.dsn, 2.0, new_id())
+    await connection.open()
+    yield connection
+    await connection.close()
+
+
+# As Postgres names them (its manual, appendix A): serialization, deadlock, memory, a lock, a
+# cancelled statement, a shutdown, a transaction that may only read.
+@pytest.mark.parametrize(
+    "sqlstate", ["40001", "40P01", "53200", "55P03", "57014", "57P01", "25006"]
+)
+async def test_what_passes_is_tried_again_and_not_taken_for_what_cannot_be_stored(
+    hub: Hub, failing_once: FailingOnce, sqlstate: str
+) -> None:
+    """P1: the ending is written whole, with its texts."""
+    ledger, one = LedgerWriter(failing_once), asked(hub.tenant())
+    await ledger.admit(one)
+    failing_once.fault = DatabaseRefused(sqlstate, "for a moment")
+    ledger.settle(ended(one, message="its text", raw_usage='{"a": 1}'), at_once=True)
+    await ledger.join()
+    record = record_of(hub, one)
+    assert (record["message"], record["raw_usage"]) == ("its text", {"a": 1})
+    assert (record["flags"], record["charge_nano"]) == ([], 10)
+    hub.assert_books_balance()
+
+
+@pytest.mark.parametrize("fault", [DatabaseAway("gone"), DatabaseRefused("40001", "not serial")])
+async def test_a_lease_that_was_not_written_is_written_with_the_next_transaction(
+    hub: Hub, failing_once: FailingOnce, fault: DatabaseAway | DatabaseRefused
+) -> None:
+    """A process that lives is not taken for dead because the database was away once."""
+    ledger, tenant = LedgerWriter(failing_once), hub.tenant()
+    query = "SELECT 1 FROM billing_process WHERE id = %s AND alive_until > now()"
+    for _ in ("the first, which every hold needs", "a later one"):
+        failing_once.fault = fault
+        ledger.renew()
+        await ledger.join()
+        assert not hub.rows(query, failing_once.process_id)
+        one = asked(tenant)
+        assert (await ledger.admit(one)).word == "admitted"
+        assert hub.rows(query, failing_once.process_id)
+        ledger.settle(ended(one))
+        await ledger.join()
+        with psycopg.connect(hub.dsn) as other:
+            other.execute(
+                "UPDATE billing_process SET alive_until = now() - interval '1 s' WHERE id = %s",
+                [failing_once.process_id],
+            )

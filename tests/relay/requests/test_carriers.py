@@ -1,0 +1,135 @@
+"""P23, P12: what a key is limited to holds at every row of the relay's table, whatever carries it.
+
+The table is the relay's own: a row or a carrier that is added is looked at here."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from accounts.limits.rules import ENDPOINTS
+from dialects.media.midjourney import MODELS
+from dialects.media.suno import MODEL_OF
+from relay.endpoints import Endpoint, listed_rows
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Answer, Hub, Tenant
+
+CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
+    "bearer": lambda key: {"authorization": f"Bearer {key}"},
+    "bare": lambda key: {"authorization": key},
+    "x-api-key": lambda key: {"x-api-key": key},
+    "x-goog-api-key": lambda key: {"x-goog-api-key": key},
+    "query": lambda key: {},
+}
+# Rows that answer about models, or about what one has made, without asking one; of what is not
+# there nothing else is made.
+ABOUT = (
+    "models", "model", "billing", "not_implemented", "response", "response_items", "video",
+    "video_content", "video_generation", "video_events", "remix", "kling_video", "jimeng_result",
+    "veo_operation", "realtime", "midjourney_task", "midjourney_tasks", "midjourney_seed",
+    "suno_task", "suno_tasks",
+    "midjourney_change", "midjourney_simple_change", "midjourney_action", "midjourney_modal",
+)  # fmt: skip
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+# What a body must have beside a text, by its operation.
+MORE: dict[str, dict[str, Any]] = {
+    "predict_long_running": {"instances": [{"prompt": "x"}]},
+    "midjourney_describe": {"base64": PIXEL},
+    "midjourney_blend": {"base64Array": [PIXEL, PIXEL]},
+    # There a prompt is one that is stored, which nobody can count.
+    "responses_input_tokens": {"prompt": None},
+}
+LIMITS = ("networks", "endpoints", "models")
+
+
+@pytest.fixture(scope="module")
+def model(hub: Hub, fake: FakeUpstream) -> Iterator[str]:
+    with hub.forgetful():
+        for name in (*MODELS, *MODEL_OF.values()):
+            hub.channel(name, fake.url, provider="midjourney_proxy", name=f"carried {name}")
+        yield hub.model(fake)
+
+
+def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
+    """A tenant whose key is limited to something else than what it will ask."""
+    if limit == "models":
+        return hub.tenant(patterns=("m", "other-*"))
+    tenant = hub.tenant()
+    if limit == "networks":
+        hub.limit(tenant, networks=["10.0.0.0/8", "2001:db8::/32"])
+    elif row is not None:
+        others = [name for name in ENDPOINTS if name != row.operation]
+        hub.limit(tenant, endpoints=others)
+    return tenant
+
+
+def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) -> Answer:
+    path = path.replace("{model}", model).replace("{id}", "resp_1").replace("{mode}", "fast")
+    path += "?Action=CVSync2AsyncSubmitTask" if row.family == "jimeng" else "?"
+    path += f"&key={key}" if carrier == "query" else ""
+    said: dict[str, Any] = (
+        {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
+    )
+    said |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
+    said |= MORE.get(row.operation, {})
+    if row.family is not None:
+        said |= {"req_key": model, "model_name": model, "image": "https://pictures.example/x.png"}
+    raw = json.dumps({"model": model, "prompt": "x", "input": "x", **said}).encode()
+    return hub.request(
+        row.methods[0],
+        path,
+        body=raw if row.body_bytes_max else None,
+        headers=CARRIERS[carrier](key),
+    )
+
+
+def holds(row: Endpoint, limit: str) -> bool:
+    """Whether a key with such a limit is refused at a row."""
+    if limit == "networks":
+        return True
+    return row.restricted if limit == "endpoints" else not {row.handler, row.operation} & {*ABOUT}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_limits_hold_at_every_row_in_every_carrier(hub: Hub, model: str, limit: str) -> None:
+    keys: dict[str, Tenant] = {}
+    for path, row in listed_rows().items():
+        about = row.operation if limit == "endpoints" else ""
+        tenant = keys.get(about) or keys.setdefault(about, limited(hub, limit, row))
+        for carrier in CARRIERS:
+            if carrier == "query" and not row.key_in_query:
+                continue
+            answer = ask(hub, path, row, model, carrier, tenant.key)
+            refused = answer.status == 403
+            assert refused == holds(row, limit), (path, carrier, answer)
+            # Without its limit the same key is let in there.
+            assert refused or answer.status not in (401, 402, 500), (path, carrier, answer)
+
+
+def test_what_is_no_carrier_of_a_row_opens_nothing(hub: Hub, model: str) -> None:
+    tenant = hub.tenant()
+    for path, row in listed_rows().items():
+        if not row.key_in_query:
+            assert ask(hub, path, row, model, "query", tenant.key).status == 401, path
+
+
+def test_models_are_listed_as_far_as_the_key_goes(hub: Hub, model: str) -> None:
+    """The row is open to all, and says nothing of what the key may not ask."""
+    lists = [path for path, row in listed_rows().items() if row.handler == "models"]
+    ones = [path for path, row in listed_rows().items() if row.handler == "model"]
+    near, far = hub.tenant(), limited(hub, "models")
+    for carrier in CARRIERS:
+        for path in lists:
+            row = listed_rows()[path]
+            shown = [
+                model.encode() in ask(hub, path, row, model, carrier, tenant.key).body
+                for tenant in (near, far)
+            ]
+            assert shown == [True, False], (path, carrier)
+        for path in ones:
+            row = listed_rows()[path]
+            found = [
+                ask(hub, path, row, model, carrier, tenant.key).status for tenant in (near, far)
+            ]
+            assert found == [200, 404], (path, carrier)

@@ -1,0 +1,160 @@
+"""A request for what a model does not make is told what it makes and where, on every door; one that
+nobody has priced, which page sets the price (I14)."""
+
+from typing import Any, Final, get_args
+
+import pytest
+
+from gateway.prices.lookup import Price
+from gateway.providers.models import Endpoint, find_row
+from gateway.providers.suffixes import RequestedModel
+from relay.endpoints import find_endpoint, listed_rows
+from relay.routing.model_products import PRODUCT_OF, PRODUCTS, products_of, unpriced_fault
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import RATES, Hub
+
+MESSAGES: Final = [{"role": "user", "content": "hello"}]
+CONTENTS: Final = [{"role": "user", "parts": [{"text": "hello"}]}]
+# The path of each door, what it makes, and its smallest body; `{}` stands for the model.
+DOORS: Final[tuple[tuple[str, Endpoint, dict[str, Any]], ...]] = (
+    ("/v1/chat/completions", "chat", {"messages": MESSAGES}),
+    ("/v1/responses", "chat", {"input": "hello"}),
+    ("/v1/messages", "chat", {"messages": MESSAGES, "max_tokens": 9}),
+    ("/v1beta/models/{}:generateContent", "chat", {"contents": CONTENTS}),
+    ("/v1beta/models/{}:streamGenerateContent", "chat", {"contents": CONTENTS}),
+    ("/v1/completions", "chat", {"prompt": "hello"}),
+    ("/v1/embeddings", "embeddings", {"input": "hello"}),
+    ("/v1/moderations", "moderations", {"input": "hello"}),
+    ("/v1/rerank", "rerank", {"query": "a", "documents": ["b"]}),
+    ("/v1/images/generations", "images", {"prompt": "a boat"}),
+    ("/v1/audio/speech", "speech", {"input": "hello", "voice": "alloy"}),
+    ("/v1/videos", "videos", {"prompt": "a boat"}),
+    ("/v1/video/generations", "videos", {"prompt": "a boat"}),
+    ("/kling/v1/videos/text2video", "videos", {"prompt": "a boat"}),
+)
+MODELS: Final[tuple[tuple[str, dict[str, int], Endpoint], ...]] = (
+    ("gpt-image-1", {"in_text": 1, "in_image": 1, "out_image": 1}, "images"),
+    ("dall-e-3", {"images": 1}, "images"),
+    ("tts-1", {"characters": 1}, "speech"),
+    ("whisper-1", {"audio_ms": 1}, "transcriptions"),
+    ("sora-2", {"video_ms": 1}, "videos"),
+    ("omni-moderation-latest", {"requests": 1}, "moderations"),
+    ("rerank-v3.5", {"searches": 1}, "rerank"),
+)
+
+
+def words(product: Endpoint) -> str:
+    return f"{PRODUCTS[product].verb}. Use {PRODUCTS[product].path}."
+
+
+@pytest.mark.parametrize(("upstream", "rates", "made"), MODELS)
+def test_every_door_names_the_endpoint_that_serves_the_model(
+    hub: Hub, fake: FakeUpstream, upstream: str, rates: dict[str, int], made: Endpoint
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, upstream_model=upstream, rates=rates)
+    asked = fake.totals()["requests"]
+    for path, product, body in DOORS:
+        # They are billed by input: where that has a price, the provider decides.
+        if product == made or (product in ("embeddings", "rerank") and "in_text" in rates):
+            continue
+        answer = hub.post(tenant, {"model": model} | body, path=path.format(model))
+        assert f"{model} {words(made)}" in answer.body.decode(), (path, answer.body)
+        assert answer.status == 400, path
+        assert answer.headers["x-should-retry"] == "false"
+    assert fake.totals()["requests"] == asked
+
+
+def test_a_chat_model_at_a_media_endpoint_answers_in_text(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, upstream_model="gpt-4o", rates=RATES)
+    for path, product, body in DOORS:
+        if product in ("images", "speech", "videos", "moderations"):
+            answer = hub.post(tenant, {"model": model} | body, path=path.format(model))
+            assert answer.status == 400, path
+            assert f"{model} {words('chat')}" in answer.body.decode(), (path, answer.body)
+
+
+def test_a_model_that_nobody_priced_names_the_page_that_sets_a_price(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    tenant = hub.tenant()
+    model = hub.model(fake, upstream_model="qwen-image", rates=None)
+    body = {"model": model, "prompt": "a boat"}
+    answer = hub.post(tenant, body, path="/v1/images/generations")
+    assert (answer.status, answer.error["code"]) == (402, "model_unpriced")
+    page = f"/admin/prices/new?model={model}"
+    assert answer.error["message"].startswith(f"Model {model} has no price. An operator sets it at")
+    assert answer.error["message"].endswith(page)
+    chat = hub.post(tenant, {"model": model, "messages": MESSAGES})
+    assert f"{model} {words('images')}" in chat.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "path", "body", "made"),
+    [
+        ("gpt-image-1.5", "/v1/chat/completions", {"messages": MESSAGES}, "images"),
+        ("gpt-4o-transcribe", "/v1/responses", {"input": "hello"}, "transcriptions"),
+        ("gpt-realtime", "/v1/messages", {"messages": MESSAGES, "max_tokens": 9}, "realtime"),
+        ("gpt-4o", "/v1/embeddings", {"input": "hello"}, "chat"),
+    ],
+)
+def test_what_its_maker_would_refuse_rests_neither_model_nor_key(
+    hub: Hub, fake: FakeUpstream, upstream: str, path: str, body: dict[str, Any], made: Endpoint
+) -> None:
+    """Though a price covers it: OpenAI answers 404 or 403. Other servers are asked."""
+    tenant, rates = hub.tenant(), RATES | {"out_image": 1}
+    at_maker = hub.model(fake, upstream_model=upstream, rates=rates, provider="openai")
+    asked = fake.totals()["requests"]
+    answer = hub.post(tenant, {"model": at_maker} | body, path=path)
+    assert answer.status == 400
+    assert f"{at_maker} {words(made)}" in answer.body.decode()
+    assert fake.totals()["requests"] == asked
+    elsewhere = hub.model(fake, upstream_model=upstream, rates=rates)
+    hub.post(tenant, {"model": elsewhere} | body, path=path)
+    assert fake.totals()["requests"] > asked
+
+
+# ---- the tables
+
+
+def test_every_paid_operation_says_what_it_asks_for() -> None:
+    paid = {
+        row.operation
+        for row in listed_rows().values()
+        if row.handler in ("chat", "unary", "remix", "realtime")
+    }
+    assert paid == set(PRODUCT_OF)
+
+
+def test_each_product_is_served_where_its_words_say() -> None:
+    assert set(PRODUCTS) == set(get_args(Endpoint))
+    for product, row in PRODUCTS.items():
+        endpoint = find_endpoint(row.path)
+        assert endpoint is not None
+        assert PRODUCT_OF[endpoint.operation] == product
+
+
+@pytest.mark.parametrize(
+    ("model", "meters", "made"),
+    [
+        ("gpt-image-1", (), ["images"]),
+        ("gpt-4o-audio-preview", ("in_text", "out_text", "out_audio"), ["chat", "speech"]),
+        ("gemini-3-pro-image-preview", ("in_text", "out_text"), ["chat", "images"]),
+        ("text-embedding-3-small", ("in_text",), ["embeddings"]),
+        ("gemini-embedding-001", (), ["embeddings"]),
+        ("bge-reranker-v2", (), ["rerank"]),
+        # A pattern of many models says nothing sure of a name that nobody priced.
+        ("qwen9-tts", (), []),
+        ("my-model", ("video_ms[720p]",), ["videos"]),
+        ("my-model", ("in_text",), []),
+    ],
+)
+def test_what_a_model_makes(model: str, meters: tuple[str, ...], made: list[Endpoint]) -> None:
+    assert products_of(find_row(model), meters) == made
+
+
+def test_the_refusal_of_an_alias_tells_nothing_of_what_it_stands_for() -> None:
+    model = RequestedModel("secret-model", alias="team model")
+    price: Price | None = None
+    fault = unpriced_fault(model, "chat_completions", None, price, "https://hub.example")
+    assert "secret" not in fault.message
+    assert fault.message.endswith("https://hub.example/admin/models/named/team%20model")

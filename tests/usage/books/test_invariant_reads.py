@@ -1,0 +1,118 @@
+"""The check of what is new reads rows in proportion to what is new, also of tables that were filled
+since their statistics were taken: by counting rows, for seconds depend on the machine."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from usage.books.invariants import INVARIANTS, SUMS, Span
+from usage.books.walk import Findings, _sums, index_new_postings
+from usage.records import demo_data
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.extended]
+
+REQUESTS = 30_000
+NEW = 200
+LARGE = ("billing_posting", "billing_ledgerline", "billing_hold", "usage_attempt", "usage_usagerec")
+# How often a statement looks for postings by their time, in an index that knows only ranges of
+# blocks, and how many rows it reads for each posting.
+ASKED_MAX = 5
+ROWS_PER_POSTING = 12
+
+
+@pytest.fixture
+def filled(transactional_db: None) -> None:
+    """Tables of which the planner has no statistics."""
+
+    def leave_out(execute: Any, text: str, parameters: Any, many: bool, context: Any) -> Any:
+        if not text.startswith(("ANALYZE", "VACUUM")):
+            execute(text, parameters, many, context)
+
+    with connection.execute_wrapper(leave_out):
+        demo_data.fill(REQUESTS, days=1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stats WHERE tablename = ANY(%s)", [["billing_posting"]]
+        )
+        assert cursor.fetchall() == [(0,)]
+
+
+@contextmanager
+def counted() -> Iterator[dict[str, float]]:
+    """How many rows of large tables each statement of the check reads."""
+    names = {text: name for name, text in INVARIANTS.items()} | {SUMS: "sums"}
+    read: dict[str, float] = {}
+
+    def explain(execute: Any, text: str, parameters: Any, many: bool, context: Any) -> Any:
+        if name := names.get(text):
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {text}", parameters)
+                ((plan,),) = cursor.fetchall()
+            [one] = json.loads(plan) if isinstance(plan, str) else plan
+            read[name] = rows_read(one["Plan"])
+        return execute(text, parameters, many, context)
+
+    with connection.execute_wrapper(explain):
+        yield read
+
+
+def rows_read(node: dict[str, Any]) -> float:
+    rows = 0.0
+    if node.get("Relation Name", "").startswith(LARGE):
+        counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+        rows = node["Actual Loops"] * sum(node.get(count, 0) for count in counts)
+    return rows + sum(rows_read(below) for below in node.get("Plans", ()))
+
+
+def rows_in_range() -> int:
+    """How many postings a range of blocks has."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 32 * count(*) / (pg_relation_size('billing_posting') / 8192)"
+            " FROM billing_posting"
+        )
+        ((rows,),) = cursor.fetchall()
+    return int(rows)
+
+
+def check_by_reading_little_else(in_range: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT created_at FROM billing_posting ORDER BY created_at DESC OFFSET %s LIMIT 1",
+            [NEW - 1],
+        )
+        ((since,),) = cursor.fetchall()
+    index_new_postings()
+    found = Findings(float("inf"), 60)
+    before = _sums(Span(None, since), found)
+    with counted() as read:
+        found.look_at_span(Span(since))
+        _sums(Span(since), found)
+        found.look_at_present(Span(since), before)
+    assert (found.broken, found.unfinished) == ({}, [])
+    assert read.keys() == {*INVARIANTS, "sums"}
+    # What is new may begin in one range and end in the next.
+    most = ROWS_PER_POSTING * NEW + ASKED_MAX * 2 * in_range
+    assert most < REQUESTS
+    assert {name: rows for name, rows in read.items() if rows > most} == {}
+
+
+def test_what_is_new_is_checked_by_reading_little_else(filled: None) -> None:
+    check_by_reading_little_else(rows_in_range())
+    # As older processes post, also beside newer ones.
+    with connection.cursor() as cursor:
+        with transaction.atomic():
+            cursor.execute(_LINES_APART)
+        cursor.execute("VACUUM FULL billing_posting")
+    check_by_reading_little_else(rows_in_range())
+
+
+_LINES_APART = """
+    SET LOCAL session_replication_role = replica;
+    INSERT INTO billing_ledgerline (posting_id, account_id, amount_nano)
+    SELECT entry.posting_id, entry.account_id, entry.amount_nano FROM billing_ledgerentry entry;
+    UPDATE billing_posting SET account_ids = NULL, amounts_nano = NULL, entry_id = NULL"""

@@ -1,0 +1,116 @@
+"""Times of requests beside those of another period: the panel, the explorer, what changed."""
+
+import datetime as dt
+import html
+import re
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from accounts.models import Key, User
+from lib import clock
+from tests import cast
+from tests.usage.rows import NOON, happen, refuse
+from usage.breakdowns.explorer import Times
+from usage.breakdowns.times import UNTIMED, times_over
+from usage.reports.filters import between
+from usage.requests.words import duration_text, moved_text, speed_text
+from usage.rollups.histograms import as_kept
+from usage.rollups.levels import standing
+
+DAY = dt.timedelta(days=1)
+ASKED = "range=custom&from=2026-11-16&to=2026-11-18"
+
+
+@pytest.fixture
+def used(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of bob one answer a day that takes 2 s and begins in 400 ms; in the days before 1 s and
+    200 ms; a failure, which has no time; of alice one that takes a minute."""
+    monkeypatch.setattr(clock, "now", lambda: NOON + DAY)
+    other, _ = cast.make_key(people.core, "other", user=people.alice)
+    happen(key, NOON, ttft_ms=400, total_ms=2000)
+    happen(key, NOON, status=502, ttft_ms=9, total_ms=9)
+    happen(key, NOON - DAY, ttft_ms=400, total_ms=2000)
+    happen(other, NOON - DAY, ttft_ms=50_000, total_ms=60_000, saved_nano=3 * 10**9)
+    happen(key, NOON - 4 * DAY, ttft_ms=200, total_ms=1000)
+    refuse(key, NOON)
+    sum_up()
+
+
+def times(ttft: int, total: int, tenths: int) -> Times:
+    begun, whole = as_kept(ttft), as_kept(total)
+    return Times((begun, begun, begun), (whole, whole, whole), tenths)
+
+
+@pytest.mark.usefixtures("used")
+def test_times_of_each_day_and_of_both_periods(people: cast.Cast) -> None:
+    asked = between(NOON - 2.5 * DAY, NOON + 0.5 * DAY, ZoneInfo("UTC"), NOON, grain="day")
+    bob = times_over(cast.actor(people.bob, people.acme), asked, standing())
+    # 100 tokens in 1.6 s.
+    day = times(400, 2000, 625)
+    assert [cell.times for cell in bob.buckets] == [UNTIMED, day, day]
+    assert (bob.now.times, bob.before.times) == (day, times(200, 1000, 1250))
+    alice = times_over(cast.actor(people.alice, people.acme), asked, standing())
+    assert alice.now.times is not None
+    assert alice.now.times.total == (as_kept(2000), as_kept(60_000), as_kept(60_000))
+    stranger = times_over(cast.actor(people.charlie, people.stranger), asked, standing())
+    assert [cell.times for cell in (*stranger.buckets, stranger.now)] == [UNTIMED] * 4
+
+
+def text_of(who: User, path: str) -> str:
+    answer = cast.signed_in(who).get(f"/o/acme/{path}")
+    assert answer.status_code == 200
+    plain = re.sub("<[^>]+>", " ", answer.content.decode())
+    return html.unescape(" ".join(plain.split()))
+
+
+@pytest.mark.usefixtures("used")
+def test_the_panel_compares_times_in_figures_and_per_cent(people: cast.Cast) -> None:
+    moved = moved_text(as_kept(2000), as_kept(1000), duration_text)
+    assert re.fullmatch(r"\+\d+.* m?s \(\d+\.\d%\)", moved)
+    panel = text_of(people.bob, f"usage/_f/times?{ASKED}")
+    assert f"Duration p95 {duration_text(as_kept(2000))} {moved}" in panel
+    assert "Tokens per second 62.5 \N{MINUS SIGN}62.5 (50.0%)" in panel
+    assert "Saved by cache $0.00" in panel
+    assert "Saved by cache $3.00" in text_of(people.alice, f"usage/_f/times?{ASKED}")
+    # A year ago there was nothing to compare with.
+    assert moved not in text_of(people.bob, f"usage/_f/times?{ASKED}&compare=year")
+    speed = text_of(people.bob, f"usage/_f/times?{ASKED}&times=speed")
+    assert "Whole period 62.5 Nov" not in speed
+    assert "Whole period 62.5" in speed
+    ttft = text_of(people.bob, f"usage/_f/times?{ASKED}&times=ttft")
+    assert f"Whole period {duration_text(as_kept(400))} {duration_text(as_kept(400))}" in ttft
+
+
+@pytest.mark.extended
+@pytest.mark.usefixtures("used")
+def test_what_changed_and_the_explorer_say_the_same(people: cast.Cast) -> None:
+    moved = moved_text(as_kept(2000), as_kept(1000), duration_text)
+    changed = text_of(people.bob, f"usage/_f/changes?{ASKED}")
+    assert (
+        f"Duration p95 {duration_text(as_kept(1000))} → {duration_text(as_kept(2000))}" in changed
+    )
+    assert moved in changed
+    path = f"/o/acme/usage/explore?{ASKED}&cols=group,p95_change,speed_change&export=csv"
+    file = cast.signed_in(people.bob).get(path).getvalue().decode()
+    # A cell that begins with a plus would be read as a formula.
+    assert file.splitlines()[1:] == [f"gpt-5,'{moved},\N{MINUS SIGN}62.5 (50.0%)"]
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "said"),
+    [
+        (120, 100, "+20 ms (20.0%)"),
+        (100, 120, "\N{MINUS SIGN}20 ms (16.7%)"),
+        (100, 100, "0 ms (0%)"),
+        (5000, 0, "+5.00 s (–)"),
+        (None, 1, ""),
+        (1, None, ""),
+    ],
+)
+def test_how_a_time_moved(now: int | None, before: int | None, said: str) -> None:
+    assert moved_text(now, before, duration_text) == said
+    assert speed_text(None) == "–"

@@ -1,0 +1,251 @@
+"""Exports: the same as the page in every form, and once, whatever dies while a worker makes one."""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from accounts.access.actors import SYSTEM
+from accounts.members import members
+from accounts.models import AuditEvent, Key, KeyKind, Role
+from lib import clock
+from lib.ids import id_text, new_id
+from lib.refusal import Refused
+from lib.tables.exports import values_of
+from lib.tables.pages import batches_of
+from outbox.models import Fact
+from tests import cast, hostile
+from tests.usage.rows import NOON, happen, refuse
+from usage.exports import exports
+from usage.exports import views as export_views
+from usage.models import Export, ExportPiece
+from usage.reports import filters
+from usage.requests import log_views
+from usage.requests.columns import REQUESTS, LogSource
+from usage.requests.log_views import cells_of
+
+LOG, PAGE = "/o/acme/requests", "/o/acme/exports"
+
+
+@pytest.fixture(autouse=True)
+def times(monkeypatch: pytest.MonkeyPatch) -> list[dt.timedelta]:
+    """How long after the 20th at noon it is; the last of them."""
+    later = [dt.timedelta()]
+    monkeypatch.setattr(clock, "now", lambda: NOON + dt.timedelta(days=2) + later[-1])
+    return later
+
+
+@pytest.fixture
+def long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every list is a long one."""
+    monkeypatch.setattr(log_views, "DIRECT_ROWS", 0)
+    monkeypatch.setattr(export_views, "DIRECT_ROWS", 0)
+
+
+@pytest.fixture
+def requests(key: Key, sum_up: Callable[[], None]) -> list[str]:
+    made = [happen(key, charge_nano=n + 1, model=f"model-{n}") for n in range(3)]
+    sum_up()
+    return [id_text(record.request_id) for record in reversed(made)]
+
+
+def rows_in(raw: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(raw.decode(), newline="")))
+
+
+def body(answer: Any) -> bytes:
+    return b"".join(answer.streaming_content)
+
+
+def start(people: cast.Cast, form: str = "csv", query: str = "cols=id,cost") -> Export:
+    return exports.start_export(cast.actor(people.alice, people.acme), form, query, "en")
+
+
+def file_of(people: cast.Cast, export: Export) -> bytes:
+    export.refresh_from_db()
+    return b"".join(exports.pieces(cast.actor(people.alice, people.acme), export))
+
+
+def test_a_file_reads_what_the_page_reads(people: cast.Cast, key: Key) -> None:
+    labels: dict[str, Any] = {
+        "project": "search", "customer": "=c", "tags": ["a", "ü"], "client_app": "curl",
+        "end_user": "u-1",
+    }  # fmt: skip
+    meters = {"in_text": 5, "in_cache_read": 3, "out_text": 2, "out_reasoning": 1, "images": 4}
+    happen(key, charge_nano=4_589_800, meters=meters, session_id=new_id(), **labels)
+    happen(key, status=499, basis="estimated", ttft_ms=None, channel_name="")
+    refuse(key)
+    actor = cast.actor(people.dora, people.acme)
+    usage_filter = filters.from_query({}, clock.now(), channels=True, log=True)
+    source = LogSource(actor, usage_filter.span, usage_filter.scope)
+    for sort in ("-time", "cost"):
+        names = ",".join(column.name for column in REQUESTS.columns)
+        state = REQUESTS.read({"cols": [names], "sort": [sort]})
+        rows = source.fetch(state.orders, None, backwards=False, limit=10)
+        page = [cells_of(LOG, usage_filter, row) for row in rows]
+        (batch,) = batches_of(state, source)
+        assert len(page) == 3
+        for column, values in zip(REQUESTS.columns, batch, strict=True):
+            assert list(values) == values_of(column, page), column.name
+
+
+@pytest.mark.usefixtures("long")
+def test_a_long_list_is_made_while_nobody_waits(
+    people: cast.Cast, requests: list[str], times: list[dt.timedelta]
+) -> None:
+    alice = cast.signed_in(people.alice)
+    page = alice.get(LOG).content.decode()
+    assert "/o/acme/exports/start?" in page
+    asked = alice.get(f"{LOG}?cols=id,model&sort=-cost&export=csv", follow=True)
+    assert "about 3" in asked.content.decode()
+    begun = alice.post(asked.request["PATH_INFO"] + "?" + asked.request["QUERY_STRING"])
+    assert (begun.status_code, begun["Location"]) == (303, PAGE)
+    assert "Waiting for a worker" in alice.get(PAGE).content.decode()
+    assert exports.make_next()
+    assert not exports.make_next()
+
+    (export,) = Export.objects.all()
+    shown = alice.get(PAGE).content.decode()
+    assert "Ready" in shown
+    assert 'hx-trigger="every 2s"' not in shown
+    answer = alice.get(f"{PAGE}/{id_text(export.id)}/file")
+    raw = body(answer)
+    assert rows_in(raw) == [
+        ["id", "model"],
+        *([id, f"model-{n}"] for id, n in zip(requests, (2, 1, 0), strict=True)),
+    ]
+    assert int(answer["Content-Length"]) == len(raw) == export.size
+    fact = Fact.objects.get(kind="export.ready")
+    assert fact.people == [people.alice.id]
+    assert fact.body["rows"] == 3
+    assert AuditEvent.objects.filter(action="export.started").count() == 1
+    # Nobody else's, and no longer than it is kept.
+    assert cast.signed_in(people.bob).get(f"{PAGE}/{id_text(export.id)}/file").status_code == 404
+    times.append(exports.KEPT)
+    # No session lasts as long.
+    assert "Expired" in cast.signed_in(people.alice).get(PAGE).content.decode()
+    late = cast.signed_in(people.alice).get(f"{PAGE}/{id_text(export.id)}/file")
+    assert late.status_code == 404
+    exports.drop_old()
+    assert not ExportPiece.objects.exists()
+    times.append(dt.timedelta(days=40))
+    exports.drop_old()
+    assert not Export.objects.exists()
+
+
+@pytest.mark.usefixtures("requests")
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_worker_that_dies_leaves_no_second_file(
+    people: cast.Cast, times: list[dt.timedelta], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    export = start(people, form)
+    monkeypatch.setattr(exports, "_PIECE", 40)
+
+    class Killed(BaseException):
+        pass
+
+    renew, calls = exports._renew, 0
+
+    def dying(*args: Any, **changes: Any) -> None:
+        nonlocal calls
+        renew(*args, **changes)
+        calls += 1
+        if calls == 3:
+            raise Killed
+
+    monkeypatch.setattr(exports, "_renew", dying)
+    with pytest.raises(Killed):
+        exports.make_next()
+    monkeypatch.setattr(exports, "_renew", renew)
+    first = Export.objects.get()
+    assert first.state == "running"
+    assert not exports.make_next(), "the first worker may still be there"
+    times.append(dt.timedelta(seconds=61))
+    assert exports.make_next()
+    raw = file_of(people, export)
+    assert raw
+    assert len(raw) == export.size
+    assert set(ExportPiece.objects.values_list("take", flat=True)) == {2}
+    # It was not dead after all: what it writes now is refused.
+    with pytest.raises(exports._Lost):
+        renew(first, 1)
+    assert Fact.objects.filter(kind="export.ready").count() == 1
+
+
+@pytest.mark.usefixtures("requests")
+def test_who_always_dies_is_given_up(people: cast.Cast, times: list[dt.timedelta]) -> None:
+    export = start(people)
+    for n in range(3):
+        times.append(dt.timedelta(minutes=2 * n))
+        assert exports._take() is not None
+    times.append(dt.timedelta(minutes=9))
+    assert not exports.make_next()
+    export.refresh_from_db()
+    assert (export.state, export.message) == ("failed", "Interrupted")
+    assert "Failed" in cast.signed_in(people.alice).get(PAGE).content.decode()
+
+
+@pytest.mark.usefixtures("requests")
+def test_who_sees_less_by_now_does_not_get_it(people: cast.Cast) -> None:
+    member = cast.person("mia")
+    members.set_member(people.acme, member.email, Role.ADMIN, actor=SYSTEM)
+    wide = exports.start_export(cast.actor(member, people.acme), "csv", "cols=id", "en")
+    later = exports.start_export(cast.actor(member, people.acme), "csv", "cols=id", "en")
+    assert exports.make_next()
+    members.set_member(people.acme, member.email, Role.DEVELOPER, actor=SYSTEM)
+    refused = cast.signed_in(member).get(f"{PAGE}/{id_text(wide.id)}/file")
+    assert refused.status_code == 403
+    assert exports.make_next()
+    assert rows_in(body(cast.signed_in(member).get(f"{PAGE}/{id_text(later.id)}/file"))) == [["id"]]
+    gone = exports.start_export(cast.actor(member, people.acme), "csv", "cols=id", "en")
+    members.remove_member(people.acme, member.email, actor=SYSTEM)
+    assert exports.make_next()
+    gone.refresh_from_db()
+    assert (gone.state, gone.message) == ("failed", "AccessDenied")
+
+
+def test_deleted_meanwhile(people: cast.Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = start(people)
+    taken = exports._take()
+    exports.delete_export(cast.actor(people.alice, people.acme), export)
+    monkeypatch.setattr(exports, "_take", lambda: taken)
+    assert exports.make_next()
+    assert not ExportPiece.objects.exists()
+    assert AuditEvent.objects.filter(action="export.deleted").count() == 1
+
+
+def test_what_cannot_be_started(people: cast.Cast) -> None:
+    for form, query in (("exe", ""), ("csv", "\0"), ("csv", "q=" + hostile.LONG)):
+        with pytest.raises(Refused):
+            start(people, form, query)
+    for _ in range(exports.WAITING_MAX):
+        start(people, query=f"model={hostile.EVERYTHING[:200]}".replace("\0", ""))
+    with pytest.raises(Refused, match="in progress"):
+        start(people)
+
+
+def test_the_same_by_the_api(people: cast.Cast, requests: list[str]) -> None:
+    _, text = cast.make_key(people.core, "ci", user=people.alice, kind=KeyKind.MANAGEMENT)
+    client = cast.with_key(text)
+    url = "/api/v1/exports"
+
+    def post(**asked: Any) -> Any:
+        return client.post(url, asked, content_type="application/json")
+
+    assert post(format="exe").status_code == post(columns=["none"]).status_code == 422
+    assert post(unknown=1).status_code == 400
+    made = post(format="jsonl", columns=["id", "cost"], model=["model-1"])
+    assert made.status_code == 201
+    at = f"{url}/{made.json()['id']}"
+    assert client.get(f"{at}/file").status_code == 409
+    assert exports.make_next()
+    state = client.get(at).json()
+    assert (state["state"], state["rows"]) == ("done", 1)
+    raw = body(client.get(f"{at}/file"))
+    assert raw == b'{"id":"%s","cost_usd":"0.000000002"}\n' % requests[1].encode()
+    assert client.get(url).json()["items"] == [state]
+    assert client.delete(at).status_code == 204
+    assert client.get(at).status_code == 404

@@ -1,0 +1,126 @@
+"""The cost export in the columns of FOCUS 1.2."""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from accounts.models import Key
+from lib.ids import id_text
+from tests import cast
+from tests.usage.reports.test_api import management
+from tests.usage.rows import NOON, happen
+from usage.exports import exports, focus
+from usage.models import Export
+from usage.rollups import used_rows
+
+pytestmark = pytest.mark.django_db
+
+# Of the specification: the columns that every row must have, and what may stand in some.
+MANDATORY = {
+    *("BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency"),
+    *("BillingPeriodEnd", "BillingPeriodStart", "ChargeCategory", "ChargeClass"),
+    *("ChargeDescription", "ChargePeriodEnd", "ChargePeriodStart", "ContractedCost"),
+    *("EffectiveCost", "InvoiceIssuerName", "ListCost", "PricingQuantity", "PricingUnit"),
+    *("ProviderName", "PublisherName", "ServiceCategory", "ServiceName", "ServiceSubcategory"),
+}
+_EDGES = ("Start", "End")
+NULLABLE = {"ChargeClass"}
+ALLOWED = {
+    "ChargeCategory": {"Usage"},
+    "ChargeFrequency": {"Usage-Based"},
+    "PricingCategory": {"Standard"},
+    "ServiceCategory": {"AI and Machine Learning"},
+    "ServiceSubcategory": {"Generative AI"},
+}
+
+
+def rows_of(client: Client, path: str) -> list[dict[str, str]]:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.content
+    text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_every_row_is_as_specified_and_they_sum_to_the_charges(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
+    for n in range(12):
+        happen(key, NOON - dt.timedelta(hours=7 * n), 10**8 + n, model=f"m-{n % 2}")
+    happen(key, NOON, 5, meters={"images": 2}, model="painter")
+    sum_up()
+    days = "from=2026-11-14&to=2026-11-18"
+    rows = rows_of(cast.signed_in(people.alice), f"/o/acme/usage/focus.csv?range=custom&{days}")
+    assert rows == rows_of(management(people), f"/api/v1/usage/focus?{days}")
+    assert sum(Decimal(row["BilledCost"]) for row in rows) == Decimal("1.200000071")
+    assert sum(int(row["x_Requests"]) for row in rows) == 13
+    for row in rows:
+        assert set(row) > MANDATORY
+        assert not {name for name in MANDATORY - NULLABLE if not row[name]}
+        for name, allowed in ALLOWED.items():
+            assert row[name] in allowed
+        # Without a unit price, one cost is as good as the other.
+        assert len({row[name] for name in row if name.endswith("Cost")}) == 1
+        start, end = (dt.datetime.fromisoformat(row[f"ChargePeriod{edge}"]) for edge in _EDGES)
+        assert (end - start, start.hour, start.tzinfo) == (dt.timedelta(days=1), 0, dt.UTC)
+        first, last = (dt.datetime.fromisoformat(row[f"BillingPeriod{edge}"]) for edge in _EDGES)
+        assert first <= start < end <= last
+        assert (first.day, last.day) == (1, 1)
+        assert row["ResourceId"] == id_text(key.id)
+    (painted,) = [row for row in rows if row["ServiceName"] == "painter"]
+    assert (painted["PricingQuantity"], painted["PricingUnit"]) == ("1", "Requests")
+
+
+def test_only_what_one_may_see(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
+    happen(key)
+    other, _ = cast.make_key(people.core, "other", user=people.alice)
+    happen(other)
+    sum_up()
+    path = "/o/acme/usage/focus.csv?range=custom&from=2026-11-18&to=2026-11-18"
+    assert len(rows_of(cast.signed_in(people.alice), path)) == 2
+    (row,) = rows_of(cast.signed_in(people.bob), path)
+    assert row["ResourceId"] == id_text(key.id)
+
+
+def test_what_takes_long_a_worker_makes(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, _ = cast.make_key(people.core, "other", user=people.alice)
+    for n in range(3):
+        happen(key, NOON - dt.timedelta(days=n), 10**8 + n, project="search")
+        happen(other, NOON - dt.timedelta(days=n), 7, project="search")
+    happen(key, NOON, 10**9, project="chat")
+    sum_up()
+    # One key at a time.
+    monkeypatch.setattr(focus, "_KEYS_AT_ONCE", 1)
+    alice, days = cast.signed_in(people.alice), "from=2026-11-14&to=2026-11-18"
+    query = f"range=custom&{days}&project=search"
+    expected = rows_of(alice, f"/o/acme/usage/focus.csv?{query}")
+    assert [row["x_Requests"] for row in expected] == ["1"] * 6
+    assert sum(Decimal(row["BilledCost"]) for row in expected) == Decimal("0.300000024")
+
+    monkeypatch.setattr(used_rows, "RECORDS_MAX", 2)
+    asked = alice.get(f"/o/acme/usage/focus.csv?{query}")
+    assert asked.status_code == 302
+    assert "Export costs" in alice.get(asked["Location"]).content.decode()
+    assert alice.post(asked["Location"]).status_code == 303
+    assert exports.make_next()
+    made = Export.objects.get()
+    assert (made.state, made.done, exports.file_name(made)[:6]) == ("done", 6, "focus-")
+    assert "focus-" in alice.get("/o/acme/exports").content.decode()
+    assert rows_of(alice, f"/o/acme/exports/{id_text(made.id)}/file") == expected
+
+    client = management(people)
+    body = {"format": "focus", "from": "2026-11-14", "to": "2026-11-18", "project": ["search"]}
+    begun = client.post("/api/v1/exports", body, content_type="application/json")
+    assert begun.status_code == 201, begun.content
+    assert exports.make_next()
+    assert rows_of(client, f"/api/v1/exports/{begun.json()['id']}/file") == expected
+    refused = client.post(
+        "/api/v1/exports", body | {"sort": "cost"}, content_type="application/json"
+    )
+    assert refused.status_code == 422

@@ -1,0 +1,176 @@
+"""One change of several keys is shown key by key before it is done, and done as it was shown."""
+
+import datetime as dt
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys
+from accounts.members.members import set_member
+from accounts.models import AuditEvent, Key, KeyKind, Role
+from accounts.roles.custom_roles import create_role
+from billing.models import Budget
+from lib import clock
+from lib.ids import id_text
+from tests.cast import Cast, actor, make_key, member, signed_in
+from tests.markup import squeezed
+
+pytestmark = pytest.mark.django_db
+
+URL = "/o/acme/keys/bulk"
+
+
+@pytest.fixture
+def alice(people: Cast) -> Client:
+    return signed_in(people.alice)
+
+
+def several(people: Cast, *names: str, **over: Any) -> list[Key]:
+    return [make_key(people.core, name, user=people.alice, **over)[0] for name in names]
+
+
+def post(client: Client, chosen: list[Key], act: str, **fields: Any) -> tuple[int, str]:
+    answer = client.post(URL, {"act": act, "id": [id_text(key.id) for key in chosen], **fields})
+    return answer.status_code, squeezed(answer.content.decode())
+
+
+def apply(client: Client, chosen: list[Key], act: str, **fields: Any) -> int:
+    """Preview, and confirm what was shown."""
+    _, page = post(client, chosen, act, **({"step": "preview"} if fields else {}), **fields)
+    plan = re.search(r'name="plan" value="([0-9a-f]+)"', page)
+    assert plan is not None
+    return post(client, chosen, act, step="apply", plan=plan[1], **fields)[0]
+
+
+def shown(page: str) -> dict[str, str]:
+    """What the preview says of each key."""
+    rows = re.findall(r'<th scope="row">(\w+)\s*<code.*?</th>\s*<td>(.*?)</td>', page)
+    return {name: re.sub("<[^>]*>", "", text) for name, text in rows}
+
+
+def test_a_preview_says_what_changes_and_what_is_left_alone(people: Cast, alice: Client) -> None:
+    one, two, three, four = several(people, "one", "two", "three", "four")
+    keys.change_key(actor(people.alice, people.acme), two, disabled=True)
+    keys.revoke_key(actor(people.alice, people.acme), three)
+    Key.objects.filter(id=four.id).update(expires_at=clock.now() - dt.timedelta(days=1))
+    events = AuditEvent.objects.count()
+    status, page = post(alice, [one, two, three, four], "disable")
+    assert status == 200
+    assert shown(page) == {
+        "one": "Active→Disabled",
+        "two": "No change · Disabled",
+        "three": "No change · Already revoked",
+        "four": "No change · Has expired",
+    }
+    assert "1 key changes" in page
+    assert "Apply to 1 key" in page
+    one.refresh_from_db()
+    assert not one.disabled
+    assert AuditEvent.objects.count() == events
+
+
+def test_what_is_confirmed_is_done_and_audited_once_for_each_key(
+    people: Cast, alice: Client
+) -> None:
+    chosen = several(people, "one", "two")
+    assert apply(alice, chosen, "disable") == 303
+    assert Key.objects.filter(disabled=True).count() == 2
+    assert AuditEvent.objects.filter(action="key.changed").count() == 2
+    assert apply(alice, chosen, "enable") == 303
+    assert not Key.objects.filter(disabled=True).exists()
+
+
+def test_what_changed_since_its_preview_is_shown_again(people: Cast, alice: Client) -> None:
+    chosen = several(people, "one", "two")
+    _, page = post(alice, chosen, "disable")
+    plan = re.findall(r'name="plan" value="([0-9a-f]+)"', page)[0]
+    keys.change_key(actor(people.alice, people.acme), chosen[0], disabled=True)
+    status, page = post(alice, chosen, "disable", step="apply", plan=plan)
+    assert status == 422
+    assert "Something changed since the preview" in page
+    assert Key.objects.filter(disabled=True).count() == 1
+
+
+def test_nothing_is_done_without_a_preview(people: Cast, alice: Client) -> None:
+    status, _ = post(alice, several(people, "one"), "disable", step="apply")
+    assert status == 422
+    assert not Key.objects.filter(disabled=True).exists()
+
+
+def test_keys_are_revoked_only_by_typing_how_many(people: Cast, alice: Client) -> None:
+    chosen = several(people, "one", "two")
+    assert apply(alice, chosen, "revoke") == 422
+    assert apply(alice, chosen, "revoke", confirm="3") == 422
+    assert not Key.objects.exclude(revoked_at=None).exists()
+    assert apply(alice, chosen, "revoke", confirm="2") == 303
+    assert Key.objects.exclude(revoked_at=None).count() == 2
+    assert AuditEvent.objects.filter(action="key.revoked").count() == 2
+
+
+def test_the_expiry_of_keys_is_set_to_the_end_of_a_day_or_taken_away(
+    people: Cast, alice: Client
+) -> None:
+    chosen = several(people, "one")
+    day = clock.now().date() + dt.timedelta(days=30)
+    assert apply(alice, chosen, "expiry", on=day.isoformat()) == 303
+    chosen[0].refresh_from_db()
+    assert chosen[0].expires_at is not None
+    assert chosen[0].expires_at.date() == day
+    status, page = post(alice, chosen, "expiry", step="preview", on="2020-01-01")
+    assert (status, "This day has passed." in page) == (422, True)
+    assert apply(alice, chosen, "expiry", on="") == 303
+    chosen[0].refresh_from_db()
+    assert chosen[0].expires_at is None
+
+
+def test_limits_that_are_left_empty_stay(people: Cast, alice: Client) -> None:
+    (one,) = several(people, "one", rpm=60, parallel=2)
+    _, page = post(alice, [one], "limits", step="preview", tpm="9000", unlimited=["parallel"])
+    assert shown(page)["one"] == ("60 requests/min, 2 at a time→60 requests/min, 9,000 tokens/min")
+    assert apply(alice, [one], "limits", tpm="9000", unlimited=["parallel"]) == 303
+    one.refresh_from_db()
+    assert (one.rpm, one.tpm, one.parallel) == (60, 9000, None)
+    for wrong in ({}, {"rpm": "5", "unlimited": ["rpm"]}):
+        status, _ = post(alice, [one], "limits", step="preview", **wrong)
+        assert status == 422
+
+
+def test_budgets_are_made_changed_and_removed(people: Cast, alice: Client) -> None:
+    (one,) = several(people, "one")
+    (program,) = several(people, "program", kind=KeyKind.MANAGEMENT)
+    chosen = [one, program]
+    _, page = post(alice, chosen, "budget", step="preview", budget="50", period="month")
+    assert shown(page) == {
+        "one": "No budget→50.00 USD · Month",
+        "program": "No change · A management key spends nothing",
+    }
+    assert apply(alice, chosen, "budget", budget="50", period="month") == 303
+    assert apply(alice, chosen, "budget", budget="60", period="month") == 303
+    assert Budget.objects.get(enabled=True).amount_nano == 60 * 10**9
+    assert apply(alice, chosen, "budget", budget="", period="month") == 303
+    assert not Budget.objects.filter(enabled=True, removed_at=None).exists()
+
+
+def test_a_developer_changes_own_keys_alone_and_sets_no_budget(people: Cast) -> None:
+    bob = signed_in(people.bob)
+    own, _ = make_key(people.core, "own", user=people.bob)
+    (other,) = several(people, "other")
+    assert post(bob, [own, other], "disable")[0] == 404
+    assert apply(bob, [own], "disable") == 303
+    assert post(bob, [own], "budget")[0] == 403
+    listed = squeezed(bob.get("/o/acme/keys").content.decode())
+    assert 'name="act" value="disable"' in listed
+    assert 'name="act" value="budget"' not in listed
+
+
+def test_a_key_that_is_seen_but_not_ones_own_is_left_alone(people: Cast) -> None:
+    lead = member(people.acme, "lea", Role.DEVELOPER)
+    role = create_role(people.acme, "lead", ["keys.read", "keys.write_own"], actor=SYSTEM)
+    set_member(people.acme, lead.email, Role.CUSTOM, actor=SYSTEM, custom_role=role)
+    (other,) = several(people, "other")
+    _, page = post(signed_in(lead), [other], "revoke")
+    assert shown(page) == {"other": "No change · You cannot change this key"}
+    assert 'value="apply"' not in page

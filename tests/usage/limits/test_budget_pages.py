@@ -1,0 +1,329 @@
+"""Pages of budgets and of keys (W50, W53): the figures are those of the ledger."""
+
+import datetime as dt
+import html
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from accounts.members import members
+from accounts.models import Key, Role, SecretUse
+from accounts.organisations import teams
+from billing.limits import budgets
+from billing.models import Budget, BudgetAlert
+from lib import clock
+from lib.ids import id_text
+from tests.cast import Cast, make_key, member, person, signed_in
+from tests.lists import file_of, rows_of
+from tests.markup import squeezed
+from tests.usage import rows
+from usage.limits import budget_simulation
+from usage.rollups.rollups import replace_all
+
+pytestmark = pytest.mark.django_db
+
+URL = "/o/acme/budgets"
+FORM = {
+    "scope": "team", "subject": "core", "amount": "12.50", "period": "month", "anchor": "",
+    "timezone": "Asia/Shanghai",
+}  # fmt: skip
+
+
+@pytest.fixture
+def alice(people: Cast) -> Client:
+    return signed_in(people.alice)
+
+
+@pytest.fixture
+def key(people: Cast) -> Key:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    rows.credit(key)
+    return key
+
+
+def test_period_is_told_to_end_where_its_zone_ends_it(people: Cast, alice: Client) -> None:
+    # P17: in UTC a month of Shanghai ends on the last day of the month before.
+    alice.post(f"{URL}/new", FORM)
+    for page in (URL, f"{URL}/{Budget.objects.get().id}"):
+        assert '-01T00:00:00+08:00"' in alice.get(page).content.decode()
+
+
+@pytest.mark.parametrize(("zone", "status"), [("America/Lima", 303), ("Mars/Olympus", 422)])
+def test_a_zone_that_is_not_offered_can_be_that_of_a_browser(
+    people: Cast, alice: Client, zone: str, status: int
+) -> None:
+    assert alice.post(f"{URL}/new", {**FORM, "timezone": zone}).status_code == status
+    assert Budget.objects.filter(timezone=zone).exists() == (status == 303)
+
+
+def test_a_key_without_a_budget_offers_one_to_who_may_set_it(
+    people: Cast, alice: Client, key: Key
+) -> None:
+    path = f"/o/acme/keys/{id_text(key.id)}/edit?focus=budget"
+    assert f'hx-get="{path}"' in alice.get("/o/acme/keys").content.decode()
+    assert path not in signed_in(people.bob).get("/o/acme/keys").content.decode()
+    form = alice.get(path).content.decode()
+    assert re.search(r'name="budget"[^>]* autofocus', form)
+    assert not re.search(r'name="name"[^>]* autofocus', form)
+
+
+@pytest.mark.extended
+def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, key: Key) -> None:
+    assert "No budgets yet" in alice.get(URL).content.decode()
+    made = alice.post(f"{URL}/new", FORM)
+    assert (made.status_code, made["Location"]) == (303, URL)
+    budget = Budget.objects.get()
+    assert (budget.amount_nano, budget.anchor, budget.subject) == (
+        12_500_000_000, 1, str(people.core.id),
+    )  # fmt: skip
+    listed = alice.get(URL).content.decode()
+    assert "core" in listed
+    assert "$0.00 of $12.50" in listed
+    url = f"{URL}/{budget.id}"
+    assert "would have rejected none" in alice.get(url).content.decode()
+    assert alice.post(url, {"amount": "9", "enabled": "on"}).status_code == 303
+    budget.refresh_from_db()
+    assert (budget.amount_nano, budget.enabled) == (9 * 10**9, True)
+    assert alice.post(f"{url}/remove").status_code == 303
+    assert not Budget.objects.exists()
+    assert alice.get(url).status_code == 404
+
+
+@pytest.mark.extended
+def test_a_budget_that_was_removed_comes_back_by_the_undo_of_its_toast(
+    people: Cast, alice: Client, key: Key
+) -> None:
+    alice.post(f"{URL}/new", FORM)
+    budget = Budget.objects.get()
+    told = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()
+    undo = f"{URL}/{budget.id}/restore"
+    assert f'action="{undo}"' in told
+    assert signed_in(people.bob).post(undo).status_code == 403
+    assert signed_in(people.charlie).post(undo).status_code == 404
+    back = alice.post(undo, follow=True).content.decode()
+    assert "Budget restored." in back
+    assert "$0.00 of $12.50" in back
+    assert Budget.objects.get().enabled
+    alice.post(f"{URL}/{budget.id}/remove")
+    alice.post(f"{URL}/new", FORM)
+    assert "This scope and period" in alice.post(undo, follow=True).content.decode()
+    assert Budget.objects.get().id != budget.id
+
+
+@pytest.mark.extended
+def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) -> None:
+    alice.post(f"{URL}/new", FORM)
+    budget = Budget.objects.get()
+    alice.post(f"{URL}/{budget.id}", {"amount": "9"})
+    told = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()
+    undo = f"{URL}/{budget.id}/restore?off=1"
+    assert f'action="{undo}"' in told
+    alice.post(undo)
+    assert not Budget.objects.get().enabled
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("over", "told"),
+    [
+        ({"amount": "much"}, "Enter an amount"),
+        ({"amount": "0,5"}, "Enter an amount such as 12.50."),
+        ({"amount": "-1"}, "A budget must be between 0 and 1,000,000,000 USD."),
+        ({"amount": ""}, "This field is required"),
+        ({"subject": "none"}, "This team does not exist."),
+        ({"scope": "key", "subject": "none"}, "This API key does not exist."),
+        ({"scope": "user", "subject": "none"}, "This person is not a member."),
+        ({"scope": "model", "subject": ""}, "Enter what the budget applies to."),
+        ({"scope": "tag", "subject": "be\u200dta"}, "A label has 1 to 100 visible characters"),
+        ({"scope": "project", "subject": "x" * 101}, "A label has 1 to 100 visible characters"),
+        ({"anchor": "45"}, "must start at a whole number from 1 to 31"),
+        ({"scope": "organisation"}, "covers the whole organisation"),
+    ],
+)
+def test_wrong_input_is_told_at_its_field(alice: Client, over: dict[str, str], told: str) -> None:
+    answer = alice.post(f"{URL}/new", FORM | over)
+    assert answer.status_code == 422
+    assert told in answer.content.decode()
+    assert not Budget.objects.exists()
+
+
+def test_meter_shows_what_the_ledger_has(alice: Client, key: Key) -> None:
+    """Spent is the sum of the records of the window, held that of the open holds."""
+    budget_simulation.create_budget(
+        SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=10**10,
+        period="total",
+    )  # fmt: skip
+    Budget.objects.all().delete()
+    rows.happen(key, clock.now() - dt.timedelta(minutes=5), 7_000_000_000)
+    rows.admit(key, clock.now(), hold_nano=2_000_000_000)
+    budget_simulation.create_budget(
+        SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=10**10,
+        period="total",
+    )  # fmt: skip
+    shown = alice.get(URL).content.decode()
+    assert "$9.00 of $10.00 · running low" in shown
+    assert "$7.00" in shown
+    assert "$2.00" in shown
+
+
+@pytest.mark.extended
+def test_budgets_are_filtered_sorted_and_exported(alice: Client, key: Key) -> None:
+    rows.happen(key, clock.now() - dt.timedelta(minutes=5), 9_000_000_000, model="gpt-4o")
+    for scope, subject, usd in (("key", str(key.id), 10), ("model", "gpt-5", 3)):
+        budget_simulation.create_budget(
+            SYSTEM, key.organisation, scope=scope, subject=subject, amount_nano=usd * 10**9,
+            period="total",
+        )  # fmt: skip
+    assert rows_of(alice, f"{URL}?sort=limit&cols=subject,limit") == ["gpt-5 $3.00", "ci $10.00"]
+    exported = file_of(alice, f"{URL}?state=low&scope=key&cols=subject,spent,limit&export=csv")
+    assert exported == [{"subject": "ci", "spent_usd": "9.00", "limit_usd": "10.00"}]
+    assert rows_of(alice, f"{URL}?state=off") == []
+
+
+@pytest.mark.extended
+def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> None:
+    for n in range(3):
+        rows.happen(key, clock.now() - dt.timedelta(minutes=n + 1), 1_000_000_000)
+    told = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
+    assert "would have rejected 1 of 3 requests" in told.content.decode()
+    assert "Fill in the form" in alice.get(f"{URL}/_f/preview").content.decode()
+    for over in ({"amount": "-1"}, {"period": "day", "anchor": "45"}):
+        refused = alice.get(f"{URL}/_f/preview", FORM | over).content.decode()
+        assert "would have" not in refused
+        assert "must start at" in refused or "A budget must be between 0" in refused
+
+
+@pytest.mark.extended
+def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, key: Key) -> None:
+    alice.post(f"{URL}/new", FORM)
+    budget = Budget.objects.get()
+    facts = {"budget": budget, "kind": "reached", "starts_at": clock.now(), "limit_nano": 500_000}
+    BudgetAlert.objects.create(**facts, percent=100, spent_nano=210_000)
+    log = squeezed(alice.get(f"{URL}/{budget.id}").content.decode()).partition('id="alert-log"')[2]
+    assert "Not enough left for a request" in log
+    assert "100%" not in log
+    BudgetAlert.objects.update(spent_nano=500_000)
+    log = squeezed(alice.get(f"{URL}/{budget.id}").content.decode()).partition('id="alert-log"')[2]
+    assert "Not enough left" not in log
+    assert "100%" in log
+
+
+@pytest.mark.extended
+def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
+    budget = budgets.create_budget(
+        SYSTEM, key.organisation, budget_simulation.look_back, scope="key", subject=str(key.id),
+        amount_nano=10, period="day",
+    )  # fmt: skip
+    bob = signed_in(people.bob)
+    assert "ci" in bob.get(URL).content.decode()
+    assert bob.get(f"{URL}/new").status_code == 403
+    assert bob.post(f"{URL}/{budget.id}", {"amount": "9"}).status_code == 403
+    assert bob.post(f"{URL}/{budget.id}/remove").status_code == 403
+    viewer = signed_in(member(people.acme, "vera", Role.VIEWER))
+    assert viewer.get(URL).status_code == 403
+    stranger = signed_in(people.charlie)
+    assert stranger.get(f"/o/stranger/budgets/{budget.id}").status_code == 404
+    assert stranger.get(URL).status_code == 404
+    # A number too long to be read is no budget's either.
+    for url in ("/o/stranger/budgets", "/b"):
+        assert stranger.get(f"{url}/{'9' * 5000}").status_code == 404
+    budget.refresh_from_db()
+    assert budget.amount_nano == 10
+
+
+@pytest.mark.extended
+def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> None:
+    form = {
+        "name": "web", "kind": "relay", "models": "", "lifetime": "", "rpm": "600", "tpm": "",
+        "parallel": "5", "endpoints": "messages, embeddings", "networks": "10.0.0.0/8",
+        "tags": "beta, two words", "budget": "$5.00", "period": "week",
+        "required_labels": ["customer", "project"],
+    }  # fmt: skip
+    assert alice.post("/o/acme/keys/new", form).status_code == 200
+    key = Key.objects.get(name="web")
+    assert (key.rpm, key.tpm, key.parallel) == (600, None, 5)
+    assert (key.endpoints, key.networks, key.tags) == (
+        ["messages", "embeddings"], ["10.0.0.0/8"], ["beta", "two words"],
+    )  # fmt: skip
+    assert key.required_labels == ["customer", "project"]
+    budget = Budget.objects.get()
+    assert (budget.scope, budget.subject, budget.period) == ("key", str(key.id), "week")
+    listed = alice.get("/o/acme/keys").content.decode()
+    assert "$0.00 of $5.00" in listed
+    assert ">600<" in alice.get("/o/acme/keys?cols=name,rpm").content.decode()
+    wrong = alice.post("/o/acme/keys/new", form | {"name": "w2", "networks": "x"})
+    assert wrong.status_code == 422
+    assert not Key.objects.filter(name="w2").exists()
+
+
+@pytest.mark.extended
+def test_key_is_changed_with_its_budget(people: Cast, alice: Client, key: Key) -> None:
+    url = f"/o/acme/keys/{id_text(key.id)}/edit"
+    form = {"name": "ci2", "models": "gpt-*", "rpm": "7", "budget": "3", "period": "month"}
+    assert alice.get(url).status_code == 200
+    assert alice.post(url, form).status_code == 303
+    key.refresh_from_db()
+    assert (key.name, key.model_patterns, key.rpm) == ("ci2", ["gpt-*"], 7)
+    assert Budget.objects.get().amount_nano == 3 * 10**9
+    assert alice.post(url, form | {"budget": "4"}).status_code == 303
+    assert Budget.objects.get().amount_nano == 4 * 10**9
+    assert alice.post(url, form | {"budget": "", "disabled": "on"}).status_code == 303
+    key.refresh_from_db()
+    assert (Budget.objects.exists(), key.disabled) == (False, True)
+
+
+def test_tags_stay_as_they_are_where_a_form_is_sent_as_it_came(
+    people: Cast, alice: Client, key: Key
+) -> None:
+    """Also those that only the API can give in one piece."""
+    key.tags = ["two words", "Acme, Inc.", 'say "hi"', "测试"]
+    key.save()
+    url = f"/o/acme/keys/{id_text(key.id)}/edit"
+    page = alice.get(url).content.decode()
+    (shown,) = re.findall(r'name="tags"[^>]* value="([^"]*)"', page)
+    shown = html.unescape(shown)
+    assert shown == 'two words, "Acme, Inc.", "say ""hi""", 测试'
+    assert alice.post(url, {"name": "ci", "models": "", "tags": shown}).status_code == 303
+    key.refresh_from_db()
+    assert key.tags == ["two words", "Acme, Inc.", 'say "hi"', "测试"]
+
+
+def test_developer_sets_limits_of_an_own_key_and_no_budget(people: Cast, key: Key) -> None:
+    bob = signed_in(people.bob)
+    url = f"/o/acme/keys/{id_text(key.id)}/edit"
+    assert "Budget (USD)" not in bob.get(url).content.decode()
+    assert bob.post(url, {"name": "ci", "rpm": "9", "budget": "100"}).status_code == 303
+    assert not Budget.objects.exists()
+    other, _ = make_key(people.core, "other", user=people.alice)
+    assert bob.get(f"/o/acme/keys/{id_text(other.id)}/edit").status_code == 404
+
+
+def test_list_tells_what_a_key_spent_in_the_month_and_when_last(
+    people: Cast, alice: Client, key: Key
+) -> None:
+    now = clock.now()
+    rows.happen(key, now - dt.timedelta(seconds=30), 1_230_000_000)
+    rows.happen(key, now - dt.timedelta(days=40), 9_000_000_000)
+    SecretUse.objects.create(
+        digest=key.digest, key=key, organisation=people.acme, at=now - dt.timedelta(seconds=30)
+    )
+    with connection.cursor() as cursor:
+        replace_all(cursor, now)
+    listed = alice.get("/o/acme/keys").content.decode()
+    assert "$1.23" in listed
+    assert f"{now - dt.timedelta(seconds=30):%Y-%m-%dT%H:%M:%S}" in listed
+
+
+def test_the_form_offers_nothing_of_other_teams(people: Cast) -> None:
+    """P12: an admin of one team is offered its keys and people, and no other team's."""
+    side = teams.create_team(people.acme, "Basement", actor=SYSTEM)
+    ann, sid = person("ann"), person("sid")
+    for user, role, team in ((ann, Role.ADMIN, people.core), (sid, Role.DEVELOPER, side)):
+        members.set_member(people.acme, user.email, role, teams=[team], actor=SYSTEM)
+    offered = signed_in(ann).get(f"{URL}/new").content.decode()
+    assert "bob@example.org" in offered
+    assert "sid@example.org" not in offered
+    assert "Basement" not in offered

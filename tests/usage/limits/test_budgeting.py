@@ -1,0 +1,96 @@
+"""Budgets beside usage: their past, and what they would have refused."""
+
+import datetime as dt
+
+import pytest
+
+from accounts.access.actors import SYSTEM
+from accounts.models import Key
+from billing.models import Budget
+from lib import clock
+from tests.cast import Cast, actor, make_key
+from tests.usage import rows
+from usage.limits import budget_simulation
+from usage.models import SettleAs
+from usage.reviews import reviews
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def key(people: Cast) -> Key:
+    key, _ = make_key(people.core, user=people.bob)
+    rows.credit(key)
+    return key
+
+
+def budget(key: Key, scope: str, subject: object, **over: object) -> Budget:
+    fields = {"amount_nano": 1000, "period": "day", "anchor": 0, "timezone": "UTC"} | over
+    return Budget(organisation=key.organisation, scope=scope, subject=str(subject), **fields)
+
+
+def test_past_is_what_was_charged_and_runs_in_its_part(people: Cast, key: Key) -> None:
+    other, _ = make_key(people.core, "other", user=people.alice, tags=["beta"])
+    at = rows.NOON
+    rows.happen(key, at, 100, model="gpt-5")
+    rows.happen(key, at - dt.timedelta(hours=13), 10, model="gpt-5")
+    rows.happen(other, at, 200, model="claude-4")
+    running = rows.admit(other, at, model="gpt-5-mini")
+    since = at.replace(hour=0)
+    past = {
+        (scope, str(subject)): budget_simulation.look_back(budget(key, scope, subject), since)
+        for scope, subject in (
+            ("organisation", ""), ("team", people.core.id), ("key", key.id), ("key", other.id),
+            ("user", people.bob.id), ("user", people.alice.id), ("model", "gpt-5"),
+            ("model", "gpt-*"), ("model", "gpt_5"), ("tag", "beta"), ("project", "x"),
+            ("customer", "c"),
+        )
+    }  # fmt: skip
+    told = {scope: (spent, list(ids)) for scope, (spent, ids) in past.items()}
+    assert told == {
+        ("organisation", ""): (300, [running.id]),
+        ("team", str(people.core.id)): (300, [running.id]),
+        ("key", str(key.id)): (100, []),
+        ("key", str(other.id)): (200, [running.id]),
+        ("user", str(people.bob.id)): (100, []),
+        ("user", str(people.alice.id)): (200, [running.id]),
+        ("model", "gpt-5"): (100, []),
+        ("model", "gpt-*"): (100, [running.id]),
+        ("model", "gpt_5"): (0, []),
+        ("tag", "beta"): (200, [running.id]),
+        ("project", "x"): (0, []),
+        ("customer", "c"): (0, []),
+    }
+
+
+def test_past_is_what_was_paid_after_corrections(people: Cast, key: Key) -> None:
+    """I7: a budget made today begins with what one made before it stands at."""
+    record = rows.happen(key, clock.now(), 210_000, flags=["quarantine"], basis="estimated")
+    since = clock.now() - dt.timedelta(hours=1)
+    reviews.settle_review(
+        actor(people.dora), record.request_id, SettleAs("amount"), amount_nano=50_000, reason="x"
+    )
+    for scope, subject, spent in (("organisation", "", 50_000), ("model", "other", 0)):
+        assert budget_simulation.look_back(budget(key, scope, subject), since).spent_nano == spent
+
+
+def test_budget_without_a_period_begins_with_everything(key: Key) -> None:
+    rows.happen(key, rows.NOON - dt.timedelta(days=400), 70)
+    made = budget_simulation.create_budget(
+        SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=100, period="total"
+    )
+    assert made.windows.get().spent_nano == 70
+
+
+def test_what_a_budget_would_have_refused(key: Key) -> None:
+    """Its days, one by one: what did not fit what was left."""
+    now = clock.now()
+    for days, charges in ((40, [5000]), (3, [600, 500, 300]), (2, [1000, 1]), (1, [2000])):
+        midnight = (now - dt.timedelta(days=days)).replace(hour=1, minute=0, second=0)
+        for n, charge in enumerate(charges):
+            rows.happen(key, midnight + dt.timedelta(minutes=n), charge)
+    told = budget_simulation.would_have(budget(key, "key", key.id))
+    assert (told.refused, told.of) == (3, 6)
+    assert told.first_at is not None
+    assert (now - told.first_at).days in (2, 3)
+    assert budget_simulation.would_have(budget(key, "key", key.id, amount_nano=10**9)).refused == 0

@@ -1,0 +1,85 @@
+"""W52: what holds, and from which level it comes."""
+
+from typing import Any
+
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys
+from accounts.members import members
+from accounts.models import KeyKind, Membership, Role
+from accounts.organisations import teams
+from billing.prices import plans
+from tests.cast import Cast, actor, make_key, with_key
+from usage.limits import budget_simulation
+from usage.limits.effective_limits import Setting, effective_settings
+
+
+def told(rows: list[Setting]) -> list[tuple[str, str, object, bool]]:
+    return [(str(row.title), str(row.level), row.value, row.binds) for row in rows]
+
+
+def test_every_level_of_a_limit_is_told_and_the_lowest_binds(people: Cast) -> None:
+    keys.change_limits(SYSTEM, people.acme, rpm=100)
+    keys.change_limits(SYSTEM, people.core, rpm=50)
+    keys.change_limits(SYSTEM, Membership.objects.get(user=people.bob), rpm=60, parallel=4)
+    key, _ = make_key(people.core, "ci", user=people.bob, rpm=70, model_patterns=["gpt-*"])
+    keys.change_key(SYSTEM, key, required_labels=["tags"])
+    key.refresh_from_db()
+    budget_simulation.create_budget(
+        SYSTEM, people.acme, scope="team", subject=str(people.core.id), amount_nano=5 * 10**9,
+        period="month",
+    )  # fmt: skip
+    people.acme.refresh_from_db()
+    rows = told(effective_settings(actor(people.alice, people.acme), key=key))
+    assert rows == [
+        ("Requests per minute", "Organisation", 100, False),
+        ("Requests per minute", "Team", 50, True),
+        ("Requests per minute", "Person", 60, False),
+        ("Requests per minute", "API key", 70, False),
+        ("Tokens per minute", "", "No limit", True),
+        ("Concurrent requests", "Person", 4, True),
+        ("Budget, month", "Team", 5 * 10**9, True),
+        ("Required labels", "API key", "tags", True),
+        ("Plan", "Organisation", "Standard", True),
+        ("Models", "API key", "gpt-*", True),
+        ("Endpoints", "", "All", True),
+        ("IP addresses", "", "All", True),
+        ("Answers kept for", "Organisation", "24 hours", True),
+        ("Data policy", "", "None", True),
+        ("Abandoned requests", "", "As set for the model or channel", True),
+    ]
+
+
+def test_the_price_plan_is_told_with_the_level_that_it_comes_from(people: Cast) -> None:
+    bob = Membership.objects.get(user=people.bob)
+    alice = actor(people.alice, people.acme)
+    key, _ = make_key(people.core, "ci", user=people.bob)
+
+    def plan(**of: Any) -> tuple[str, object]:
+        rows = told(effective_settings(alice, **of))
+        return next((level, value) for title, level, value, _ in rows if title == "Plan")
+
+    for holder, name in ((people.acme, "retail"), (people.core, "own"), (bob, "vip")):
+        plans.save_plan(SYSTEM, name)
+        plans.put_on_plan(SYSTEM, holder, name)
+    assert plan() == ("Organisation", "retail")
+    assert plan(team=people.core) == ("Team", "own")
+    assert plan(member=bob) == plan(key=key) == ("Person", "vip")
+
+
+def test_the_api_tells_what_the_pages_show(people: Cast) -> None:
+    _, text = make_key(people.core, "admin", kind=KeyKind.MANAGEMENT, user=people.alice)
+    teams.create_team(people.stranger, "theirs", actor=SYSTEM)
+    keys.change_limits(SYSTEM, people.core, rpm=50)
+    url = "/api/v1/effective-settings"
+    rows = with_key(text).get(f"{url}?team=core&member=bob@example.org").json()["items"]
+    assert {"setting": "Requests per minute", "value": "50", "level": "Team", "binds": True} in rows
+    for query in ("team=theirs", "member=charlie@example.org", "key=none"):
+        assert with_key(text).get(f"{url}?{query}").status_code == 404, query
+
+
+def test_a_developer_looks_at_nobody_else(people: Cast) -> None:
+    members.set_member(people.acme, "vic@example.org", Role.VIEWER, actor=SYSTEM)
+    _, text = make_key(people.core, "bobs", kind=KeyKind.MANAGEMENT, user=people.bob)
+    url = "/api/v1/effective-settings?member="
+    assert with_key(text).get(f"{url}vic@example.org").status_code == 404
+    assert with_key(text).get(f"{url}bob@example.org").status_code == 200

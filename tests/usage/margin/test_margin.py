@@ -1,0 +1,61 @@
+"""W79: margin is revenue less cost; every way of grouping sums to the same."""
+
+import datetime as dt
+
+import pytest
+
+from accounts.models import Key
+from lib.ids import id_text
+from tests import cast
+from tests.billing.credits.test_operator_api import api_of
+from tests.lists import rows_of
+from tests.usage.rows import CHANNEL, happen
+from usage.margin.margin import margin, total
+
+pytestmark = pytest.mark.django_db
+USD = 10**9
+DAY = dt.datetime(2026, 11, 3, 12, 0, tzinfo=dt.UTC)
+
+
+def test_every_way_of_grouping_sums_to_the_same(people: cast.Cast, key: Key) -> None:
+    happen(key, DAY, hold_nano=9 * USD, charge_nano=3 * USD, cost_nano=2 * USD)
+    happen(key, DAY, hold_nano=9 * USD, charge_nano=1 * USD, cost_nano=4 * USD, model="claude")
+    happen(key, DAY, hold_nano=9 * USD, charge_nano=5 * USD, cost_nano=None, model="claude")
+    happen(key, DAY - dt.timedelta(days=9), hold_nano=9 * USD, charge_nano=7 * USD, cost_nano=0)
+    operator = cast.signed_in(people.dora)
+    days = "since=2026-11-03&until=2026-11-03"
+    shown = rows_of(operator, f"/admin/margin?{days}")
+    assert [row.split()[0] for row in shown] == ["claude", "gpt-5"]
+    assert "6.00" in shown[0]
+    page = operator.get(f"/admin/margin?{days}&by=customer").content.decode()
+    assert "Acme" in page
+    assert "openai-east" in operator.get(f"/admin/margin?{days}&by=channel").content.decode()
+    assert rows_of(operator, "/admin/margin?since=2020-01-01&until=2020-01-02") == []
+    for wrong, why in (
+        ("since=2026-11-04&until=2026-11-03", "The last day is before the first."),
+        ("since=2020-01-01", "At most 100 days can be read."),
+        ("since=x&until=x", ""),
+    ):
+        answer = operator.get(f"/admin/margin?{wrong}", headers={"HX-Request": "true"})
+        assert (answer.status_code, why in answer.content.decode()) == (200, True)
+    # What stands above the rows is of the days that were asked for.
+    assert "6.00" in rows_of(operator, f"/admin/margin?{days}")[0]
+    anew = operator.get(f"/admin/margin?{days}", headers={"HX-Request": "true"}).content.decode()
+    assert "Revenue</div>" in anew
+    actor = cast.actor(people.dora)
+    sums = [
+        total(margin(actor, by, DAY.date(), DAY.date())) for by in ("model", "channel", "customer")
+    ]
+    assert {(one.revenue_nano, one.cost_nano, one.unpriced_nano) for one in sums} == {
+        (9 * USD, 11 * USD, 5 * USD)
+    }
+    (channel,) = margin(actor, "channel", DAY.date(), DAY.date())
+    assert (channel.id, channel.margin_nano, channel.requests) == (id_text(CHANNEL), -2 * USD, 3)
+    api = api_of(people, "dora")
+    told = api.get("/api/v1/margin?by=model&from=2026-11-03&to=2026-11-03").json()
+    assert (told["total"]["margin"], told["total"]["unpriced"]) == ("-2.00", "5.00")
+    assert [item["id"] for item in told["items"]] == ["claude", "gpt-5"]
+    assert api.get("/api/v1/margin").status_code == 200
+    assert api.get("/api/v1/margin?by=planet").status_code == 422
+    for wrong in ("?from=2026-11-03&to=2026-11-02", "?from=2020-01-01&to=2026-11-03"):
+        assert api.get(f"/api/v1/margin{wrong}").status_code == 422

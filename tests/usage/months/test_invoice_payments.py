@@ -1,0 +1,198 @@
+"""Closed invoices: paid from the balance or as recorded, due and overdue; receipts; all of a year
+in one file."""
+
+import datetime as dt
+import io
+import zipfile
+
+import pytest
+
+from accounts.access.actors import Actor
+from accounts.models import AuditEvent, Key, User
+from billing.credits.credits import ask_credit
+from billing.invoices.billing_details import add_tax_rate
+from billing.invoices.invoices import InvoiceRefused, propose_note
+from billing.invoices.payments import (
+    due_on,
+    left_nano,
+    payment_state,
+    record_payment,
+    settle_invoices,
+)
+from billing.invoices.rules import covered
+from billing.ledger.funding import adjust
+from billing.ledger.ledger import lock_wallet, post
+from billing.models import Invoice, InvoiceKind, InvoicePayment, TopUp
+from billing.wallets.wallets import balance, set_credit_line
+from lib import clock
+from lib.files.zip_stream import zipped
+from lib.ids import id_text, new_id
+from tests import cast
+from tests.invoicing import charged, closed, drafted, mid_month
+from tests.usage.months.test_invoice_pages import text_of
+
+pytestmark = pytest.mark.django_db
+USD = 10**9
+
+
+@pytest.fixture
+def dora(people: cast.Cast) -> Actor:
+    return cast.actor(people.dora)
+
+
+@pytest.fixture
+def erik(people: cast.Cast) -> Actor:
+    return cast.actor(cast.person("erik", operator=True))
+
+
+@pytest.mark.parametrize(
+    ("total", "owed", "due", "paid"),
+    [
+        (100, 0, 0, 100),
+        (100, 30, 0, 70),
+        (100, 300, 0, 0),
+        # What is due of others is owed for them.
+        (100, 130, 100, 70),
+        (100, 80, 100, 100),
+    ],
+)
+def test_what_the_balance_covers(total: int, owed: int, due: int, paid: int) -> None:
+    assert covered(total, owed, due) == paid
+
+
+@pytest.fixture
+def due(people: cast.Cast, key: Key, dora: Actor, erik: Actor) -> Invoice:
+    """Closed for 119 USD, of which 19 of taxes are not covered by the balance."""
+    set_credit_line(people.acme, 500 * USD, actor=dora)
+    charged(key, mid_month(), 100 * USD)
+    add_tax_rate(dora, "VAT", "", "19", mid_month().date().replace(day=1))
+    invoice = drafted(people.acme, dora)
+    # What was charged is covered exactly; what the close adds is not.
+    if free_nano := balance(people.acme).free_nano:
+        post(adjust(new_id(), -free_nano, lock_wallet(people.acme.id)))
+    return closed(invoice, dora, erik)
+
+
+def test_what_is_not_covered_is_due_and_paid_in_parts(
+    people: cast.Cast, due: Invoice, dora: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (payment_state(due), left_nano(due)) == ("due", 19 * USD)
+    paid_on = clock.now().date()
+    for amount, reference, match in ((20 * USD, "r", "19.00"), (USD, " ", "reference")):
+        with pytest.raises(InvoiceRefused, match=match):
+            record_payment(dora, due, amount, reference=reference, paid_on=paid_on)
+    with pytest.raises(InvoiceRefused, match="future"):
+        record_payment(dora, due, USD, reference="r", paid_on=paid_on + dt.timedelta(days=3))
+    record_payment(dora, due, 9 * USD, reference="SEPA 77", paid_on=paid_on)
+    assert left_nano(due) == 10 * USD
+    assert AuditEvent.objects.filter(action="invoice.payment_recorded").count() == 1
+    later = clock.now() + dt.timedelta(days=16)
+    with monkeypatch.context() as patched:
+        patched.setattr(clock, "now", lambda: later)
+        assert payment_state(due) == "overdue"
+        assert due_on(due) < later.date()
+    page = cast.signed_in(people.alice).get(f"/o/acme/billing/invoices/{due.number}")
+    assert "SEPA 77" in page.content.decode()
+    record_payment(dora, due, 10 * USD, reference="SEPA 78", paid_on=paid_on)
+    assert payment_state(due) == "paid"
+    amounts = InvoicePayment.objects.filter(invoice=due).values_list("amount_nano", flat=True)
+    assert sum(amounts) == due.total_nano
+
+
+def test_money_that_comes_in_pays_what_is_due(people: cast.Cast, due: Invoice, dora: Actor) -> None:
+    settle_invoices()
+    assert left_nano(due) == 19 * USD
+    ask_credit(dora, people.acme, 7 * USD, reason="Paid by transfer")
+    settle_invoices()
+    assert left_nano(due) == 12 * USD
+    ask_credit(dora, people.acme, 50 * USD, reason="Paid by transfer")
+    settle_invoices()
+    settle_invoices()
+    assert payment_state(due) == "paid"
+    payments = InvoicePayment.objects.filter(invoice=due).order_by("id")
+    sources = payments.values_list("source", "amount_nano")
+    assert list(sources) == [
+        ("balance", 100 * USD), ("balance", 7 * USD), ("balance", 12 * USD),
+    ]  # fmt: skip
+
+
+def test_a_credit_note_over_all_voids_it(due: Invoice, dora: Actor, erik: Actor) -> None:
+    part = propose_note(dora, due, InvoiceKind.CREDIT_NOTE, 10 * USD, "Outage")
+    closed(part, dora, erik)
+    assert left_nano(due) == 19 * USD - 11_900_000_000
+    rest = propose_note(dora, due, InvoiceKind.CREDIT_NOTE, 90 * USD, "All of it")
+    closed(rest, dora, erik)
+    assert (payment_state(due), left_nano(due)) == ("void", 0)
+
+
+def test_operators_record_a_payment_on_the_page(people: cast.Cast, due: Invoice) -> None:
+    client = cast.signed_in(people.dora)
+    page = f"/admin/invoices/{id_text(due.id)}"
+    assert "Record a payment" in client.get(page).content.decode()
+    sent = {"amount": "19.00", "reference": "SEPA 1", "paid_on": clock.now().date().isoformat()}
+    assert client.post(f"{page}/payment", {**sent, "amount": "x"}).status_code == 422
+    assert client.post(f"{page}/payment", sent).status_code == 303
+    assert "Record a payment" not in client.get(page).content.decode()
+
+
+def test_all_invoices_of_a_year_are_one_file(people: cast.Cast, due: Invoice) -> None:
+    alice = cast.signed_in(people.alice)
+    answer = alice.get(f"/o/acme/billing/invoices.zip?year={due.month.year}")
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(answer)))
+    assert archive.namelist() == [f"{due.number}-en.pdf"]
+    assert str(due.number) in text_of(archive.read(archive.namelist()[0]))
+    for year in ("1999", "2999", "x", ""):
+        assert alice.get(f"/o/acme/billing/invoices.zip?year={year}").status_code == 404
+
+
+def test_an_archive_is_sent_file_by_file() -> None:
+    made: list[str] = []
+
+    def files() -> object:
+        for n in range(3):
+            made.append(f"{n}.pdf")
+            yield f"{n}.pdf", bytes(1000 * (n + 1))
+
+    pieces = zipped(files())  # type: ignore[arg-type]
+    first = next(pieces)
+    assert (made, 1000 < len(first) < 1200) == (["0.pdf"], True)
+    whole = zipfile.ZipFile(io.BytesIO(first + b"".join(pieces)))
+    assert whole.testzip() is None
+    assert [info.file_size for info in whole.infolist()] == [1000, 2000, 3000]
+
+
+def test_a_paid_top_up_has_a_receipt(people: cast.Cast) -> None:
+    top_up = TopUp.objects.create(
+        organisation=people.acme, processor="manual", live=True, amount_nano=25 * USD
+    )
+    alice, page = cast.signed_in(people.alice), f"/o/acme/billing/top-ups/{top_up.outer_id}"
+    assert alice.get(f"{page}/receipt").status_code == 404
+    TopUp.objects.update(
+        state="paid", paid_at=clock.now(), payment_id="SEPA 9", refunded_nano=5 * USD
+    )
+    assert "Receipt" in alice.get(page).content.decode()
+    shown = alice.get(f"{page}/receipt").content.decode()
+    english = text_of(alice.get(f"{page}/receipt.pdf?language=en").content)
+    for figure in ("25.00", "-5.00", "20.00", "SEPA 9", "Acme", "Payment receipt"):
+        assert figure in shown
+        assert figure in english
+    assert alice.get(f"{page}/receipt.pdf?language=xx").status_code == 404
+
+
+def test_operators_do_the_same_by_the_api(people: cast.Cast, due: Invoice) -> None:
+    dora, erik = cast.signed_in(people.dora), cast.signed_in(User.objects.get(name="Erik"))
+    path = f"/api/v1/documents/{id_text(due.id)}"
+    [listed] = dora.get("/api/v1/documents?state=closed&organisation=acme").json()["items"]
+    assert (listed["payment"], listed["left"], listed["total"]) == ("due", "19.00", "119.00")
+    assert dora.get(f"{path}/pdf").content.startswith(b"%PDF")
+    today = clock.now().date().isoformat()
+    paid = {"amount": "9.00", "reference": "SEPA 5", "paid_on": today}
+    recorded = dora.post(f"{path}/payments", paid, "application/json")
+    assert (recorded.status_code, recorded.json()["left"]) == (201, "10.00")
+    note = dora.post(f"{path}/void", {"reason": "Wrong buyer"}, "application/json").json()
+    assert (note["kind"], note["net"], note["state"]) == ("credit_note", "-100.00", "proposed")
+    seen = {"checksum": note["checksum"]}
+    address = f"/api/v1/documents/{note['id']}/close"
+    assert dora.post(address, seen, "application/json").status_code == 422
+    assert erik.post(address, seen, "application/json").json()["state"] == "closed"
+    assert dora.get(path).json()["payment"] == "void"

@@ -1,0 +1,692 @@
+"""A month leaves the database for a file and comes back, while a hub serves (I3, I10, I16, I23,
+P22): in a database of its own, for months of the shared one are other tests'."""
+
+import datetime as dt
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from tests.beside import Beside, manage
+from tests.fakes.upstream import FakeUpstream
+from tests.hostile import EVERYTHING
+from tests.hub import Hub
+
+Site = tuple[Hub, Beside]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """A hub, and a process in its database where a month of three months ago is closed."""
+    from tests.databases import own_database
+
+    with own_database("months") as dsn:
+        hub = Hub(dsn)
+        beside = Beside({**os.environ, "DATABASE_URL": dsn})
+        try:
+            hub.settings()
+            hub.start()
+            with closing(beside):
+                beside.call(make_month)
+                yield hub, beside
+        finally:
+            hub.kill()
+            hub.close()
+
+
+@pytest.fixture
+def beside(site: Site) -> Beside:
+    return site[1]
+
+
+# ---- in the process beside the hub
+
+
+def month() -> dt.date:
+    from tests.invoicing import mid_month
+
+    return mid_month(3).date().replace(day=1)
+
+
+def make_month() -> None:
+    """Requests of a month that is over and closed, of two organisations, one with a budget; all
+    summed, checked and sealed. Just behind it is a request of the next month."""
+    from accounts.secrets.key_ring import seal_key
+    from billing.models import Budget, BudgetWindow, Hold
+    from billing.seals import seals
+    from config.system.secret_check import check_secrets
+    from lib import clock
+    from tests import cast
+    from tests.invoicing import mid_month, post_at
+    from tests.usage.rows import admit, credit, end, happen, price_version, refuse
+    from usage.books import check as books_check
+    from usage.books import walk as books_walk
+    from usage.models import BooksCheck
+    from usage.months.partitions import ensure_partitions
+
+    check_secrets()
+    at = mid_month(3)
+    ensure_partitions(at.date())
+    people = cast.assemble()
+    key, _ = cast.make_key(people.core, user=people.bob)
+    credit(key)
+    version = price_version()
+    ids = []
+    for n in range(20):
+        record = happen(
+            key, at + n * dt.timedelta(hours=5), price_version_id=version.id, model=f"gpt-{n % 3}",
+        )  # fmt: skip
+        ids.append(record.id)
+    happen(
+        key,
+        at,
+        price_version_id=version.id,
+        message=EVERYTHING,
+        end_user=EVERYTHING[:200],
+        tags=[EVERYTHING],
+    )
+    happen(key, at, 0, basis="free", status=502, meters={})
+    refuse(key, at, message="\\N\t\\.")
+    # Its process was taken for dead.
+    cut = admit(key, at, price_version_id=version.id)
+    read = {"in_text": 200, "out_text": 100}
+    end(cut, 90_000, state="expired", basis="estimated", flags=["crash_cut"], meters=read)
+    ids.append(cut.id)
+    budget = Budget.objects.create(
+        organisation=people.acme, scope="organisation", subject="", amount_nano=10**12,
+        period="total", anchor=0, timezone="UTC", action="block", enabled=True,
+    )  # fmt: skip
+    window = BudgetWindow.objects.create(
+        budget=budget, starts_at=at, ends_at=at + dt.timedelta(days=9), cap_nano=10**12,
+        spent_nano=20 * 210_000 + 90_000,
+    )  # fmt: skip
+    Hold.objects.filter(id__in=ids).update(window_ids=[window.id])
+    post_at(at)
+    happen(key, month_after_at(), price_version_id=version.id)
+    close_invoices(people.acme, people)
+    seals.seal_all(seal_key())
+    rebuild_all()
+    books_walk.begin(books_walk.NEW, clock.now())
+    BooksCheck.objects.update_or_create(id=1, defaults={"rest_until": clock.now()})
+    assert books_check.check_books() == {}
+
+
+def month_after_at() -> dt.datetime:
+    from usage.months.partitions import next_month
+
+    day = next_month(month())
+    return dt.datetime(day.year, day.month, 1, 0, 5, tzinfo=dt.UTC)
+
+
+def close_invoices(organisation: Any, people: Any) -> None:
+    from lib import clock
+    from tests import cast
+    from tests.invoicing import empty_invoice
+
+    erik = cast.person("erik", operator=True)
+    invoice = empty_invoice(organisation)
+    first = dt.datetime.combine(month(), dt.time(), dt.UTC)
+    type(invoice).objects.filter(id=invoice.id).update(
+        month=month(), from_at=first, until_at=month_after_at(), state="closed",
+        number="INV-2000-0001", proposed_by=people.dora, closed_by=erik, closed_at=clock.now(),
+    )  # fmt: skip
+
+
+def problems() -> list[str]:
+    """Everything that `verify --tamper-check` finds in the books."""
+    from django.db import connection
+
+    from accounts.secrets.key_ring import seal_key
+    from billing.models import SealKind
+    from billing.seals.seals import broken_chain
+    from usage.books.charge_check import wrong_charges
+    from usage.books.invariants import broken_invariants
+    from usage.books.walk import broken_in_all
+    from usage.months.detaching import altered
+
+    findings = broken_in_all()
+    found = [f"{name}: {rows}" for name, rows in findings.broken.items()]
+    found += [*findings.unfinished, *map(str, wrong_charges()), *altered(seal_key())]
+    with connection.cursor() as cursor:
+        found += [f"{name}: {rows}" for name, rows in broken_invariants(cursor).items()]
+        for kind in SealKind.values:
+            found += map(str, broken_chain(cursor, seal_key(), kind))
+    return found
+
+
+def standing() -> dict[str, Any]:
+    """What must stay as it is without the rows: postings, sums of the month, budgets."""
+    from django.db import connection
+
+    first, end = month(), month_after_at()
+    queries = {
+        "postings": "SELECT md5(string_agg(p::text, '|' ORDER BY id)) FROM billing_posting p "
+        "WHERE created_at >= %s AND created_at < %s",
+        **{
+            table: f"SELECT md5(string_agg(r::text, '|' ORDER BY r::text)) FROM {table} r "
+            "WHERE bucket_at >= %s AND bucket_at < %s"
+            for table in ("usage_rollup", "usage_hourrollup", "usage_dayrollup")
+        },
+    }
+    found = {}
+    with connection.cursor() as cursor:
+        for name, query in queries.items():
+            cursor.execute(query, [first, end])
+            found[name] = cursor.fetchall()
+            assert found[name] != [(None,)]
+    return found
+
+
+def rows_of_month() -> dict[str, Any]:
+    """The month's rows, each by what is in it."""
+    from django.db import connection
+
+    from usage.months.partitions import PARTITIONED, ids_of
+
+    found = {}
+    with connection.cursor() as cursor:
+        for table in PARTITIONED:
+            cursor.execute(
+                f"SELECT count(*), md5(string_agg(r::text, '|' ORDER BY r.id)) FROM {table} r "
+                "WHERE id >= %s AND id < %s", ids_of(month()),
+            )  # fmt: skip
+            (found[table],) = cursor.fetchall()
+    return found
+
+
+def detach(file: Path) -> list[str]:
+    """The reasons why it was refused."""
+    from accounts.access.actors import SYSTEM
+    from accounts.secrets.key_ring import seal_key
+    from usage.months import detaching
+
+    try:
+        detaching.detach(SYSTEM, month(), file, seal_key())
+    except detaching.MonthRefused as refused:
+        return list(refused.reasons)
+    return []
+
+
+def attach(file: Path) -> None:
+    from accounts.access.actors import SYSTEM
+    from accounts.secrets.key_ring import seal_key
+    from usage.months import detaching
+
+    detaching.attach(SYSTEM, file, seal_key())
+
+
+def events() -> list[str]:
+    from accounts.models import AuditEvent
+
+    found = AuditEvent.objects.filter(action__startswith="month.").order_by("id")
+    return list(found.values_list("action", flat=True))
+
+
+def die_at(step: str, act: Any, file: Path) -> None:
+    """Die where that step begins, as by `kill -9`."""
+    from usage.months import detaching
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(detaching, step, die)
+    act(file)
+
+
+def rebuild_all() -> None:
+    """Until the month is summed to its end, see run_until."""
+    from tests import databases
+    from usage.months.detaching import obstacles
+    from usage.rollups.rollups import rebuild
+
+    databases.run_until(rebuild, lambda: not any("rollups" in why for why in obstacles(month())))
+
+
+def run(text: str) -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(text)
+
+
+# ---- the tests
+
+
+@contextmanager
+def traffic(hub: Hub, fake: FakeUpstream) -> Iterator[list[int]]:
+    """Requests one after the other, two at a time, for as long as the block lasts, which begins
+    when one has ended; the statuses of those that have ended."""
+    tenant, model, served, over = hub.tenant(), hub.model(fake), Event(), Event()
+    statuses: list[int] = []
+
+    def go_on() -> None:
+        while not over.is_set():
+            body = {"model": model, "messages": [{"role": "user", "content": "#tokens=3"}]}
+            statuses.append(hub.post(tenant, body).status)
+            served.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(go_on) for _ in range(2)]
+        try:
+            assert served.wait(20)
+            yield statuses
+        finally:
+            over.set()
+    for one in both:
+        one.result()
+    hub.settled(tenant)
+
+
+def test_a_month_leaves_and_comes_back_under_traffic(site: Site, tmp_path: Path) -> None:
+    """I3, I10, I16, I23, P22: nothing is refused or lost meanwhile; balances, seals and sums hold
+    with the month and without it."""
+    hub, beside = site
+    file = tmp_path / "month.zip"
+    before, rows = beside.call(standing), beside.call(rows_of_month)
+    assert rows["usage_usagerecord"][0] == 24
+    with FakeUpstream(name="a", fsync=False) as fake, traffic(hub, fake) as statuses:
+        assert beside.call(detach, file) == []
+        served = len(statuses)
+        assert {count for count, _ in beside.call(rows_of_month).values()} == {0}
+        assert beside.call(problems) == []
+        # Also where all sums are made anew, as after a restore (P16).
+        beside.call(rebuild_all)
+        assert beside.call(standing) == before
+        assert f"{month():%Y-%m}: in month.zip: 70 rows" in beside.call(manage, "month", "list")
+        beside.call(attach, file)
+        assert beside.call(problems) == []
+    assert set(statuses) == {200}
+    assert len(statuses) > served
+    assert beside.call(rows_of_month) == rows
+    beside.call(rebuild_all)
+    assert beside.call(standing) == before
+    hub.assert_books_balance()
+    assert beside.call(events) == ["month.detached", "month.attached"]
+
+
+def test_pages_say_what_they_lack(beside: Beside, tmp_path: Path) -> None:
+    """I16, W32, W33: figures stay as they were; wherever a request of the month would be, a page,
+    the API and a file say that it is in a file."""
+    figures, ids = beside.call(figures_of_month), beside.call(requests_of_month)
+    assert beside.call(detach, tmp_path / "month.zip") == []
+    try:
+        assert beside.call(figures_of_month) == figures
+        beside.call(assert_told, ids)
+    finally:
+        beside.call(attach, tmp_path / "month.zip")
+    assert beside.call(told_now) == []
+
+
+def figures_of_month() -> Any:
+    from zoneinfo import ZoneInfo
+
+    from accounts.models import Organisation, User
+    from tests import cast
+    from usage.reports.filters import between
+    from usage.reports.overview import overview
+    from usage.rollups.levels import standing
+
+    acme = Organisation.objects.get(slug="acme")
+    actor = cast.actor(User.objects.get(email="alice@example.org"), acme)
+    first, end = dt.datetime.combine(month(), dt.time(), dt.UTC), month_after_at()
+    end = end.replace(minute=0)
+    seen = [
+        overview(actor, between(first, end, ZoneInfo(zone), end, grain="day"), standing(), keys=9)
+        for zone in ("UTC", "Europe/Berlin")
+    ]
+    assert sum(bucket.requests for bucket in seen[0].buckets) > 20
+    return seen
+
+
+def requests_of_month() -> list[str]:
+    from lib.ids import id_text
+    from usage.models import UsageRecord
+    from usage.months.partitions import ids_of
+
+    first, end = ids_of(month())
+    acme = UsageRecord.objects.filter(id__gte=first, id__lt=end, final=True)
+    return [id_text(id) for id in acme.values_list("request_id", flat=True)[:2]]
+
+
+def told_now() -> list[str]:
+    from usage.months.detached import detached_within, names_of
+    from usage.reports.visibility import Period
+
+    return names_of(detached_within(Period()))
+
+
+def assert_told(ids: list[str]) -> None:
+    from urllib.parse import urlencode
+
+    from django.conf import settings
+
+    from accounts.models import User
+    from billing.invoices.document import month_word
+    from tests import cast
+    from usage.exports import exports
+    from usage.models import Export
+    from usage.months.detaching import month_states
+
+    settings.ALLOWED_HOSTS = ["*"]
+    # Pages are tested without collecting static files, as in this process.
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if not one.startswith("servestatic")]
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+    client = cast.signed_in(User.objects.get(email="alice@example.org"))
+    word, name = month_word(month()), f"{month():%Y-%m}"
+    days = {"range": "custom", "from": f"{month()}", "to": f"{month() + dt.timedelta(days=27)}"}
+    query, away = urlencode(days), f"The requests of {word} have been in a file since"
+    for path, status in (
+        (f"requests?{query}", 200),
+        (f"requests?{query}&status=error", 200),
+        (f"usage/explore?{query}&group_by=project", 200),
+        (f"usage?{query}&group_by=model", 200),
+        (f"requests/{ids[0]}", 404),
+        (f"requests/{ids[0]}/receipt.json", 404),
+    ):
+        page = client.get(f"/o/acme/{path}")
+        assert page.status_code == status, path
+        told = away in page.content.decode()
+        assert told, path
+        assert "manage.py month attach" in page.content.decode()
+    # Sums have it all; a time beside it too.
+    assert away not in client.get(f"/o/acme/usage/explore?{query}").content.decode()
+    assert away not in client.get("/o/acme/requests?range=7d").content.decode()
+    assert client.get(f"/o/acme/requests/{ids[0][::-1]}").status_code == 404
+    start = client.get(f"/o/acme/requests?{query}&export=csv", follow=True)
+    assert away in start.content.decode()
+    assert client.post(start.request["PATH_INFO"] + f"?{query}&export=csv").status_code == 303
+    while exports.make_next():
+        pass
+    made = Export.objects.get()
+    assert made.state == "done"
+    assert exports.file_name(made).endswith(f"-without-{name}.csv")
+    asked = {"from": days["from"], "to": days["to"]}
+    listed = client.get("/api/v1/requests", asked).json()
+    assert (listed["items"], listed["detached_months"]) == ([], [name])
+    summed = client.get("/api/v1/usage", asked).json()
+    assert (summed["detached_months"], summed["total"]["requests"] > 20) == ([], True)
+    labelled = client.get("/api/v1/usage", {**asked, "group_by": "project"}).json()
+    assert labelled["detached_months"] == [name]
+    for path in (ids[0], f"{ids[0]}/receipt"):
+        refused = client.get(f"/api/v1/requests/{path}")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "month_detached")
+        assert away in refused.json()["error"]["message"]
+    # A list that is read anew, by a filter, says it once, and in what is read anew.
+    anew = client.get(f"/o/acme/requests?{query}", headers={"HX-Request": "true"}).content.decode()
+    assert anew.lstrip().startswith('<div\n  id="results"')
+    assert anew.count(away) == 1
+    dora = cast.signed_in(User.objects.get(email="dora@example.org"))
+    margin = dora.get("/admin/margin", {"since": days["from"], "until": days["to"]})
+    assert away in margin.content.decode()
+    assert dora.get("/api/v1/margin", asked).json()["detached_months"] == [name]
+    assert dora.get("/api/v1/system").json()["detached_months"] == [name]
+    (detached,) = [state.detached for state in month_states() if state.detached]
+    health = cast.signed_in(User.objects.get(email="erik@example.org")).get("/admin/health")
+    for text in (word, bytes(detached.file.digest).hex(), "In a file", "month.zip"):
+        assert text in health.content.decode(), text
+
+
+def test_what_is_altered_is_found_and_stays_away(beside: Beside, tmp_path: Path) -> None:
+    """P22: one byte of the file; what stands in the database in place of the rows."""
+    file = tmp_path / "month.zip"
+    rows = beside.call(rows_of_month)
+    assert beside.call(detach, file) == []
+    whole = file.read_bytes()
+    for at in (40, len(whole) // 2, len(whole) - 1):
+        altered = bytearray(whole)
+        altered[at] ^= 1
+        file.write_bytes(altered)
+        with pytest.raises(AssertionError, match="MonthFileBroken"):
+            beside.call(attach, file)
+        with pytest.raises(AssertionError, match=r"SystemExit|CommandError"):
+            beside.call(manage, "month", "check", str(file))
+    file.write_bytes(whole)
+    assert "as they were written" in beside.call(manage, "month", "check", str(file))
+    assert {count for count, _ in beside.call(rows_of_month).values()} == {0}
+    beside.call(run, "UPDATE usage_monthfile SET bytes = bytes + 1")
+    (found,) = beside.call(problems)
+    assert "not what was signed" in found
+    beside.call(run, "UPDATE usage_monthfile SET bytes = bytes - 1")
+    beside.call(attach, file)
+    assert beside.call(rows_of_month) == rows
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("write_month_file", marks=pytest.mark.extended),
+        pytest.param("check_month_file", marks=pytest.mark.extended),
+        "_exclusively",
+    ],
+)
+def test_who_is_killed_while_a_month_leaves_has_lost_nothing(
+    site: Site, tmp_path: Path, step: str
+) -> None:
+    """The next try writes the file anew; or the month is opened again."""
+    hub, beside = site
+    file = tmp_path / "month.zip"
+    rows = beside.call(rows_of_month)
+    killed(hub, step, detach, file)
+    assert beside.call(rows_of_month) == rows
+    assert "cut off" in beside.call(manage, "month", "list")
+    if step == "_exclusively":
+        assert "open again" in beside.call(manage, "month", "reopen", f"{month():%Y-%m}")
+        assert "cut off" not in beside.call(manage, "month", "list")
+        assert "nothing to undo" in beside.call(manage, "month", "reopen", f"{month():%Y-%m}")
+    assert beside.call(detach, file) == []
+    assert beside.call(problems) == []
+    beside.call(attach, file)
+    assert beside.call(rows_of_month) == rows
+    assert beside.call(problems) == []
+
+
+def test_who_is_killed_while_a_month_comes_back_has_doubled_nothing(
+    site: Site, tmp_path: Path
+) -> None:
+    hub, beside = site
+    file = tmp_path / "month.zip"
+    rows = beside.call(rows_of_month)
+    assert beside.call(detach, file) == []
+    killed(hub, "_exclusively", attach, file)
+    assert {count for count, _ in beside.call(rows_of_month).values()} == {0}
+    assert beside.call(problems) == []
+    beside.call(attach, file)
+    assert beside.call(rows_of_month) == rows
+    with pytest.raises(AssertionError, match="it is in the database"):
+        beside.call(attach, file)
+    assert beside.call(problems) == []
+
+
+def killed(hub: Hub, step: str, act: Any, file: Path) -> None:
+    """Let a process of its own do it, and die there."""
+    dying = Beside({**os.environ, "DATABASE_URL": hub.dsn})
+    with closing(dying), pytest.raises(EOFError):
+        dying.call(die_at, step, act, file)
+
+
+def test_what_comes_late_is_refused(beside: Beside, tmp_path: Path) -> None:
+    """A hold and an attempt with an error; a record of a request that was refused is left out. A
+    price that is named in the file stays as it is (I11)."""
+    file = tmp_path / "month.zip"
+    # A version counts as charged by what was admitted since it was made.
+    beside.call(
+        run,
+        "SET session_replication_role = replica;"
+        "UPDATE billing_priceversion SET created_at = created_at - interval '300 days'"
+        " WHERE source = 'test';SET session_replication_role = origin",
+    )
+    assert beside.call(detach, file) == []
+    try:
+        beside.call(come_late)
+        assert {count for count, _ in beside.call(rows_of_month).values()} == {0}
+    finally:
+        beside.call(attach, file)
+
+
+def come_late() -> None:
+    from django.db import DatabaseError, connection, transaction
+
+    from accounts.models import Key
+    from billing.ledger import ledger
+    from billing.models import PriceVersion
+    from relay.attempts import settlement
+    from tests.invoicing import mid_month
+    from tests.usage.rows import admit, id_at
+    from usage.models import ClientAddress
+    from usage.records.sql import Ending, Refusal
+    from usage.requests import client_addresses
+
+    key = Key.objects.get(user__isnull=False)
+    with pytest.raises(DatabaseError, match="kept in a file"), transaction.atomic():
+        admit(key, mid_month(3))
+    # As the relay writes it, late: nothing is asked back. From where a request came is kept where
+    # an hourly job forgets it, and never in what waits for months.
+    refusal = Refusal(
+        key.organisation_id, id_at(mid_month(3)), key.team_id, key.id, None, "gpt-5", "openai",
+        "chat", False, "api", Ending(True, 429, kind="rate_limited", address="192.0.2.9"),
+    )  # fmt: skip
+    execute: Any = ledger.execute
+    for statement in settlement.statements([refusal]):
+        execute(statement)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM usage_laterecord RETURNING row::text")
+        ((row,),) = cursor.fetchall()
+    assert str(refusal.request_id) in row
+    assert "192.0.2.9" not in row
+    assert ClientAddress.objects.get().record_id == refusal.request_id
+    assert client_addresses.drop_old() == 1
+    with pytest.raises(DatabaseError, match="was charged"), transaction.atomic():
+        PriceVersion.objects.filter(price__model="gpt-5").update(rates={})
+
+
+@pytest.mark.parametrize(
+    ("edit", "undo", "reason"),
+    [
+        (
+            "UPDATE billing_invoice SET until_at = until_at - interval '20 days'",
+            "UPDATE billing_invoice SET until_at = until_at + interval '20 days'",
+            "are not closed: acme.",
+        ),
+        (
+            "UPDATE billing_bookswalk SET to_at = to_at - interval '200 days' WHERE name = 'new'",
+            "UPDATE billing_bookswalk SET to_at = to_at + interval '200 days' WHERE name = 'new'",
+            "has not been checked",
+        ),
+        (
+            "UPDATE usage_rollupwatermark SET xid = 3",
+            "UPDATE usage_rollupwatermark SET xid = pg_current_xact_id()::text::bigint",
+            "rollups are not complete",
+        ),
+    ],
+)
+def test_a_month_that_is_not_done_stays(
+    beside: Beside, tmp_path: Path, edit: str, undo: str, reason: str
+) -> None:
+    guards_off = "SET session_replication_role = replica;"
+    beside.call(run, f"{guards_off}{edit};SET session_replication_role = origin")
+    try:
+        (said,) = beside.call(detach, tmp_path / "month.zip")
+    finally:
+        beside.call(run, f"{guards_off}{undo};SET session_replication_role = origin")
+    assert reason in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_other_file_is_written_over(beside: Beside, tmp_path: Path) -> None:
+    file = tmp_path / "month.zip"
+    file.write_text("somebody's")
+    (said,) = beside.call(detach, file)
+    assert "is there already" in said
+    assert file.read_text() == "somebody's"
+    assert "cut off" not in beside.call(manage, "month", "list")
+
+
+def test_what_ends_after_its_month_has_left_waits_for_it(beside: Beside, tmp_path: Path) -> None:
+    """I7, I10: the ending of a process that was taken for dead, and a refusal, both replayed from a
+    spool. Nobody pays by guess; both are in the books when the month is back, though the refusal
+    was written before records had some of their columns."""
+    assert beside.call(detach, tmp_path / "month.zip") == []
+    try:
+        for _ in range(2):
+            beside.call(end_late)
+        assert beside.call(waiting) == (2, 90_000)
+        assert beside.call(problems) == []
+        beside.call(run, "UPDATE usage_laterecord SET row = row - 'saved_nano' - 'client_app'")
+    finally:
+        beside.call(attach, tmp_path / "month.zip")
+    assert beside.call(waiting) == (0, 210_000)
+    assert beside.call(rows_of_month)["usage_usagerecord"][0] == 25
+    assert beside.call(problems) == []
+
+
+def end_late() -> None:
+    """As a process does it that comes back after months; an ending that had been written comes
+    again too, and changes nothing."""
+    from django.db import connection, transaction
+
+    from billing.ledger import ledger
+    from billing.models import Posting
+    from relay.attempts import settlement
+    from tests.invoicing import mid_month
+    from tests.usage.rows import id_at
+    from usage.models import LateRecord
+    from usage.records.sql import Ending
+
+    meters = '{"in_text": 1000, "out_text": 100}'
+    ending = Ending(True, 200, meters=meters, charge_nano=210_000, basis="measured")
+    first, end = ids()
+    found = Posting.objects.filter(attempt_id__gte=first, attempt_id__lt=end)
+    items = [
+        settlement.Resolved(
+            posting.organisation_id, cast(UUID, posting.attempt_id), "settled", ending
+        )
+        for posting in [found.get(kind="expire"), found.filter(kind="settle").latest("id")]
+    ]
+    execute: Any = ledger.execute
+    with transaction.atomic():
+        execute(settlement.lock([items[0].organisation_id]))
+        rows = [execute(statement) for statement in settlement.statements(items)]
+        late = settlement.late(items, rows[0])
+        for statement in settlement.statements(late):
+            execute(statement)
+        if LateRecord.objects.exists():
+            return
+        id, at = str(id_at(mid_month(3))), mid_month(3).isoformat()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO usage_usagerecord SELECT (jsonb_populate_record(r, jsonb_build_object("
+                "'id', %s::text, 'request_id', %s::text, 'charge_nano', 0, 'hold_nano', 0,"
+                "'basis', 'none', 'price_version_id', null, 'cost_nano', null, 'status', 429,"
+                "'meters', '{}'::jsonb, 'admitted_at', %s::text, 'ended_at', %s::text))).* "
+                "FROM usage_usagerecord r LIMIT 1", [id, id, at, at],
+            )  # fmt: skip
+
+
+def ids() -> tuple[Any, Any]:
+    from usage.months.partitions import ids_of
+
+    return ids_of(month())
+
+
+def waiting() -> tuple[int, int]:
+    """What waits for the month, and what the customer has paid of what was cut."""
+    from billing.holds.usage_corrections import borne
+    from billing.models import Posting
+    from gateway.reconciliation.usage_reconciliation import reconcile
+    from usage.months import detaching
+    from usage.rollups.rollups import roll_up
+
+    reconcile()
+    roll_up()
+    first, end = ids()
+    cut = Posting.objects.get(kind="expire", attempt_id__gte=first, attempt_id__lt=end)
+    paid_nano = borne(cast(UUID, cut.attempt_id)).customer_nano
+    return detaching.late_counts().get(month(), 0), paid_nano

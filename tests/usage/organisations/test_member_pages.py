@@ -1,0 +1,193 @@
+"""The page of members, a person's page, and the change of a role (W51)."""
+
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+
+from accounts.access.actors import SYSTEM
+from accounts.members import members
+from accounts.models import Membership, Role, Team
+from accounts.organisations import teams
+from accounts.roles import custom_roles
+from lib import clock
+from lib.ids import id_text
+from tests.cast import Cast, make_key, member, signed_in
+from tests.hostile import EVERYTHING
+from tests.lists import file_of, rows_of
+from tests.usage.rows import credit, happen
+from usage.rollups.rollups import roll_up
+
+TEAM = "/o/acme/team"
+
+
+def text_of(response: Any) -> str:
+    return str(response.content.decode())
+
+
+def of(people: Cast, user: Any) -> str:
+    """The address of a member's page."""
+    return f"{TEAM}/members/{Membership.objects.get(user=user, organisation=people.acme).pk}"
+
+
+@pytest.fixture
+def second(people: Cast) -> Team:
+    return teams.create_team(people.acme, "second", actor=SYSTEM)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_owner_sees_everybody_and_what_they_spend(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    credit(key)
+    happen(key, clock.now(), charge_nano=1_250_000_000)
+    roll_up()
+    browser = signed_in(people.alice)
+    rows = rows_of(browser, TEAM)
+    assert [row.split()[0] for row in rows] == ["Alice", "Bob"]
+    assert "Developer All teams" in rows[1]
+    assert "$1.25" in rows[1]
+    (exported,) = file_of(browser, f"{TEAM}?q=bob&export=csv")
+    assert (exported["email"], exported["spent_usd"]) == ("bob@example.org", "1.25")
+    page = text_of(browser.get(of(people, people.bob)))
+    assert "$1.25" in page
+    assert "range=mtd&amp;user=bob%40example.org" in page
+
+
+@pytest.mark.extended
+def test_who_may_change_members_sees_who_has_a_second_factor(people: Cast) -> None:
+    Authenticator.objects.create(user=people.bob, type="totp", data={})
+    alice = signed_in(people.alice)
+    rows = {row["name"]: row["second_factor"] for row in file_of(alice, f"{TEAM}?export=csv")}
+    assert rows == {"Alice": "Off", "Bob": "On"}
+    assert "Two-factor" in text_of(alice.get(TEAM))
+    bill = signed_in(member(people.acme, "bill", Role.BILLING))
+    assert "Two-factor" not in text_of(bill.get(TEAM))
+    assert "second_factor" not in file_of(bill, f"{TEAM}?export=csv")[0]
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("role=owner", ["Alice"]),
+        ("role=developer", ["Bob"]),
+        ("q=ALICE", ["Alice"]),
+        ("team=second", ["Alice"]),
+        ("team=core", ["Alice", "Bob"]),
+        ("state=deactivated", []),
+        ("sort=-role", ["Bob", "Alice"]),
+    ],
+)
+def test_filters_and_order(people: Cast, second: Team, query: str, names: list[str]) -> None:
+    members.set_member(
+        people.acme, people.bob.email, Role.DEVELOPER, teams=[people.core], actor=SYSTEM
+    )
+    rows = rows_of(signed_in(people.alice), f"{TEAM}?{query}")
+    assert [row.split()[0] for row in rows] == names
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("role", [Role.DEVELOPER, Role.VIEWER])
+def test_who_sees_only_itself_sees_names(people: Cast, role: Role) -> None:
+    """P12: names of colleagues, and of nobody but itself an address or a page."""
+    browser = signed_in(member(people.acme, "fay", role))
+    page = text_of(browser.get(TEAM))
+    assert "Alice" in page
+    for hidden in ("alice@example.org", of(people, people.alice), "Invite"):
+        assert hidden not in page
+    fay = Membership.objects.get(user__email="fay@example.org")
+    assert browser.get(f"{TEAM}/members/{fay.pk}").status_code == 200
+    assert browser.get(of(people, people.alice)).status_code == 404
+    assert browser.get(f"{TEAM}/members/999999").status_code == 404
+    (exported,) = file_of(browser, f"{TEAM}?q=alice&export=csv&cols=name,email,spent")
+    assert set(exported) == {"name"}
+    assert browser.get(f"{TEAM}/members/{fay.pk}/edit").status_code == 403
+
+
+@pytest.mark.extended
+def test_an_admin_of_one_team_sees_its_members_alone(people: Cast, second: Team) -> None:
+    """P12"""
+    ann = member(people.acme, "ann", Role.ADMIN)
+    zoe = member(people.acme, "zoe", Role.DEVELOPER)
+    members.set_member(people.acme, ann.email, Role.ADMIN, teams=[second], actor=SYSTEM)
+    members.set_member(people.acme, zoe.email, Role.DEVELOPER, teams=[second], actor=SYSTEM)
+    members.set_member(
+        people.acme, people.bob.email, Role.DEVELOPER, teams=[people.core], actor=SYSTEM
+    )
+    browser = signed_in(ann)
+    assert [row.split()[0] for row in rows_of(browser, TEAM)] == ["Alice", "Ann", "Zoe"]
+    assert browser.get(of(people, people.bob)).status_code == 404
+    assert browser.get(f"{of(people, people.bob)}/edit").status_code == 404
+    # Alice is in her team, and above her.
+    assert browser.get(f"{of(people, people.alice)}/edit").status_code == 403
+    made = browser.post(f"{of(people, zoe)}/edit", {"role": "viewer", "teams": ["second"]})
+    assert made.status_code == 303
+    assert zoe.memberships.get().role == Role.VIEWER
+    for beyond in ({"role": "owner"}, {"role": "viewer", "teams": ["core"]},
+                   {"role": "viewer"}):  # fmt: skip
+        assert browser.post(f"{of(people, zoe)}/edit", beyond).status_code == 422
+
+
+def test_foreign_members_look_like_none(people: Cast) -> None:
+    """P12"""
+    charlie = signed_in(people.charlie)
+    bob = Membership.objects.get(user=people.bob)
+    for id in (bob.pk, 999_999, "x", "0"):
+        for rest in ("", "/edit", "/_f/preview", "/remove"):
+            path = f"/o/stranger/team/members/{id}{rest}"
+            assert charlie.get(path).status_code == 404, path
+    charlie.post("/o/stranger/team/bulk", {"role": "viewer", "id": [bob.pk]})
+    bob.refresh_from_db()
+    assert bob.role == Role.DEVELOPER
+    assert charlie.get(TEAM).status_code == 404
+
+
+@pytest.mark.extended
+def test_a_role_is_changed_with_a_preview_of_what_is_lost(people: Cast, second: Team) -> None:
+    make_key(people.core, "ci", user=people.bob)
+    browser = signed_in(people.alice)
+    dialog = text_of(browser.get(f"{of(people, people.bob)}/edit"))
+    assert "No longer possible" not in dialog
+    assert "Redeem codes" in dialog
+    preview = text_of(browser.get(f"{of(people, people.bob)}/_f/preview", {"role": "viewer"}))
+    assert "Create own keys" in preview.partition("<details")[0]
+    assert "1 API key stops working." in preview
+    elsewhere = {"role": "developer", "teams": "second"}
+    preview = text_of(browser.get(f"{of(people, people.bob)}/_f/preview", elsewhere))
+    assert "1 API key stops working." in preview
+    saved = browser.post(f"{of(people, people.bob)}/edit", {"role": "viewer"})
+    assert saved.status_code == 303
+    assert people.bob.memberships.get().role == Role.VIEWER
+
+
+@pytest.mark.extended
+def test_several_get_one_role_or_none_does(people: Cast) -> None:
+    role = custom_roles.create_role(people.acme, "auditor", ["audit.read"], actor=SYSTEM)
+    zoe = member(people.acme, "zoe", Role.VIEWER)
+    ids = [one.pk for one in Membership.objects.filter(organisation=people.acme)]
+    browser = signed_in(people.alice)
+    value = id_text(role.id)
+    refused = browser.post(f"{TEAM}/bulk", {"role": value, "id": ids}, follow=True)
+    assert "You cannot change alice@example.org. Nothing was changed." in text_of(refused)
+    assert zoe.memberships.get().role == Role.VIEWER
+    theirs = [one.pk for one in Membership.objects.filter(user__in=[people.bob, zoe])]
+    browser.post(f"{TEAM}/bulk", {"role": value, "id": theirs})
+    assert zoe.memberships.get().custom_role == role
+    assert people.bob.memberships.get().custom_role == role
+    refused = browser.post(f"{TEAM}/bulk", {"role": "", "id": theirs}, follow=True)
+    assert "Choose a role" in text_of(refused)
+
+
+@pytest.mark.extended
+def test_names_are_text(people: Cast, second: Team) -> None:
+    """P15"""
+    people.bob.name = f"<script>alert(1)</script>{EVERYTHING}"[:120].replace("\x00", "")
+    people.bob.save()
+    role = custom_roles.create_role(people.acme, "<script>alert(2)", ["audit.read"], actor=SYSTEM)
+    members.set_member(people.acme, people.bob.email, Role.CUSTOM, custom_role=role, actor=SYSTEM)
+    browser = signed_in(people.alice)
+    here = of(people, people.bob)
+    for path in (TEAM, here, f"{here}/edit", f"{here}/remove", f"{TEAM}/roles",
+                 f"{TEAM}/roles/{id_text(role.id)}"):  # fmt: skip
+        page = text_of(browser.get(path))
+        assert "<script>alert" not in page, path

@@ -1,0 +1,90 @@
+"""Figures of charts: each is the sum of the rows behind it."""
+
+import datetime as dt
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from accounts.access.actors import SYSTEM
+from accounts.models import Key
+from billing.limits import budgets
+from billing.models import BudgetScope
+from lib import clock
+from tests import cast
+from tests.usage.rows import happen
+from usage.breakdowns.failures import failure_series, failures_by_cause
+from usage.limits import budget_simulation
+from usage.limits.budget_chart import budget_chart
+from usage.reports.filters import UsageFilter, from_query
+from usage.requests.histogram import histogram
+
+
+def today(**over: str) -> UsageFilter:
+    query = {"range": ["7d"], **{name: [value] for name, value in over.items()}}
+    return from_query(query, clock.now(), channels=True, log=True)
+
+
+@pytest.fixture
+def life(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> dt.datetime:
+    """Three answers, a stopped one and three failures of two causes."""
+    now = clock.now()
+    for n in range(3):
+        happen(key, now, (n + 1) * 10**9)
+    happen(key, now, 0, status=499)
+    for kind in ("upstream_error", "upstream_error", "timeout"):
+        happen(key, now, 0, status=502, kind=kind)
+    sum_up()
+    return now
+
+
+def test_failures_by_cause(people: cast.Cast, life: dt.datetime) -> None:
+    alice = cast.actor(people.alice, people.acme)
+    asked = today()
+    causes = failures_by_cause(alice, asked.span)
+    assert [tuple(cause) for cause in causes] == [("upstream_error", 2), ("timeout", 1)]
+    series = failure_series(alice, asked)
+    assert [(part.id, part.total) for part in series.parts] == [
+        ("upstream_error", 2),
+        ("timeout", 1),
+    ]
+    assert series.total == 3
+    stranger = cast.actor(people.charlie, people.stranger)
+    assert failures_by_cause(stranger, asked.span) == []
+
+
+@pytest.mark.parametrize(
+    ("over", "requests", "failed"),
+    [
+        ({}, 7, 3),
+        ({"status": "error"}, 3, 3),
+        ({"status": "stopped"}, 1, 0),
+        ({"cause": "timeout"}, 1, 1),
+        ({"min_cost": "2"}, 2, 0),
+        ({"model": "none-such"}, 0, 0),
+    ],
+)
+def test_bars_over_the_log(
+    people: cast.Cast, life: dt.datetime, over: dict[str, str], requests: int, failed: int
+) -> None:
+    bars = histogram(cast.actor(people.alice, people.acme), today(**over))
+    assert sum(bar.requests for bar in bars) == requests
+    assert sum(bar.failed for bar in bars) == failed
+    assert all(one.span.end_at == other.span.start_at for one, other in itertools.pairwise(bars))
+
+
+def test_a_budget_is_drawn_up_to_what_it_has_spent(
+    people: cast.Cast, key: Key, life: dt.datetime
+) -> None:
+    budget = budget_simulation.create_budget(
+        SYSTEM, people.acme, scope=BudgetScope.KEY, subject=str(key.id),
+        amount_nano=10**10, period="month",
+    )  # fmt: skip
+    (standing,) = budgets.standing_of([budget])
+    chart = budget_chart(standing)
+    assert chart is not None
+    spent = [row["spent"] for row in chart["rows"] if row["spent"] is not None]
+    assert spent[-1] == standing.spent_nano == 6 * 10**9
+    assert spent == sorted(spent)
+    unfinished = [n for n, row in enumerate(chart["rows"]) if row["unfinished"]]
+    assert unfinished == [len(spent) - 1]

@@ -1,0 +1,216 @@
+"""Reports by mail: each once for each receiver and period, of what that receiver may see."""
+
+import datetime as dt
+import threading
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection
+from django.template.loader import render_to_string
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from accounts.members import members
+from accounts.models import AuditEvent, Key
+from lib import clock
+from lib.ids import id_text
+from lib.refusal import Refused
+from notify.deliveries.deliveries import spread_facts
+from notify.models import Delivery
+from outbox.models import Fact
+from tests import cast
+from tests.usage.rows import NOON, happen
+from usage.breakdowns import explorer
+from usage.models import ReportReceiver, ReportSchedule, SavedView
+from usage.saved_views import saved_views, scheduled_reports
+
+UTC = ZoneInfo("UTC")
+
+
+@pytest.fixture(autouse=True)
+def times(monkeypatch: pytest.MonkeyPatch) -> list[dt.datetime]:
+    """The time; it begins on Wednesday, November 18, 2026, at noon."""
+    at = [NOON + dt.timedelta(hours=1)]
+    monkeypatch.setattr(clock, "now", lambda: at[-1])
+    return at
+
+
+@pytest.fixture
+def view(people: cast.Cast) -> SavedView:
+    alice = cast.actor(people.alice, people.acme)
+    return saved_views.save_view(alice, "explore", "Models", "group_by=model", shared=False)
+
+
+def schedule(people: cast.Cast, view: SavedView, *to: Any, **over: Any) -> ReportSchedule:
+    asked: dict[str, Any] = {
+        "every": "week",
+        "hour": 8,
+        "zone": UTC,
+        "people": [user.id for user in to],
+    } | over
+    return scheduled_reports.set_schedule(cast.actor(people.alice, people.acme), view, **asked)
+
+
+def letters() -> list[Fact]:
+    return list(Fact.objects.filter(kind="report.due").order_by("id"))
+
+
+def test_a_week_is_told_once_to_each_of_what_they_see(
+    people: cast.Cast, key: Key, view: SavedView, times: list[dt.datetime],
+    sum_up: Callable[[], None],
+) -> None:  # fmt: skip
+    others, _ = cast.make_key(people.core, "other", user=people.alice)
+    happen(key, NOON, 2 * 10**9, model="gpt-5")
+    happen(others, NOON, 3 * 10**9, model="qwen")
+    happen(key, NOON - dt.timedelta(days=7), 10**9)
+    sum_up()
+    schedule(people, view, people.alice, people.bob)
+    assert scheduled_reports.send_due() == 0
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+    assert scheduled_reports.send_due() == 1
+    assert scheduled_reports.send_due() == 0
+    alices, bobs = letters()
+    assert (alices.people, bobs.people) == ([people.alice.id], [people.bob.id])
+    assert (alices.body["total"], alices.body["before"]) == ("5.00", "1.00")
+    assert [row["group"] for row in alices.body["rows"]] == ["qwen", "gpt-5"]
+    assert [row["group"] for row in bobs.body["rows"]] == ["gpt-5"]
+    assert (bobs.body["first_on"], bobs.body["last_on"]) == ("2026-11-16", "2026-11-22")
+    text = render_to_string("notify/letters/report_due_message.txt", alices.body)
+    assert "- qwen: 3.00 USD, 1 requests" in text
+    shown = cast.signed_in(people.alice).get(alices.body["page"]).content.decode()
+    assert "$5.00" in shown
+    spread_facts(100)
+    assert Delivery.objects.filter(fact__kind="report.due", user=people.alice).count() == 1
+    assert not Delivery.objects.filter(fact__kind="report.due", endpoint__isnull=False).exists()
+
+
+def test_what_was_missed_is_told_once(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime]
+) -> None:
+    made = schedule(people, view, people.alice)
+    times.append(dt.datetime(2027, 1, 20, tzinfo=dt.UTC))
+    assert scheduled_reports.send_due() == 1
+    (letter,) = letters()
+    assert letter.body["last_on"] == "2027-01-17"
+    made.refresh_from_db()
+    assert made.due_at == dt.datetime(2027, 1, 25, 8, tzinfo=dt.UTC)
+
+
+def test_a_worker_that_dies_over_it_told_nobody(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule(people, view, people.alice, people.bob)
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+
+    class Killed(BaseException):
+        pass
+
+    write, written = scheduled_reports._write_letter, []
+
+    def dying(*arguments: Any) -> None:
+        write(*arguments)
+        written.append(1)
+        if len(written) == 1:
+            raise Killed
+
+    monkeypatch.setattr(scheduled_reports, "_write_letter", dying)
+    with pytest.raises(Killed):
+        scheduled_reports.send_due()
+    assert not letters()
+    assert scheduled_reports.send_due() == 1
+    assert len(letters()) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_tell_it_once(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime]
+) -> None:
+    schedule(people, view, people.alice)
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+    both, sent = threading.Barrier(2), []
+
+    def work() -> None:
+        both.wait()
+        sent.append(scheduled_reports.send_due())
+        connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sum(sent) == len(letters()) == 1
+
+
+def test_who_left_is_told_nothing(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime]
+) -> None:
+    schedule(people, view, people.bob)
+    members.remove_member(people.acme, people.bob.email, actor=SYSTEM)
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+    assert scheduled_reports.send_due() == 1
+    assert not letters()
+
+
+def test_one_that_cannot_be_made_keeps_no_other_back(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database gives up on one view: whoever gets it is told so, and others get theirs."""
+    alice = cast.actor(people.alice, people.acme)
+    other = saved_views.save_view(alice, "explore", "Keys", "group_by=key", shared=False)
+    schedule(people, view, people.alice)
+    schedule(people, other, people.alice)
+
+    def explored(actor: Any, usage_filter: Any, by: Any, **over: Any) -> Any:
+        if by == ["model"]:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 / 0")
+        return explorer.explore(actor, usage_filter, by, **over)
+
+    monkeypatch.setattr(scheduled_reports, "explore", explored)
+    times.append(dt.datetime(2026, 11, 23, 8, tzinfo=dt.UTC))
+    assert scheduled_reports.send_due() == 2
+    assert [letter.body.get("failed", False) for letter in letters()] == [True, False]
+
+
+def test_whom_it_may_be_sent_to(people: cast.Cast, view: SavedView) -> None:
+    for to in ([], [people.charlie], [people.dora]):
+        with pytest.raises(Refused):
+            schedule(people, view, *to)
+    bob = cast.actor(people.bob, people.acme)
+    own = saved_views.save_view(bob, "usage", "Own", "", shared=False)
+    with pytest.raises(Refused):
+        scheduled_reports.set_schedule(bob, own, "week", 8, UTC, [people.alice.id])
+    log = saved_views.save_view(bob, "requests", "Log", "", shared=False)
+    with pytest.raises(Refused, match="of usage"):
+        scheduled_reports.set_schedule(bob, log, "week", 8, UTC, [people.bob.id])
+
+
+@pytest.mark.extended
+def test_by_the_dialog_and_out_by_the_letter(
+    people: cast.Cast, view: SavedView, times: list[dt.datetime]
+) -> None:
+    alice = cast.signed_in(people.alice)
+    page = f"/o/acme/views/{id_text(view.id)}/report"
+    assert people.bob.email in alice.get(page).content.decode()
+    form = {"every": "month", "hour": "9", "zone": "Asia/Kolkata", "people": [people.bob.id]}
+    assert alice.post(page, form | {"hour": "24"}).status_code == 422
+    assert alice.post(page, form).status_code == 303
+    assert cast.signed_in(people.bob).post(page, form).status_code == 404
+    made = ReportSchedule.objects.get()
+    assert made.due_at == dt.datetime(2026, 12, 1, 3, 30, tzinfo=dt.UTC)
+    assert "2026" in alice.get("/o/acme/views").content.decode()
+    link = f"/reports/{scheduled_reports.leaving_token(made.receivers.get())}/leave"
+    stranger = Client()
+    assert people.bob.email in stranger.get(link).content.decode()
+    assert ReportReceiver.objects.exists(), "a look changes nothing"
+    assert "no longer" in stranger.post(link).content.decode()
+    assert not ReportReceiver.objects.exists()
+    assert "no longer" in stranger.get(link).content.decode()
+    assert stranger.get("/reports/none/leave").status_code == 200
+    assert alice.post(f"{page}/end").status_code == 303
+    assert not ReportSchedule.objects.exists()
+    done = AuditEvent.objects.filter(action__startswith="report.").order_by("id")
+    assert [one.action for one in done] == ["report.scheduled", "report.left", "report.ended"]

@@ -1,0 +1,231 @@
+"""W43, W44: a month's statement ties with the ledger, the invoice and the page of usage, in any
+zone; as page, CSV, XLSX and by the API; and the proof finds what was tampered with."""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Callable
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import openpyxl
+import pytest
+
+from accounts.access.actors import Actor
+from accounts.models import Key, KeyKind, Organisation
+from billing.currency.money import format_usd
+from billing.invoices.rules import month_span
+from billing.ledger import ledger
+from billing.ledger.funding import adjust
+from billing.ledger.statement import close_days, statement
+from billing.ledger.statement_months import month_statement
+from billing.models import StatementDay
+from lib import clock
+from lib.ids import new_id
+from tests import cast
+from tests.invoicing import charged, closed, drafted, mid_month, post_at
+from usage.statements import statements
+
+pytestmark = pytest.mark.django_db
+USD = 10**9
+
+
+@pytest.fixture
+def dora(people: cast.Cast) -> Actor:
+    return cast.actor(people.dora)
+
+
+def last() -> dt.date:
+    """The first day of the last month: asked anew in each test, for a run may begin before it."""
+    return mid_month().date().replace(day=1)
+
+
+@pytest.fixture
+def month_is_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last month is over for good: in its wake it would not be compared yet."""
+    complete = SimpleNamespace(complete_to=clock.now() + dt.timedelta(days=1))
+    monkeypatch.setattr(statements, "standing", lambda: complete)
+
+
+def old(organisation: Organisation) -> None:
+    """It began three months ago, and so did its opening credit."""
+    at = mid_month(3)
+    Organisation.objects.filter(id=organisation.id).update(created_at=at)
+    post_at(at, "opening")
+    organisation.refresh_from_db()
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Asia/Kolkata", "America/St_Johns", "Pacific/Apia", "Australia/Lord_Howe"]
+)
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_month_of_any_zone_holds_what_was_posted_in_it(
+    people: cast.Cast, key: Key, zone: str, kept: bool
+) -> None:
+    """I17, I19: one charge beside each edge of the month, on both sides."""
+    old(people.acme)
+    span = month_span(last(), ZoneInfo(zone))
+    minute = dt.timedelta(minutes=1)
+    amounts = {
+        span.start_at - minute: 1,
+        span.start_at + minute: 20,
+        span.end_at - minute: 300,
+        span.end_at + minute: 4_000,
+        mid_month(): 50_000,
+    }
+    for at, usd in amounts.items():
+        charged(key, at, usd * USD)
+    if kept:
+        close_days(400)
+        assert StatementDay.objects.exists()
+    stated = month_statement(people.acme, last(), ZoneInfo(zone))
+    assert -stated.moved()["usage"] == 50_320 * USD
+    assert stated.opening_nano + sum(stated.moved().values()) == stated.closing_nano
+    assert stated.lines[0].balance_nano == stated.closing_nano
+    assert sum(line.count for line in stated.lines) == 3
+    assert stated.opening_nano == 10**15 - 1 * USD
+    following = month_statement(people.acme, clock.now().date().replace(day=1), ZoneInfo(zone))
+    assert following.opening_nano == stated.closing_nano
+
+
+@pytest.mark.usefixtures("month_is_summed")
+def test_everything_ties_or_says_by_how_much(
+    people: cast.Cast, key: Key, dora: Actor, sum_up: Callable[[], None]
+) -> None:
+    """Entries = balances = statements = invoice = dashboards, with requests over both edges."""
+    old(people.acme)
+    span = month_span(last(), ZoneInfo("UTC"))
+    hour = dt.timedelta(hours=1)
+    charged(key, span.start_at + hour, 3 * USD, span.start_at - hour)
+    charged(key, span.end_at + hour, 5 * USD, span.end_at - hour)
+    charged(key, mid_month(), 11 * USD)
+    erik = cast.actor(cast.person("erik", operator=True))
+    sum_up()
+    closed(drafted(people.acme, dora), dora, erik)
+    found = statements.tie_out(people.acme, last())
+    assert found.state == "closed"
+    assert {check.name for check in found.checks} == {"ledger", "invoice", "usage"}
+    assert found.ties, found.checks
+    usage = found.checks[-1]
+    assert dict(usage.parts) == {
+        "shown": 16 * USD, "before": 3 * USD, "after": -5 * USD, "corrected": 0,
+    }  # fmt: skip
+    whole = statements.proof(people.acme)
+    assert whole.ties
+    assert len(whole.months) == 4
+    assert whole.balance_nano == whole.months[0].statement.closing_nano
+    # Whoever owns the database changes one kept day: the statement says by how much.
+    close_days(400)
+    StatementDay.objects.filter(day=mid_month().date()).update(amount_nano=-12 * USD)
+    wrong = statements.tie_out(people.acme, last())
+    assert not wrong.ties
+    assert {check.name: check.difference_nano for check in wrong.checks} == {
+        "ledger": 1 * USD, "invoice": -1 * USD, "usage": -1 * USD,
+    }  # fmt: skip
+    assert not statements.proof(people.acme).chained
+
+
+def test_the_month_that_runs_is_not_compared(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
+    sum_up()
+    month = clock.now().date().replace(day=1)
+    found = statements.tie_out(people.acme, month)
+    assert (found.state, found.checks) == ("open", ())
+    assert found.statement.closing_nano == statement(people.acme, month).closing_nano
+
+
+@pytest.fixture
+def books(
+    people: cast.Cast, key: Key, dora: Actor, sum_up: Callable[[], None], month_is_summed: None
+) -> Key:
+    """A closed month with usage, and a reason that begins as a formula does."""
+    old(people.acme)
+    charged(key, mid_month(), 11 * USD + 1, model="=1+1")
+    charged(key, mid_month() + dt.timedelta(days=1), 2 * USD)
+    given = wallets_of(people)
+    post_at(mid_month(), "adjust")
+    assert given
+    sum_up()
+    closed(drafted(people.acme, dora), dora, cast.actor(cast.person("erik", operator=True)))
+    return key
+
+
+def wallets_of(people: cast.Cast) -> bool:
+    posting = adjust(new_id(), 7 * USD, ledger.lock_wallet(people.acme.id))
+    return ledger.post(posting, actor="dora@example.org", cause={"reason": '=HYPERLINK("x")'})
+
+
+def test_page_csv_workbook_and_api_say_the_same(people: cast.Cast, books: Key) -> None:
+    """I19, in every form."""
+    stated = statements.tie_out(people.acme, last()).statement
+    period = f"{last():%Y-%m}"
+    alice = cast.signed_in(people.alice)
+    page = alice.get(f"/o/acme/billing/statements/{period}").content.decode()
+    assert format_usd(stated.closing_nano) in page
+    assert page.count("Matches") == 3
+    assert "Differs" not in page
+    assert "Closed" in alice.get("/o/acme/billing/statements").content.decode()
+    proof = alice.get("/o/acme/billing/proof").content.decode()
+    assert "Everything matches" in proof
+
+    answer = alice.get(f"/o/acme/billing/statements/{period}.csv")
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
+    assert rows[0]["type"] == "opening_balance"
+    assert rows[-1]["balance"] == format_usd(stated.closing_nano)
+    moved = sum(Decimal(row["amount"]) for row in rows if row["amount"])
+    assert Decimal(rows[0]["balance"]) + moved == Decimal(rows[-1]["balance"])
+    assert next(row["reason"] for row in rows if row["type"] == "adjust").startswith("'=")
+
+    _, secret = cast.make_key(people.core, "mgmt", user=people.alice, kind=KeyKind.MANAGEMENT)
+    program = cast.with_key(secret)
+    told = program.get(f"/api/v1/statements/{period}").json()
+    assert (told["opening"], told["closing"]) == (rows[0]["balance"], rows[-1]["balance"])
+    assert Decimal(told["opening"]) + sum(map(Decimal, told["moved"].values())) == Decimal(
+        told["closing"]
+    )
+    assert {check["source"]: check["difference"] for check in told["checks"]} == {
+        "ledger": "0.00", "invoice": "0.00", "usage": "0.00",
+    }  # fmt: skip
+    assert len(told["items"]) == len(rows) - 2
+    assert len(program.get("/api/v1/statements").json()["items"]) == 4
+    for wrong in ("1999-01", "2026-13", "x", "2026-1", "٢٠٢٦-١٠"):
+        assert program.get(f"/api/v1/statements/{wrong}").status_code == 404
+        assert alice.get(f"/o/acme/billing/statements/{wrong}").status_code == 404
+
+
+def test_the_workbook_has_typed_cells_and_formulas(people: cast.Cast, books: Key) -> None:
+    stated = statements.tie_out(people.acme, last()).statement
+    address = f"/o/acme/billing/statements/{last():%Y-%m}.xlsx"
+    answer = cast.signed_in(people.alice).get(address)
+    assert answer["Content-Disposition"].endswith('.xlsx"')
+    values = openpyxl.load_workbook(io.BytesIO(answer.content), data_only=True)
+    assert values.sheetnames == ["Summary", "Model", "Key", "Person", "Ledger"]
+    summary: Any = values["Summary"]
+    figures = [row[1] for row in summary.iter_rows(min_row=2, values_only=True)]
+    assert all(isinstance(figure, int | float) for figure in figures)
+    assert Decimal(str(figures[-1])) == Decimal(format_usd(stated.closing_nano))
+    assert sum(Decimal(str(figure)) for figure in figures[:-1]) == Decimal(str(figures[-1]))
+    formulas: Any = openpyxl.load_workbook(io.BytesIO(answer.content))
+    assert formulas["Summary"].cell(8, 2).value == "=SUM(B2:B7)"
+    assert formulas["Summary"].freeze_panes == "A2"
+    assert [cell.data_type for cell in formulas["Model"][2]] == ["s", "n", "n", "n"]
+    assert "=1+1" in [cell.value for cell in formulas["Model"]["A"]]
+    lines = list(formulas["Ledger"].iter_rows(min_row=2))
+    assert len(lines) == len(stated.lines)
+    for cells, line in zip(lines, reversed(stated.lines), strict=True):
+        assert isinstance(cells[0].value, dt.datetime)
+        assert Decimal(str(cells[3].value)) == Decimal(format_usd(line.amount_nano))
+        assert all(cell.data_type in ("s", "n", "d") for cell in cells)
+
+
+def test_statements_of_no_usage(people: cast.Cast) -> None:
+    alice = cast.signed_in(people.alice)
+    month = f"{clock.now():%Y-%m}"
+    assert "No transactions" in alice.get(f"/o/acme/billing/statements/{month}").content.decode()
+    for tab in ("model", "key", "user", "other"):
+        assert alice.get(f"/o/acme/billing/statements/{month}?tab={tab}").status_code == 200
+    assert alice.get(f"/o/acme/billing/statements/{month}.xlsx").status_code == 200
+    assert alice.get("/o/acme/billing/proof").status_code == 200

@@ -1,0 +1,99 @@
+"""The management API of ledger findings; for operators. Pages call the same functions."""
+
+import datetime as dt
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from lib.api import pagination
+from usage.books import findings
+from usage.models import Finding
+
+router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+
+
+class FindingQuery(pagination.PageQuery):
+    """The filter of the list."""
+
+    open: bool | None = Field(
+        None, description="Only findings that are not acknowledged; `false`: only the others."
+    )
+
+
+class AcknowledgementIn(Schema):
+    """Why a finding needs no more attention."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(
+        min_length=1,
+        max_length=findings.REASON_MAX,
+        description="What caused it, and what was done.",
+    )
+
+
+class FindingOut(Schema):
+    """A row that breaks, or broke, a rule of the ledger."""
+
+    id: str
+    invariant: str = Field(description="The rule.")
+    object: str = Field(description="The IDs that identify the row.")
+    expected: str = Field(description="Empty where the rule compares no figures.")
+    found: str
+    first_seen_at: dt.datetime
+    last_seen_at: dt.datetime
+    holds: bool = Field(description="Whether it was still wrong at the last check of the row.")
+    acknowledged_at: dt.datetime | None
+    acknowledged_by: str
+    reason: str
+
+
+class FindingPage(Schema):
+    items: list[FindingOut]
+    next: str | None
+
+
+@router.get("/findings", response=FindingPage, summary="List ledger findings")
+def list_findings(request: HttpRequest, query: Query[FindingQuery]) -> dict[str, Any]:
+    """Findings of the ledger checks, oldest first."""
+    rows = findings.all_findings(actors.actor_of(request))
+    if query.open is not None:
+        rows = rows.filter(acknowledged_at__isnull=query.open)
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    return {"items": [_shown(row) for row in page.items], "next": page.next}
+
+
+@router.get("/findings/{id}", response=FindingOut, summary="Show a ledger finding")
+def read_finding(request: HttpRequest, id: str) -> dict[str, Any]:
+    """One finding of the ledger checks."""
+    return _shown(findings.access_finding(actors.actor_of(request), id))
+
+
+@router.post(
+    "/findings/{id}/acknowledge", response=FindingOut, summary="Acknowledge a ledger finding"
+)
+def acknowledge_finding(request: HttpRequest, id: str, body: AcknowledgementIn) -> dict[str, Any]:
+    """Takes a finding off the list of open ones, once."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    finding = findings.access_finding(actor, id)
+    return _shown(findings.acknowledge(actor, finding, body.reason))
+
+
+def _shown(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": str(finding.id),
+        "invariant": finding.invariant,
+        "object": finding.object,
+        "expected": finding.expected,
+        "found": finding.found,
+        "first_seen_at": finding.first_seen_at,
+        "last_seen_at": finding.last_seen_at,
+        "holds": finding.holds,
+        "acknowledged_at": finding.acknowledged_at,
+        "acknowledged_by": finding.acknowledged_as,
+        "reason": finding.reason,
+    }

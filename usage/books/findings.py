@@ -1,0 +1,198 @@
+"""Findings: the rows that break an invariant of the books. Each stays listed until an operator has
+acknowledged it, and is reported to the operators."""
+
+import datetime as dt
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access import access
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from lib import clock
+from lib.database.code_migrations import schema_difference
+from lib.ids import parse_number
+from lib.refusal import Refused, check_text
+from outbox.facts import put, told_since
+from usage.models import Finding
+
+log = logging.getLogger(__name__)
+
+REASON_MAX: Final = 500
+LISTED_MAX: Final = 200
+"""So many open findings of one invariant are listed at most."""
+# Findings that come within so long after a letter are in the next one.
+_GROUP: Final = dt.timedelta(minutes=10)
+# What is neither right nor acknowledged is reported again.
+_REMIND: Final = dt.timedelta(hours=1)
+_SHOWN_MAX: Final = 10
+_OBJECT_MAX, _FIGURE_MAX = 300, 200
+_FIGURES: Final = ("expected", "found")
+_NOT_KEY: Final = (*_FIGURES, "problem")
+
+
+class FindingRefused(Refused):
+    """A finding cannot be acknowledged so."""
+
+
+def object_of(row: Any) -> str:
+    """What identifies the row: all of its columns but the two figures."""
+    names = getattr(row, "_fields", range(len(row)))
+    values = [value for name, value in zip(names, row, strict=True) if name not in _NOT_KEY]
+    return " ".join(str(value) for value in values)[:_OBJECT_MAX]
+
+
+def words_of(row: Any) -> str:
+    """The row in words, for a terminal."""
+    figures = [f"{name} {getattr(row, name)}" for name in _FIGURES if hasattr(row, name)]
+    return ": ".join(text for text in (object_of(row), ", ".join(figures)) if text)
+
+
+def note(walk: str, broken: Mapping[str, Collection[Any]]) -> None:
+    """Store what a check has found. A row that was found before and is still wrong stays the same
+    finding, also if it was acknowledged; it is a new one when its figures differ by another amount
+    than was acknowledged.
+
+    What is found on a database of another version is not wrong: it may have been migrated since the
+    check began."""
+    if not any(broken.values()) or schema_difference():
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(8113072041)")
+        for invariant, rows in broken.items():
+            listed = Finding.objects.filter(invariant=invariant, acknowledged_at=None).count()
+            for row in rows:
+                listed += _note_one(walk, invariant, row, listed >= LISTED_MAX)
+
+
+def _note_one(walk: str, invariant: str, row: Any, full: bool) -> int:
+    """Store one row; 1 if it is new."""
+    expected, found = (
+        str(getattr(row, name, ""))[:_FIGURE_MAX] if hasattr(row, name) else "" for name in _FIGURES
+    )
+    now = clock.now()
+    last = (
+        Finding.objects.filter(invariant=invariant, object=object_of(row)).order_by("-id").first()
+    )
+    if last is not None and (last.acknowledged_at is None or _is_same(last, expected, found)):
+        last.expected, last.found = expected, found
+        last.last_seen_at, last.holds, last.walk = now, True, walk
+        last.save(update_fields=["expected", "found", "last_seen_at", "holds", "walk"])
+        return 0
+    if full:
+        return 0
+    Finding.objects.create(
+        invariant=invariant, object=object_of(row), expected=expected, found=found, walk=walk,
+        first_seen_at=now, last_seen_at=now,
+    )  # fmt: skip
+    log.critical("a ledger check failed: %s: %s", invariant, row)
+    return 1
+
+
+def _is_same(last: Finding, expected: str, found: str) -> bool:
+    """Whether an acknowledged finding is still the one that was acknowledged."""
+    return last.holds and _difference(last.expected, last.found) == _difference(expected, found)
+
+
+def _difference(expected: str, found: str) -> object:
+    try:
+        return int(found) - int(expected)
+    except ValueError:
+        return expected, found
+
+
+def end_looked_at(
+    walk: str,
+    names: Collection[str],
+    broken: Mapping[str, Collection[Any]],
+    rows_max: int,
+) -> None:
+    """Of invariants that were checked over everything: what was not found any more does not hold.
+    Of those that name as many rows as they may, more may be wrong than was read."""
+    complete = [name for name in names if len(broken.get(name, ())) < rows_max]
+    wrong = {(name, object_of(row)) for name in complete for row in broken.get(name, ())}
+    for finding in Finding.objects.filter(walk=walk, invariant__in=complete, holds=True):
+        if (finding.invariant, finding.object) not in wrong:
+            Finding.objects.filter(id=finding.id).update(holds=False)
+
+
+def end_unseen(walk: str, since: dt.datetime) -> None:
+    """A walk has gone through everything since then: what it did not find does not hold."""
+    Finding.objects.filter(walk=walk, holds=True, last_seen_at__lt=since).update(holds=False)
+
+
+def wrong_now() -> dict[str, list[str]]:
+    """{invariant: [object, …]} of all that is wrong, acknowledged or not."""
+    broken: dict[str, list[str]] = {}
+    for invariant, row in Finding.objects.filter(holds=True).values_list("invariant", "object"):
+        broken.setdefault(invariant, []).append(row)
+    return broken
+
+
+def tell() -> None:
+    """Report to the operators what was found since the last letter, and each hour what is neither
+    right nor acknowledged: one letter for all of it."""
+    now = clock.now()
+    with transaction.atomic():
+        open_ = Finding.objects.select_for_update().filter(acknowledged_at=None)
+        new = Q(told_at=None)
+        due = list(open_.filter(new | Q(holds=True, told_at__lt=now - _REMIND)).order_by("id"))
+        if not due or told_since("books.wrong", now - _GROUP):
+            return
+        shown = [
+            {"invariant": one.invariant, "object": one.object,
+             "expected": one.expected, "found": one.found}
+            for one in due[:_SHOWN_MAX]
+        ]  # fmt: skip
+        put("books.wrong", None, findings=shown, count=len(due))
+        open_.filter(id__in=[one.id for one in due]).update(told_at=now)
+
+
+# Operators -----------------------------------------------------------------------------------
+
+
+def all_findings(actor: Actor) -> QuerySet[Finding]:
+    """Every finding, for operators; open ones first, each newest first."""
+    access.require(actor, "channels.read")
+    return Finding.objects.select_related("acknowledged_by").order_by(
+        F("acknowledged_at").asc(nulls_first=True), "-id"
+    )
+
+
+def open_count() -> int:
+    """How many findings nobody has acknowledged."""
+    return Finding.objects.filter(acknowledged_at=None).count()
+
+
+def access_finding(actor: Actor, id: str) -> Finding:
+    """Raises Http404."""
+    return access.one_of(all_findings(actor), parse_number(id))
+
+
+def acknowledge(actor: Actor, finding: Finding, reason: str) -> Finding:
+    """Take a finding off the list of open ones. Raises FindingRefused."""
+    access.require(actor, "channels.write")
+    reason = check_text("reason", reason, REASON_MAX)
+    if not reason:
+        raise FindingRefused("reason", gettext("Say what caused it and what was done."))
+    with transaction.atomic():
+        locked = Finding.objects.select_for_update().get(id=finding.id)
+        if locked.acknowledged_at is not None:
+            raise FindingRefused("", gettext("It is acknowledged already."))
+        locked.acknowledged_at, locked.reason = clock.now(), reason
+        locked.acknowledged_by = actor.user
+        locked.acknowledged_as = actor.user.email if actor.user else gettext("Management key")
+        locked.save(
+            update_fields=["acknowledged_at", "acknowledged_by", "acknowledged_as", "reason"]
+        )
+        audit.record(
+            actor, None, "finding.acknowledged", locked, invariant=locked.invariant,
+            object=locked.object, expected=locked.expected, found=locked.found,
+            holds=locked.holds, reason=reason,
+        )  # fmt: skip
+    return locked

@@ -1,0 +1,155 @@
+"""Walks through everything that is stored, without end and one after the other, at a bounded share
+of one core: the ledger with what belongs to it, charges of usage records, seals, and what stands in
+place of usage that is kept in files or in ClickHouse too.
+
+A turn is a short piece of a walk. The next turn begins after nineteen times as long as it took, so
+that the walks take 5 % of one core, together with what the database does for them.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from django.db import DatabaseError
+from django.db.models import F
+
+from accounts.secrets.key_ring import seal_key
+from billing.models import BooksWalk
+from billing.prices.pricing import PriceVersion
+from lib import clock
+from lib.network.clickhouse import ClickHouseError
+from usage.books import findings
+from usage.books import seals as books_seals
+from usage.books import walk as books_walk
+from usage.books.charge_check import Place, wrong_charges_after
+from usage.books.check import CHECK_S, QUERY_S, stands_aside
+from usage.books.seals import SEALS
+from usage.books.walk import NEW, WHOLE, Findings
+from usage.months.detaching import altered
+from usage.rollups import clickhouse_sink
+
+SHARE: Final = 0.05
+"""Of one core, over time."""
+AGAIN: Final = dt.timedelta(minutes=10)
+"""A walk does not begin more often than this: small books are soon read."""
+CHARGES, COPIES = "charges", "copies"
+CHARGED: Final = "I10 cost recomputes"
+SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
+COPIED: Final = "ClickHouse has the sums of Postgres"
+
+# Its `rest_until` is when the next turn may begin.
+_TURN: Final = "turn"
+_LEASE: Final = dt.timedelta(minutes=4)
+_SEALED_ROWS: Final = 10_000
+# So long one turn goes on with what is read quickly.
+_TURN_S: Final = 0.5
+
+
+class MonthRow(NamedTuple):
+    """A detached month, as a finding names it."""
+
+    problem: str
+    month: str
+
+
+def check_whole() -> None:
+    """Take a turn, if one is due."""
+    BooksWalk.objects.get_or_create(name=_TURN)
+    now = clock.now()
+    turn = BooksWalk.objects.filter(name=_TURN)
+    if not turn.filter(rest_until__lte=now).update(rest_until=now + _LEASE):
+        return
+    began = time.monotonic()
+    if stands_aside():
+        return
+    stored = _next()
+    if stored is None:
+        first = BooksWalk.objects.filter(name__in=WALKS).earliest("rest_until").rest_until
+        turn.update(rest_until=first)
+        return
+    _go_on(stored)
+    took = dt.timedelta(seconds=time.monotonic() - began)
+    turn.update(rest_until=clock.now() + took * (1 / SHARE - 1))
+
+
+def complete_at() -> dt.datetime | None:
+    """When the last of the walks went through everything; None before each has done so once."""
+    ends = list(BooksWalk.objects.filter(name__in=WALKS).values_list("ended_at", flat=True))
+    known = [at for at in ends if at is not None]
+    return min(known) if len(known) == len(WALKS) else None
+
+
+def _next() -> BooksWalk | None:
+    """The walk that goes on: one that has begun, else the one that ended longest ago."""
+    for name in WALKS:
+        BooksWalk.objects.get_or_create(name=name)
+    due = BooksWalk.objects.filter(name__in=WALKS, rest_until__lte=clock.now())
+    walks = list(due.order_by(F("ended_at").asc(nulls_first=True), "name"))
+    begun = [walk for walk in walks if walk.began_at is not None and not walk.has_ended]
+    return next(iter([*begun, *walks]), None)
+
+
+def _go_on(stored: BooksWalk) -> None:
+    walk = BooksWalk.objects.filter(name=stored.name)
+    if stored.began_at is None or stored.has_ended:
+        stored.began_at, stored.after = clock.now(), ""
+        walk.update(after="")
+        books_walk.begin(stored.name, stored.began_at)
+    unfinished: list[str] = []
+    try:
+        ended = WALKS[stored.name](stored, unfinished)
+    except (DatabaseError, ClickHouseError) as error:
+        ended = False
+        unfinished.append(f"{stored.name}: {str(error).strip()}")
+    if stands_aside():
+        # The database was migrated meanwhile.
+        return
+    walk.update(unfinished=unfinished, after=stored.after)
+    if ended:
+        findings.end_unseen(stored.name, stored.began_at)
+        walk.update(ended_at=clock.now(), rest_until=stored.began_at + AGAIN)
+
+
+def _walk_ledger(stored: BooksWalk, unfinished: list[str]) -> bool:
+    newest = BooksWalk.objects.filter(name=NEW).first()
+    if newest is None or newest.to_at is None:
+        return False
+    found = Findings(time.monotonic() + CHECK_S, QUERY_S)
+    place = books_walk.walk(WHOLE, found, _TURN_S, newest.to_at)
+    unfinished += found.unfinished
+    return place.reached and books_walk.end(WHOLE, NEW, clock.now())
+
+
+def _walk_charges(stored: BooksWalk, unfinished: list[str]) -> bool:
+    began, versions = time.monotonic(), dict[int, PriceVersion]()
+    place: Place | None = Place.from_text(stored.after)
+    while place is not None:
+        wrong, place = wrong_charges_after(place, versions)
+        findings.note(CHARGES, {CHARGED: wrong})
+        if time.monotonic() - began > _TURN_S:
+            break
+    stored.after = str(place or "")
+    return place is None
+
+
+def _walk_seals(stored: BooksWalk, unfinished: list[str]) -> bool:
+    place = books_seals.look(seal_key(), stored.after, _SEALED_ROWS)
+    stored.after = place or ""
+    return place is None
+
+
+def _walk_copies(stored: BooksWalk, unfinished: list[str]) -> bool:
+    months = [MonthRow(text, text.partition(":")[0]) for text in altered(seal_key())]
+    findings.note(COPIES, {SIGNED: months})
+    findings.note(COPIES, {COPIED: clickhouse_sink.different_days()})
+    return True
+
+
+WALKS: Final[Mapping[str, Callable[[BooksWalk, list[str]], bool]]] = {
+    WHOLE: _walk_ledger,
+    CHARGES: _walk_charges,
+    SEALS: _walk_seals,
+    COPIES: _walk_copies,
+}
+"""Each goes on for a turn, and answers whether it has gone through everything."""

@@ -1,0 +1,49 @@
+"""Walks along the seals over the ledger and the audit log: some seals at a time (P22)."""
+
+import datetime as dt
+from typing import NamedTuple
+
+from django.db import connection
+
+from billing.models import BooksWalk, Seal, SealKind
+from billing.seals.seals import broken_part
+from usage.books import findings
+
+SEALED = "P22 a sealed row is as it was"
+DAY_SEALS, SEALS = "dayseals", "seals"
+
+
+class BrokenSeal(NamedTuple):
+    """A seal that does not hold, as a finding names it."""
+
+    kind: str
+    seal: int
+    found: str
+
+
+def look_at_day(key: bytes, midnight: dt.datetime, rows_max: int) -> None:
+    """Go on along the ledger's seals of the day; begin anew behind the last one."""
+    stored, _ = BooksWalk.objects.get_or_create(name=DAY_SEALS)
+    before = Seal.objects.filter(kind=SealKind.LEDGER, to_at__lt=midnight).order_by("-id")
+    yesterday = before.values_list("id", flat=True).first() or 0
+    after = max(int(stored.after or 0), yesterday)
+    stored.after = str(_look(SealKind.LEDGER, key, after, rows_max) or "")
+    stored.save(update_fields=["after"])
+
+
+def look(key: bytes, place: str, rows_max: int) -> str | None:
+    """Go on along all seals, from a place on; the next place, None behind the last one."""
+    kind, _, after = (place or f"{SealKind.LEDGER} 0").partition(" ")
+    last = _look(kind, key, int(after), rows_max)
+    if last is not None:
+        return f"{kind} {last}"
+    return f"{SealKind.TRAIL} 0" if kind == SealKind.LEDGER else None
+
+
+def _look(kind: str, key: bytes, after: int, rows_max: int) -> int | None:
+    with connection.cursor() as cursor:
+        broken, last = broken_part(cursor, key, kind, after, rows_max)
+    if broken:
+        rows = [BrokenSeal(kind, seal.seal_id, seal.problem) for seal in broken]
+        findings.note(SEALS, {SEALED: rows})
+    return last

@@ -1,0 +1,302 @@
+"""Walks through the books, span by span: each invariant is one short statement over one span, so
+that no transaction waits for a look at all, and none takes longer the older the books are.
+
+    new      goes on each minute with what was written since
+    day      goes again through the current day (UTC), each minute
+    whole    goes through everything without end, a little at a time
+
+Where a walk is, and what it has summed up to there, is stored with each step: whoever comes next
+goes on from there. What it finds is stored with the same step (`usage/books/findings.py`).
+"""
+
+import datetime as dt
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from django.db import DatabaseError, DataError, OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from billing.models import BooksWalk, CheckedSum
+from billing.seals.seals import horizon
+from billing.seals.spans import BEGINNING, spans
+from lib import clock
+from lib.database.code_migrations import schema_difference
+from usage.books import findings as found_rows
+from usage.books.invariants import Span, Sums, of_spans, of_the_present, rows_that_break, sums_of
+
+log = logging.getLogger(__name__)
+
+NEW: Final = "new"
+DAY: Final = "day"
+WHOLE: Final = "whole"
+PRESENT: Final = "present"
+"""No walk: what is checked over everything each minute."""
+
+ROWS_MAX: Final = 20
+"""So many rows of one invariant are named by one statement."""
+_SPAN_ROWS: Final = 10_000
+# What a statement asks of a large table is few rows, by its indexes, whatever the planner knows of
+# the table: where it was filled since its statistics were taken, that is nothing.
+_LOOK_UP: Final = "".join(
+    f"SET LOCAL {setting};"
+    for setting in (
+        "enable_seqscan = off",
+        "random_page_cost = 1.1",
+        "max_parallel_workers_per_gather = 0",
+    )
+)
+
+
+class Findings:
+    """What is wrong, {invariant: [row, …]}, and what could not be looked at in time."""
+
+    def __init__(self, until: float, statement_s: float, rows_max: int = ROWS_MAX) -> None:
+        """`until` is an instant of the monotonic clock after which nothing is begun; no statement
+        runs for more than so many seconds."""
+        self.broken: dict[str, list[Any]] = {}
+        self.unfinished: list[str] = []
+        self._until, self._statement_s, self._rows_max = until, statement_s, rows_max
+
+    def look(self, names: Iterable[str], parameters: Mapping[str, Any]) -> None:
+        """Look for what breaks these invariants, each by itself: none keeps the others from being
+        checked."""
+        limit = f"SET LOCAL statement_timeout = {int(self._statement_s * 1000)};"
+        for name in names:
+            if time.monotonic() > self._until:
+                self.unfinished.append(name)
+                continue
+            try:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    cursor.execute(_LOOK_UP + limit)
+                    rows = rows_that_break(cursor, name, parameters, self._rows_max)
+            except DataError as error:
+                self.cannot_read(name, error)
+            except DatabaseError as error:
+                self.unfinished.append(f"{name}: {str(error).strip()}")
+            else:
+                if rows:
+                    self.broken.setdefault(name, []).extend(rows)
+
+    def cannot_read(self, name: str, error: DataError) -> None:
+        """What stands there is what no request leaves: a text that should name an attempt."""
+        self.broken[name] = [(str(error).strip(),)]
+
+    def look_at_span(self, span: Span) -> None:
+        self.look(of_spans(), span.parameters())
+
+    def look_at_present(self, open_end: Span, sums: Sums) -> None:
+        """What stands now; `sums` are those of everything before the open end of the books."""
+        self.look(of_the_present(), open_end.parameters(sums))
+
+
+class Place(NamedTuple):
+    """Where a walk is, and what it summed up to there; whether it has `reached` what is not settled
+    yet, or where it should go."""
+
+    to_at: dt.datetime | None
+    sums: Sums
+    reached: bool
+
+
+def index_new_postings() -> None:
+    """Bring the index of postings by time up to date. Postgres does it when it vacuums, and reads
+    all postings since then for every span. Where a vacuum is at it, this leaves it to that one."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_INDEX_NEW)
+    except OperationalError as error:
+        log.info("postings are not indexed by time now: %s", str(error).strip())
+
+
+def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | None = None) -> Place:
+    """Go on to what is not settled yet, or up to an instant; or, after so many seconds, to the end
+    of the span. What is found is stored with each step."""
+    began = time.monotonic()
+    from_at = _place(name).to_at
+    with connection.cursor() as cursor:
+        settled_at, _ = horizon(cursor)
+        end = settled_at if to_at is None else min(to_at, settled_at)
+        for _, edge in _spans(cursor, from_at or BEGINNING, end):
+            span = Span(from_at, edge)
+            findings.look_at_span(span)
+            if findings.unfinished or not _step(name, span, findings):
+                break
+            from_at = edge
+            if time.monotonic() - began > seconds:
+                break
+    place = _place(name)
+    return place._replace(reached=place.to_at is not None and place.to_at >= end)
+
+
+def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
+    """Walk through everything at once, and keep nothing of it."""
+    findings = Findings(float("inf"), 86_400, rows_max)
+    sums: Counter[tuple[str, int]] = Counter()
+    from_at: dt.datetime | None = None
+    with connection.cursor() as cursor:
+        settled_at, _ = horizon(cursor)
+        for _, edge in _spans(cursor, BEGINNING, settled_at):
+            span = Span(from_at, edge)
+            findings.look_at_span(span)
+            sums.update(_sums(span, findings))
+            from_at = edge
+    open_end = Span(from_at)
+    findings.look_at_span(open_end)
+    findings.look_at_present(open_end, sums)
+    return findings
+
+
+def walk_day(found: Findings, midnight: dt.datetime, to_at: dt.datetime, seconds: float) -> None:
+    """Go on with the spans since midnight, for so many seconds; begin anew behind the last one."""
+    began = time.monotonic()
+    stored, _ = BooksWalk.objects.get_or_create(name=DAY)
+    from_at = max(stored.to_at or midnight, midnight)
+    with connection.cursor() as cursor:
+        for _, edge in _spans(cursor, from_at, to_at):
+            found.look_at_span(Span(from_at, edge))
+            from_at = edge
+            if found.unfinished or time.monotonic() - began > seconds:
+                break
+    ended = from_at >= to_at
+    stored.to_at = None if ended else from_at
+    stored.ended_at = clock.now() if ended else stored.ended_at
+    stored.save(update_fields=["to_at", "ended_at"])
+
+
+def _spans(
+    cursor: CursorWrapper, from_at: dt.datetime, to_at: dt.datetime
+) -> Iterator[tuple[dt.datetime, dt.datetime]]:
+    return spans(cursor, "ledger", from_at, to_at, _SPAN_ROWS)
+
+
+def _place(name: str) -> Place:
+    """By one statement: another process may take the next step."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PLACE, {"name": name})
+        rows = cursor.fetchall()
+    sums = {(kind, subject): nano for _, kind, subject, nano in rows if kind is not None}
+    return Place(rows[0][0] if rows else None, sums, reached=False)
+
+
+def _step(name: str, span: Span, findings: Findings) -> bool:
+    """Store that a walk has passed a span, and what it found; False where another process has, or
+    where the database was migrated meanwhile: a newer version sums up what this one does not."""
+    with transaction.atomic():
+        BooksWalk.objects.get_or_create(name=name)
+        here = BooksWalk.objects.select_for_update().filter(name=name, to_at=span.from_at)
+        stored = here.first()
+        # Under the lock: what is summed does not go into a file meanwhile.
+        if stored is None:
+            return False
+        sums = _sums(span, findings)
+        if schema_difference():
+            return False
+        stored.to_at = span.to_at
+        stored.save(update_fields=["to_at"])
+        found_rows.note(WHOLE, findings.broken)
+        _add(name, sums)
+    return True
+
+
+def _sums(span: Span, found: Findings) -> Sums:
+    """What a span adds to the sums; without rows that cannot be read, which are a finding."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_LOOK_UP)
+        return _readable_sums(cursor, span, found)
+
+
+def _readable_sums(cursor: CursorWrapper, span: Span, found: Findings) -> Counter[tuple[str, int]]:
+    try:
+        with transaction.atomic():
+            return sums_of(cursor, span)
+    except DataError as error:
+        found.cannot_read(SUMMED, error)
+    from_at, to_at = span.from_at or BEGINNING, span.to_at
+    if to_at is None or to_at - from_at <= dt.timedelta(microseconds=1):
+        return Counter()
+    middle = from_at + (to_at - from_at) / 2
+    sums = _readable_sums(cursor, Span(span.from_at, middle), found)
+    sums.update(_readable_sums(cursor, Span(middle, to_at), found))
+    return sums
+
+
+def _add(name: str, sums: Sums) -> None:
+    if not sums:
+        return
+    rows = [(*subject, nano) for subject, nano in sorted(sums.items())]
+    kinds, subjects, nanos = zip(*rows, strict=True)
+    added: dict[str, Any] = {
+        "walk": name,
+        "kinds": list(kinds),
+        "subjects": list(subjects),
+        "nanos": list(nanos),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD, added)
+
+
+def begin(name: str, at: dt.datetime) -> None:
+    """Begin a walk from the first posting on."""
+    with transaction.atomic():
+        BooksWalk.objects.update_or_create(
+            name=name, defaults={"to_at": None, "began_at": at, "unfinished": []}
+        )
+        CheckedSum.objects.filter(walk=name).delete()
+
+
+def end(name: str, other: str, at: dt.datetime) -> bool:
+    """End a walk where another one stands too: what was found before it began and not by it does
+    not hold, and what both have summed is compared. False where the other stands elsewhere."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        walks = BooksWalk.objects.select_for_update().order_by("name")
+        stored = {walk.name: walk for walk in walks.filter(name__in=[name, other])}
+        mine, theirs = stored[name], stored[other]
+        if mine.to_at != theirs.to_at:
+            return False
+        cursor.execute(_DIFFERENT, {"name": name, "other": other})
+        different = [SumRow(*row) for row in cursor.fetchall()]
+        if different:
+            found_rows.note(WHOLE, {SUMMED: different})
+        found_rows.end_unseen(WHOLE, mine.began_at or at)
+        mine.unfinished, mine.ended_at, mine.to_at = [], at, None
+        mine.save()
+        CheckedSum.objects.filter(walk=name).delete()
+    return True
+
+
+class SumRow(NamedTuple):
+    """A sum of an account or window that two walks do not agree about."""
+
+    kind: str
+    subject_id: int
+    expected: int | None
+    found: int | None
+
+
+SUMMED: Final = "I3 what was summed before is the sum of what stands there"
+
+_INDEX_NEW: Final = """
+    SET LOCAL lock_timeout = '100ms';
+    SELECT brin_summarize_new_values('posting_by_time')"""
+
+_PLACE: Final = """
+    SELECT stored.to_at, summed.kind, summed.subject_id, summed.nano
+    FROM billing_bookswalk stored LEFT JOIN billing_checkedsum summed ON summed.walk = stored.name
+    WHERE stored.name = %(name)s"""
+
+_ADD: Final = """
+    INSERT INTO billing_checkedsum AS summed (walk, kind, subject_id, nano)
+    SELECT %(walk)s, kind, subject_id, nano
+    FROM unnest(%(kinds)s::text[], %(subjects)s::bigint[], %(nanos)s::bigint[])
+        AS t (kind, subject_id, nano)
+    ON CONFLICT (walk, kind, subject_id) DO UPDATE SET nano = summed.nano + excluded.nano"""
+
+_DIFFERENT: Final = """
+    SELECT kind, subject_id, a.nano, b.nano
+    FROM (SELECT * FROM billing_checkedsum WHERE walk = %(name)s) a
+    FULL JOIN (SELECT * FROM billing_checkedsum WHERE walk = %(other)s) b USING (kind, subject_id)
+    WHERE coalesce(a.nano, 0) <> coalesce(b.nano, 0) LIMIT 5"""

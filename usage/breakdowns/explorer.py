@@ -1,0 +1,238 @@
+"""Usage by one or two groupings at once: cells that add up to what the records behind them do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from accounts.access.actors import Actor
+from usage.reports.filters import UsageFilter
+from usage.reports.groupings import OVERLAPPING
+from usage.reports.reports import COMMON_SUMS, Totals, other_meters, sum_of, summed_meters
+from usage.reports.visibility import NIL, Where, run
+from usage.rollups.buckets import Span
+from usage.rollups.clickhouse_figures import Reader, from_clickhouse
+from usage.rollups.histograms import SHARES, as_kept, digits_sql, quantiles_of
+from usage.rollups.levels import Standing, standing
+from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIMES
+from usage.rollups.used_rows import joined, used_rows
+
+CELLS_MAX: Final = 5000
+"""Beyond so many, the cheapest are one: nobody reads them, and a page holds no more."""
+
+Axis = str
+"""What a cell is of: a `GroupBy`, or `DAY`, a bucket of the filter."""
+
+
+class Group(NamedTuple):
+    """One group: `value` is what a filter takes (of a bucket its number from 1), empty for what is
+    in none; `label` is what people call it."""
+
+    value: str
+    label: str
+
+
+Quantiles = tuple[int, int, int]
+
+
+class Times(NamedTuple):
+    """How long answered requests took, in milliseconds; None where none has that time. Of each
+    the percentiles that `rules/histograms.py` names, within 2 %. `rate_tenths` are tenths of output
+    tokens per second between the first and the last of them."""
+
+    ttft: Quantiles | None
+    total: Quantiles | None
+    rate_tenths: int | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The sums of what is in one group of each axis; `times` None where they were not asked for, or
+    are not known: some of it was summed before they were kept."""
+
+    groups: tuple[Group, ...]
+    totals: Totals
+    times: Times | None = None
+
+
+@dataclass(frozen=True)
+class Explored:
+    """The cells, the dearest first, and the sums of all that the filter fits, each request once.
+    `more`: there are more cells than are here."""
+
+    cells: list[Cell]
+    total: Totals
+    more: bool = False
+
+
+def explore(
+    actor: Actor,
+    usage_filter: UsageFilter,
+    by: Sequence[Axis],
+    at: Standing | None = None,
+    *,
+    limit: int = CELLS_MAX,
+    timed: bool = False,
+    bounded: bool = True,
+) -> Explored:
+    """The cells of one or two axes; of none, all as one. Raises TooManyRecords where only the
+    records know them and they are too many, if it is `bounded`. `timed`: with their times."""
+    scope = usage_filter.scope
+    spans: Sequence[Span] = usage_filter.spans
+    at = at or standing()
+    there = from_clickhouse(
+        actor, scope, spans, at, lambda reader: _explored_there(reader, spans, by, limit, timed)
+    )
+    if there is not None:
+        return there
+    groups = [axis for axis in by if axis != DAY]
+    if DAY not in by:
+        # Read by days of UTC, whatever the zone cuts its own into.
+        spans = joined(spans)
+    rows = used_rows(actor, scope, spans, groups, at, bounded=bounded)
+    ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]::text[]"
+    found = _sums(rows, spans, ids, limit + 1, timed=timed)
+    more = len(found) > limit
+    if more or OVERLAPPING.intersection(by):
+        untagged = [name for name in groups if name != "tag"]
+        whole = used_rows(actor, scope, spans, untagged, at, bounded=bounded)
+        totals = [row.totals for row in _sums(whole, spans, "ARRAY[]::text[]", 1)]
+    else:
+        totals = [row.totals for row in found]
+    return Explored(_named(by, found[:limit]), sum_of(totals), more)
+
+
+def _explored_there(
+    reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
+) -> Explored:
+    """The same from ClickHouse, which knows the times of however many."""
+    found = _rows_there(reader, spans, by, limit + 1, timed)
+    more = len(found) > limit
+    overlapping = OVERLAPPING.intersection(by)
+    whole = _rows_there(reader, spans, (), 1, False) if more or overlapping else found
+    return Explored(_named(by, found[:limit]), sum_of([row.totals for row in whole]), more)
+
+
+def _rows_there(
+    reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
+) -> list["_Row"]:
+    return [
+        _Row(
+            cell.ids,
+            cell.channel_name,
+            cell.totals,
+            Times(_kept(cell.ttft), _kept(cell.total), cell.rate_tenths) if timed else None,
+        )
+        for cell in reader.cells(spans, by, limit, timed=timed)
+    ]
+
+
+class _Row(NamedTuple):
+    ids: list[str]
+    channel_name: str
+    totals: Totals
+    times: Times | None
+
+
+def _sums(
+    rows: Where, spans: Sequence[Span], ids: str, limit: int, *, timed: bool = False
+) -> list[_Row]:
+    found = run(
+        f"""
+        WITH sums AS (
+            SELECT {ids} AS id, max(r.channel_name) AS channel_name,
+                   sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
+                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {COMMON_SUMS},
+                   {MERGED_TIMES if timed else _NO_TIMES}
+            FROM {rows.text} r GROUP BY 1
+        ){other_meters(ids, rows.text)}
+        SELECT g.id, g.channel_name, g.requests, g.errors, g.charge_nano,
+               g.meters || coalesce(o.meters, '{{}}'), g.saved_nano, {_DIGITS}, g.timed_tokens,
+               g.timed_ms
+        FROM sums g LEFT JOIN other o USING (id)
+        ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
+        {**rows.parameters, "starts": [span.start_at for span in spans], "limit": limit},
+    )
+    return [
+        _Row(
+            ids_,
+            name,
+            Totals(requests, errors, charge_nano, summed_meters(meters), saved),
+            times_of(*times),
+        )
+        for ids_, name, requests, errors, charge_nano, meters, saved, *times in found
+    ]
+
+
+def times_of(
+    total: str | None, ttft: str | None, timed_tokens: int | None, timed_ms: int | None
+) -> Times | None:
+    """Merged times, the histograms by their digits; None where there are no histograms."""
+    if total is None or ttft is None:
+        return None
+    # Rounded half up: of a speed in tenths nobody asks for more.
+    rate = ((timed_tokens or 0) * 20_000 + timed_ms) // (2 * timed_ms) if timed_ms else None
+    return Times(_three(ttft), _three(total), rate)
+
+
+def _three(histogram: str) -> Quantiles | None:
+    found = quantiles_of(histogram, SHARES)
+    return (found[0], found[1], found[2]) if found else None
+
+
+def _kept(times: list[int] | None) -> Quantiles | None:
+    """Exact times, as the sums would have them."""
+    return (as_kept(times[0]), as_kept(times[1]), as_kept(times[2])) if times else None
+
+
+def _named(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
+    """With the names of what only has an id."""
+    names = [
+        groups_of(axis, {row.ids[place]: row.channel_name for row in rows})
+        for place, axis in enumerate(by)
+    ]
+    return [
+        Cell(
+            tuple(
+                known.get(id, Group(id if axis == "key" else "", ""))
+                for axis, known, id in zip(by, names, row.ids, strict=True)
+            ),
+            row.totals,
+            row.times,
+        )
+        for row in rows
+    ]
+
+
+def groups_of(axis: Axis, channel_names: Mapping[str, str]) -> Mapping[str, Group]:
+    """The groups of an axis by their ids, which are the keys of `channel_names`; without those
+    that have no name any more."""
+    if axis in _NAMES:
+        found = run(_NAMES[axis], {"ids": list(channel_names)})
+        return {id: Group(value, label) for id, value, label in found}
+    if axis == "channel":
+        return {id: Group(id, name) for id, name in channel_names.items() if id != str(NIL)}
+    return {id: Group(id, id) for id in channel_names}
+
+
+DAY: Final = "day"
+_IDS: Final[Mapping[str, str]] = {
+    "model": "r.model",
+    "key": "r.key_id::text",
+    "user": "r.user_id::text",
+    "team": "r.team_id::text",
+    "channel": "r.channel_id::text",
+    "project": "r.project",
+    "customer": "r.customer",
+    "tag": "r.tag",
+    "app": "r.app",
+    "status": "r.status",
+    DAY: "width_bucket(r.bucket_at, %(starts)s::timestamptz[])::text",
+}
+# (id, what a filter takes, label); the ids are of rows that the actor sees.
+_NAMES: Final[Mapping[str, str]] = {
+    "key": "SELECT id::text, id::text, name FROM accounts_key WHERE id = ANY (%(ids)s::uuid[])",
+    "user": "SELECT id::text, email, email FROM accounts_user WHERE id = ANY (%(ids)s::bigint[])",
+    "team": "SELECT id::text, slug, name FROM accounts_team WHERE id = ANY (%(ids)s::uuid[])",
+}
+_NO_TIMES: Final = ", ".join(f"NULL::numeric AS {name}" for name in TIMES)
+_DIGITS: Final = ", ".join(digits_sql(f"g.{name}") for name in TIMES[:2])

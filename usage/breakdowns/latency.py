@@ -1,0 +1,32 @@
+"""How long answers took to begin, lately."""
+
+from typing import Final, NamedTuple
+
+from accounts.access.actors import Actor
+from lib import clock
+from usage.breakdowns.explorer import explore
+from usage.reports.filters import from_query
+from usage.rollups.levels import standing
+
+_LATELY: Final = {"range": ["24h"]}
+
+
+class Latency(NamedTuple):
+    """Time to first token of some answers, in milliseconds; `model` None for all of them."""
+
+    model: str | None
+    p50_ms: int
+    p95_ms: int
+
+
+def first_token_times(actor: Actor) -> list[Latency]:
+    """Of the answers of the last 24 hours: all, then each model."""
+    lately = from_query(_LATELY, clock.now(), channels=actor.operator)
+    at = standing()
+    found = [
+        (cell.groups[0].value if cell.groups else None, cell.times.ttft)
+        for by in ([], ["model"])
+        for cell in explore(actor, lately, by, at, timed=True).cells
+        if cell.times is not None
+    ]
+    return [Latency(model, ttft[0], ttft[1]) for model, ttft in found if ttft]

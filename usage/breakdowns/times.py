@@ -1,0 +1,43 @@
+"""How long requests took over time, beside the period that they are compared with."""
+
+from dataclasses import dataclass, replace
+
+from accounts.access.actors import Actor
+from usage.breakdowns.explorer import DAY, Cell, Times, explore
+from usage.reports.filters import UsageFilter
+from usage.reports.reports import Totals
+from usage.rollups.levels import Standing
+
+UNTIMED = Times(None, None, None)
+"""Of a time without answers."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """`buckets` are those of the filter, in their order, each with its sums; `now` and `before` all
+    of the period and of the one before it. Times are None where they are not known of all."""
+
+    buckets: list[Cell]
+    now: Cell
+    before: Cell
+
+
+def times_over(actor: Actor, usage_filter: UsageFilter, at: Standing) -> Timed:
+    """Times of a filter's requests. Raises TooManyRecords."""
+    found = explore(actor, usage_filter, [DAY], at, timed=True).cells
+    buckets = {int(cell.groups[0].value): cell for cell in found}
+    earlier = replace(usage_filter, spans=(usage_filter.previous,))
+    return Timed(
+        [buckets.get(n, _NOTHING) for n in range(1, len(usage_filter.spans) + 1)],
+        whole_of(actor, usage_filter, at),
+        whole_of(actor, earlier, at),
+    )
+
+
+def whole_of(actor: Actor, usage_filter: UsageFilter, at: Standing) -> Cell:
+    """All that a filter fits as one, with its times. Raises TooManyRecords."""
+    cells = explore(actor, usage_filter, [], at, timed=True).cells
+    return cells[0] if cells else _NOTHING
+
+
+_NOTHING = Cell((), Totals(), UNTIMED)

@@ -1,0 +1,186 @@
+"""Costs in the columns of FOCUS, the FinOps Open Cost and Usage Specification, version 1.2; of 1.3,
+those that it renamed.
+
+A row is what a day of UTC charged for one key and one model. The charges are those of the requests'
+ends: corrections after them, taxes and discounts are on invoices. There is no list price beside the
+price that holds for the organisation, so that all four costs are the same.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from accounts.access.actors import Actor, organisation_of
+from accounts.models import Organisation
+from billing.invoices import billing_details
+from lib.ids import id_text
+from lib.tables.exports import FORMATS, Batches, usd
+from lib.tables.table import Column
+from usage.breakdowns.explorer import Cell, explore
+from usage.reports.filters import UTC_ZONE, Scope, UsageFilter, between, narrowed
+from usage.reports.reports import TOKEN_METERS
+from usage.reports.visibility import NIL, run
+from usage.rollups.buckets import Span
+from usage.rollups.level_rules import WIDTHS, start_of
+from usage.rollups.levels import Standing, standing
+from usage.rollups.used_rows import used_rows
+
+_NAMES: Final = (
+    "BilledCost",
+    "BillingAccountId",
+    "BillingAccountName",
+    "BillingAccountType",
+    "BillingCurrency",
+    "BillingPeriodEnd",
+    "BillingPeriodStart",
+    "ChargeCategory",
+    "ChargeClass",
+    "ChargeDescription",
+    "ChargeFrequency",
+    "ChargePeriodEnd",
+    "ChargePeriodStart",
+    "ConsumedQuantity",
+    "ConsumedUnit",
+    "ContractedCost",
+    "EffectiveCost",
+    "HostProviderName",
+    "InvoiceIssuerName",
+    "ListCost",
+    "PricingCategory",
+    "PricingQuantity",
+    "PricingUnit",
+    "ProviderName",
+    "PublisherName",
+    "ResourceId",
+    "ResourceName",
+    "ResourceType",
+    "ServiceCategory",
+    "ServiceName",
+    "ServiceProviderName",
+    "ServiceSubcategory",
+    "SkuId",
+    "SubAccountId",
+    "SubAccountName",
+    "SubAccountType",
+    "Tags",
+    "x_Errors",
+    "x_Requests",
+)
+COLUMNS: Final = tuple(Column(name, name) for name in _NAMES)
+_NAMED_ISSUER: Final = (
+    "HostProviderName",
+    "InvoiceIssuerName",
+    "ProviderName",
+    "PublisherName",
+    "ServiceProviderName",
+)
+_GROUPS: Final = ("team", "key", "model")
+_KEYS_AT_ONCE: Final = 200
+_CELLS_MAX: Final = 1_000_000
+"""More than some keys can have of teams and models."""
+
+
+def days_of(usage_filter: UsageFilter) -> UsageFilter:
+    """The days of UTC that touch the time of a filter, for its rows."""
+    start_at, end_at = start_of(usage_filter.start_at, "day"), start_of(usage_filter.end_at, "day")
+    if end_at < usage_filter.end_at:
+        end_at += WIDTHS["day"]
+    return narrowed(
+        between(start_at, end_at, UTC_ZONE, usage_filter.now, grain="day"), usage_filter.scope
+    )
+
+
+def focus_csv(actor: Actor, usage_filter: UsageFilter) -> Iterator[bytes]:
+    """The file as it is read, for somebody who waits. Raises TooManyRecords at once, as `explore`
+    does."""
+    days, at = days_of(usage_filter), standing()
+    used_rows(actor, days.scope, days.spans, _GROUPS, at)
+    return FORMATS["csv"].write(COLUMNS, _batches(actor, days, at))
+
+
+def focus_batches(actor: Actor, usage_filter: UsageFilter) -> Batches:
+    """The rows, however many records have to be looked at for them."""
+    return _batches(actor, days_of(usage_filter), standing())
+
+
+def _batches(actor: Actor, days: UsageFilter, at: Standing) -> Batches:
+    """The rows of some keys of a day at a time: what is held in memory does not grow with the days
+    or the keys."""
+    organisation = organisation_of(actor)
+    # As invoices name it.
+    issuer = billing_details.seller().legal_name or "Weir"
+    for span in days.spans:
+        for keys in _keys_of(actor, days.scope, span, at):
+            some = replace(days, spans=(span,), scope=replace(days.scope, keys=keys))
+            cells = explore(actor, some, _GROUPS, at, limit=_CELLS_MAX, bounded=False).cells
+            rows = [_row(organisation, issuer, span, cell) for cell in cells]
+            if rows:
+                yield [[row[column.name] for row in rows] for column in COLUMNS]
+
+
+def _keys_of(actor: Actor, scope: Scope, span: Span, at: Standing) -> Iterator[tuple[UUID, ...]]:
+    """The keys that were used in that time, some at once."""
+    rows = used_rows(actor, scope, [span], _GROUPS, at, bounded=False)
+    text = f"""
+        SELECT DISTINCT r.key_id FROM {rows.text} r WHERE r.key_id > %(after)s
+        ORDER BY 1 LIMIT {_KEYS_AT_ONCE}"""  # noqa: S608 - only this file's own names are put in
+    after = NIL
+    while found := run(text, {**rows.parameters, "after": after}):
+        yield tuple(key for (key,) in found)
+        if len(found) < _KEYS_AT_ONCE:
+            return
+        after = found[-1][0]
+
+
+def _row(organisation: Organisation, issuer: str, day: Span, cell: Cell) -> dict[str, Any]:
+    team, key, model = cell.groups
+    cost, tokens = usd(cell.totals.charge_nano), _tokens(cell)
+    # What is priced by the image, page or second has no tokens.
+    quantity, unit = (tokens, "Tokens") if tokens else (cell.totals.requests, "Requests")
+    month = day.start_at.replace(day=1)
+    return {
+        **dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost", "ListCost"), cost),
+        "BillingAccountId": id_text(organisation.id),
+        "BillingAccountName": organisation.name,
+        "BillingAccountType": "Organisation",
+        "BillingCurrency": organisation.currency,
+        "BillingPeriodEnd": _instant((month + dt.timedelta(days=32)).replace(day=1)),
+        "BillingPeriodStart": _instant(month),
+        "ChargeCategory": "Usage",
+        "ChargeClass": "",
+        "ChargeDescription": f"{model.label} by {key.label or 'a deleted key'}",
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodEnd": _instant(day.end_at),
+        "ChargePeriodStart": _instant(day.start_at),
+        **dict.fromkeys(("ConsumedQuantity", "PricingQuantity"), quantity),
+        **dict.fromkeys(("ConsumedUnit", "PricingUnit"), unit),
+        **dict.fromkeys(_NAMED_ISSUER, issuer),
+        "PricingCategory": "Standard",
+        "ResourceId": _key_id(key.value),
+        "ResourceName": key.label,
+        "ResourceType": "API key",
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceName": model.label,
+        "ServiceSubcategory": "Generative AI",
+        "SkuId": model.value,
+        "SubAccountId": team.value,
+        "SubAccountName": team.label,
+        "SubAccountType": "Team",
+        "Tags": "{}",
+        "x_Errors": cell.totals.errors,
+        "x_Requests": cell.totals.requests,
+    }
+
+
+def _tokens(cell: Cell) -> int:
+    return sum(cell.totals.meters.get(name, 0) for name in TOKEN_METERS)
+
+
+def _key_id(text: str) -> str:
+    return id_text(UUID(text)) if text else ""
+
+
+def _instant(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,200 @@
+"""One change of several keys: what it would do to each of them, and doing exactly that."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from django.db import transaction
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+
+from accounts.access import access
+from accounts.access.actors import Actor
+from accounts.keys import keys
+from accounts.keys import lookup as key_lookup
+from accounts.models import Key, KeyKind
+from billing.currency.money import format_usd
+from billing.limits import budgets
+from billing.models import Budget, BudgetScope
+from lib import clock
+from lib.numbers.formatting import grouped
+from lib.refusal import Refused
+from usage.limits import budget_simulation
+from usage.limits.budget_forms import PERIOD_NAMES
+
+LIMITS: Final = ("rpm", "tpm", "parallel")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What would happen to one key: a field from what it is to what it will be, or the `reason` why
+    it is left alone."""
+
+    key: Key
+    before: str = ""
+    after: str = ""
+    reason: str = ""
+
+    @property
+    def changes(self) -> bool:
+        return not self.reason
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of keys. `plan` tells (before, after) of one key or why it is left alone; `write`
+    does it, and may raise Refused."""
+
+    plan: Callable[[Key], tuple[str, str] | str]
+    write: Callable[[Key], object]
+
+
+def plan_change(actor: Actor, chosen: Sequence[Key], change: Change) -> list[Planned]:
+    """What the change would do to each of these keys; nothing is written."""
+    return [_planned(actor, key, change) for key in chosen]
+
+
+def digest_of(planned: Sequence[Planned]) -> str:
+    """By what a plan is known again: who confirms one gets that one or none."""
+    lines = [repr((str(row.key.id), row.before, row.after, row.reason)) for row in planned]
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def carry_out(planned: Sequence[Planned], change: Change) -> int:
+    """Do what is planned, of all keys or, where one is refused, of none; how many. Raises Refused,
+    which names the key."""
+    changing = [row.key for row in planned if row.changes]
+    with transaction.atomic():
+        for key in changing:
+            try:
+                change.write(key)
+            except Refused as refused:
+                text = gettext("Key %(name)s: %(why)s")
+                why = {"name": key.name, "why": refused.message}
+                raise Refused(refused.field, text % why) from refused
+    return len(changing)
+
+
+def _planned(actor: Actor, key: Key, change: Change) -> Planned:
+    if key.revoked_at is not None:
+        return Planned(key, reason=gettext("Already revoked"))
+    if not access.may_write_key(actor, key):
+        return Planned(key, reason=gettext("You cannot change this key"))
+    found = change.plan(key)
+    if isinstance(found, str):
+        return Planned(key, reason=found)
+    before, after = found
+    if before == after:
+        return Planned(key, reason=before)
+    return Planned(key, before, after)
+
+
+# The changes --------------------------------------------------------------------------------------
+
+
+def state_change(actor: Actor, *, disabled: bool) -> Change:
+    """Disable keys, or enable them again."""
+    after = gettext("Disabled") if disabled else gettext("Active")
+
+    def plan(key: Key) -> tuple[str, str] | str:
+        if key_lookup.key_state(key, clock.now()) == "expired":
+            return gettext("Has expired")
+        return gettext("Disabled") if key.disabled else gettext("Active"), after
+
+    return Change(plan, lambda key: keys.change_key(actor, key, disabled=disabled))
+
+
+def revocation(actor: Actor) -> Change:
+    """End keys for good."""
+
+    def plan(key: Key) -> tuple[str, str]:
+        state = key_lookup.key_state(key, clock.now())
+        words = {"expired": gettext("Expired"), "disabled": gettext("Disabled")}
+        return words.get(state, gettext("Active")), gettext("Revoked")
+
+    return Change(plan, lambda key: keys.revoke_key(actor, key))
+
+
+def expiry_change(actor: Actor, expires_at: dt.datetime | None) -> Change:
+    """Let keys expire at another time, or never."""
+
+    def plan(key: Key) -> tuple[str, str]:
+        return _time(key.expires_at), _time(expires_at)
+
+    return Change(plan, lambda key: keys.change_key(actor, key, expires_at=expires_at))
+
+
+def limits_change(actor: Actor, limits: Mapping[str, int | None]) -> Change:
+    """Set some of the limits of keys; None = no limit."""
+
+    def plan(key: Key) -> tuple[str, str]:
+        now = {name: getattr(key, name) for name in LIMITS}
+        return _counts(now), _counts({**now, **limits})
+
+    return Change(plan, lambda key: keys.change_key(actor, key, **limits))
+
+
+def budget_change(
+    actor: Actor, own: Mapping[str, Budget], amount_nano: int | None, period: str
+) -> Change:
+    """Give each key a budget of its own, or none (`amount_nano` None); `own` are those that they
+    have now, by the key's id."""
+
+    def plan(key: Key) -> tuple[str, str] | str:
+        if key.kind != KeyKind.RELAY:
+            return gettext("A management key spends nothing")
+        budget = own.get(str(key.id))
+        before = _budget(budget.amount_nano, budget.period) if budget else _budget(None, "")
+        return before, _budget(amount_nano, period)
+
+    def write(key: Key) -> None:
+        set_key_budget(actor, key, own.get(str(key.id)), amount_nano, period)
+
+    return Change(plan, write)
+
+
+def set_key_budget(
+    actor: Actor, key: Key, budget: Budget | None, amount_nano: int | None, period: str
+) -> None:
+    """Make the budget of a key this one, None = no budget; of another period it is a new one."""
+    if budget is not None and (amount_nano is None or budget.period != period):
+        budgets.remove_budget(actor, budget)
+        budget = None
+    if amount_nano is None:
+        return
+    if budget is not None:
+        budget_simulation.change_budget(actor, budget, amount_nano=amount_nano)
+        return
+    budget_simulation.create_budget(
+        actor,
+        key.organisation,
+        scope=BudgetScope.KEY,
+        subject=str(key.id),
+        amount_nano=amount_nano,
+        period=period,
+    )
+
+
+# Their words --------------------------------------------------------------------------------------
+
+
+def _time(at: dt.datetime | None) -> str:
+    return gettext("Never") if at is None else f"{date_format(at, 'DATETIME_FORMAT')} UTC"
+
+
+def _counts(limits: Mapping[str, int | None]) -> str:
+    words: dict[str, Any] = {
+        "rpm": gettext("%(n)s requests/min"),
+        "tpm": gettext("%(n)s tokens/min"),
+        "parallel": gettext("%(n)s at a time"),
+    }
+    said = [words[name] % {"n": grouped(n)} for name in LIMITS if (n := limits[name])]
+    return ", ".join(said) or gettext("No limit")
+
+
+def _budget(amount_nano: int | None, period: str) -> str:
+    if amount_nano is None:
+        return gettext("No budget")
+    return f"{format_usd(amount_nano)} USD · {PERIOD_NAMES[period]}"

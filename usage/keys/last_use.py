@@ -1,0 +1,60 @@
+"""What keys were used for: spent in the month; and when, from where and with what each was last."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import prefetch_related_objects
+from django.utils.translation import gettext
+
+from accounts.access import access
+from accounts.access.actors import Actor
+from accounts.keys.last_uses import PLAYGROUND
+from accounts.keys.lookup import last_use
+from accounts.models import Key
+from lib import clock
+from usage.reports.visibility import Where, run, visible
+from usage.rollups.levels import since, summed
+
+
+class KeyUse(NamedTuple):
+    """`spent_nano` in the calendar month (UTC) as far as it is summed; `address` is "" where it is
+    unknown or not for the actor to see."""
+
+    spent_nano: int
+    last_at: dt.datetime | None = None
+    address: str = ""
+    client: str = ""
+
+    @property
+    def client_name(self) -> str:
+        return gettext("Playground") if self.client == PLAYGROUND else self.client
+
+
+def use_of_keys(actor: Actor, keys: Sequence[Key]) -> dict[UUID, KeyUse]:
+    """The use of each of these keys that the actor sees, as far as it may see it."""
+    prefetch_related_objects(keys, "uses")
+    may_see = access.scope_of(actor, "usage.read") is not None
+    spent = _spent(actor, [key.id for key in keys]) if keys and may_see else {}
+    return {key.id: _use_of(actor, key, spent.get(key.id, 0)) for key in keys}
+
+
+def _use_of(actor: Actor, key: Key, spent_nano: int) -> KeyUse:
+    use = last_use(key)
+    if use is None:
+        return KeyUse(spent_nano)
+    address = use.address if access.may_see_address(actor, key) else ""
+    return KeyUse(spent_nano, use.at, address, use.client)
+
+
+def _spent(actor: Actor, key_ids: Sequence[UUID]) -> dict[UUID, int]:
+    now = clock.now()
+    text, parameters = visible(actor, "usage.read")
+    where = Where(f"{text} AND r.key_id = ANY (%(keys)s)", {**parameters, "keys": list(key_ids)})
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    rows = summed(where, [since(month)])
+    return dict(run(_SPENT.format(rows=rows.text), rows.parameters))
+
+
+_SPENT = "SELECT r.key_id, sum(r.charge_nano)::bigint FROM {rows} r GROUP BY r.key_id"

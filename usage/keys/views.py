@@ -1,0 +1,373 @@
+"""Pages of API keys (W50): what each may spend, has spent, and when it was used last."""
+
+import datetime as dt
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access import access
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from accounts.forms import RotationForm
+from accounts.keys import keys
+from accounts.keys import lookup as key_lookup
+from accounts.models import Key, KeyKind
+from accounts.preferences.table_preferences import read_table
+from billing.limits import budgets
+from billing.models import Budget, BudgetScope
+from lib import clock
+from lib.htmx import go_to, render_dialog
+from lib.ids import id_text
+from lib.refusal import Refused
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Badge, Column, Filter, Table
+from usage.keys.bulk import set_key_budget
+from usage.keys.last_use import use_of_keys
+from usage.limits.budget_forms import KeyEditForm, NewKeyForm
+from usage.limits.budget_views import meter_of
+
+# Shorter than the shortest lifetime that the form offers.
+_SOON = dt.timedelta(days=3)
+_STATES = (
+    ("living", _("Not revoked")),
+    ("active", _("Active")),
+    ("expired", _("Expired")),
+    ("disabled", _("Disabled")),
+    ("revoked", _("Revoked")),
+    ("all", _("All")),
+)
+_BADGES = {
+    "active": Badge(_("Active"), "ok"),
+    "soon": Badge(_("Expires soon"), "warn"),
+    "expired": Badge(_("Expired"), icon="clock"),
+    "disabled": Badge(_("Disabled"), icon="pause"),
+    "revoked": Badge(_("Revoked"), icon="ban"),
+}
+
+
+KEYS = Table(
+    "keys",
+    _("API keys"),
+    (
+        Column("name", _("Name"), value="key.name", sort=True, card="title"),
+        Column("secret", _("Key"), "code", value=lambda row: _secret(row["key"]), priority=3),
+        Column("state", _("Status"), "badge", value=lambda row: badge_of(row["key"]), card="first"),
+        Column("owner", _("Owner"), sort=True, priority=2, card="second"),
+        Column("team", _("Team"), value="key.team.name", sort=True, chosen=False),
+        Column("project", _("Project"), value="key.project.name", sort=True, chosen=False),
+        Column(
+            "models",
+            _("Models"),
+            value=lambda row: ", ".join(row["key"].model_patterns),
+            priority=4,
+        ),
+        Column("rpm", _("Requests/min"), "number", value="key.rpm", sort=True, chosen=False),
+        Column("tpm", _("Tokens/min"), "number", value="key.tpm", sort=True, chosen=False),
+        Column(
+            "parallel", _("Concurrency"), "number", value="key.parallel", sort=True, chosen=False
+        ),
+        Column("budget", _("Budget"), "meter", value="meter.limit_nano", priority=2),
+        Column("spent", _("This month"), "money", value="use.spent_nano", sort=True, card="money"),
+        Column("used", _("Last used"), "ago", value="use.last_at", sort=True, card="last"),
+        Column("client", _("Last client"), value="use.client_name", sort=True, chosen=False),
+        Column("address", _("Last address"), "code", value="use.address", chosen=False),
+        Column("expires", _("Expires"), "ago", value="key.expires_at", sort=True, chosen=False),
+        Column(
+            "created", _("Created"), "time", value="key.created_at", sort="key.id", chosen=False
+        ),
+    ),
+    default_sort="-created",
+    key="key.id",
+    filters=(
+        Filter("q", _("Name, key or owner"), "search"),
+        Filter("state", _("Status"), choices=_STATES, default="living"),
+        Filter(
+            "stale",
+            _("Use"),
+            choices=(
+                ("", _("Any use")),
+                ("30", _("Unused for 30 days")),
+                ("90", _("Unused for 90 days")),
+                ("soon", _("Expires within 7 days")),
+            ),
+        ),
+    ),
+    href="href",
+    bulk=(
+        ("disable", _("Disable")),
+        ("enable", _("Enable")),
+        ("expiry", _("Set expiry")),
+        ("limits", _("Set limits")),
+    ),
+    refresh="keys-changed",
+)
+
+
+@organisation_page("keys.read")
+@require_safe
+def key_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    own_only = access.scope_of(actor, "keys.read") == "own"
+    state = read_table(KEYS, request, actor, hidden=["owner"] if own_only else [])
+    rows = _in_state(
+        _matching(access.visible_keys(actor), state.value("q")), state.value("state"), clock.now()
+    )
+    may_write = access.scope_of(actor, "keys.write_own") is not None
+    context = {
+        "may_create": may_write,
+        "may_write": access.scope_of(actor, "keys.write") is not None,
+        "may_budget": access.scope_of(actor, "budgets.write") is not None,
+        "own_only": own_only,
+        "bulk_url": reverse("keys_bulk", args=[slug_of(actor)]) if may_write else "",
+    }
+    return answer_table(
+        request,
+        state,
+        ListSource(_stale(_used(actor, list(rows)), state.value("stale"), clock.now())),
+        ("accounts/keys/keys.html", "accounts/keys/_keys.html"),
+        context,
+        lambda page: _rows(actor, page),
+    )
+
+
+def _matching(rows: QuerySet[Key], query: str) -> QuerySet[Key]:
+    if not query:
+        return rows
+    return rows.filter(
+        Q(name__icontains=query)
+        | Q(prefix__startswith=query)
+        | Q(last4=query[-4:])
+        | Q(user__email__icontains=query)
+        | Q(service_account__name__icontains=query)
+    )
+
+
+def _in_state(rows: QuerySet[Key], state: str, now: dt.datetime) -> QuerySet[Key]:
+    ended = Q(expires_at__lte=now)
+    if state == "all":
+        return rows
+    if state == "revoked":
+        return rows.exclude(revoked_at=None)
+    rows = rows.filter(revoked_at=None)
+    if state == "expired":
+        return rows.filter(ended)
+    if state == "disabled":
+        return rows.filter(disabled=True).exclude(ended)
+    return rows.filter(disabled=False).exclude(ended) if state == "active" else rows
+
+
+def _stale(rows: list[dict[str, Any]], wanted: str, now: dt.datetime) -> list[dict[str, Any]]:
+    """The keys that somebody should look after: made so long ago and not used since, or about to
+    expire."""
+    if wanted == "soon":
+        return [row for row in rows if badge_of(row["key"]) == _BADGES["soon"]]
+    if wanted not in ("30", "90"):
+        return rows
+    since = now - dt.timedelta(days=int(wanted))
+    return [row for row in rows if (row["use"].last_at or row["key"].created_at) < since]
+
+
+def _used(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
+    """All keys of the list with what they are sorted by."""
+    uses = use_of_keys(actor, keys)
+    return [
+        {
+            "key": key,
+            "id": id_text(key.id),
+            "href": reverse("key", args=[slug_of(actor), id_text(key.id)]),
+            "owner": owner_of(key),
+            "use": uses[key.id],
+        }
+        for key in keys
+    ]
+
+
+def _rows(actor: Actor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The keys of one page with all that is shown of them."""
+    now = clock.now()
+    own = budgets_of(actor, [row["key"] for row in rows])
+    standings = {
+        standing.budget.subject: standing for standing in budgets.standing_of(list(own.values()))
+    }
+    return [
+        {
+            **row,
+            "expired": key_lookup.key_state(row["key"], now) == "expired",
+            "former": key_lookup.living_former_secrets(row["key"], now),
+            "may_write": row["key"].revoked_at is None and access.may_write_key(actor, row["key"]),
+            "meter": meter_of(standings[str(row["key"].id)])
+            if str(row["key"].id) in standings
+            else None,
+        }
+        for row in rows
+    ]
+
+
+def owner_of(key: Key) -> str | None:
+    """Whom a key belongs to, as it is shown: a person, a service account, or nobody."""
+    if key.service_account:
+        return key.service_account.name
+    return (key.user.name or key.user.email) if key.user else None
+
+
+def _secret(key: Key) -> str:
+    return f"{key.prefix}…{key.last4}"
+
+
+def badge_of(key: Key) -> Badge:
+    now = clock.now()
+    state = key_lookup.key_state(key, now)
+    if state == "active" and key.expires_at is not None and key.expires_at <= now + _SOON:
+        state = "soon"
+    return _BADGES[state]
+
+
+def budgets_of(actor: Actor, keys: list[Key]) -> dict[str, Budget]:
+    """The enabled budget of each key; where there are several, the one of the longest period."""
+    rows = Budget.objects.filter(
+        organisation=actor.organisation,
+        scope=BudgetScope.KEY,
+        subject__in=[str(key.id) for key in keys],
+        enabled=True,
+    )
+    order = ("hour", "day", "week", "month", "total")
+    by_period = sorted(rows, key=lambda budget: order.index(budget.period))
+    return {budget.subject: budget for budget in by_period}
+
+
+@organisation_page("keys.write_own")
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
+    may_budget = access.scope_of(actor, "budgets.write") is not None
+    form = NewKeyForm(request.POST or None, may_budget=may_budget, actor=actor)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        team, account, project = form.place()
+        try:
+            with transaction.atomic():
+                key, text = keys.mint_key(
+                    actor,
+                    team or access.access_team(actor),
+                    data["name"],
+                    kind=KeyKind(data["kind"]),
+                    user=None if account else form.person() or actor.user,
+                    service_account=account,
+                    project=project,
+                    model_patterns=data["models"],
+                    expires_at=data["lifetime"],
+                    **form.limits(),
+                )
+                _set_budget(actor, key, None, form)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            return _shown_once(request, key, text)
+    context = {"form": form, "team": access.access_team(actor)}
+    return render_dialog(request, "accounts/keys/key_new.html", context, refused=form.is_bound)
+
+
+def _shown_once(
+    request: HttpRequest, key: Key, text: str, *, rotated: bool = False
+) -> HttpResponse:
+    """The one answer that holds the key's text; nothing may keep it (`private, no-store`)."""
+    path = "/api/v1/keys" if key.kind == KeyKind.MANAGEMENT else "/v1/models"
+    response = render_dialog(
+        request,
+        "accounts/keys/key_made.html",
+        {
+            "key": key,
+            "secret": text,
+            "rotated": rotated,
+            "former": key_lookup.living_former_secrets(key, clock.now()),
+            "curl": f'curl {settings.PUBLIC_URL}{path} \\\n  -H "Authorization: Bearer {text}"',
+        },
+    )
+    response["HX-Trigger"] = "keys-changed"
+    return response
+
+
+@organisation_page("keys.write_own")
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    key = access.writable_key(actor, id)
+    budget = budgets_of(actor, [key]).get(str(key.id))
+    may_budget = access.scope_of(actor, "budgets.write") is not None
+    form = KeyEditForm.of(key, budget, request.POST or None, may_budget=may_budget)
+    if may_budget and request.GET.get("focus") == "budget":
+        form.focus_budget()
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            with transaction.atomic():
+                keys.change_key(
+                    actor,
+                    key,
+                    name=data["name"],
+                    model_patterns=data["models"],
+                    disabled=data["disabled"],
+                    **form.limits(),
+                )
+                _set_budget(actor, key, budget, form)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Key %(name)s saved.") % {"name": data["name"]})
+            return go_to(request, "keys", slug_of(actor))
+    return render_dialog(
+        request,
+        "accounts/keys/key_edit.html",
+        {"form": form, "key": key, "id": id_text(key.id), "team": key.team},
+        refused=form.is_bound,
+    )
+
+
+@organisation_page("keys.write_own")
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    key = access.writable_key(actor, id)
+    form = RotationForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            rotated, text = keys.rotate_key(actor, key, form.cleaned_data["grace_hours"])
+        except keys.KeyRefused as refused:
+            form.add_error(None, refused.message)
+        else:
+            return _shown_once(request, rotated, text, rotated=True)
+    return render_dialog(
+        request,
+        "accounts/keys/key_rotate.html",
+        {
+            "form": form,
+            "key": key,
+            "id": id_text(key.id),
+            "former": key_lookup.former_uses(key, clock.now()),
+        },
+        refused=form.is_bound,
+    )
+
+
+@organisation_page("keys.write_own")
+@require_POST
+def key_end_former(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    key = keys.end_former_secrets(actor, access.writable_key(actor, id))
+    messages.success(
+        request, gettext("Only the newest secret of %(name)s works now.") % {"name": key.name}
+    )
+    return go_to(request, "keys", slug_of(actor))
+
+
+def _set_budget(
+    actor: Actor, key: Key, budget: Budget | None, form: NewKeyForm | KeyEditForm
+) -> None:
+    """Make the key's budget what the form says; the form of who may not says nothing."""
+    if form.may_budget:
+        data = form.cleaned_data
+        set_key_budget(actor, key, budget, data["budget"], data["period"])

@@ -1,0 +1,392 @@
+"""The management API of budgets. Pages call the same functions."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Annotated, Literal, cast
+
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from pydantic import AfterValidator, ConfigDict, Field
+
+from accounts.access import access, actors
+from accounts.access.actors import organisation_of
+from billing.currency.money import MoneyInvalid, format_usd, parse_usd
+from billing.limits import budget_alerts, budget_increases, budgets
+from billing.limits.budget_rules import (
+    ALERT_PERCENTS,
+    ALERTS_MAX,
+    INCREASE_REASON_MAX,
+    Period,
+    Scope,
+)
+from billing.limits.budgets import Standing
+from billing.models import Budget, BudgetAlert, BudgetRaise
+from lib.api import pagination
+from lib.api.instants import Instant
+from lib.api.openapi import Schema
+from lib.numbers.whole_numbers import Whole
+from usage.limits import budget_simulation
+
+router = Router(tags=["Budgets"])
+
+
+def _amount(text: str) -> str:
+    try:
+        if parse_usd(text) < 0:
+            raise ValueError("expected 0 or more")
+    except MoneyInvalid as error:
+        raise ValueError(f"expected {error.expected}") from error
+    return text
+
+
+Amount = Annotated[str, AfterValidator(_amount)]
+
+
+Action = Literal["block", "warn", "slow"]
+ACTION_HELP = (
+    "At the limit: `block` rejects requests, `warn` only sends alerts, `slow` allows one "
+    "request at a time."
+)
+Percents = Annotated[
+    list[Annotated[int, Field(ge=1, le=100, strict=True)]], Field(max_length=ALERTS_MAX)
+]
+
+
+class BudgetIn(Schema):
+    """A budget to be made. It begins with what was used in its period already."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scope: Scope
+    subject: str = Field(
+        "",
+        max_length=200,
+        description="A team's slug, a key's ID, a person's email address, a model's name or "
+        "pattern, or a label (1 to 100 visible characters, no space at the start or end); empty "
+        "for the organisation.",
+    )
+    amount: Amount = Field(description="Decimal string in USD.")
+    period: Period
+    anchor: Whole | None = Field(
+        None,
+        description="When the period starts: minute of the hour, hour of the day, day of the "
+        "week (0 = Monday) or day of the month. Default: on the hour, at midnight, on Monday or "
+        "on the 1st.",
+    )
+    timezone: str = Field("UTC", description="IANA name of the time zone in which periods start.")
+    enabled: bool = True
+    action: Action = Field("block", description=ACTION_HELP)
+    alert_percents: Percents = Field(
+        list(ALERT_PERCENTS), description="Percentages at which people are notified."
+    )
+    alert_forecast: bool = Field(False, description="Notify when forecast to exceed the limit.")
+
+
+class BudgetChange(Schema):
+    """What to change; what is left out stays. Another period is another budget."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Amount | None = None
+    enabled: bool | None = None
+    action: Action | None = Field(None, description=ACTION_HELP)
+    alert_percents: Percents | None = None
+    alert_forecast: bool | None = None
+
+
+class BudgetOut(Schema):
+    """A budget, and what stands in its present window."""
+
+    id: str
+    scope: Scope
+    subject: str = Field(description="As it was given when the budget was created.")
+    subject_name: str = Field(description="What people call it.")
+    amount: str
+    period: Period
+    anchor: int
+    timezone: str
+    enabled: bool
+    action: Action
+    alert_percents: list[int]
+    alert_forecast: bool
+    limit: str = Field(description="The amount, including an active increase.")
+    raised_until: dt.datetime | None = Field(description="When the increase ends automatically.")
+    spent: str
+    held: str = Field(description="Held for running requests.")
+    left: str
+    starts_at: dt.datetime
+    resets_at: dt.datetime | None = Field(description="Null for a budget without a period.")
+    forecast_at: dt.datetime | None = Field(
+        description="When it will run out at the current rate, if before it resets."
+    )
+
+
+class BudgetPage(Schema):
+    items: list[BudgetOut]
+    next: str | None
+
+
+class AlertOut(Schema):
+    kind: str = Field(description="`reached`, `forecast` or `test`.")
+    percent: int | None
+    spent: str
+    limit: str
+    period_began: dt.datetime
+    told_at: dt.datetime
+
+
+class AlertPage(Schema):
+    items: list[AlertOut]
+    next: str | None
+
+
+class RaiseIn(Schema):
+    """How much more of a budget is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Amount = Field(
+        description=("Decimal string in USD, in addition to the budget's amount.")
+    )
+    until: Instant = Field(description="When it ends automatically.")
+    reason: str = Field(min_length=1, max_length=INCREASE_REASON_MAX)
+
+
+class RaiseAnswer(Schema):
+    """What the person who asked reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: str = Field("", max_length=INCREASE_REASON_MAX)
+
+
+class RaiseOut(Schema):
+    id: str
+    budget: str
+    amount: str
+    until: dt.datetime
+    reason: str
+    state: str = Field(description="`waiting`, `approved`, `denied` or `ended`.")
+    asked_by: str
+    asked_at: dt.datetime
+    decided_by: str | None
+    decided_at: dt.datetime | None
+    answer: str
+
+
+class RaisePage(Schema):
+    items: list[RaiseOut]
+    next: str | None
+
+
+class RaiseQuery(pagination.PageQuery):
+    state: Literal["waiting", "approved", "denied", "ended"] | None = None
+
+
+class BudgetQuery(pagination.PageQuery):
+    scope: Scope | None = None
+
+
+@router.get("/budgets", response=BudgetPage, summary="List budgets")
+def list_budgets(request: HttpRequest, query: Query[BudgetQuery]) -> BudgetPage:
+    """The budgets you have access to, oldest first, with their current figures."""
+    rows = budgets.visible_budgets(actors.actor_of(request))
+    if query.scope is not None:
+        rows = rows.filter(scope=query.scope)
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    return BudgetPage(items=_shown(budgets.standing_of(page.items)), next=page.next)
+
+
+@router.post("/budgets", response={201: BudgetOut}, summary="Create a budget")
+def create_budget(request: HttpRequest, body: BudgetIn) -> Status[BudgetOut]:
+    """Takes effect at once in every process, including for running requests."""
+    actor = actors.actor_of(request)
+    access.require(actor, "budgets.write")
+    budget = budget_simulation.create_budget(
+        actor,
+        organisation_of(actor),
+        scope=body.scope,
+        subject=budgets.find_subject(actor, body.scope, body.subject),
+        amount_nano=parse_usd(body.amount),
+        period=body.period,
+        anchor=body.anchor,
+        timezone=body.timezone,
+        **{name: getattr(body, name) for name in budgets.TERMS},
+    )
+    return Status(201, _one(budget))
+
+
+@router.get("/budgets/{id}", response=BudgetOut, summary="Show a budget")
+def show_budget(request: HttpRequest, id: str) -> BudgetOut:
+    """One budget you have access to, with its current figures."""
+    return _one(budgets.access_budget(actors.actor_of(request), id))
+
+
+@router.patch("/budgets/{id}", response=BudgetOut, summary="Change a budget")
+def change_budget(request: HttpRequest, id: str, body: BudgetChange) -> BudgetOut:
+    """If it is below what was already spent, further requests are rejected until the period
+    ends."""
+    actor = actors.actor_of(request)
+    budget = budgets.access_budget(actor, id)
+    access.require(actor, "budgets.write")
+    amount_nano = None if body.amount is None else parse_usd(body.amount)
+    given = {name: getattr(body, name) for name in budgets.TERMS}
+    terms = {name: value for name, value in given.items() if value is not None}
+    return _one(budget_simulation.change_budget(actor, budget, amount_nano=amount_nano, **terms))
+
+
+@router.delete("/budgets/{id}", response={204: None}, summary="Delete a budget")
+def remove_budget(request: HttpRequest, id: str) -> Status[None]:
+    """Takes effect at once. Past charges are not affected. It can be restored."""
+    actor = actors.actor_of(request)
+    budget = budgets.access_budget(actor, id)
+    access.require(actor, "budgets.write")
+    budgets.remove_budget(actor, budget)
+    return Status(204, None)
+
+
+@router.post("/budgets/{id}/restore", response=BudgetOut, summary="Restore a budget")
+def restore_budget(request: HttpRequest, id: str) -> BudgetOut:
+    """Restores a deleted budget. It applies at once, and includes what was already spent in its
+    period."""
+    actor = actors.actor_of(request)
+    access.require(actor, "budgets.write")
+    return _one(budget_simulation.restore_budget(actor, id))
+
+
+@router.get("/budgets/{id}/alerts", response=AlertPage, summary="List a budget's alerts")
+def list_alerts(request: HttpRequest, id: str, query: Query[pagination.PageQuery]) -> AlertPage:
+    """Recent alerts, newest first."""
+    budget = budgets.access_budget(actors.actor_of(request), id)
+    alerts = budget_alerts.alerts_of(budget)
+    page = pagination.page_by_key(alerts, query.limit, query.cursor, lambda alert: str(alert.pk))
+    return AlertPage(items=[_alert(alert) for alert in page.items], next=page.next)
+
+
+@router.post("/budgets/{id}/test-alert", response={202: AlertOut}, summary="Test a budget's alerts")
+def test_alert(request: HttpRequest, id: str) -> Status[AlertOut]:
+    """Notifies everyone who would be notified, by email and webhook."""
+    actor = actors.actor_of(request)
+    budget = budgets.access_budget(actor, id)
+    access.require(actor, "budgets.write")
+    return Status(202, _alert(budget_alerts.send_test(actor, budget)))
+
+
+@router.get("/budget-requests", response=RaisePage, summary="List increase requests")
+def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
+    """Requests you decide on, else your own, newest first."""
+    rows = budget_increases.visible_raises(actors.actor_of(request))
+    if query.state is not None:
+        rows = rows.filter(state=query.state)
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return RaisePage(
+        items=[
+            RaiseOut(**budget_increases.raise_shown(budget_raise)) for budget_raise in page.items
+        ],
+        next=page.next,
+    )
+
+
+@router.get("/budget-requests/{id}", response=RaiseOut, summary="Show an increase request")
+def show_raise(request: HttpRequest, id: str) -> RaiseOut:
+    """One request that you decide on, or your own."""
+    return RaiseOut(
+        **budget_increases.raise_shown(budget_increases.access_raise(actors.actor_of(request), id))
+    )
+
+
+@router.post(
+    "/budgets/{id}/requests", response={201: RaiseOut}, summary="Request a budget increase"
+)
+def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOut]:
+    """Request a temporarily higher budget on behalf of the person the key belongs to."""
+    actor = actors.actor_of(request)
+    budget = budget_increases.askable_budget(actor, id)
+    budget_raise = budget_increases.ask_for_more(
+        actor, budget, amount_nano=parse_usd(body.amount), until=body.until, reason=body.reason
+    )
+    return Status(201, RaiseOut(**budget_increases.raise_shown(budget_raise)))
+
+
+@router.post(
+    "/budget-requests/{id}/approve", response=RaiseOut, summary="Approve an increase request"
+)
+def approve_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
+    """The limit is higher from now on and returns to its old value automatically."""
+    return _decide(
+        request,
+        id,
+        lambda actor, budget_raise: budget_increases.approve(actor, budget_raise, body.answer),
+    )
+
+
+@router.post("/budget-requests/{id}/deny", response=RaiseOut, summary="Reject an increase request")
+def deny_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
+    """The budget stays unchanged. A reply is required."""
+    return _decide(
+        request,
+        id,
+        lambda actor, budget_raise: budget_increases.deny(actor, budget_raise, body.answer),
+    )
+
+
+@router.post("/budget-requests/{id}/end", response=RaiseOut, summary="End an increase")
+def end_raise(request: HttpRequest, id: str) -> RaiseOut:
+    """End an increase early."""
+    return _decide(request, id, budget_increases.end_raise)
+
+
+def _decide(
+    request: HttpRequest, id: str, decide: Callable[[actors.Actor, BudgetRaise], BudgetRaise]
+) -> RaiseOut:
+    actor = actors.actor_of(request)
+    access.require(actor, "budgets.write")
+    decide(actor, budget_increases.access_raise(actor, id))
+    return RaiseOut(**budget_increases.raise_shown(budget_increases.access_raise(actor, id)))
+
+
+def _alert(alert: BudgetAlert) -> AlertOut:
+    return AlertOut(
+        kind=str(alert.kind),
+        percent=alert.percent,
+        spent=format_usd(alert.spent_nano),
+        limit=format_usd(alert.limit_nano),
+        period_began=alert.starts_at,
+        told_at=alert.told_at,
+    )
+
+
+def _one(budget: Budget) -> BudgetOut:
+    return _shown(budgets.standing_of([budget]))[0]
+
+
+def _shown(standing: list[Standing]) -> list[BudgetOut]:
+    rows = [row.budget for row in standing]
+    names, stated = budgets.subject_names(rows), budgets.stated_subjects(rows)
+    return [
+        BudgetOut(
+            id=str(row.budget.id),
+            scope=cast(Scope, row.budget.scope),
+            subject=stated[row.budget.id],
+            subject_name=names[row.budget.id],
+            amount=format_usd(row.budget.amount_nano),
+            period=cast(Period, row.budget.period),
+            anchor=row.budget.anchor,
+            timezone=row.budget.timezone,
+            enabled=row.budget.enabled,
+            action=cast(Action, row.budget.action),
+            alert_percents=sorted(row.budget.alert_percents),
+            alert_forecast=row.budget.alert_forecast,
+            limit=format_usd(row.limit_nano),
+            raised_until=(
+                row.budget.raised_until if row.limit_nano > row.budget.amount_nano else None
+            ),
+            spent=format_usd(row.spent_nano),
+            held=format_usd(row.held_nano),
+            left=format_usd(row.left_nano),
+            starts_at=row.span.start_at,
+            resets_at=row.resets_at,
+            forecast_at=row.forecast_at,
+        )
+        for row in standing
+    ]

@@ -1,0 +1,59 @@
+"""A budget's period as a chart: what was spent up to each of its days, and where that leads."""
+
+import datetime as dt
+from itertools import accumulate
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from billing.limits.budgets import Standing
+from usage.limits.budget_simulation import spent_by_bucket
+from usage.reports.filters import between
+from usage.rollups.buckets import Grain, Span
+
+_GRAINS: Final[dict[str, Grain]] = {"day": "hour", "week": "day", "month": "day"}
+# Labels of requests are not kept with the sums.
+_UNKNOWN: Final = ("project", "customer")
+
+
+def budget_chart(standing: Standing) -> dict[str, Any] | None:
+    """The rows of the chart; None for a period without an end or shorter than the sums are fine."""
+    budget = standing.budget
+    grain = _GRAINS.get(budget.period)
+    if grain is None or budget.scope in _UNKNOWN:
+        return None
+    made = between(
+        standing.span.start_at,
+        standing.span.end_at,
+        ZoneInfo(budget.timezone),
+        standing.at,
+        grain=grain,
+    )
+    spent = list(accumulate(spent_by_bucket(budget, made.spans)))
+    now = next(n for n, span in enumerate(made.spans) if standing.at < span.end_at)
+    forecasts = _forecasts(list(made.spans), now, spent[now], standing.at)
+    return {
+        "hourly": grain == "hour",
+        "limit_nano": standing.limit_nano,
+        "rows": [
+            {
+                "at": span.start_at,
+                "spent": spent[n] if n <= now else None,
+                "forecast": forecasts.get(n),
+                "unfinished": n == now,
+            }
+            for n, span in enumerate(made.spans)
+        ],
+    }
+
+
+def _forecasts(spans: list[Span], now: int, spent_nano: int, at: dt.datetime) -> dict[int, int]:
+    """From now on, what is spent by the end of each span at the pace of the period so far."""
+    passed = at - spans[0].start_at
+    if not spent_nano or now == len(spans) - 1 or passed < spans[0].end_at - spans[0].start_at:
+        return {}
+    passed_s = int(passed.total_seconds())
+    return {now: spent_nano} | {
+        n: spent_nano * int((span.end_at - spans[0].start_at).total_seconds()) // passed_s
+        for n, span in enumerate(spans)
+        if n > now
+    }

@@ -1,0 +1,255 @@
+"""Pages of requests for more of a budget (W54), and the short link of a budget (W35)."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.db.models import Case, Q, QuerySet, When
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access import access, actors
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page, signed_in_view
+from accounts.models import Membership, Role
+from accounts.preferences.table_preferences import read_table
+from billing.limits import budget_increases, budgets
+from billing.limits.budget_increases import RaiseRefused
+from billing.limits.budget_rules import INCREASE_REASON_MAX
+from billing.models import Budget, BudgetRaise, RaiseState
+from lib.htmx import back_to, is_htmx, render_dialog, see_other
+from lib.ids import id_text, parse_number
+from lib.tables.pages import answer_table
+from lib.tables.sources import QuerySource
+from lib.tables.table import Badge, Column, Filter, State, Table, status_filter
+from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES, RaiseForm
+from usage.limits.budget_views import meter_of, tabs_of
+
+_OWNERS = 3
+_BADGES = {
+    RaiseState.WAITING: Badge(_("Pending"), "warn", "clock"),
+    RaiseState.APPROVED: Badge(_("Approved"), "ok"),
+    RaiseState.DENIED: Badge(_("Rejected"), "bad"),
+    RaiseState.ENDED: Badge(_("Ended"), icon="ban"),
+}
+RAISES = Table(
+    "raises",
+    _("Increase requests"),
+    (
+        Column("budget", _("Budget"), value="name", card="title"),
+        Column("state", _("Status"), "badge", value="badge", sort="place", card="first"),
+        Column(
+            "amount",
+            _("Increase"),
+            "total",
+            value="budget_raise.amount_nano",
+            sort="amount_nano",
+            card="money",
+        ),
+        Column(
+            "by",
+            _("Requested by"),
+            value="budget_raise.asked_by.email",
+            sort="asked_by__email",
+            priority=2,
+            card="second",
+        ),
+        Column("until", _("Until"), "time", value="budget_raise.until", sort="until", priority=2),
+        Column("reason", _("Reason"), value="budget_raise.reason", priority=3),
+        Column("reply", _("Reply"), value="budget_raise.answer", priority=4),
+        Column(
+            "requested",
+            _("Requested"),
+            "ago",
+            value="budget_raise.asked_at",
+            sort="id",
+            card="last",
+        ),
+        Column("decided", _("Decided"), "ago", value="budget_raise.decided_at", chosen=False),
+        Column("decided_by", _("Decided by"), value="budget_raise.decided_by.email", chosen=False),
+        Column("id", _("ID"), "code", chosen=False),
+    ),
+    default_sort="state,-requested",
+    filters=(
+        Filter("q", _("Person or reason"), "search"),
+        status_filter(_BADGES),
+    ),
+    refresh="raise-decided",
+)
+
+
+@organisation_page("budgets.ask")
+@require_http_methods(["GET", "HEAD", "POST"])
+def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """What waits, what was decided, and the form to ask."""
+    askable = list(budget_increases.askable_budgets(actor))
+    linked = request.GET.get("budget", "")
+    chosen = linked if any(str(budget.id) == linked for budget in askable) else ""
+    form = RaiseForm(request.POST or None, budgets=_named(askable), chosen=chosen)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        budget = budget_increases.askable_budget(actor, data["budget"])
+        try:
+            budget_increases.ask_for_more(
+                actor,
+                budget,
+                amount_nano=data["amount"],
+                until=_end_of(data["until"], budget),
+                reason=data["reason"],
+            )
+        except RaiseRefused as refused:
+            refused.tell(form)
+        else:
+            message = gettext("Request sent. You will get an email when it is decided.")
+            messages.success(request, message)
+            return see_other("raises", slug_of(actor))
+    state = read_table(RAISES, request, actor)
+    context = {
+        "tab": "requests",
+        **tabs_of(actor),
+        "form": form,
+        "asking": form.is_bound or bool(chosen),
+        "who": _who_may_raise(actor) if linked and not chosen else "",
+        "budgets": askable,
+        "may_write": access.scope_of(actor, "budgets.write") is not None,
+    }
+    templates = ("usage/limits/raises.html", "usage/limits/_raises.html")
+    rows = QuerySource(_listed(actor, state))
+    response = answer_table(
+        request, state, rows, templates, context, lambda page: _shown(actor, page)
+    )
+    if form.is_bound:
+        response.status_code = 422
+    return response
+
+
+def _listed(actor: Actor, state: State) -> QuerySet[BudgetRaise]:
+    """Those of the filters; `place` has what waits first, then what holds."""
+    places = [When(state=name, then=n) for n, name in enumerate(_BADGES)]
+    rows = budget_increases.visible_raises(actor).annotate(place=Case(*places))
+    if state.value("state"):
+        rows = rows.filter(state=state.value("state"))
+    if text := state.value("q"):
+        rows = rows.filter(Q(asked_by__email__icontains=text) | Q(reason__icontains=text))
+    return rows
+
+
+@organisation_page("budgets.ask")
+@require_safe
+def raise_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    (row,) = _shown(actor, [budget_increases.access_raise(actor, id)])
+    may_write = access.scope_of(actor, "budgets.write") is not None
+    return render_dialog(request, "usage/limits/raise.html", {"row": row, "may_write": may_write})
+
+
+@organisation_page("budgets.write")
+@require_POST
+def raise_approve(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _decided(request, actor, id, budget_increases.approve, gettext("Request approved."))
+
+
+@organisation_page("budgets.write")
+@require_POST
+def raise_deny(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _decided(request, actor, id, budget_increases.deny, gettext("Request rejected."))
+
+
+@organisation_page("budgets.write")
+@require_POST
+def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _decided(
+        request,
+        actor,
+        id,
+        lambda actor, budget_raise, answer: budget_increases.end_raise(actor, budget_raise),
+        gettext("Increase ended."),
+    )
+
+
+@signed_in_view
+@require_safe
+def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
+    """From an error or a letter: to the budget for who sees them all, else to asking for more."""
+    budget = access.one_of(Budget.objects.all(), parse_number(id))
+    actor = actors.member_actor(request, budget.organisation)
+    slug = slug_of(actor)
+    if access.scope_of(actor, "budgets.read") == "all":
+        return redirect("budget", slug, budget.id)
+    return redirect(f"{reverse('raises', args=[slug])}?{urlencode({'budget': budget.id})}")
+
+
+def _who_may_raise(actor: Actor) -> str:
+    """Whom to ask for more of a budget that is not the actor's to ask for."""
+    owners = Membership.objects.filter(organisation=actor.organisation, role=Role.OWNER)
+    return ", ".join(owners.order_by("id").values_list("user__email", flat=True)[:_OWNERS])
+
+
+def _decided(
+    request: HttpRequest, actor: Actor, id: str, decide: Any, message: str
+) -> HttpResponseBase:
+    """Decide on a request, and show it as it is now."""
+    budget_raise, wrong = budget_increases.access_raise(actor, id), ""
+    try:
+        decide(actor, budget_raise, request.POST.get("answer", "")[:INCREASE_REASON_MAX])
+    except RaiseRefused as refused:
+        wrong = refused.message
+    if not is_htmx(request):
+        if wrong:
+            messages.error(request, wrong)
+        else:
+            messages.success(request, message)
+        return see_other(back_to(request, reverse("raises", args=[slug_of(actor)])))
+    (row,) = _shown(actor, [budget_increases.access_raise(actor, id)])
+    context = {"row": row, "wrong": wrong, "may_write": True}
+    response = render(request, "usage/limits/_raise.html", context, status=422 if wrong else 200)
+    response["HX-Trigger"] = RAISES.refresh
+    return response
+
+
+def _shown(actor: Actor, page: Sequence[BudgetRaise]) -> list[dict[str, Any]]:
+    all_budgets = [budget_raise.budget for budget_raise in page]
+    names = _named(all_budgets)
+    standings = {standing.budget.id: standing for standing in budgets.standing_of(all_budgets)}
+    return [
+        {
+            "budget_raise": budget_raise,
+            "id": id_text(budget_raise.id),
+            "href": reverse("raise", args=[slug_of(actor), id_text(budget_raise.id)]),
+            "name": names[str(budget_raise.budget_id)],
+            "badge": _BADGES[RaiseState(budget_raise.state)],
+            "meter": meter_of(standings[budget_raise.budget_id]),
+            "raised_nano": budget_raise.budget.amount_nano + budget_raise.amount_nano,
+        }
+        for budget_raise in page
+    ]
+
+
+def _named(budgets_: Sequence[Budget]) -> dict[str, str]:
+    """What each budget is called in a list, by its id."""
+    names = budgets.subject_names(budgets_)
+    return {
+        str(budget.id): " · ".join(
+            filter(
+                None,
+                (
+                    str(SCOPE_NAMES[budget.scope]),
+                    names[budget.id],
+                    str(PERIOD_NAMES[budget.period]),
+                ),
+            )
+        )
+        for budget in budgets_
+    }
+
+
+def _end_of(day: dt.date, budget: Budget) -> dt.datetime:
+    """The instant at which a day is over where the budget is."""
+    after = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(budget.timezone))
+    return after.astimezone(dt.UTC)

@@ -1,0 +1,353 @@
+"""Pages of budgets (W53): what stands in each, when it resets, and what it would have refused."""
+
+import datetime as dt
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access import access, actors
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from accounts.members.access import named_members
+from accounts.models import KeyKind
+from accounts.preferences.table_preferences import read_table
+from billing.limits import budget_alerts, budget_increases, budgets
+from billing.limits.budgets import BudgetRefused, Standing
+from billing.models import Budget, RaiseState
+from lib import clock
+from lib.htmx import go_to, is_htmx, render_dialog, see_other
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Column, Filter, State, Table
+from notify.models import Delivery
+from usage.limits import budget_simulation
+from usage.limits.budget_chart import budget_chart
+from usage.limits.budget_forms import (
+    ACTION_NAMES,
+    PERIOD_NAMES,
+    SCOPE_NAMES,
+    BudgetChangeForm,
+    BudgetForm,
+)
+
+_FRESH = dt.timedelta(minutes=1)
+# From these shares on a meter is coloured, and says so in a word.
+_WARN_PERCENT, _BAD_PERCENT = 80, 95
+
+
+BUDGETS = Table(
+    "budgets",
+    _("Budgets"),
+    (
+        Column("subject", _("Applies to"), sort=True, card="title"),
+        Column("scope", _("Scope"), sort=True, priority=4, card="second"),
+        Column("used", _("Used"), "meter", value="used_nano", sort=True),
+        Column("spent", _("Spent"), "total", value="spent_nano", sort=True, card="money"),
+        Column("held", _("Held"), "total", value="held_nano", sort=True, priority=3),
+        Column("limit", _("Limit"), "total", value="limit_nano", sort=True, priority=2),
+        Column("period", _("Period"), sort="budget.period", priority=2),
+        Column("resets", _("Resets"), "ago", value="resets_at", sort=True, priority=3, card="last"),
+        Column("forecast", _("Runs out"), "ago", value="forecast_at", sort=True, chosen=False),
+        Column("raised", _("Increased until"), "time", value="raised_until", chosen=False),
+        Column("action", _("At the limit"), sort=True, chosen=False),
+        Column("timezone", _("Time zone"), value="budget.timezone", chosen=False),
+    ),
+    default_sort="subject",
+    key="budget.id",
+    filters=(
+        Filter("q", _("Applies to"), "search"),
+        Filter("scope", _("Scope"), choices=(("", _("Any scope")), *SCOPE_NAMES.items())),
+        Filter(
+            "state",
+            _("Status"),
+            choices=(
+                ("", _("Any status")),
+                ("low", _("Running low")),
+                ("full", _("Used up")),
+                ("off", _("Off")),
+            ),
+        ),
+    ),
+)
+
+
+@organisation_page("budgets.read")
+@require_safe
+def budget_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(BUDGETS, request, actor)
+    rows = [row for row in _rows(actor) if _matches(row, state)]
+    context = {
+        "may_write": access.scope_of(actor, "budgets.write") is not None,
+        "own_only": access.scope_of(actor, "budgets.read") == "own",
+        "tab": "budgets",
+        **tabs_of(actor),
+    }
+    # Those of the team and the organisation bind who sees only its own.
+    context["bound"] = context["may_ask"] and budget_increases.askable_budgets(actor).exists()
+    templates = ("usage/limits/budgets.html", "usage/limits/_budgets.html")
+    return answer_table(request, state, ListSource(rows), templates, context)
+
+
+def _rows(actor: Actor) -> list[dict[str, Any]]:
+    visible = list(budgets.visible_budgets(actor))
+    names = budgets.subject_names(visible)
+    return [
+        {
+            "budget": standing.budget,
+            "scope": str(SCOPE_NAMES[standing.budget.scope]),
+            "subject": names[standing.budget.id] or actors.organisation_of(actor).name,
+            "period": str(PERIOD_NAMES[standing.budget.period]),
+            "action": str(ACTION_NAMES[standing.budget.action]),
+            **meter_of(standing),
+        }
+        for standing in budgets.standing_of(visible)
+    ]
+
+
+def _matches(row: dict[str, Any], state: State) -> bool:
+    """Whether the filters keep a budget; one that is off is neither running low nor used up."""
+    budget: Budget = row["budget"]
+    if state.value("q").casefold() not in row["subject"].casefold():
+        return False
+    if state.value("scope") not in ("", budget.scope):
+        return False
+    wanted = {"off": not budget.enabled, "full": budget.enabled and row["full"]}
+    wanted["low"] = bool(row["tone"]) and not row["full"]
+    return wanted.get(state.value("state"), True)
+
+
+def tabs_of(actor: Actor) -> dict[str, Any]:
+    """What the pages beside the budgets need to be offered: requests, and how many wait."""
+    may_ask = access.scope_of(actor, "budgets.ask") is not None
+    waiting = (
+        budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING) if may_ask else None
+    )
+    return {"may_ask": may_ask, "waiting": 0 if waiting is None else waiting.count()}
+
+
+def meter_of(standing: Standing) -> dict[str, Any]:
+    """What a meter of a budget shows: spent, held and limit, the tone and when it resets."""
+    limit = standing.limit_nano
+    used = standing.spent_nano + standing.held_nano
+    percent = 100 if used >= limit else used * 100 // limit
+    tone = "bad" if percent >= _BAD_PERCENT else "warn" if percent >= _WARN_PERCENT else ""
+    return {
+        "spent_nano": standing.spent_nano,
+        "held_nano": standing.held_nano,
+        "used_nano": used,
+        "limit_nano": limit,
+        "tone": tone if standing.budget.enabled else "",
+        "full": used >= limit,
+        "resets_at": standing.resets_at,
+        "forecast_at": standing.forecast_at if standing.budget.enabled else None,
+        "raised_until": standing.budget.raised_until
+        if limit > standing.budget.amount_nano
+        else None,
+    }
+
+
+@organisation_page("budgets.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = BudgetForm(request.POST or None, initial=_initial(request))
+    if request.method == "POST" and form.is_valid():
+        try:
+            budget = _wanted(actor, form)
+            budget_simulation.create_budget(
+                actor,
+                budget.organisation,
+                scope=budget.scope,
+                subject=budget.subject,
+                amount_nano=budget.amount_nano,
+                period=budget.period,
+                anchor=budget.anchor,
+                timezone=budget.timezone,
+                **form.terms(),
+            )
+        except BudgetRefused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Budget created. It applies from now on."))
+            return go_to(request, "budgets", slug_of(actor))
+    context = {"form": form, **_choices(actor)}
+    return render_dialog(request, "usage/limits/budget_new.html", context, refused=form.is_bound)
+
+
+def _initial(request: HttpRequest) -> dict[str, str]:
+    """What a link to the form says of the budget."""
+    sent = {name: request.GET.get(name, "") for name in ("scope", "subject")}
+    return sent if sent["scope"] in SCOPE_NAMES else {}
+
+
+@organisation_page("budgets.write")
+@require_safe
+def budget_preview(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What the budget in the form would have refused of the last thirty days."""
+    form = BudgetForm(request.GET)
+    context: dict[str, Any] = {}
+    if form.is_valid():
+        try:
+            context["told"] = budget_simulation.would_have(_wanted(actor, form))
+        except BudgetRefused as refused:
+            context["wrong"] = refused.message
+    return render(request, "usage/limits/_budget_preview.html", context)
+
+
+@organisation_page("budgets.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    budget = budgets.access_budget(actor, id)
+    form = BudgetChangeForm.of(budget, request.POST or None)
+    if request.method == "POST":
+        access.require(actor, "budgets.write")
+        if form.is_valid() and form.cleaned_data["amount"] is not None:
+            try:
+                budget_simulation.change_budget(
+                    actor, budget, amount_nano=form.cleaned_data["amount"], **form.terms()
+                )
+            except BudgetRefused as refused:
+                refused.tell(form)
+            else:
+                messages.success(request, gettext("Budget saved."))
+                return go_to(request, "budgets", slug_of(actor))
+    (standing,) = budgets.standing_of([budget])
+    context = {
+        "form": form,
+        "budget": budget,
+        "scope": SCOPE_NAMES[budget.scope],
+        "subject": budgets.subject_names([budget])[budget.id],
+        "period": PERIOD_NAMES[budget.period],
+        "meter": meter_of(standing),
+        "chart": budget_chart(standing),
+        "told": budget_simulation.would_have(budget),
+        "action": ACTION_NAMES[budget.action],
+        "alerts": _alerts(budget),
+        "may_write": access.scope_of(actor, "budgets.write") is not None,
+    }
+    return render_dialog(request, "usage/limits/budget.html", context, refused=form.is_bound)
+
+
+@organisation_page("budgets.write")
+@require_POST
+def budget_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    budget = budgets.access_budget(actor, id)
+    budgets.remove_budget(actor, budget)
+    undo = reverse("budget_restore", args=[slug_of(actor), budget.id])
+    messages.success(
+        request,
+        gettext("Budget deleted. Past charges are not affected."),
+        extra_tags=undo if budget.enabled else f"{undo}?off=1",
+    )
+    return go_to(request, "budgets", slug_of(actor))
+
+
+@organisation_page("budgets.write")
+@require_POST
+def budget_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    try:
+        budget_simulation.restore_budget(actor, id, enabled="off" not in request.GET)
+    except BudgetRefused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, gettext("Budget restored."))
+    return go_to(request, "budgets", slug_of(actor))
+
+
+@organisation_page("budgets.write")
+@require_POST
+def budget_test_alert(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """Tell everybody who would be told; how each telling goes stands in the log."""
+    budget = budgets.access_budget(actor, id)
+    budget_alerts.send_test(actor, budget)
+    if is_htmx(request):
+        return _log(request, actor, budget)
+    messages.success(request, gettext("Test sent."))
+    return see_other("budget", slug_of(actor), budget.id)
+
+
+@organisation_page("budgets.read")
+@require_safe
+def budget_log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The log of alerts alone, which asks for itself while something is on its way."""
+    return _log(request, actor, budgets.access_budget(actor, id))
+
+
+def _log(request: HttpRequest, actor: Actor, budget: Budget) -> HttpResponse:
+    context = {
+        "budget": budget,
+        "alerts": _alerts(budget),
+        "may_write": access.scope_of(actor, "budgets.write") is not None,
+    }
+    return render(request, "usage/limits/_budget_log.html", context)
+
+
+def _alerts(budget: Budget) -> dict[str, Any]:
+    """What was told of a budget, each with how its tellings went."""
+    alerts = budget_alerts.alerts_of(budget)
+    by_fact: dict[UUID, list[Delivery]] = {}
+    deliveries = Delivery.objects.filter(fact__in=[alert.fact_id for alert in alerts])
+    for delivery in deliveries.select_related("user", "endpoint").order_by("id"):
+        by_fact.setdefault(delivery.fact_id, []).append(delivery)
+    rows = [
+        {
+            "alert": alert,
+            "deliveries": [
+                {"delivery": delivery, "to": _receiver(delivery)}
+                for delivery in by_fact.get(alert.fact_id or UUID(int=0), [])
+            ],
+        }
+        for alert in alerts
+    ]
+    # What is younger has its deliveries made, or tried, any moment now.
+    fresh = [alert for alert in alerts if alert.told_at > clock.now() - _FRESH]
+    pending = {
+        fact
+        for fact, made in by_fact.items()
+        if any(delivery.ended_at is None for delivery in made)
+    }
+    waits = any(alert.fact_id not in by_fact or alert.fact_id in pending for alert in fresh)
+    return {"rows": rows, "waits": waits}
+
+
+def _receiver(delivery: Delivery) -> str:
+    if delivery.user is not None:
+        return delivery.user.email
+    return urlsplit(delivery.endpoint.url).hostname or "" if delivery.endpoint else ""
+
+
+def _wanted(actor: Actor, form: BudgetForm) -> Budget:
+    """The budget of a form, not saved. Raises BudgetRefused."""
+    data = form.cleaned_data
+    budget = Budget(
+        organisation=actor.organisation,
+        scope=data["scope"],
+        subject=budgets.find_subject(actor, data["scope"], data["subject"].strip()),
+        amount_nano=data["amount"],
+        period=data["period"],
+        anchor=data["anchor"],
+        timezone=data["timezone"],
+    )
+    budgets.check_budget(budget)
+    return budget
+
+
+def _choices(actor: Actor) -> dict[str, Any]:
+    """What can be typed into the field of the subject."""
+    keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)[:200]
+    may_name = access.scope_of(actor, "members.read") is not None
+    members = named_members(actor)[:200] if may_name else ()
+    return {
+        "subjects": [
+            *(team.name for team in access.visible_teams(actor)),
+            *(key.name for key in keys),
+            *(member.user.email for member in members),
+        ]
+    }

@@ -1,0 +1,181 @@
+"""What holds for a team, a person or a key, and from which level each of it comes (W52).
+
+A request must fit every limit and every budget over it, so all of them are shown, the one that
+binds first marked; of lists and switches, the one that holds.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
+
+from accounts.access import access
+from accounts.access.actors import Actor, organisation_of
+from accounts.models import Key, Membership, Organisation, Team
+from billing.limits.charge_rule_settings import charge_rule_of
+from billing.models import Budget, BudgetScope
+from billing.prices.plans import plan_in_force
+from billing.prices.words import multiplier_words
+from billing.wallets.words import charge_rule_words
+from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES
+
+Text = str | Promise
+
+_LIMITS: Final[dict[str, Promise]] = {
+    "rpm": gettext_lazy("Requests per minute"),
+    "tpm": gettext_lazy("Tokens per minute"),
+    "parallel": gettext_lazy("Concurrent requests"),
+}
+_PLAN_LEVELS: Final[dict[str, Promise]] = {
+    "organisation": gettext_lazy("Organisation"),
+    "team": gettext_lazy("Team"),
+    "member": gettext_lazy("Person"),
+}
+
+
+class Level(NamedTuple):
+    """One of the levels over a request, from the outermost in."""
+
+    title: Text
+    row: Organisation | Team | Membership | Key
+
+
+class Setting(NamedTuple):
+    """One setting at one level: `kind` is how its value is shown (text, count or money), `binds`
+    whether it is the one that is met first."""
+
+    title: Text
+    level: Text
+    value: Any
+    kind: str = "text"
+    binds: bool = True
+
+
+def effective_settings(
+    actor: Actor,
+    *,
+    team: Team | None = None,
+    member: Membership | None = None,
+    key: Key | None = None,
+) -> list[Setting]:
+    """All that holds for a request by that key, of that person, in that team, as far as each is
+    given; a key brings its team and its person along."""
+    organisation = organisation_of(actor)
+    if key is not None:
+        team = key.team
+        member = Membership.objects.filter(user=key.user_id, organisation=organisation).first()
+    levels = [Level(gettext_lazy("Organisation"), organisation)]
+    levels += [Level(gettext_lazy("Team"), team)] if team else []
+    levels += [Level(gettext_lazy("Person"), member)] if member else []
+    levels += [Level(gettext_lazy("API key"), key)] if key else []
+    return [
+        *_limits(levels),
+        *_budgets(actor, team, member, key),
+        *_labels(levels),
+        *_models(organisation, team, member, key),
+        *_content(organisation, key),
+        *_data(organisation, key),
+        *_charge_rule(organisation),
+    ]
+
+
+def _limits(levels: Sequence[Level]) -> Iterator[Setting]:
+    for name, title in _LIMITS.items():
+        stated = [(level, getattr(level.row, name)) for level in levels]
+        stated = [(level, value) for level, value in stated if value is not None]
+        lowest = min((value for _, value in stated), default=None)
+        for level, value in stated:
+            yield Setting(title, level.title, value, "count", value == lowest)
+        if not stated:
+            yield Setting(title, "", gettext("No limit"))
+
+
+def _budgets(
+    actor: Actor, team: Team | None, member: Membership | None, key: Key | None
+) -> Iterator[Setting]:
+    """The budgets over it, each on its own: which is met first depends on what is spent."""
+    if access.scope_of(actor, "budgets.read") is None:
+        return
+    over = Q(scope=BudgetScope.ORGANISATION)
+    for scope, subject in (
+        (BudgetScope.TEAM, team.pk if team else None),
+        (BudgetScope.USER, member.user_id if member else None),
+        (BudgetScope.KEY, key.pk if key else None),
+    ):
+        over |= Q(scope=scope, subject=str(subject)) if subject is not None else Q()
+    rows = Budget.objects.filter(over, organisation=actor.organisation, enabled=True)
+    none = True
+    for budget in rows.order_by("scope", "period"):
+        none = False
+        title = gettext("Budget, %(period)s") % {"period": str(PERIOD_NAMES[budget.period]).lower()}
+        yield Setting(title, SCOPE_NAMES[budget.scope], budget.amount_nano, "money")
+    if none:
+        yield Setting(gettext("Budget"), "", gettext("No budget"))
+
+
+def _labels(levels: Iterable[Level]) -> Iterator[Setting]:
+    title = gettext("Required labels")
+    none = True
+    for level in levels:
+        labels = getattr(level.row, "required_labels", ())
+        if labels:
+            none = False
+            yield Setting(title, level.title, ", ".join(labels))
+    if none:
+        yield Setting(title, "", gettext("None"))
+
+
+def _models(
+    organisation: Organisation, team: Team | None, member: Membership | None, key: Key | None
+) -> Iterator[Setting]:
+    plan, level = plan_in_force(organisation, team=team, member=member)
+    yield Setting(gettext("Plan"), _PLAN_LEVELS[level], plan.name or gettext("Standard"))
+    if plan.subscribed:
+        title, source = gettext("Price multipliers"), gettext("Subscription")
+        yield Setting(title, source, multiplier_words(plan.subscribed))
+    if plan.model_patterns:
+        listed = ", ".join(plan.model_patterns)
+        yield Setting(gettext("Visible models"), gettext("Plan"), listed)
+    if key is not None:
+        of_key = gettext("API key")
+        for title, words in (
+            (gettext("Models"), key.model_patterns),
+            (gettext("Endpoints"), key.endpoints),
+            (gettext("IP addresses"), key.networks),
+        ):
+            if words:
+                yield Setting(title, of_key, ", ".join(words))
+            else:
+                yield Setting(title, "", gettext("All"))
+
+
+def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
+    title = gettext("Answers kept for")
+    if key is not None and not key.log_content:
+        yield Setting(title, gettext("API key"), gettext("Not kept"))
+        return
+    hours = gettext("%(n)s hours") % {"n": organisation.retention_hours}
+    yield Setting(title, gettext("Organisation"), hours)
+
+
+def _charge_rule(organisation: Organisation) -> Iterator[Setting]:
+    """Without one, what the model's rule says, or the channel: which is for operators to see."""
+    title, rule = gettext("Abandoned requests"), charge_rule_of(organisation)
+    if rule is None:
+        yield Setting(title, "", gettext("As set for the model or channel"))
+    else:
+        yield Setting(title, gettext("Organisation"), charge_rule_words(rule))
+
+
+def _data(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
+    title, none = gettext("Data policy"), True
+    for level, row in ((gettext("Organisation"), organisation), (gettext("API key"), key)):
+        words = [gettext("Zero data retention")] if row and row.zero_retention else []
+        words += [" / ".join(row.data_regions)] if row and row.data_regions else []
+        if words:
+            none = False
+            yield Setting(title, level, ", ".join(words))
+    if none:
+        yield Setting(title, "", gettext("None"))

@@ -1,0 +1,72 @@
+"""The management API of margins; for operators."""
+
+import datetime as dt
+
+from django.http import HttpRequest
+from ninja import Query, Router
+from pydantic import ConfigDict, Field
+
+from accounts.access import actors, api_auth
+from billing.currency.money import format_usd
+from lib import clock
+from lib.api.openapi import Schema
+from usage.margin.margin import MarginBy, MarginRow, first_day, margin, total
+from usage.months.detached import detached_on, names_of
+
+router = Router(tags=["Margin"], auth=api_auth.installation_auth)
+
+
+class MarginQuery(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    by: MarginBy = "model"
+    from_: dt.date | None = Field(
+        None, alias="from", description="The first day, in UTC. Default: 30 days up to the last."
+    )
+    to: dt.date | None = Field(None, description="The last day, included. Default: today.")
+
+
+class MarginRowOut(Schema):
+    """Amounts are exact decimals in USD."""
+
+    id: str = Field(description="A model's name, a channel's ID or an organisation's name in URLs.")
+    name: str
+    requests: int
+    revenue: str
+    cost: str
+    margin: str
+    unpriced: str = Field(description="The revenue whose cost is not known; counted as its cost.")
+
+
+class MarginOut(Schema):
+    items: list[MarginRowOut]
+    total: MarginRowOut
+    detached_months: list[str] = Field(
+        description="Months, such as 2026-09, whose requests are not in it: an operator detached "
+        "them into a file."
+    )
+
+
+@router.get("/margin", response=MarginOut, summary="Show margins")
+def show_margin(request: HttpRequest, query: Query[MarginQuery]) -> MarginOut:
+    """Revenue minus cost of the requests of some days, the least first."""
+    last_on = query.to or clock.now().date()
+    first_on = query.from_ or first_day(last_on)
+    rows = margin(actors.actor_of(request), query.by, first_on, last_on)
+    return MarginOut(
+        items=[_shown(row) for row in rows],
+        total=_shown(total(rows)),
+        detached_months=names_of(detached_on(first_on, last_on)),
+    )
+
+
+def _shown(row: MarginRow) -> MarginRowOut:
+    return MarginRowOut(
+        id=row.id,
+        name=row.name,
+        requests=row.requests,
+        revenue=format_usd(row.revenue_nano),
+        cost=format_usd(row.cost_nano),
+        margin=format_usd(row.margin_nano),
+        unpriced=format_usd(row.unpriced_nano),
+    )

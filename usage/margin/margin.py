@@ -1,0 +1,111 @@
+"""What is left of what customers were charged, by model, channel or customer; for operators (W79).
+
+Costs are of single records and in no rollup, so this reads the records of the days that are asked
+for. A record without a cost price cost what it was charged, as the ledger has it (I15): its margin
+is 0, and its charge is told apart. Corrections of a record's charge are not in it.
+"""
+
+import datetime as dt
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+from django.utils.translation import gettext
+
+from accounts.access.access import require
+from accounts.access.actors import Actor
+from lib.ids import first_id_at, id_text
+from lib.refusal import Refused
+from usage.reports.visibility import run
+
+MarginBy = Literal["model", "channel", "customer"]
+_DEFAULT_DAYS: Final = 30
+DAYS_MAX: Final = 100
+_FIRST: Final = dt.date(2000, 1, 1)
+_LAST: Final = dt.date(2200, 1, 1)
+# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+_SLACK: Final = dt.timedelta(hours=1)
+
+
+class MarginRow(NamedTuple):
+    """`id` is a model's name, a channel's id or an organisation's slug. `unpriced_nano` is the part
+    of the revenue whose cost nobody knows."""
+
+    id: str
+    name: str
+    requests: int
+    revenue_nano: int
+    cost_nano: int
+    unpriced_nano: int
+
+    @property
+    def margin_nano(self) -> int:
+        return self.revenue_nano - self.cost_nano
+
+    @property
+    def share_ppm(self) -> int | None:
+        """The margin as a share of the revenue; None without revenue."""
+        return self.margin_nano * 1_000_000 // self.revenue_nano if self.revenue_nano else None
+
+
+def first_day(last_on: dt.date) -> dt.date:
+    """Where the days begin that are shown up to a last one, if nobody says so."""
+    return dt.date.fromordinal(max(1, last_on.toordinal() - _DEFAULT_DAYS + 1))
+
+
+def margin(actor: Actor, by: MarginBy, first_on: dt.date, last_on: dt.date) -> list[MarginRow]:
+    """The margin of the requests that were admitted on these days of UTC, the least first. Raises
+    Refused for days that are none or too many."""
+    require(actor, "credits.read")
+    if not first_on <= last_on:
+        raise Refused("to", gettext("The last day is before the first."))
+    if (last_on - first_on).days >= DAYS_MAX:
+        raise Refused("from", gettext("At most %(n)s days can be read.") % {"n": DAYS_MAX})
+    # Any other day has no requests, and may have no day beside it.
+    first_on, last_on = (max(_FIRST, min(day, _LAST)) for day in (first_on, last_on))
+    from_at, until_at = (
+        dt.datetime.combine(day, dt.time(), dt.UTC)
+        for day in (first_on, last_on + dt.timedelta(days=1))
+    )
+    parameters = {
+        "from": from_at,
+        "until": until_at,
+        "first_id": first_id_at(from_at - _SLACK),
+        "until_id": first_id_at(until_at + _SLACK),
+    }
+    rows = run(_TEXTS[by], parameters)
+    if by == "channel":
+        rows = [(id_text(UUID(id)) if id else "", *rest) for id, *rest in rows]
+    return [MarginRow(*row) for row in rows]
+
+
+def total(rows: list[MarginRow]) -> MarginRow:
+    """All rows as one."""
+    return MarginRow(
+        "",
+        "",
+        sum(row.requests for row in rows),
+        sum(row.revenue_nano for row in rows),
+        sum(row.cost_nano for row in rows),
+        sum(row.unpriced_nano for row in rows),
+    )
+
+
+def _text(id: str, name: str, join: str = "") -> str:
+    return f"""
+    SELECT {id}, max({name}), count(*) FILTER (WHERE r.final), sum(r.charge_nano)::bigint,
+           sum(coalesce(r.cost_nano, r.charge_nano))::bigint,
+           coalesce(sum(r.charge_nano) FILTER (WHERE r.cost_nano IS NULL), 0)::bigint
+    FROM usage_usagerecord r {join}
+    WHERE r.id >= %(first_id)s AND r.id < %(until_id)s
+    AND r.admitted_at >= %(from)s AND r.admitted_at < %(until)s
+    GROUP BY 1
+    ORDER BY sum(r.charge_nano) - sum(coalesce(r.cost_nano, r.charge_nano)), 1"""  # noqa: S608 - own names
+
+
+_TEXTS: Final[dict[MarginBy, str]] = {
+    "model": _text("r.model", "r.model"),
+    "channel": _text("coalesce(r.channel_id::text, '')", "r.channel_name"),
+    "customer": _text(
+        "o.slug", "o.name", "JOIN accounts_organisation o ON o.id = r.organisation_id"
+    ),
+}

@@ -1,0 +1,86 @@
+"""Detached months, for who reads single requests: these are in a file, while sums have them still
+(`months.py` detaches, docs/adr/0019)."""
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from typing import Final
+from uuid import UUID
+
+from django.http import Http404
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+
+from usage.models import DetachedMonth
+from usage.reports.filters import UsageFilter
+from usage.reports.visibility import Period
+from usage.rollups.buckets import Span
+from usage.rollups.levels import Standing
+from usage.rollups.used_rows import are_summed
+
+ATTACH: Final = "manage.py month attach"
+
+
+class RequestDetached(Http404):
+    """No such request is here, and those of its month are in a file; its text says so."""
+
+
+def refuse_detached(request_id: UUID) -> None:
+    """Raise RequestDetached for an id of a detached month, whether or not it is a request's."""
+    month = DetachedMonth.objects.filter(first_id__lte=request_id, end_id__gt=request_id).first()
+    if month is not None:
+        raise RequestDetached(told([month]))
+
+
+def detached_within(period: Period | Span) -> list[DetachedMonth]:
+    """The detached months with requests of a time, oldest first."""
+    found = DetachedMonth.objects.order_by("month")
+    if period.start_at is not None:
+        found = found.filter(to_at__gt=period.start_at)
+    if period.end_at is not None:
+        found = found.filter(from_at__lt=period.end_at)
+    return list(found)
+
+
+def detached_on(first_on: dt.date, last_on: dt.date) -> list[DetachedMonth]:
+    """Those with requests of some days of UTC, the last one included."""
+    begin, end = (
+        dt.datetime.combine(first_on, dt.time.min),
+        dt.datetime.combine(last_on, dt.time.max),
+    )
+    return detached_within(Span(begin.replace(tzinfo=dt.UTC), end.replace(tzinfo=dt.UTC)))
+
+
+def detached_from(
+    usage_filter: UsageFilter, groups: Collection[str], at: Standing
+) -> list[DetachedMonth]:
+    """Those whose requests a report lacks: none where it is read from sums, or ClickHouse."""
+    if are_summed(usage_filter.scope, groups) or at.is_there(usage_filter.spans):
+        return []
+    return detached_within(usage_filter.span)
+
+
+def names_of(months: Sequence[DetachedMonth]) -> list[str]:
+    """The months as the API has them."""
+    return [str(month) for month in months]
+
+
+def told(months: Sequence[DetachedMonth]) -> str:
+    """What a page says of what it lacks; "" where that is nothing."""
+    if not months:
+        return ""
+    if len(months) == 1:
+        text = gettext(
+            "The requests of %(month)s have been in a file since %(date)s. An operator can bring"
+            " them back with %(command)s."
+        )
+        date = date_format(months[0].detached_at, "DATE_FORMAT")
+        return text % {"month": _word(months[0]), "date": date, "command": ATTACH}
+    text = gettext(
+        "The requests of these months are in files: %(months)s. An operator can bring them back"
+        " with %(command)s."
+    )
+    return text % {"months": ", ".join(map(_word, months)), "command": ATTACH}
+
+
+def _word(month: DetachedMonth) -> str:
+    return date_format(month.month, "YEAR_MONTH_FORMAT")

@@ -1,0 +1,243 @@
+"""The management API of operators for invoices and notes of all organisations, and the month's
+close. Pages call the same functions."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, Literal
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from billing.access import all_invoices, any_invoice
+from billing.credits.api import amount_of
+from billing.currency.money import format_usd
+from billing.idempotency import Answer, answered
+from billing.invoices import invoices
+from billing.invoices import payments as invoice_payments
+from billing.invoices.api import PdfQuery
+from billing.invoices.payments import REFERENCE_MAX, due_on, left_nano, payment_state
+from billing.invoices.views import pdf_file
+from billing.models import Invoice, InvoiceKind
+from lib import clock
+from lib.api import pagination
+from lib.api.openapi import Schema, also_answers
+from lib.ids import id_text
+from usage.months import close as month_close
+
+router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
+
+
+class DocumentQuery(pagination.PageQuery):
+    organisation: str | None = Field(None, max_length=60, description="Slug of one organisation.")
+    state: Literal["draft", "proposed", "closed"] | None = None
+    month: str | None = Field(None, pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$")
+
+
+class DocumentOut(Schema):
+    """An invoice or a note. Amounts are exact decimals of `currency`."""
+
+    id: str
+    number: str | None
+    organisation: str
+    kind: Literal["invoice", "credit_note", "debit_note"]
+    state: Literal["draft", "proposed", "closed"]
+    payment: Literal["paid", "due", "overdue", "void"] | None = Field(
+        description="None of what is not closed, and of notes."
+    )
+    month: str
+    corrects: str | None = Field(description="ID of the invoice that a note corrects.")
+    reason: str
+    currency: str
+    net: str
+    tax: str
+    total: str
+    left: str = Field(description="What is still to be paid.")
+    due_on: dt.date | None
+    checksum: str
+    proposed_by: str | None
+    closed_by: str | None
+    closed_at: dt.datetime | None
+
+
+class DocumentPage(Schema):
+    items: list[DocumentOut]
+    next: str | None
+
+
+class CloseIn(Schema):
+    """The document as it was seen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checksum: str = Field(max_length=64)
+
+
+class DocumentNoteIn(Schema):
+    """A credit or debit note on a closed invoice."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["credit_note", "debit_note"]
+    amount: str = Field(max_length=40, description="Before taxes, as an exact decimal.")
+    reason: str = Field(min_length=1, max_length=invoices.REASON_MAX)
+
+
+class VoidIn(Schema):
+    """Why an invoice is void."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=invoices.REASON_MAX)
+
+
+class PaymentIn(Schema):
+    """How an invoice, or a part of it, was paid."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: str = Field(max_length=40, description="Exact decimal, at most what is left.")
+    reference: str = Field(min_length=1, max_length=REFERENCE_MAX)
+    paid_on: dt.date
+
+
+@router.get("/documents", response=DocumentPage, summary="List invoices of all organisations")
+def list_documents(request: HttpRequest, query: Query[DocumentQuery]) -> DocumentPage:
+    """Invoices, credit and debit notes, drafts among them, newest first."""
+    rows = all_invoices(actors.actor_of(request))
+    if query.organisation:
+        rows = rows.filter(organisation__slug=query.organisation)
+    if query.state:
+        rows = rows.filter(state=query.state)
+    if query.month:
+        rows = rows.filter(month=dt.date.fromisoformat(f"{query.month}-01"))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return DocumentPage(items=[DocumentOut(**_shown(row)) for row in page.items], next=page.next)
+
+
+@router.get("/documents/{id}", response=DocumentOut, summary="Show an invoice of any organisation")
+def show_document(request: HttpRequest, id: str) -> DocumentOut:
+    """One document, by its ID."""
+    return DocumentOut(**_shown(any_invoice(actors.actor_of(request), id)))
+
+
+@router.get(
+    "/documents/{id}/pdf", response={200: bytes}, summary="Download an invoice of any organisation"
+)
+def download_document(request: HttpRequest, id: str, query: Query[PdfQuery]) -> HttpResponse:
+    """The document as a file to print. None before it is closed."""
+    return pdf_file(any_invoice(actors.actor_of(request), id), query.language)
+
+
+@router.post(
+    "/documents/{id}/propose",
+    response=DocumentOut,
+    summary="Propose an invoice",
+    openapi_extra=also_answers(409),
+)
+def propose_document(request: HttpRequest, id: str) -> HttpResponse:
+    """The first operator's word on a draft. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    return _done(request, id, lambda found: month_close.propose(actor, found))
+
+
+@router.post(
+    "/documents/{id}/close",
+    response=DocumentOut,
+    summary="Close an invoice",
+    openapi_extra=also_answers(409),
+)
+def close_document(request: HttpRequest, id: str, body: CloseIn) -> HttpResponse:
+    """The second operator's word, on the document with this checksum. Supports
+    `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+    return _done(request, id, lambda found: month_close.close(actor, found, body.checksum))
+
+
+@router.post(
+    "/documents/{id}/notes",
+    response={201: DocumentOut},
+    summary="Propose a note",
+    openapi_extra=also_answers(409),
+)
+def propose_note(request: HttpRequest, id: str, body: DocumentNoteIn) -> HttpResponse:
+    """A credit or debit note on a closed invoice; another operator closes it. Supports
+    `Idempotency-Key`."""
+    actor, kind = actors.actor_of(request), InvoiceKind(body.kind)
+
+    def note(found: Invoice) -> Invoice:
+        return invoices.propose_note(actor, found, kind, amount_of(body.amount), body.reason)
+
+    return _done(request, id, note, 201)
+
+
+@router.post(
+    "/documents/{id}/void",
+    response={201: DocumentOut},
+    summary="Void an invoice",
+    openapi_extra=also_answers(409),
+)
+def void_document(request: HttpRequest, id: str, body: VoidIn) -> HttpResponse:
+    """Proposes a credit note over all that is left of a closed invoice; another operator closes it.
+    Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+
+    def note(found: Invoice) -> Invoice:
+        left = invoices.creditable_nano(found)
+        return invoices.propose_note(actor, found, InvoiceKind.CREDIT_NOTE, left, body.reason)
+
+    return _done(request, id, note, 201)
+
+
+@router.post(
+    "/documents/{id}/payments",
+    response={201: DocumentOut},
+    summary="Record a payment of an invoice",
+    openapi_extra=also_answers(409),
+)
+def record_payment(request: HttpRequest, id: str, body: PaymentIn) -> HttpResponse:
+    """Says how it was paid, and moves no money. Supports `Idempotency-Key`."""
+    actor = actors.actor_of(request)
+
+    def record(found: Invoice) -> Invoice:
+        invoice_payments.record_payment(
+            actor, found, amount_of(body.amount), reference=body.reference, paid_on=body.paid_on
+        )
+        return found
+
+    return _done(request, id, record, 201)
+
+
+def _done(
+    request: HttpRequest, id: str, act: Callable[[Invoice], Invoice], status: int = 200
+) -> HttpResponse:
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    found = any_invoice(actor, id)
+    return answered(request, actor, lambda: Answer(status, _shown(act(found))))
+
+
+def _shown(found: Invoice) -> dict[str, Any]:
+    payment = payment_state(found)
+    return {
+        "id": id_text(found.id),
+        "number": found.number,
+        "organisation": found.organisation.slug,
+        "kind": str(found.kind),
+        "state": str(found.state),
+        "payment": payment,
+        "month": f"{found.month:%Y-%m}",
+        "corrects": id_text(found.corrects_id) if found.corrects_id else None,
+        "reason": found.reason,
+        "currency": found.currency,
+        "net": format_usd(found.net_nano),
+        "tax": format_usd(found.tax_nano),
+        "total": format_usd(found.total_nano),
+        "left": format_usd(left_nano(found)),
+        "due_on": due_on(found).isoformat() if payment in ("due", "overdue") else None,
+        "checksum": found.checksum,
+        "proposed_by": found.proposed_by.email if found.proposed_by else None,
+        "closed_by": found.closed_by.email if found.closed_by else None,
+        "closed_at": clock.rfc3339(found.closed_at) if found.closed_at else None,
+    }

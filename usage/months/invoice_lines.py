@@ -1,0 +1,214 @@
+"""The lines of an invoice, from the records that were charged in its period.
+
+A record and the posting of its charge are written by one transaction and have its time, so that
+those of a period are the ones that ended in it. What was admitted before it is late, and says of
+which month it is. Corrections are postings of their own, of whatever month their request was.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import connection, transaction
+
+from accounts.models import Organisation, Project, Team
+from billing.invoices.invoices import Movement, moved_nano, movement_of
+from billing.invoices.rules import Line, LineKind, usage_lines
+from billing.models import PriceVersion as StoredVersion
+from billing.period_starts import Span
+from billing.prices.pricing import CostLines, PriceVersion, price
+from lib.ids import first_id_at
+
+SETTLED: Final = ("settle", "expire")
+"""The kinds of postings that charge a request at its end."""
+CHARGED: Final = (*SETTLED, "correct")
+"""Those that charge a request at its end or later."""
+FEES: Final = "subscription:fees"
+_SOLD: Final = ("revenue", FEES)
+# How long before its period a request may have been admitted that was charged in it.
+_ADMITTED_BEFORE: Final = dt.timedelta(days=31)
+_ROWS: Final = 2_000
+
+
+class Gathered(NamedTuple):
+    """Lines without taxes, from the records; and what the ledger moved."""
+
+    lines: list[Line]
+    movement: Movement
+
+
+class _Place(NamedTuple):
+    """Whose usage it was, of which model, and of which month where it is late."""
+
+    project_id: UUID | None
+    team_id: UUID
+    model: str
+    origin: dt.date | None
+
+
+def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
+    """What the organisation was charged for in a period that is over, and what the ledger says of
+    it."""
+    parameters = {
+        "organisation": organisation.id,
+        "zone": zone.key,
+        "from": span.start_at,
+        "until": span.end_at,
+        "first_id": first_id_at(span.start_at - _ADMITTED_BEFORE),
+        "until_id": first_id_at(span.end_at + dt.timedelta(hours=1)),
+        "posting_first_id": first_id_at(span.start_at - dt.timedelta(hours=1)),
+    }
+    movement = movement_of(organisation.id, span)
+    if not any(kind == "consume" or account in _SOLD for kind, account, *_ in movement):
+        return Gathered([], movement)
+    # The cursor of what is read in pieces lives in a transaction.
+    with transaction.atomic():
+        used = [*_flat(parameters), *_tiered(parameters)]
+    corrections = _corrections(parameters)
+    ((charged_nano,),) = _rows(_CHARGED, parameters)
+    names = _Names(organisation)
+    lines = usage_lines((names.line(*one) for one in used), int(charged_nano))
+    lines += [
+        Line("correction", int(nano), *names.of(place), place.model, origin=place.origin)
+        for place, nano in corrections
+    ]
+    lines += [Line("subscription", int(nano), text=text) for text, nano in _rows(_FEES, parameters)]
+    lines += [Line(kind, -nano) for kind, nano in used_nano(movement).items() if nano]
+    return Gathered(lines, movement)
+
+
+def used_nano(movement: Movement) -> dict[LineKind, int]:
+    """What promotional credit, and the usage that a subscription includes, have paid."""
+    by_units = moved_nano(movement, CHARGED, "included:units")
+    return {
+        "credit": moved_nano(movement, ["consume"], "promo:earmarked"),
+        "included": moved_nano(movement, ["consume"], "included:earmarked") - by_units,
+    }
+
+
+class _Names:
+    """Names of projects and teams as they are now."""
+
+    def __init__(self, organisation: Organisation) -> None:
+        self._projects = dict(
+            Project.objects.filter(organisation=organisation).values_list("id", "name")
+        )
+        self._teams = dict(Team.objects.filter(organisation=organisation).values_list("id", "name"))
+
+    def of(self, place: _Place) -> tuple[str, str]:
+        """The project where there is one, else the team."""
+        if place.project_id is not None:
+            return self._projects.get(place.project_id, ""), ""
+        return "", self._teams.get(place.team_id, "")
+
+    def line(
+        self, place: _Place, meter: str, rate_nano: int, multiplier_ppm: int, quantity: int
+    ) -> Line:
+        project, team = self.of(place)
+        return Line(
+            "usage", 0, project, team, place.model, meter, rate_nano, multiplier_ppm, quantity,
+            place.origin,
+        )  # fmt: skip
+
+
+def _flat(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
+    """Prices without tiers: the database sums, as one rate holds for all of a meter."""
+    rows = _rows(_FLAT, parameters)
+    versions = _versions(row[4] for row in rows)
+    for project, team, model, origin, version, multiplier_ppm, meter, quantity in rows:
+        rate = versions[version].rates.get(meter)
+        if rate is not None:
+            place = _Place(project, team, model, origin)
+            yield place, meter, rate, multiplier_ppm, int(quantity)
+
+
+def _tiered(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
+    """Prices with tiers: the rate follows from all meters of a request."""
+    versions: dict[int, PriceVersion] = {}
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(_TIERED, parameters)
+        while rows := cursor.fetchmany(_ROWS):
+            versions |= _versions({row[4] for row in rows} - versions.keys())
+            for project, team, model, origin, version, multiplier_ppm, meters, count in rows:
+                stored = json.loads(meters) if isinstance(meters, str) else meters
+                cost = price(stored, versions[version].multiplied(multiplier_ppm))
+                if isinstance(cost, CostLines):
+                    place = _Place(project, team, model, origin)
+                    for line in cost.lines:
+                        rate, ppm = line.rate_nano_per_million, line.multiplier_ppm
+                        yield place, line.meter, rate, ppm, line.quantity * count
+
+
+def _corrections(parameters: dict[str, Any]) -> list[tuple[_Place, int]]:
+    return [
+        (_Place(project, team, model or "", origin), nano)
+        for project, team, model, origin, nano in _rows(_CORRECTED, parameters)
+        if nano
+    ]
+
+
+def _versions(ids: Any) -> dict[int, PriceVersion]:
+    stored = StoredVersion.objects.in_bulk(set(ids))
+    return {id: PriceVersion.from_stored(version.rates) for id, version in stored.items()}
+
+
+def _rows(text: str, parameters: dict[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        return list(cursor.fetchall())
+
+
+_OF_PERIOD: Final = """
+    record.organisation_id = %(organisation)s
+    AND record.id >= %(first_id)s AND record.id < %(until_id)s
+    AND record.ended_at >= %(from)s AND record.ended_at < %(until)s AND record.charge_nano <> 0"""
+_LATE_OF: Final = """
+    CASE WHEN record.admitted_at < %(from)s
+    THEN date_trunc('month', record.admitted_at AT TIME ZONE %(zone)s)::date END"""
+_PRICED: Final = f"""
+    SELECT key.project_id, record.team_id, record.model, {_LATE_OF} AS origin,
+           record.price_version_id, record.multiplier_ppm, record.meters
+    FROM usage_usagerecord record
+    LEFT JOIN accounts_key key ON key.id = record.key_id
+    JOIN billing_priceversion version ON version.id = record.price_version_id
+    WHERE {_OF_PERIOD} AND version.rates #> '{{tiers,0}}'"""  # noqa: S608
+
+_FLAT: Final = f"""
+    SELECT project_id, team_id, model, origin, price_version_id, multiplier_ppm, meter.key,
+           sum(meter.value::bigint)
+    FROM ({_PRICED} IS NULL) priced, jsonb_each_text(priced.meters) meter
+    GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608 - made of constants
+_TIERED: Final = f"""
+    SELECT project_id, team_id, model, origin, price_version_id, multiplier_ppm, meters, count(*)
+    FROM ({_PRICED} IS NOT NULL) priced GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608
+_CHARGED: Final = f"""
+    SELECT coalesce(sum(record.charge_nano), 0) FROM usage_usagerecord record
+    WHERE {_OF_PERIOD}"""  # noqa: S608
+_CORRECTED: Final = """
+    SELECT key.project_id, record.team_id, record.model,
+           date_trunc('month', record.admitted_at AT TIME ZONE %(zone)s)::date,
+           sum(entry.amount_nano)
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    JOIN billing_account account ON account.id = entry.account_id AND account.kind = 'revenue'
+    LEFT JOIN usage_usagerecord record ON record.organisation_id = posting.organisation_id
+        AND record.id = split_part(posting.idempotency_id, ':', 2)::uuid
+    LEFT JOIN accounts_key key ON key.id = record.key_id
+    WHERE posting.organisation_id = %(organisation)s AND posting.kind = 'correct'
+    AND posting.created_at >= %(from)s AND posting.created_at < %(until)s
+    AND posting.id >= %(posting_first_id)s AND posting.id < %(until_id)s
+    GROUP BY 1, 2, 3, 4 ORDER BY 4, 3, 1, 2"""
+# One line for each charge, in the words of its posting.
+_FEES: Final = """
+    SELECT posting.cause ->> 'reason', entry.amount_nano
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    JOIN billing_account account ON account.id = entry.account_id
+        AND account.kind = 'subscription:fees'
+    WHERE posting.organisation_id = %(organisation)s AND posting.kind = 'adjust'
+    AND posting.created_at >= %(from)s AND posting.created_at < %(until)s
+    AND posting.id >= %(posting_first_id)s AND posting.id < %(until_id)s
+    ORDER BY posting.id"""

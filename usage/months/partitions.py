@@ -1,0 +1,153 @@
+"""Monthly partitions of holds, attempts and usage records, cut on the time inside their ids: those
+of an attempt have its id, and lie in the month in which it began (docs/adr/0019).
+
+A default partition takes what has none, so that no row is ever refused; months are made ahead of
+their time because a month whose rows already lie in the default partition cannot be cut any more.
+"""
+
+import datetime as dt
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.utils import CursorWrapper
+
+from lib import clock
+from lib.database.partition_split import end_of_first
+from lib.ids import first_id_at, id_before
+
+PARTITIONED = ("usage_attempt", "usage_usagerecord", "billing_hold")
+ID_SLACK = dt.timedelta(days=1)
+"""Ids are made by the processes' clocks, times by the database's; nothing is a day apart."""
+_AHEAD = 3
+# Making one waits for whoever reads the table, such as a backup; meanwhile nobody could write. It
+# is tried again an hour later.
+_LOCK_WAIT_MS = 1000
+# A hold is updated when it ends, for which its page has room.
+_STORED = {"billing_hold": " WITH (fillfactor = 60)"}
+
+
+def ensure_partitions(since: dt.date | None = None) -> list[str]:
+    """Make the partitions of this month and the next three that are missing, or of all months from
+    a date on; their names."""
+    made: list[str] = []
+    this_month = clock.now().date().replace(day=1)
+    month = (since or this_month).replace(day=1)
+    last = (this_month + _AHEAD * dt.timedelta(days=31)).replace(day=1)
+    with connection.cursor() as cursor:
+        begin = _begin(cursor)
+        while month <= last:
+            for table, first in begin.items():
+                name = name_of(table, month)
+                cursor.execute("SELECT to_regclass(%s)", [name])
+                if cursor.fetchone() == (None,) and ids_of(month)[0] >= first:
+                    _make(cursor, table, month)
+                    made.append(name)
+            month = next_month(month)
+    return made
+
+
+def _begin(cursor: CursorWrapper) -> dict[str, UUID]:
+    """The id from which on each table is cut. One that a migration has not come to is left out."""
+    cursor.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'p' AND relname = ANY (%s) "
+        "AND relnamespace = current_schema()::regnamespace",
+        [list(PARTITIONED)],
+    )
+    return {table: end_of_first(table) or UUID(int=0) for (table,) in cursor.fetchall()}
+
+
+def _make(cursor: CursorWrapper, table: str, month: dt.date) -> None:
+    with transaction.atomic():
+        cursor.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}")
+        make_partition(cursor, table, month)
+
+
+def name_of(table: str, month: dt.date) -> str:
+    """The partition of a month, by its first day."""
+    return f"{table}_{month:%Y_%m}"
+
+
+def next_month(month: dt.date) -> dt.date:
+    """The first day of the month after."""
+    return (month + dt.timedelta(days=32)).replace(day=1)
+
+
+def ids_of(month: dt.date) -> tuple[UUID, UUID]:
+    """The smallest id of a month, and that of the next one."""
+    return first_id_at(_start(month)), first_id_at(_start(next_month(month)))
+
+
+def has_own(month: dt.date) -> bool:
+    """Whether every table has a partition for this month, and for it alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OWN, [[name_of(table, month) for table in PARTITIONED]])
+        return bool(cursor.fetchone()[0] == len(PARTITIONED))
+
+
+def make_partition(cursor: CursorWrapper, table: str, month: dt.date) -> None:
+    """Make the partition of a month, which has none, in the caller's transaction."""
+    first, end = ids_of(month)
+    stored = _STORED.get(table, "")
+    span = f"FROM ('{first}') TO ('{end}')"
+    cursor.execute(
+        f"CREATE TABLE {name_of(table, month)} PARTITION OF {table} FOR VALUES {span}{stored}"
+    )
+    guard_partition(cursor, table, month)
+
+
+def guard_partition(cursor: CursorWrapper, table: str, month: dt.date) -> None:
+    """The triggers of rows come from the table; that of what is written once, which forbids to
+    empty it, does not."""
+    cursor.execute(
+        "SELECT FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = 'never_emptied'",
+        [table],
+    )
+    if cursor.fetchone() is not None:
+        cursor.execute(
+            f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {name_of(table, month)} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION weir_written_once()"
+        )
+
+
+def ids_near(id: UUID) -> tuple[UUID, UUID]:
+    """The range of the ids of a request's attempts and records, by the id of the request."""
+    return id_before(id, ID_SLACK), id_before(id, -ID_SLACK)
+
+
+def made_until() -> dt.date | None:
+    """The last month, by its first day, that every table has a partition for."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MADE_UNTIL, {"tables": list(PARTITIONED)})
+        until: dt.date | None = cursor.fetchone()[0]
+    return until
+
+
+def has_rows_outside() -> bool:
+    """Whether a default partition has taken rows, whose month cannot be made any more."""
+    with connection.cursor() as cursor:
+        found = [f"EXISTS (SELECT FROM {table}_other)" for table in _begin(cursor)]
+        cursor.execute(f"SELECT {' OR '.join(found)}")
+        return bool(cursor.fetchone()[0])
+
+
+def ensure_at_migration(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    ensure_partitions()
+
+
+def _start(month: dt.date) -> dt.datetime:
+    return dt.datetime(month.year, month.month, 1, tzinfo=dt.UTC)
+
+
+_MADE_UNTIL = """
+    SELECT min(until) FROM (
+        SELECT (SELECT max(to_date(right(part.relname, 7), 'YYYY_MM'))
+                FROM pg_inherits JOIN pg_class part ON part.oid = inhrelid
+                WHERE inhparent = to_regclass(name)
+                  AND part.relname ~ '_[0-9]{4}_[0-9]{2}$') AS until
+        FROM unnest(%(tables)s::text[]) AS name
+    ) tables HAVING count(until) = count(*)"""
+
+_OWN = """
+    SELECT count(*) FROM unnest(%s::text[]) AS name JOIN pg_class ON oid = to_regclass(name)
+    WHERE relispartition"""

@@ -1,0 +1,99 @@
+"""Whether there is anything for Home to show, and a person's first call by the API."""
+
+import datetime as dt
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Min
+
+from accounts.access import access
+from accounts.access.actors import Actor, organisation_of
+from accounts.models import Key, KeyKind
+from lib import clock
+from usage.reports.visibility import Period, Where, run, sees_requests, visible
+from usage.requests.log import RequestRow, request_page
+from usage.rollups.buckets import bucket_of
+from usage.rollups.levels import since, summed
+
+# The sums are behind by less than that, and records are quick to look through for so long.
+_LATEST: Final = dt.timedelta(hours=1)
+_ROWS: Final = 50
+
+
+def sees_traffic(actor: Actor) -> bool:
+    """Whether any answered request that the actor may see exists: by anybody's key, or from our
+    own pages. Sums lag by seconds, so the latest records count too."""
+    if access.scope_of(actor, "usage.read") is None:
+        return has_called(actor)
+    where = visible(actor, "usage.read")
+    rows = summed(where, [since(bucket_of(organisation_of(actor).created_at))])
+    if run(_SUMMED.format(rows=rows.text), rows.parameters):
+        return True
+    if not sees_requests(actor):
+        return False
+    page = request_page(actor, Period(start_at=clock.now() - _LATEST), limit=_ROWS)
+    return any(not row.failed for row in page.rows)
+
+
+def has_called(actor: Actor) -> bool:
+    """Whether a request of the person by a key of their own was answered, ever.
+
+    What the installation tried for itself, what others sent and what came from our own pages does
+    not count.
+    """
+    ids = _own_key_ids(actor)
+    if not ids:
+        return False
+    begun_at = Key.objects.filter(id__in=ids).aggregate(at=Min("created_at"))["at"]
+    where = Where(
+        "r.organisation_id = %(organisation)s AND r.key_id = ANY (%(keys)s)",
+        {"organisation": organisation_of(actor).id, "keys": ids},
+    )
+    # No key has more buckets than its life.
+    rows = summed(where, [since(bucket_of(begun_at))])
+    if run(_SUMMED.format(rows=rows.text), rows.parameters):
+        return True
+    latest = latest_call(actor)
+    return latest is not None and not latest.running and not latest.failed
+
+
+def latest_call(actor: Actor) -> RequestRow | None:
+    """The person's newest request of the last hour by such a key, an answered one first."""
+    ids = set(_own_key_ids(actor))
+    if not ids or not sees_requests(actor):
+        return None
+    period = Period(start_at=clock.now() - _LATEST)
+    page = request_page(actor, period, limit=_ROWS, running=True)
+    rows = [row for row in (*page.running, *page.rows) if row.key_id in ids]
+    return min(rows, key=lambda row: row.running or row.failed, default=None)
+
+
+def last_used_model(actor: Actor) -> str | None:
+    """The model that last answered the person, on our pages or elsewhere."""
+    if actor.user is None:
+        return None
+    where = Where(
+        "r.organisation_id = %(organisation)s AND r.user_id = %(user)s",
+        {"organisation": organisation_of(actor).id, "user": actor.user.id},
+    )
+    rows = summed(where, [since(bucket_of(actor.user.created_at))])
+    found = run(_LAST_MODEL.format(where=where.text, rows=rows.text), rows.parameters)
+    return found[0][0] if found else None
+
+
+def _own_key_ids(actor: Actor) -> list[UUID]:
+    if actor.user is None:
+        return []
+    keys = Key.objects.filter(
+        organisation=organisation_of(actor), user=actor.user, kind=KeyKind.RELAY
+    )
+    return list(keys.values_list("id", flat=True))
+
+
+_SUMMED: Final = "SELECT 1 FROM {rows} r WHERE r.requests > r.errors LIMIT 1"
+# The last sum tells the day or the hour, and its quarters the rest.
+_LAST_MODEL: Final = """
+    SELECT r.model FROM usage_rollup r
+    WHERE {where} AND r.requests > r.errors AND r.bucket_at >= (
+        SELECT max(r.bucket_at) FROM {rows} r WHERE r.requests > r.errors)
+    ORDER BY r.bucket_at DESC LIMIT 1"""

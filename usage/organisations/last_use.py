@@ -1,0 +1,55 @@
+"""What members did: spent in the month, and when they were seen last."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from accounts.access.access import scope_of
+from accounts.access.actors import Actor
+from lib import clock
+from usage.reports.visibility import Where, run, visible
+from usage.rollups.buckets import Span
+from usage.rollups.levels import since, summed
+
+_BACK = dt.timedelta(days=90)
+
+
+class MemberUse(NamedTuple):
+    """`spent_nano` in the calendar month (UTC) as far as it is summed; `last_at` is the quarter of
+    an hour of the last request within 90 days."""
+
+    spent_nano: int
+    last_at: dt.datetime | None
+
+
+NO_USE = MemberUse(0, None)
+
+
+def use_of_members(actor: Actor, user_ids: Sequence[int]) -> dict[int, MemberUse]:
+    """The use of those people who used anything, as far as the actor may see it."""
+    if not user_ids or scope_of(actor, "usage.read") is None:
+        return {}
+    now = clock.now()
+    text, parameters = visible(actor, "usage.read")
+    where = Where(
+        f"{text} AND r.user_id = ANY (%(users)s)", {**parameters, "users": list(user_ids)}
+    )
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    # In two parts, for no day or hour may lie over the begin of the month.
+    rows = summed(where, [Span(now - _BACK, month), since(month)])
+    found = run(_SUMS.format(rows=rows.text, where=where.text), {**rows.parameters, "month": month})
+    return {user: MemberUse(spent, at) for user, spent, at in found}
+
+
+# The last sum tells the day or the hour, and its quarters the rest.
+_SUMS = """
+    SELECT used.user_id, used.spent_nano, coalesce((
+        SELECT max(r.bucket_at) FROM usage_rollup r
+        WHERE {where} AND r.user_id = used.user_id AND r.bucket_at >= used.last_at
+          AND r.bucket_at < used.last_at + interval '1 day'), used.last_at)
+    FROM (
+        SELECT r.user_id, max(r.bucket_at) AS last_at,
+               coalesce(sum(r.charge_nano) FILTER (WHERE r.bucket_at >= %(month)s), 0)::bigint
+                   AS spent_nano
+        FROM {rows} r GROUP BY r.user_id
+    ) used"""

@@ -1,0 +1,138 @@
+"""Pages of teams (W52): the list, and one with its projects and all that holds for it."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from accounts.access import access
+from accounts.access.access import ROLE_NAMES
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from accounts.models import Membership, Team
+from accounts.preferences.table_preferences import read_table
+from lib.ids import id_text
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Badge, Column, Filter, Table
+from usage.limits.effective_limits import effective_settings
+from usage.organisations.spending import month_spending
+
+_ACTIVE, _ARCHIVED = Badge(_("Active"), "ok"), Badge(_("Archived"), icon="archive")
+TEAMS = Table(
+    "teams",
+    _("Teams"),
+    (
+        Column("name", _("Name"), value="team.name", sort=True, card="title"),
+        Column("state", _("Status"), "badge", value="badge", sort="badge.text", card="first"),
+        Column("members", _("Members"), "number", sort=True, priority=2, card="second"),
+        Column("keys", _("Active keys"), "number", sort=True, priority=2),
+        Column("projects", _("Projects"), "number", sort=True, priority=3),
+        Column("spent", _("Spend this month"), "money", sort=True, card="money"),
+        Column("created", _("Created"), "ago", value="team.created_at", sort=True, chosen=False),
+    ),
+    default_sort="name",
+    key="team.id",
+    filters=(
+        Filter("q", _("Name"), "search"),
+        Filter(
+            "state",
+            _("Status"),
+            choices=(("active", _("Active")), ("archived", _("Archived")), ("all", _("All"))),
+            default="active",
+        ),
+    ),
+    href="href",
+)
+
+
+@organisation_page("teams.read")
+@require_safe
+def team_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(TEAMS, request, actor)
+    wanted = state.value("state")
+    text = state.value("q").casefold()
+    rows = [
+        row
+        for row in _rows(actor)
+        if text in row["team"].name.casefold()
+        and (wanted == "all" or (row["team"].archived_at is not None) == (wanted == "archived"))
+    ]
+    may_write = access.scope_of(actor, "teams.write") is not None
+    context = {"may_write": may_write, "may_create": may_write and actor.teams is None}
+    templates = ("usage/organisations/teams.html", "usage/organisations/_teams.html")
+    return answer_table(request, state, ListSource(rows), templates, context)
+
+
+def _rows(actor: Actor) -> list[dict[str, Any]]:
+    living = Q(keys__revoked_at=None, keys__disabled=False) & ~Q(keys__kind="playground")
+    teams = access.visible_teams(actor).annotate(
+        key_count=Count("keys", filter=living, distinct=True),
+        project_count=Count("projects", filter=Q(projects__archived_at=None), distinct=True),
+    )
+    spent = month_spending(actor, "team_id")
+    everywhere, within = _members(actor)
+    return [
+        {
+            "team": team,
+            "href": reverse("team", args=[slug_of(actor), team.slug]),
+            "badge": _ARCHIVED if team.archived_at else _ACTIVE,
+            "members": everywhere + within.get(team.id, 0),
+            "keys": team.key_count,
+            "projects": team.project_count,
+            "spent": spent.get(team.id, 0),
+        }
+        for team in teams
+    ]
+
+
+def _members(actor: Actor) -> tuple[int, dict[UUID, int]]:
+    """How many are in every team, and how many more in each."""
+    members = Membership.objects.filter(organisation=actor.organisation, user__is_active=True)
+    chosen = members.filter(all_teams=False).values_list("teams").annotate(n=Count("id"))
+    return members.filter(all_teams=True).count(), {team: n for team, n in chosen if team}
+
+
+@organisation_page("teams.read")
+@require_safe
+def team_page(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
+    row = access.access_any_team(actor, team)
+    members = Membership.objects.select_related("user", "custom_role").filter(
+        Q(all_teams=True) | Q(teams=row), organisation=actor.organisation, user__is_active=True
+    )
+    may_see = access.scope_of(actor, "members.read") != "own"
+    context = {
+        "team": row,
+        "may_write": access.scope_of(actor, "teams.write") is not None,
+        "may_budget": access.scope_of(actor, "budgets.write") is not None,
+        "may_see_members": may_see,
+        "members": list(map(_member, members.order_by("user__email"))) if may_see else (),
+        "projects": _projects(actor, row),
+        "spent": month_spending(actor, "team_id").get(row.id, 0),
+        "key_count": row.keys.filter(revoked_at=None).exclude(kind="playground").count(),
+        "settings": effective_settings(actor, team=row),
+    }
+    return render(request, "usage/organisations/team.html", context)
+
+
+def _member(member: Membership) -> dict[str, Any]:
+    custom = member.custom_role
+    role_name = custom.name if custom else ROLE_NAMES[member.role]
+    return {"id": member.pk, "user": member.user, "role_name": role_name}
+
+
+def _projects(actor: Actor, team: Team) -> list[dict[str, Any]]:
+    projects = access.visible_projects(actor).filter(team=team)
+    return [
+        {
+            "project": project,
+            "id": id_text(project.id),
+            "keys": project.keys.filter(revoked_at=None).count(),
+        }
+        for project in projects
+    ]

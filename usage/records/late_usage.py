@@ -1,0 +1,157 @@
+"""Late usage in the books of usage: which attempts are unsure, and what was learnt of them (I7)."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from billing.models import Hold
+from billing.prices.pricing import total_of
+from lib import clock
+from lib.ids import first_id_at
+from usage.models import DetachedMonth, LateTruth, TruthSource
+from usage.months.partitions import ID_SLACK
+from usage.records.records import cost_of, versions_of, with_request
+from usage.reports.visibility import run
+
+# A provider that cannot tell yet is asked every few seconds for some minutes, then ever less often
+# for a day. Who asked may have died over it.
+_PATIENT_TRIES = 40
+_TRIES_MAX = _PATIENT_TRIES + 14
+
+
+class Unsure(NamedTuple):
+    """A settled attempt whose provider may know better."""
+
+    attempt_id: UUID
+    organisation_id: UUID
+    channel_id: UUID
+    charge_nano: int
+
+
+class LateUsage(NamedTuple):
+    """What is known of an attempt, to be posted.
+
+    `charge_nano` is what its own process charged for it, None if that process died. `total_nano`
+    is what the count comes to at the price of the admission, None where it cannot be reckoned, and
+    `cost_nano` what it costs us, None where no price of that kind is known; the provider's word
+    stands above ours, unless it had not heard of the attempt yet.
+    """
+
+    attempt_id: UUID
+    organisation_id: UUID
+    source: str
+    meters: Mapping[str, int]
+    charge_nano: int | None
+    total_nano: int | None
+    cost_nano: int | None
+
+
+def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
+    """Attempts of these channels whose provider is to be asked now, at most so many.
+
+    Who takes them asks; nobody else does so before they are due again.
+    """
+    now = clock.now()
+    parameters = {
+        "channels": list(channel_ids),
+        "limit": limit,
+        "first_id": first_id_at(now - dt.timedelta(days=1) - ID_SLACK),
+        "end_id": first_id_at(now + ID_SLACK),
+    }
+    rows = run(_UNSURE, parameters | {"tries": _TRIES_MAX, "patient": _PATIENT_TRIES})
+    return [Unsure(*row) for row in rows]
+
+
+def note(unsure: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> None:
+    """Keep what the provider told."""
+    meters_text = json.dumps(dict(meters))
+    run(_NOTE, {"attempt": unsure.attempt_id, "meters": meters_text, "raw": raw_usage})
+
+
+def to_post(limit: int) -> list[LateUsage]:
+    """What was learnt and is not posted yet, oldest first. What is of a detached month waits until
+    that is back: the prices of its attempts, and what they have spent of budgets, are in the file.
+    """
+    away = DetachedMonth.objects.filter(
+        first_id__lte=OuterRef("attempt_id"), end_id__gt=OuterRef("attempt_id")
+    )
+    unposted = LateTruth.objects.filter(~Exists(away), posted_at=None, meters__isnull=False)
+    rows = list(unposted.order_by("id")[:limit])
+    ids = [row.attempt_id for row in rows]
+    known: dict[UUID, dict[str, LateTruth]] = {}
+    for row in LateTruth.objects.filter(attempt_id__in=ids, meters__isnull=False):
+        known.setdefault(row.attempt_id, {})[row.source] = row
+    versions = versions_of([(row.organisation_id, row.attempt_id) for row in rows])
+    late_usages = []
+    for row in rows:
+        late_ending = known[row.attempt_id].get(TruthSource.LATE)
+        best = known[row.attempt_id].get(TruthSource.LOOK_UP, row)
+        if late_ending is not None and late_ending.meters and not best.meters:
+            # Asked while the process stood still that sent the request only afterwards.
+            best = late_ending
+        version, cost_version, _ = versions[row.attempt_id]
+        meters: Mapping[str, int] = best.meters or {}
+        total = 0 if version is None else total_of(with_request(meters, version), version)
+        charge_nano = None if late_ending is None else late_ending.charge_nano
+        if best is late_ending and charge_nano is not None and isinstance(total, int):
+            # It may have ended at another version than it began at.
+            total = max(total, charge_nano)
+        late_usages.append(
+            LateUsage(
+                row.attempt_id,
+                row.organisation_id,
+                row.source,
+                meters,
+                charge_nano,
+                total if isinstance(total, int) else None,
+                cost_of(meters, cost_version),
+            )
+        )
+    return late_usages
+
+
+def is_there(late: LateUsage) -> bool:
+    """Whether the attempt is in the database, and stays there until this transaction ends."""
+    return Hold.objects.filter(id=late.attempt_id).exists()
+
+
+def mark_posted(late: LateUsage) -> None:
+    """The books say it now; in the transaction of its posting."""
+    LateTruth.objects.filter(attempt_id=late.attempt_id, source=late.source).update(
+        posted_at=clock.now()
+    )
+
+
+_UNSURE = """
+    WITH unsure AS (
+        SELECT record.id, record.organisation_id, record.channel_id, record.charge_nano
+        FROM usage_usagerecord record
+        LEFT JOIN usage_latetruth late
+            ON late.attempt_id = record.id AND late.source = 'look_up'
+        WHERE record.basis IN ('estimated', 'absorbed')
+          AND record.admitted_at > now() - interval '1 day'
+          AND record.id >= %(first_id)s AND record.id < %(end_id)s
+          AND record.channel_id = ANY (%(channels)s)
+          AND (late.id IS NULL OR (
+              late.meters IS NULL AND late.ask_at < now() AND late.tries < %(tries)s))
+        ORDER BY record.admitted_at LIMIT %(limit)s
+    ),
+    taken AS (
+        INSERT INTO usage_latetruth AS late (organisation_id, attempt_id, source, tries, ask_at)
+        SELECT organisation_id, id, 'look_up', 1, now() + interval '5 seconds' FROM unsure
+        ON CONFLICT (attempt_id, source) DO UPDATE
+        SET tries = late.tries + 1,
+            ask_at = now() + interval '5 seconds' * 2 ^ greatest(late.tries - %(patient)s, 0)
+        WHERE late.meters IS NULL AND late.ask_at < now()
+        RETURNING attempt_id
+    )
+    SELECT unsure.* FROM unsure JOIN taken ON taken.attempt_id = unsure.id"""
+
+_NOTE = """
+    UPDATE usage_latetruth
+    SET meters = %(meters)s::jsonb, raw_usage = %(raw)s::jsonb, learnt_at = now()
+    WHERE attempt_id = %(attempt)s AND source = 'look_up' AND meters IS NULL"""

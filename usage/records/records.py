@@ -1,0 +1,169 @@
+"""Usage records written outside the relay."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from billing.models import PriceVersion as StoredVersion
+from billing.prices.pricing import CostLines, PriceVersion, price, total_of
+from billing.subscriptions.included_units import NOTHING_PAID, Paid, paid_by_units
+from usage.records import sql
+from usage.records.savings import saved_of
+
+CRASH_CUT: Final = sql.Ending(
+    final=True,
+    status=500,
+    kind="internal",
+    message="API request failed: Server Error",
+    basis="absorbed",
+    flags=("crash_cut",),
+)
+
+
+class Cut(NamedTuple):
+    """An attempt whose process died: what it held, how far it surely was, and the included units
+    that it holds."""
+
+    attempt_id: UUID
+    organisation_id: UUID
+    hold_nano: int
+    mark: Mapping[str, int] | None
+    units: Mapping[str, int] = MappingProxyType({})
+
+
+class CrashCut(NamedTuple):
+    """The ending of a cut attempt, what it may have cost us that nobody pays, and what its included
+    units pay."""
+
+    ending: sql.Ending
+    loss_nano: int
+    paid: Paid
+
+
+def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
+    """The ending of each: what its last mark comes to at the price of its admission.
+
+    Without a mark the customer pays nothing, for nobody knows what was answered; it is booked to us
+    at the estimate of its input, until its provider has told (I15).
+    """
+    versions = versions_of([(cut.organisation_id, cut.attempt_id) for cut in cuts])
+    crash_cuts = []
+    for cut in cuts:
+        known = versions.get(cut.attempt_id, Versions(None, None, 0))
+        ending = _ending(cut, known)
+        loss_nano = _estimated(known) if ending.basis == "absorbed" else 0
+        crash_cuts.append(CrashCut(ending, loss_nano, _paid(cut, known, ending.charge_nano)))
+    return crash_cuts
+
+
+def _paid(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
+    if not charge_nano or not cut.mark or not cut.units or versions.charge is None:
+        return NOTHING_PAID
+    meters = with_request(cut.mark, versions.charge)
+    return paid_by_units([(meters, versions.charge)], cut.units)
+
+
+def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:
+    """Write the records, in the transaction that resolves the holds."""
+    write_endings(
+        [sql.RecordWritten(cut.organisation_id, cut.attempt_id, ending) for cut, ending in cuts]
+    )
+
+
+def write_endings(written: Sequence[sql.RecordWritten]) -> None:
+    """Write the records of attempts, in the transaction that resolves their holds."""
+    if written:
+        text, parameters = sql.write_records(written)
+        with connection.cursor() as cursor:
+            cursor.execute(text, parameters)
+
+
+def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
+    if not cut.mark:
+        return CRASH_CUT
+    meters, version = dict(cut.mark), versions.charge
+    cost_nano = cost_of(meters, versions.cost)
+    if version is None:
+        return msgspec.structs.replace(
+            CRASH_CUT, meters=json.dumps(meters), basis="free", cost_nano=cost_nano
+        )
+    meters = with_request(meters, version)
+    cost = price(meters, version)
+    if not isinstance(cost, CostLines):
+        return msgspec.structs.replace(CRASH_CUT, meters=json.dumps(meters), cost_nano=cost_nano)
+    return msgspec.structs.replace(
+        CRASH_CUT,
+        cost_nano=cost_nano,
+        meters=json.dumps(meters),
+        charge_nano=min(cost.total_nano, cut.hold_nano),
+        basis="estimated",
+        saved_nano=saved_of(meters, version, "estimated"),
+    )
+
+
+def _estimated(versions: "Versions") -> int:
+    if versions.charge is None:
+        return 0
+    meters = with_request({"in_text": versions.input_estimate}, versions.charge)
+    total = total_of(meters, versions.charge)
+    return total if isinstance(total, int) else 0
+
+
+def with_request(meters: Mapping[str, int], version: PriceVersion) -> dict[str, int]:
+    """A price per request counts the request itself, if anything of it was counted."""
+    counted = {"requests": 1} if meters and "requests" in version.rates else {}
+    return {**meters, **counted}
+
+
+def cost_of(meters: Mapping[str, int], version: PriceVersion | None) -> int | None:
+    """What these meters cost us, in nano; None where no price of the kind cost covers them."""
+    if version is None or not meters:
+        return None
+    # A charge per request is ours alone, unless the provider has one too.
+    counted = {name: used for name, used in meters.items() if name != "requests"}
+    total = total_of(with_request(counted, version), version)
+    return total if isinstance(total, int) else None
+
+
+class Versions(NamedTuple):
+    """At which version an attempt is charged, by its plan, and at which it costs us; and the tokens
+    that its request has by its size."""
+
+    charge: PriceVersion | None
+    cost: PriceVersion | None
+    input_estimate: int
+
+
+def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
+    """The price versions at which attempts were admitted, each given by its organisation's id and
+    its own; None for what is free or unknown."""
+    if not attempts:
+        return {}
+    organisations, ids = ([*values] for values in zip(*attempts, strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, price_version_id, multiplier_ppm, cost_version_id, input_estimate "
+            # By the key, which begins with the organisation, and in the months of the ids.
+            "FROM usage_attempt WHERE organisation_id = ANY (%(organisations)s::uuid[]) "
+            "AND id = ANY (%(ids)s::uuid[]) AND id BETWEEN %(first)s AND %(last)s",
+            {"organisations": organisations, "ids": ids, "first": min(ids), "last": max(ids)},
+        )
+        rows = cursor.fetchall()
+    wanted = {version for _, charge, _, cost, _ in rows for version in (charge, cost) if version}
+    stored = {
+        id: PriceVersion.from_stored(version.rates)
+        for id, version in StoredVersion.objects.in_bulk(wanted).items()
+    }
+    return {
+        attempt_id: Versions(
+            stored[charge].multiplied(multiplier_ppm) if charge else None,
+            stored[cost] if cost else None,
+            input_estimate,
+        )
+        for attempt_id, charge, multiplier_ppm, cost, input_estimate in rows
+    }

@@ -1,0 +1,13 @@
+"""What cached input saves the customer of a request."""
+
+from collections.abc import Mapping
+
+from billing.prices.pricing import PriceVersion, saved_by_cache
+from usage.requests.outcomes import UNCHARGED
+
+
+def saved_of(meters: Mapping[str, int], version: PriceVersion | None, basis: str) -> int:
+    """What it saved of these meters, charged by that basis, in nano; 0 of what is not charged."""
+    if version is None or basis in UNCHARGED:
+        return 0
+    return saved_by_cache(meters, version)

@@ -1,0 +1,106 @@
+"""Notes on the charts of usage: what happened at a moment, in the words of who knows it."""
+
+import datetime as dt
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.access import access_team, one_of, require, scope_of
+from accounts.access.actors import Actor, organisation_of
+from accounts.audit import audit
+from accounts.models import Key, Team
+from lib import clock
+from lib.refusal import Refused, check_text
+from usage.models import ChartNote
+
+TEXT_MAX: Final = 200
+NOTES_MAX: Final = 1000
+"""Of an organisation."""
+
+
+def visible_notes(actor: Actor) -> QuerySet[ChartNote]:
+    """The notes of the organisation, and of the teams whose usage the actor sees: for who sees only
+    its own, those in which it has a key."""
+    require(actor, "usage.read")
+    notes = ChartNote.objects.filter(organisation=organisation_of(actor)).select_related("team")
+    if actor.model_key:
+        return notes.filter(Q(team=None) | Q(team=actor.model_key.team_id))
+    scope = scope_of(actor, "usage.read")
+    if scope == "teams":
+        return notes.filter(Q(team=None) | Q(team__in=actor.teams or ()))
+    if scope == "own":
+        own = Key.objects.filter(organisation=actor.organisation, user=actor.user)
+        return notes.filter(Q(team=None) | Q(team__in=own.values("team_id")))
+    return notes
+
+
+def writable_notes(actor: Actor) -> QuerySet[ChartNote]:
+    """Those that the actor may delete: of teams that it administers; of the whole organisation for
+    who administers all of them."""
+    require(actor, "teams.write")
+    notes = ChartNote.objects.filter(organisation=organisation_of(actor))
+    return notes if actor.teams is None else notes.filter(team__in=actor.teams)
+
+
+def writable_note(actor: Actor, id: str) -> ChartNote:
+    """One of them. Http404 otherwise."""
+    return one_of(writable_notes(actor), id)
+
+
+def add_note(actor: Actor, at: dt.datetime, text: str, team: str = "") -> ChartNote:
+    """Note something of a moment, for a team by its slug, or for everybody. Raises Refused, and
+    Http404 for a team that is none of the actor's."""
+    organisation = organisation_of(actor)
+    require(actor, "teams.write")
+    of = access_team(actor, team) if team else None
+    _check(actor, at, of)
+    said = _text(text)
+    with transaction.atomic():
+        if ChartNote.objects.filter(organisation=organisation).count() >= NOTES_MAX:
+            raise Refused("text", gettext("There are %d notes. Delete some first.") % NOTES_MAX)
+        note = ChartNote.objects.create(
+            organisation=organisation, team=of, at=at, text=said, user=actor.user
+        )
+        audit.record(actor, organisation, "note.added", note, team=team, text=said)
+    return note
+
+
+def change_note(
+    actor: Actor, note: ChartNote, *, at: dt.datetime | None = None, text: str | None = None
+) -> ChartNote:
+    """Correct the moment or the text of a note. Raises Refused."""
+    with transaction.atomic():
+        locked = ChartNote.objects.select_for_update(of=("self",)).get(pk=note.pk)
+        before = {"at": locked.at.isoformat(), "text": locked.text}
+        locked.at = locked.at if at is None else at
+        locked.text = locked.text if text is None else _text(text)
+        _check(actor, locked.at, locked.team)
+        locked.save(update_fields=["at", "text"])
+        after = {"at": locked.at.isoformat(), "text": locked.text}
+        audit.record(
+            actor, organisation_of(actor), "note.changed", locked, before=before, after=after
+        )
+    return locked
+
+
+def delete_note(actor: Actor, note: ChartNote) -> None:
+    """Remove a note."""
+    with transaction.atomic():
+        audit.record(actor, organisation_of(actor), "note.deleted", note, text=note.text)
+        note.delete()
+
+
+def _text(text: str) -> str:
+    checked = check_text("text", text, TEXT_MAX)
+    if not checked:
+        raise Refused("text", gettext("Enter a text."))
+    return checked
+
+
+def _check(actor: Actor, at: dt.datetime, team: Team | None) -> None:
+    if team is None and actor.teams is not None:
+        raise Refused("team", gettext("Choose one of your teams."))
+    if not 2000 <= at.year < 2200 or at > clock.now():
+        raise Refused("at", gettext("Enter a time that has passed."))

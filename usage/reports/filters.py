@@ -1,0 +1,512 @@
+"""What a report is asked for: a query string read into one frozen value.
+
+Pages drop what they do not understand and say so in a notice; the API refuses it. Ranges are cut
+into buckets in the asked time zone (`usage.rollups.buckets`); every edge lies on a quarter of an
+hour, so that a report is always a whole number of stored buckets (I17).
+"""
+
+import datetime as dt
+import zoneinfo
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, NamedTuple, TypeVar, get_args
+from urllib.parse import parse_qsl, urlencode
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.currency.money import format_usd, parse_typed_usd
+from billing.period_starts import first_instant_at
+from dialects.errors.errors import ErrorKind
+from lib.ids import id_text, parse_id
+from usage.reports.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy
+from usage.rollups.buckets import BUCKET, Grain, Span, bucket_of, chart_grain, edges, first_instant
+
+Range = Literal["24h", "today", "yesterday", "7d", "30d", "mtd", "last-month", "custom"]
+Status = Literal["ok", "error", "stopped", "review"]
+Metric = Literal["cost", "requests", "tokens", "errors"]
+Compare = Literal["prev", "year"]
+
+RANGE: Final[Range] = "30d"
+CHARTED: Final = tuple(name for name in GROUPINGS if name not in OVERLAPPING | {"status"})
+"""What a chart can be split by: its parts add up to its bars."""
+_EMPTY: Final[tuple[GroupBy, ...]] = (
+    "model",
+    "user",
+    "project",
+    "customer",
+    "tag",
+    "app",
+    "channel",
+)
+"""In what a row may belong to no group; channels, which only operators know of, are the last."""
+OF_SUMS: Final = ("group_by", "then_by", "metric", "compare")
+"""What only sums are asked for, and no list of requests."""
+API_DAYS: Final = 30
+"""Of a report of the API that is asked for without its begin."""
+UTC_ZONE: Final = ZoneInfo("UTC")
+
+_DAY: Final = dt.timedelta(days=1)
+_RANGE_MAX: Final = 3660 * _DAY
+_YEARS: Final = (2000, 2200)
+# Where a list of requests may begin or end, which may well say "since ever".
+_EDGE_YEARS: Final = (1900, 2200)
+_NO_EDGE: Final = "expected a date, or a time with its offset"
+_VALUES_MAX: Final = 20
+
+T = TypeVar("T")
+
+
+class RangeRefused(ValueError):
+    """The asked time cannot be read; `field` is the part of the query that says it wrong."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Dropped(NamedTuple):
+    """A part of the query that was not used, because it says nothing here."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which rows of a report are wanted; empty means all. `teams` are their slugs, `request_id` is
+    one request's, `session_id` one realtime session's, `min_cost_nano` the least that a request was
+    charged, `causes` why it failed. `without` are groupings in which a row belongs to no group: a
+    key of nobody, no project."""
+
+    models: tuple[str, ...] = ()
+    keys: tuple[UUID, ...] = ()
+    users: tuple[str, ...] = ()
+    channels: tuple[UUID, ...] = ()
+    teams: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    customers: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+    without: tuple[GroupBy, ...] = ()
+    status: Status | None = None
+    request_id: UUID | None = None
+    session_id: UUID | None = None
+    min_cost_nano: int | None = None
+    causes: tuple[str, ...] = ()
+
+    @property
+    def picks_records(self) -> bool:
+        """Whether the sums do not know which requests are meant."""
+        return self != self.summed_part
+
+    @property
+    def summed_part(self) -> "Scope":
+        """As far as the sums know which requests are meant."""
+        return replace(
+            EVERYTHING,
+            models=self.models,
+            keys=self.keys,
+            users=self.users,
+            channels=self.channels,
+            teams=self.teams,
+            without=tuple(name for name in self.without if name in SUMMED),
+        )
+
+
+EVERYTHING: Final = Scope()
+
+
+@dataclass(frozen=True)
+class UsageFilter:
+    """A report's time, in buckets of its zone, and its rows.
+
+    `spans` tile the time from `start_at` up to, not including, `end_at`. `now` is the instant that
+    the range was read at: the bucket that holds it is not over yet.
+    """
+
+    range: Range
+    zone: ZoneInfo
+    grain: Grain
+    spans: tuple[Span, ...]
+    now: dt.datetime
+    scope: Scope = EVERYTHING
+    group_by: GroupBy = "model"
+    then_by: GroupBy | None = None
+    metric: Metric = "cost"
+    compare: Compare = "prev"
+    dropped: tuple[Dropped, ...] = ()
+    # The dates of a custom range as they were asked, to fill the form with; None for instants.
+    on: tuple[dt.date, dt.date] | None = field(default=None, compare=False)
+
+    @property
+    def start_at(self) -> dt.datetime:
+        return self.spans[0].start_at
+
+    @property
+    def end_at(self) -> dt.datetime:
+        return self.spans[-1].end_at
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start_at, self.end_at)
+
+    @property
+    def previous(self) -> Span:
+        """The period that this one is compared with, as long as what has passed of this one: the
+        one before it, or the same dates a year ago.
+
+        A month that runs is compared with the same part of the month before.
+        """
+        passed_to = min(self.end_at, bucket_of(self.now) + BUCKET)
+        if self.compare == "year":
+            start_at, end_at = (_year_before(at, self.zone) for at in (self.start_at, passed_to))
+            return Span(start_at, max(end_at, start_at + BUCKET))
+        passed = max(passed_to - self.start_at, BUCKET)
+        start_at = self._previous_start()
+        return Span(start_at, min(start_at + passed, self.start_at))
+
+    def _previous_start(self) -> dt.datetime:
+        first = self.start_at.astimezone(self.zone).date()
+        if self.range in ("today", "yesterday"):
+            return first_instant(first - _DAY, self.zone)
+        if self.grain in ("15min", "hour"):
+            return self.start_at - (self.end_at - self.start_at)
+        if self.range in ("mtd", "last-month"):
+            before = (first - _DAY).replace(day=1)
+        else:
+            last = (self.end_at - BUCKET).astimezone(self.zone).date()
+            before = first - (last - first + _DAY)
+        return first_instant(before, self.zone)
+
+    def unfinished(self, span: Span) -> bool:
+        """Whether the bucket still runs."""
+        return span.start_at <= self.now < span.end_at
+
+    def query(self, **over: object) -> str:
+        """The query string that asks for this again, with some parts replaced (None = left out)."""
+        parameters = self._parameters()
+        parameters.update({name.rstrip("_"): value for name, value in over.items()})
+        return urlencode({name: value for name, value in parameters.items() if value}, doseq=True)
+
+    def pairs(self, *, log: bool = False) -> list[tuple[str, str]]:
+        """The same in parts; for a log without what only sums are asked for."""
+        return [
+            (name, value)
+            for name, value in parse_qsl(self.query())
+            if not (log and name in OF_SUMS)
+        ]
+
+    def _parameters(self) -> dict[str, object]:
+        return {
+            "range": self.range if self.range != RANGE else None,
+            **self._custom(),
+            "tz": self.zone.key if self.zone.key != "UTC" else None,
+            "model": self.scope.models,
+            "key": [id_text(key) for key in self.scope.keys],
+            "user": self.scope.users,
+            "channel": [id_text(channel) for channel in self.scope.channels],
+            "team": self.scope.teams,
+            "project": self.scope.projects,
+            "customer": self.scope.customers,
+            "tag": self.scope.tags,
+            "app": self.scope.apps,
+            "without": self.scope.without,
+            "status": self.scope.status,
+            "min_cost": format_usd(self.scope.min_cost_nano) if self.scope.min_cost_nano else None,
+            "cause": self.scope.causes,
+            "q": id_text(self.scope.request_id) if self.scope.request_id else None,
+            "session": id_text(self.scope.session_id) if self.scope.session_id else None,
+            "group_by": self.group_by if self.group_by != "model" else None,
+            "then_by": self.then_by,
+            "metric": self.metric if self.metric != "cost" else None,
+            "compare": self.compare if self.compare != "prev" else None,
+        }
+
+    def query_of_span(self, span: Span, **over: object) -> str:
+        """The query of the rows behind one bucket."""
+        return self.query(**self.within(span), **over)
+
+    def within(self, span: Span) -> dict[str, str]:
+        """What a query is replaced with to ask for one bucket."""
+        first, end = (at.astimezone(self.zone) for at in span)
+        last = (span.end_at - BUCKET).astimezone(self.zone).date()
+        if self.grain in ("15min", "hour") or span != Span(
+            first_instant(first.date(), self.zone), first_instant(last + _DAY, self.zone)
+        ):
+            edge_texts = _instant_text(first), _instant_text(end)
+        else:
+            edge_texts = first.date().isoformat(), last.isoformat()
+        return {"range": "custom", "from_": edge_texts[0], "to": edge_texts[1]}
+
+    def _custom(self) -> dict[str, str]:
+        if self.range != "custom":
+            return {}
+        if self.on:
+            return {"from": self.on[0].isoformat(), "to": self.on[1].isoformat()}
+        return {"from": _instant_text(self.start_at), "to": _instant_text(self.end_at)}
+
+
+def from_query(
+    query: Mapping[str, Sequence[str]],
+    now: dt.datetime,
+    *,
+    channels: bool,
+    log: bool = False,
+    ignored: Iterable[str] = (),
+    explored: bool = False,
+) -> UsageFilter:
+    """Read a page's query string (`dict(request.GET.lists())`), dropping what says nothing here.
+
+    `channels` tells whether the actor may know of channels; `log` reads what picks single requests
+    instead of what sums them up; `ignored` are the names that the page reads itself; `explored`:
+    it groups by anything, and by two at once.
+    """
+    reader = _Reader(query)
+    zone = reader.single("tz", read_zone)
+    zone = UTC_ZONE if zone is None else zone
+    range_name: Range = reader.single("range", _among(get_args(Range))) or RANGE
+    made = _range(reader, range_name, zone, now)
+    scope = Scope(
+        models=reader.many("model", read_model),
+        keys=reader.many("key", read_id),
+        users=reader.many("user", _email),
+        channels=reader.many("channel", read_id) if channels else (),
+        teams=reader.many("team", read_model),
+        projects=reader.many("project", read_model),
+        customers=reader.many("customer", read_model),
+        tags=reader.many("tag", read_model),
+        apps=reader.many("app", read_model),
+        without=reader.many("without", _among(_EMPTY if channels else _EMPTY[:-1])),
+        status=reader.single("status", _among(get_args(Status))) if log else None,
+        request_id=reader.single("q", read_id) if log else None,
+        session_id=reader.single("session", read_id) if log else None,
+        min_cost_nano=reader.single("min_cost", _amount) if log else None,
+        causes=reader.many("cause", _among(get_args(ErrorKind))) if log else (),
+    )
+    if log:
+        return replace(made, scope=scope, dropped=reader.dropped(ignored))
+    wanted = GROUPINGS if explored else CHARTED
+    groups = [name for name in wanted if channels or name != "channel"]
+    group_by = reader.single("group_by", _among(groups)) or "model"
+    then_by = reader.single("then_by", _among(groups)) if explored else None
+    return replace(
+        made,
+        scope=scope,
+        group_by=group_by,
+        then_by=then_by if then_by != group_by else None,
+        metric=reader.single("metric", _among(get_args(Metric))) or "cost",
+        compare=reader.single("compare", _among(get_args(Compare))) or "prev",
+        dropped=reader.dropped(ignored),
+    )
+
+
+def between(
+    start_at: dt.datetime,
+    end_at: dt.datetime,
+    zone: ZoneInfo,
+    now: dt.datetime,
+    *,
+    grain: Grain | None = None,
+) -> UsageFilter:
+    """A range of instants, in buckets that suit its length or of `grain`.
+
+    Raises ValueError when it is empty, reversed or too long.
+    """
+    if not start_at < end_at:
+        raise ValueError("the range ends before it begins")
+    if end_at - start_at > _RANGE_MAX:
+        raise ValueError("the range is longer than ten years")
+    if not _YEARS[0] <= start_at.year <= end_at.year <= _YEARS[1]:
+        raise ValueError("the range is too far away")
+    grain = grain or chart_grain(end_at - start_at)
+    first = start_at.astimezone(zone).date()
+    last = end_at.astimezone(zone).date()
+    clipped = (
+        Span(max(span.start_at, start_at), min(span.end_at, end_at))
+        # A day more on both sides: the first instant of a date is not always its midnight.
+        for span in edges(first - _DAY, last + 2 * _DAY, zone, grain)
+    )
+    spans = tuple(span for span in clipped if span.start_at < span.end_at)
+    return UsageFilter("custom", zone, grain, spans, now)
+
+
+def narrowed(usage_filter: UsageFilter, scope: Scope) -> UsageFilter:
+    """The same time, of these rows only."""
+    return replace(usage_filter, scope=scope)
+
+
+def of_keys(scope: Scope, keys: tuple[UUID, ...]) -> Scope:
+    """The same rows, of these keys only."""
+    return replace(scope, keys=keys)
+
+
+def read_zone(text: str) -> ZoneInfo:
+    """An IANA time zone by name. Raises ValueError."""
+    if text not in zone_names():
+        raise ValueError("expected the name of a time zone such as Europe/Berlin")
+    return ZoneInfo(text)
+
+
+def zone_names() -> frozenset[str]:
+    """The zones that may be asked for."""
+    return _ZONES
+
+
+def read_id(text: str) -> UUID:
+    """An id in its text form. Raises ValueError."""
+    id_ = parse_id(text.strip())
+    if id_ is None:
+        raise ValueError("expected an id of 26 characters")
+    return id_
+
+
+def read_model(text: str) -> str:
+    """What may be a model's name. Raises ValueError."""
+    if len(text) > 200 or "\x00" in text:
+        raise ValueError("expected the name of a model")
+    return text
+
+
+def read_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
+    """An edge of a range as an instant in UTC. Raises ValueError.
+
+    A date means its first instant in `zone`, as an end the whole of it; a time is what it says and
+    carries its offset.
+    """
+    try:
+        date = dt.date.fromisoformat(text) if len(text) == 10 else None
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(_NO_EDGE) from None
+    if not _EDGE_YEARS[0] <= at.year <= _EDGE_YEARS[1]:
+        raise ValueError("expected a time of the years {} to {}".format(*_EDGE_YEARS))
+    if date is not None:
+        return first_instant(date + _DAY if end else date, zone)
+    if at.tzinfo is None:
+        raise ValueError(_NO_EDGE)
+    return at.astimezone(dt.UTC)
+
+
+def read_bucket_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
+    """`read_edge` for what is summed: it must lie on a quarter of an hour. Raises ValueError."""
+    at = read_edge(text, zone, end=end)
+    if bucket_of(at) != at:
+        raise ValueError("usage is summed by quarters of an hour: 00, 15, 30 or 45 minutes past")
+    return at
+
+
+def _range(reader: "_Reader", range_name: Range, zone: ZoneInfo, now: dt.datetime) -> UsageFilter:
+    if range_name == "custom":
+        start_text, end_text = reader.text("from"), reader.text("to")
+        if not start_text and not end_text:
+            # The form was just set to custom: begin from the dates that were shown.
+            made = _range(reader, RANGE, zone, now)
+            today = now.astimezone(zone).date()
+            return replace(made, range="custom", on=(today - 29 * _DAY, today))
+        try:
+            start_at = read_bucket_edge(start_text, zone, end=False)
+            end_at = read_bucket_edge(end_text, zone, end=True)
+            made = between(start_at, end_at, zone, now)
+        except ValueError:
+            for name in ("from", "to"):
+                reader.drop(name)
+            return _range(reader, RANGE, zone, now)
+        if len(start_text) == len(end_text) == 10:
+            on = dt.date.fromisoformat(start_text), dt.date.fromisoformat(end_text)
+            made = replace(made, on=on)
+        return made
+    today = now.astimezone(zone).date()
+    if range_name == "24h":
+        hours = edges(today - 2 * _DAY, today + _DAY, zone, "hour")
+        begun = [span for span in hours if span.start_at <= now]
+        return UsageFilter("24h", zone, "hour", tuple(begun[-24:]), now)
+    if range_name in ("today", "yesterday"):
+        first = today if range_name == "today" else today - _DAY
+        hours = edges(first, first + _DAY, zone, "hour")
+        return UsageFilter(range_name, zone, "hour", tuple(hours), now)
+    first, last = today.replace(day=1), today
+    if range_name == "last-month":
+        last = first - _DAY
+        first = last.replace(day=1)
+    elif range_name != "mtd":
+        first = today - (6 if range_name == "7d" else 29) * _DAY
+    return UsageFilter(range_name, zone, "day", tuple(edges(first, last + _DAY, zone, "day")), now)
+
+
+class _Reader:
+    """Takes values out of a query and keeps count of what was not understood."""
+
+    def __init__(self, query: Mapping[str, Sequence[str]]) -> None:
+        self._query = query
+        self._used: set[str] = set()
+        self._dropped: list[Dropped] = []
+
+    def text(self, name: str) -> str:
+        self._used.add(name)
+        return next(iter(self._query.get(name, ())), "")
+
+    def single(self, name: str, read: Callable[[str], T]) -> T | None:
+        return next(iter(self.many(name, read)), None)
+
+    def many(self, name: str, read: Callable[[str], T]) -> tuple[T, ...]:
+        self._used.add(name)
+        values: dict[T, None] = {}
+        for text in self._query.get(name, ()):
+            if not text:
+                continue
+            try:
+                values[read(text)] = None
+            except ValueError:
+                self._dropped.append(Dropped(name, text))
+        return tuple(values)[:_VALUES_MAX]
+
+    def drop(self, name: str) -> None:
+        self._dropped.extend(Dropped(name, text) for text in self._query.get(name, ()))
+
+    def dropped(self, ignored: Iterable[str]) -> tuple[Dropped, ...]:
+        known = self._used | {"from", "to", *ignored}
+        unknown = (
+            Dropped(name, text)
+            for name, texts in self._query.items()
+            if name not in known
+            for text in texts
+        )
+        return (*self._dropped, *unknown)
+
+
+def _among(values: Iterable[T]) -> Callable[[str], T]:
+    allowed = {str(value): value for value in values}
+
+    def read(text: str) -> T:
+        if text not in allowed:
+            raise ValueError(text)
+        return allowed[text]
+
+    return read
+
+
+def _email(text: str) -> str:
+    if "@" not in text or len(text) > 254 or "\x00" in text:
+        raise ValueError(text)
+    return text.lower()
+
+
+def _amount(text: str) -> int:
+    nano = parse_typed_usd(text)
+    if nano < 0:
+        raise ValueError(text)
+    return nano
+
+
+def _year_before(at: dt.datetime, zone: ZoneInfo) -> dt.datetime:
+    """When the wall in a zone showed the same, a year before; of a leap day, the day before it."""
+    wall = at.astimezone(zone).replace(tzinfo=None)
+    day = 28 if (wall.month, wall.day) == (2, 29) else wall.day
+    return bucket_of(first_instant_at(wall.replace(year=wall.year - 1, day=day), zone))
+
+
+def _instant_text(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_ZONES: Final = frozenset(zoneinfo.available_timezones() - {"localtime"})

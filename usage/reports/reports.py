@@ -1,0 +1,447 @@
+"""Reports on usage: one SQL each, rows as dataclasses.
+
+Sums come from the rollups; single requests are in `usage/requests/log.py`. What an actor may see is
+a condition of every statement: the organisation's rows for who reads all of it, one's own for a
+developer, its own for a key that calls models. Names of columns come from the tables in this file,
+never from a query.
+"""
+
+import datetime as dt
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from accounts.access.actors import Actor
+from billing.prices.meters import METERS, Meter
+from usage.reports.filters import EVERYTHING, Metric, Scope, UsageFilter
+from usage.reports.groupings import GroupBy
+from usage.reports.visibility import NIL, Period, Where, run, where_of
+from usage.rollups.buckets import Span
+from usage.rollups.levels import COMMON, Standing, standing, summed, summed_by_span
+from usage.rollups.sums import MERGED_SAVED
+from usage.rollups.used_rows import used_rows
+
+SERIES_MAX: Final = 7
+OTHER_SLOT: Final = 8
+
+TOKEN_METERS: Final = [meter.name for meter in METERS.values() if meter.unit == "token"]
+
+
+def _token_column(meter: Meter) -> str:
+    if meter.side == "in":
+        cached = meter.name == "in_cache_read" or meter.name.endswith("_cached")
+        return "cached" if cached else "sent"
+    return "reasoning" if meter.name == "out_reasoning" else "out"
+
+
+TOKEN_COLUMNS: Final = {name: _token_column(METERS[name]) for name in TOKEN_METERS}
+
+By = GroupBy | Literal["bucket", "all"]
+
+
+# Sums -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over some requests. `errors` are those that failed; one that was stopped did not.
+    `saved_nano` is what cached input saved; None where it is not known of all of them."""
+
+    requests: int = 0
+    errors: int = 0
+    charge_nano: int = 0
+    meters: Mapping[str, int] = field(default_factory=dict)
+    saved_nano: int | None = 0
+
+    @property
+    def tokens(self) -> int:
+        """All language-model tokens, in and out."""
+        return sum(self.meters.get(meter, 0) for meter in TOKEN_METERS)
+
+    def metric(self, name: Metric) -> int:
+        """The figure of that name: nano for the cost, else a count."""
+        figures: dict[Metric, int] = {
+            "cost": self.charge_nano,
+            "requests": self.requests,
+            "tokens": self.tokens,
+            "errors": self.errors,
+        }
+        return figures[name]
+
+    def __add__(self, other: "Totals") -> "Totals":
+        meters = dict(self.meters)
+        for meter, units in other.meters.items():
+            meters[meter] = meters.get(meter, 0) + units
+        return Totals(
+            self.requests + other.requests,
+            self.errors + other.errors,
+            self.charge_nano + other.charge_nano,
+            meters,
+            None
+            if self.saved_nano is None or other.saved_nano is None
+            else self.saved_nano + other.saved_nano,
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """The sums of one model, key, person or channel.
+
+    `id` is what a filter takes (a key's and a channel's as UUID text, a person's e-mail address);
+    empty where there is none: a key that belongs to nobody, a request that reached no channel.
+    """
+
+    id: str
+    label: str
+    totals: Totals
+
+
+@dataclass(frozen=True)
+class SeriesPart:
+    """One colour of a chart; `id` None is everything beyond the largest ones."""
+
+    id: str | None
+    label: str
+    slot: int
+    total: int
+
+
+@dataclass(frozen=True)
+class SeriesBucket:
+    """One bar: a value for each part, in their order, and their sum."""
+
+    span: Span
+    values: tuple[int, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric over time, by groups: the largest ones, the rest as one."""
+
+    parts: tuple[SeriesPart, ...]
+    buckets: tuple[SeriesBucket, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(bucket.total for bucket in self.buckets)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What can be filtered by within a range, as (value, label); teams by their slug."""
+
+    models: tuple[str, ...]
+    keys: tuple[tuple[UUID, str], ...]
+    users: tuple[str, ...]
+    channels: tuple[tuple[UUID, str], ...]
+    teams: tuple[tuple[str, str], ...]
+
+
+def complete_to() -> dt.datetime | None:
+    """Up to when all requests are in the rollups; None before the first run."""
+    return standing().complete_to
+
+
+def usage_totals(
+    actor: Actor, span: Span, scope: Scope = EVERYTHING, *, metered: bool = True
+) -> Totals:
+    """The sums over a span of whole buckets; without the meters where they are not wanted."""
+    groups = _sums(actor, [span], scope, "all", metered=metered)
+    return next((group.totals for group in groups), Totals())
+
+
+def usage_by(
+    actor: Actor,
+    span: Span,
+    by: GroupBy,
+    scope: Scope = EVERYTHING,
+    *,
+    limit: int | None = None,
+    metered: bool = True,
+) -> list[Group]:
+    """The sums by model, key, person or channel, dearest first.
+
+    Without `metered` the meters are left out, which is several times quicker.
+    """
+    return _sums(actor, [span], scope, by, limit=limit, metered=metered)
+
+
+def usage_by_bucket(
+    actor: Actor, usage_filter: UsageFilter, *, metered: bool = True, at: Standing | None = None
+) -> list[Totals]:
+    """The sums of every bucket of the filter, in their order; zeros where nothing was."""
+    spans = usage_filter.spans
+    groups = _sums(actor, spans, usage_filter.scope, "bucket", metered=metered, at=at)
+    totals = {int(group.id): group.totals for group in groups}
+    return [totals.get(n, Totals()) for n in range(1, len(spans) + 1)]
+
+
+def sum_of(totals: Sequence[Totals]) -> Totals:
+    """All of them together."""
+    return reduce(lambda left, right: left + right, totals, Totals())
+
+
+def series(actor: Actor, usage_filter: UsageFilter) -> Series:
+    """The filter's metric over its buckets, by its groups; the rest beyond seven as one."""
+    group = GROUPS[usage_filter.group_by]
+    scope, spans = usage_filter.scope, usage_filter.spans
+    used = used_rows(actor, scope, spans, [usage_filter.group_by], runs=[spans])
+    rows = run(
+        f"""
+        WITH part AS (
+            SELECT width_bucket(r.bucket_at, %(starts)s::timestamptz[]) AS n, {group.id} AS id,
+                   max(r.channel_name) AS channel_name,
+                   sum({METRICS[usage_filter.metric]}) AS value
+            FROM {used.text} r GROUP BY 1, 2
+        ),
+        {RANKED}
+        {series_parts(group)}""",  # noqa: S608 - only this file's own names are put in
+        {
+            **used.parameters,
+            "starts": [span.start_at for span in usage_filter.spans],
+            "token_meters": TOKEN_METERS,
+            "most": SERIES_MAX + 1,
+        },
+    )
+    return series_of(usage_filter, rows)
+
+
+def choices(actor: Actor, span: Span, at: Standing | None = None) -> Choices:
+    """What the actor's rows within a span can be filtered by. A model is one that was asked with
+    success, charged, or sent to a channel: a name that was only mistyped is none."""
+    found = summed(_picked(actor, EVERYTHING), [span], at)
+    rows = run(
+        f"""
+        SELECT used.model, used.key_id, k.name, u.email, used.channel_id, used.channel_name,
+               used.there, t.slug, t.name
+        FROM (
+            SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name, r.team_id,
+                   r.requests > r.errors OR r.charge_nano <> 0 OR r.channel_id <> %(nil)s AS there
+            FROM {found.text} r
+        ) used
+        LEFT JOIN accounts_key k ON k.id = used.key_id
+        LEFT JOIN accounts_user u ON u.id = used.user_id
+        LEFT JOIN accounts_team t ON t.id = used.team_id""",  # noqa: S608 - own names only
+        {**found.parameters, "nil": NIL},
+    )
+    keys = {row[1]: row[2] or str(row[1]) for row in rows}
+    channels = {row[4]: row[5] for row in rows if row[4] != NIL}
+    return Choices(
+        models=tuple(sorted({row[0] for row in rows if row[6]})),
+        keys=tuple(sorted(keys.items(), key=lambda item: item[1].lower())),
+        users=tuple(sorted({row[3] for row in rows if row[3]})),
+        channels=tuple(sorted(channels.items(), key=lambda item: item[1].lower())),
+        teams=tuple(sorted({(row[7], row[8]) for row in rows if row[7]})),
+    )
+
+
+class Tokens(NamedTuple):
+    """Language-model tokens in four columns that add up to all of them; `read` is all input,
+    `written` all output."""
+
+    sent: int
+    cached: int
+    out: int
+    reasoning: int
+
+    @property
+    def read(self) -> int:
+        return self.sent + self.cached
+
+    @property
+    def written(self) -> int:
+        return self.out + self.reasoning
+
+
+def tokens_of(meters: Mapping[str, int]) -> Tokens:
+    """The tokens among the meters."""
+    columns = dict.fromkeys(Tokens._fields, 0)
+    for name, units in meters.items():
+        if name in TOKEN_COLUMNS:
+            columns[TOKEN_COLUMNS[name]] += units
+    return Tokens(**columns)
+
+
+# Statements -------------------------------------------------------------------------------------
+
+
+class Grouping(NamedTuple):
+    """How rows are grouped: the id in a rollup row, and of a group `g` its value and label."""
+
+    id: str
+    value: str
+    label: str
+    join: str = ""
+
+
+_KEY_JOIN: Final = "LEFT JOIN accounts_key k ON k.id = g.id"
+_TEAM_JOIN: Final = "LEFT JOIN accounts_team t ON t.id = g.id"
+_USER_JOIN: Final = "LEFT JOIN accounts_user u ON u.id = g.id"
+GROUPS: Final[dict[By, Grouping]] = {
+    "model": Grouping("r.model", "g.id", "g.id"),
+    "key": Grouping("r.key_id", "g.id::text", "coalesce(k.name, '')", _KEY_JOIN),
+    "user": Grouping("r.user_id", "coalesce(u.email, '')", "coalesce(u.email, '')", _USER_JOIN),
+    "team": Grouping("r.team_id", "coalesce(t.slug, '')", "coalesce(t.name, '')", _TEAM_JOIN),
+    "project": Grouping("r.project", "g.id", "g.id"),
+    "customer": Grouping("r.customer", "g.id", "g.id"),
+    "app": Grouping("r.app", "g.id", "g.id"),
+    "tag": Grouping("r.tag", "g.id", "g.id"),
+    "status": Grouping("r.status", "g.id", "g.id"),
+    "channel": Grouping(
+        "r.channel_id", f"coalesce(nullif(g.id, '{NIL}')::text, '')", "g.channel_name"
+    ),
+    "bucket": Grouping("width_bucket(r.bucket_at, %(starts)s::timestamptz[])", "g.id::text", "''"),
+    "all": Grouping("0", "''", "''"),
+}
+METRICS: Final[dict[Metric, str]] = {
+    "cost": "r.charge_nano",
+    "requests": "r.requests",
+    "errors": "r.errors",
+    "tokens": " + ".join(
+        [
+            *(f"coalesce(r.{name}, 0)" for name in COMMON),
+            """CASE WHEN r.meters = '{}' THEN 0 ELSE (
+                SELECT coalesce(sum(units::bigint), 0)
+                FROM jsonb_each_text(r.meters) AS counted (meter, units)
+                WHERE meter = ANY (%(token_meters)s)) END""",
+        ]
+    ),
+}
+
+
+def _sums(
+    actor: Actor,
+    spans: Sequence[Span],
+    scope: Scope,
+    by: By,
+    *,
+    limit: int | None = None,
+    metered: bool = True,
+    at: Standing | None = None,
+) -> list[Group]:
+    group = GROUPS[by]
+    picked = _picked(actor, scope)
+    used = summed_by_span(picked, [spans], at) if by == "bucket" else summed(picked, spans, at)
+    # Meters that are columns are summed in place; the others, of a few rows, are unnested.
+    rows = run(
+        f"""
+        WITH sums AS (
+            SELECT {group.id} AS id, max(r.channel_name) AS channel_name,
+                   sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
+                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED},
+                   {COMMON_SUMS if metered else NO_METERS}
+            FROM {used.text} r GROUP BY 1
+        ){other_meters(group.id, used.text) if metered else ""}
+        SELECT {group.value}, {group.label}, g.requests, g.errors, g.charge_nano,
+               {"g.meters || coalesce(o.meters, '{}')" if metered else "g.meters"}, g.saved_nano
+        FROM sums g {"LEFT JOIN other o USING (id)" if metered else ""} {group.join}
+        ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
+        {**used.parameters, "starts": [span.start_at for span in spans], "limit": limit},
+    )
+    return [
+        Group(str(id), label, Totals(requests, errors, charge_nano, summed_meters(meters), saved))
+        for id, label, requests, errors, charge_nano, meters, saved in rows
+    ]
+
+
+COMMON_SUMS: Final = (
+    "jsonb_strip_nulls(jsonb_build_object({})) AS meters, bool_or(r.meters <> '{{}}') AS has_others"
+).format(", ".join(f"'{name}', sum(r.{name})::bigint" for name in COMMON))
+NO_METERS: Final = "'{}'::jsonb AS meters"
+
+
+def other_meters(id: str, rows: str) -> str:
+    """The meters that are no columns, by group, of rows whose `sums` have any: else none is read
+    again."""
+    return f""",
+        counted AS (
+            SELECT {id} AS id, meter, sum(units::bigint)::bigint AS units
+            FROM {rows} r, jsonb_each_text(r.meters) AS one (meter, units)
+            WHERE r.meters <> '{{}}' AND (SELECT bool_or(has_others) FROM sums)
+            GROUP BY 1, 2
+        ),
+        other AS (SELECT id, jsonb_object_agg(meter, units) AS meters FROM counted GROUP BY id)"""  # noqa: S608 - own names only
+
+
+# The groups of a chart's parts (n, id, channel_name, value), the largest first.
+RANKED: Final = """ranked AS MATERIALIZED (
+            SELECT id, max(channel_name) AS channel_name,
+                   row_number() OVER (ORDER BY sum(value) DESC, id) AS place
+            FROM part GROUP BY id HAVING sum(value) > 0
+        )"""
+
+
+def series_parts(group: Grouping) -> str:
+    """What `series_of` reads, of ranked parts: those beyond the largest ones as one."""
+    return f"""SELECT part.n, least(g.place, %(most)s)::int, max({group.value}),
+               max({group.label}), sum(part.value)::bigint
+        FROM part JOIN ranked g USING (id) {group.join}
+        GROUP BY 1, 2"""  # noqa: S608 - own names only
+
+
+def _picked(actor: Actor, scope: Scope) -> Where:
+    """The condition on sums, without their time."""
+    return where_of(actor, "usage.read", scope, Period())
+
+
+def series_of(usage_filter: UsageFilter, rows: Sequence[tuple[Any, ...]]) -> Series:
+    """Rows of (bucket from 1, place from 1, value, label, figure) as bars of equal parts."""
+    totals: dict[int, int] = {}
+    names: dict[int, tuple[str, str]] = {}
+    figures: dict[tuple[int, int], int] = {}
+    for n, place, value, label, figure in rows:
+        totals[place] = totals.get(place, 0) + figure
+        names[place] = (value, label)
+        figures[n, place] = figure
+    slots = _slots([names[place][0] for place in sorted(names) if place <= SERIES_MAX])
+    parts = []
+    for place in sorted(names):
+        value, label = names[place]
+        if place > SERIES_MAX:
+            parts.append(SeriesPart(None, "", OTHER_SLOT, totals[place]))
+        else:
+            parts.append(SeriesPart(value, label, slots[value], totals[place]))
+    buckets = []
+    for n, span in enumerate(usage_filter.spans, start=1):
+        values = tuple(figures.get((n, place), 0) for place in sorted(names))
+        buckets.append(SeriesBucket(span, values, sum(values)))
+    return Series(tuple(parts), tuple(buckets))
+
+
+def _slots(values: Sequence[str]) -> dict[str, int]:
+    """A colour for each: its own by its name, another where a larger one has that already."""
+    taken: dict[str, int] = {}
+    for value in values:
+        wanted = zlib.crc32(value.encode()) % SERIES_MAX
+        while wanted + 1 in taken.values():
+            wanted = (wanted + 1) % SERIES_MAX
+        taken[value] = wanted + 1
+    return taken
+
+
+def summed_meters(stored: object) -> dict[str, int]:
+    """The sums of meters in their order, without those that came to nothing: a span may be counted
+    with what is taken off it again (`levels.summed_by_span`)."""
+    return {name: units for name, units in ordered_meters(stored).items() if units}
+
+
+def ordered_meters(stored: object) -> dict[str, int]:
+    """Meters as stored, in the order of the meters' own table."""
+    meters: dict[str, int] = read_json(stored)
+    return dict(
+        sorted(meters.items(), key=lambda item: (_ORDER.get(item[0].split("[")[0], 99), item[0]))
+    )
+
+
+def read_json(stored: Any) -> Any:
+    """A value of the database that may come as its text."""
+    return msgspec.json.decode(stored) if isinstance(stored, str) else stored
+
+
+_ORDER: Final = {name: place for place, name in enumerate(METERS)}

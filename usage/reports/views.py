@@ -1,0 +1,383 @@
+"""The page of usage (W30)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.http import require_safe
+
+from accounts.access import access
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from billing.currency.money import round_half_even
+from billing.prices.meters import find_meter
+from lib import clock
+from lib.htmx import is_htmx, render_part
+from lib.ids import id_text
+from lib.numbers.formatting import grouped
+from usage.breakdowns.failures import failure_series
+from usage.months.detached import detached_from, detached_within, told
+from usage.reports import filters, reports
+from usage.reports.filter_bar import GROUPS_SHOWN, dates_of, usage_bar
+from usage.reports.filters import Dropped, UsageFilter
+from usage.reports.groupings import GROUPINGS, GroupBy
+from usage.reports.overview import Overview, overview
+from usage.reports.reports import Series, SeriesPart, Totals
+from usage.reports.visibility import sees_requests
+from usage.requests import log as request_log
+from usage.requests import words
+from usage.rollups.buckets import Span
+from usage.rollups.levels import standing
+from usage.rollups.used_rows import RECORDS_MAX, TooManyRecords
+from usage.saved_views.views import menu_of
+
+_TOP = 8
+_METRICS: dict[str, Promise] = {
+    "cost": gettext_lazy("Cost"),
+    "requests": gettext_lazy("Requests"),
+    "tokens": gettext_lazy("Tokens"),
+    "errors": gettext_lazy("Errors"),
+}
+# What only sums are asked for.
+_OF_SUMS: dict[str, object] = dict.fromkeys(filters.OF_SUMS)
+_GRAINS: dict[str, Promise] = {
+    "15min": gettext_lazy("quarter of an hour"),
+    "hour": gettext_lazy("hour"),
+    "day": gettext_lazy("day"),
+    "week": gettext_lazy("week"),
+    "month": gettext_lazy("month"),
+}
+_SEEN_BY: dict[str, Callable[[Actor], bool]] = {
+    "user": lambda actor: access.scope_of(actor, "usage.read") != "own",
+    "channel": lambda actor: actor.operator,
+}
+
+
+# Usage (W30) ------------------------------------------------------------------------------------
+
+
+@organisation_page("usage.read")
+@require_safe
+def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
+    query = dict(request.GET.lists())
+    usage_filter = filters.from_query(query, clock.now(), channels=actor.operator)
+    # Read before the figures: what it says of them then holds.
+    at = standing()
+    too_many = ""
+    try:
+        seen = overview(actor, usage_filter, at, keys=_TOP)
+    except TooManyRecords as error:
+        too_many = too_many_text(error)
+        if usage_filter.scope.picks_records:
+            seen = Overview([], Totals(), Series((), ()), [])
+        else:
+            usage_filter = replace(usage_filter, group_by="model")
+            seen = overview(actor, usage_filter, at, keys=_TOP)
+    total = reports.sum_of(seen.buckets)
+    context: dict[str, Any] = {
+        "too_many": too_many,
+        "detached": told(detached_from(usage_filter, [usage_filter.group_by], at)),
+        "complete_to": at.told_to([usage_filter.previous, *usage_filter.spans]),
+        "stats": _stats(actor, usage_filter, seen),
+        "error_points": _error_points(total, seen.before),
+        "total": total,
+        "compared": dates_of(usage_filter.previous, usage_filter.zone),
+        "asked": usage_filter,
+        "bar": usage_bar(actor, usage_filter, at=at),
+        "own_only": access.scope_of(actor, "usage.read") == "own",
+        "dates": usage_filter.on or dates_of(usage_filter.span, usage_filter.zone),
+        "filtered": usage_filter.scope != filters.EVERYTHING,
+        "dropped": dropped_of(actor, usage_filter),
+        "page_url": request.path,
+        "saved": menu_of(actor, "usage", usage_filter.query()),
+    }
+    if total.requests or total.charge_nano:
+        context |= {
+            "chart": chart_of(usage_filter, seen.series, actor),
+            "chart_title": _chart_title(usage_filter),
+            "metrics": _switch(usage_filter, "metric", _METRICS),
+            "groups": _switch(usage_filter, "group_by", _groups(actor)),
+            "grouped_by": GROUPS_SHOWN[usage_filter.group_by],
+            "refresh_url": request.get_full_path(),
+            "top": _top(usage_filter, seen, total),
+            "meters": _meters(total),
+        }
+        if total.errors and sees_requests(actor):
+            context["failures"] = {
+                "chart": _failure_chart(usage_filter, actor),
+                "asked": replace(usage_filter, metric="errors"),
+                "detached": told(detached_within(usage_filter.span)),
+            }
+    elif not too_many:
+        context["latest"] = _latest_day(actor, usage_filter)
+    with timezone.override(usage_filter.zone):
+        response = render_part(
+            request, "usage/reports/usage.html", "usage/reports/_usage.html", context
+        )
+    if is_htmx(request):
+        # A form sends its empty fields too; the address bar shows only what was asked.
+        parameters = usage_filter.query()
+        response["HX-Push-Url"] = f"{request.path}{'?' if parameters else ''}{parameters}"
+    return response
+
+
+def _stats(actor: Actor, usage_filter: UsageFilter, seen: Overview) -> list[dict[str, Any]]:
+    total = reports.sum_of(seen.buckets)
+    rows = rows_url(actor, usage_filter)
+    failed = rows_url(actor, usage_filter, status="error")
+    return [
+        {
+            "metric": metric,
+            "now": total.metric(metric),
+            "before": seen.before.metric(metric),
+            "href": failed if metric == "errors" else rows,
+            "series": [bucket.metric(metric) for bucket in seen.buckets],
+        }
+        for metric in ("cost", "requests", "tokens", "errors")
+    ]
+
+
+def _error_points(now: Totals, before: Totals) -> str:
+    """How the share of errors moved, in points: a share's change is never a share itself."""
+    if not before.requests or not now.requests:
+        return ""
+    tenths = _per_mille(now) - _per_mille(before)
+    points = gettext("%(n)s pt") % {"n": f"{abs(tenths) // 10}.{abs(tenths) % 10}"}
+    if not tenths:
+        return points
+    return format_html(
+        '<span class="delta" data-tone="{}"><span aria-hidden="true">{}</span>'
+        '<span class="sr">{}</span> {}</span>',
+        "bad" if tenths > 0 else "ok",
+        "▲" if tenths > 0 else "▼",
+        gettext("up") if tenths > 0 else gettext("down"),
+        points,
+    )
+
+
+def _per_mille(totals: Totals) -> int:
+    return round_half_even(totals.errors * 1000, totals.requests)
+
+
+def chart_of(usage_filter: UsageFilter, series: Series, actor: Actor) -> dict[str, Any]:
+    """A series as its table shows it, each figure with the address of the rows behind it."""
+    by = usage_filter.group_by
+
+    def over_of(part: SeriesPart) -> dict[str, object]:
+        # A part is what the rows can be filtered by: not the rest.
+        return {} if part.id is None else over_of_group(usage_filter, by, part.id)
+
+    words_of = {
+        part.slot: group_label(by, part.label) for part in series.parts if part.id is not None
+    }
+    return _chart(usage_filter, series, actor, words_of, over_of)
+
+
+def _failure_chart(usage_filter: UsageFilter, actor: Actor) -> dict[str, Any]:
+    """The failed requests by their cause, as the table of a chart."""
+
+    def over_of(part: SeriesPart) -> dict[str, object]:
+        return {"status": "error", "cause": part.id} if part.id else {}
+
+    series = failure_series(actor, usage_filter)
+    words_of = {
+        part.slot: str(words.KINDS.get(part.label, part.label)) or gettext("Unknown cause")
+        for part in series.parts
+        if part.id is not None
+    }
+    return _chart(usage_filter, series, actor, words_of, over_of, status="error")
+
+
+def _chart(
+    usage_filter: UsageFilter,
+    series: Series,
+    actor: Actor,
+    words_of: Mapping[int, str],
+    over_of: Callable[[SeriesPart], dict[str, object]],
+    **rows: object,
+) -> dict[str, Any]:
+    """`words_of` are the names of the parts by their slot, `over_of` what its rows are filtered by,
+    `rows` what all of them are."""
+    overs = [over_of(part) for part in series.parts]
+    # A chart of a quarter has a thousand addresses: what they share is made once.
+    log = _url(actor, "requests") if sees_requests(actor) else ""
+    spans = [usage_filter.within(bucket.span) for bucket in series.buckets]
+
+    def href(within: Mapping[str, object], over: Mapping[str, object]) -> str:
+        parameters: dict[str, object] = {**_OF_SUMS, **within, **over}
+        return f"{log}?{usage_filter.query(**parameters)}" if log else ""
+
+    return {
+        "parts": [
+            {
+                "label": words_of.get(part.slot) or gettext("Other"),
+                "slot": part.slot,
+                "total": part.total,
+            }
+            for part in series.parts
+        ],
+        "rows": [
+            {
+                "at": bucket.span.start_at,
+                "href": href(within, rows),
+                "unfinished": usage_filter.unfinished(bucket.span),
+                "total": bucket.total,
+                "cells": [
+                    {
+                        "value": value,
+                        "href": href(within, over) if value and over else "",
+                    }
+                    for over, value in zip(overs, bucket.values, strict=True)
+                ],
+            }
+            for bucket, within in zip(series.buckets, spans, strict=True)
+        ],
+        "total": series.total,
+    }
+
+
+def _chart_title(usage_filter: UsageFilter) -> str:
+    return gettext("%(metric)s per %(time)s by %(group)s") % {
+        "metric": _METRICS[usage_filter.metric],
+        "time": _GRAINS[usage_filter.grain],
+        "group": str(GROUPS_SHOWN[usage_filter.group_by]).lower(),
+    }
+
+
+def _groups(actor: Actor) -> dict[str, Any]:
+    """What a chart can be split by."""
+    return {name: word for name, word in all_groups(actor).items() if name in filters.CHARTED}
+
+
+def all_groups(actor: Actor) -> dict[str, Any]:
+    """What can be grouped by: one's own rows have one person, channels are for operators."""
+    hidden = {name for name, may in _SEEN_BY.items() if not may(actor)}
+    return {name: GROUPS_SHOWN[name] for name in GROUPINGS if name not in hidden}
+
+
+def _switch(
+    usage_filter: UsageFilter, name: str, values: Mapping[str, Promise]
+) -> list[dict[str, Any]]:
+    """The links of a switch; the value in force is marked."""
+    current = getattr(usage_filter, name)
+    first = next(iter(values))
+    return [
+        {
+            "value": value,
+            "label": word,
+            "chosen": value == current,
+            "href": f"?{usage_filter.query(**{name: value if value != first else None})}",
+        }
+        for value, word in values.items()
+    ]
+
+
+def _top(usage_filter: UsageFilter, seen: Overview, total: Totals) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": group_label("key", group.label),
+            "href": f"?{usage_filter.query(key=_filter_value('key', group.id))}",
+            "totals": group.totals,
+            "before": before,
+            "whole": total.charge_nano,
+        }
+        for group, before in seen.keys
+    ]
+
+
+def _meters(total: Totals) -> dict[str, Any]:
+    counted = {name: units for name, units in total.meters.items() if units}
+    rows = [
+        {"word": words.meter_word(name), "units": units, "token": find_meter(name).unit == "token"}
+        for name, units in counted.items()
+    ]
+    tokens = reports.tokens_of(total.meters)
+    return {
+        "rows": rows,
+        "most": max(counted.values(), default=0),
+        "sent": tokens.read,
+        "cached": tokens.cached,
+    }
+
+
+def _latest_day(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any] | None:
+    """Where there is something to see, when the asked range holds nothing."""
+    at = request_log.newest_request_at(actor, usage_filter.scope) if sees_requests(actor) else None
+    if at is None:
+        return None
+    day = at.astimezone(usage_filter.zone).date().isoformat()
+    return {"at": at, "href": f"?{usage_filter.query(range='custom', from_=day, to=day)}"}
+
+
+# Shared by the pages ----------------------------------------------------------------------------
+
+
+def too_many_text(error: TooManyRecords) -> str:
+    """Why there are no figures."""
+    text = gettext(
+        "This period has %(n)s requests. Labels, applications and statuses are counted for up to"
+        " %(most)s: choose a shorter period."
+    )
+    return text % {"n": grouped(error.requests), "most": grouped(RECORDS_MAX)}
+
+
+def dropped_of(actor: Actor, usage_filter: UsageFilter, *, explored: bool = False) -> list[str]:
+    """The parts of an address that were not used; `explored`: of one that groups by anything."""
+    return [_dropped(actor, part, explored=explored) for part in usage_filter.dropped]
+
+
+def _dropped(actor: Actor, part: Dropped, *, explored: bool) -> str:
+    """What was not used; of a grouping and a figure also what there is."""
+    said = f"{part.name}={part.value}"[:80]
+    groups = _groups(actor) if not explored else all_groups(actor)
+    known = {"group_by": groups, "then_by": groups, "metric": _METRICS}.get(part.name)
+    if not known:
+        return said
+    return gettext("%(said)s (available: %(known)s)") % {"said": said, "known": ", ".join(known)}
+
+
+def group_label(by: GroupBy, label: str) -> str:
+    """A group as it is shown."""
+    return (words.key_name(label) if by == "key" else label) or _nobody(by)
+
+
+def _nobody(by: GroupBy) -> str:
+    return {
+        "model": gettext("Unknown model"),
+        "key": gettext("Deleted key"),
+        "user": gettext("No owner"),
+        "channel": gettext("No channel"),
+    }.get(by) or gettext("None")
+
+
+def over_of_group(usage_filter: UsageFilter, by: GroupBy, value: str) -> dict[str, object]:
+    """What the filter's query is replaced with to ask for one group."""
+    if value:
+        return {by: _filter_value(by, value)}
+    return {"without": (*usage_filter.scope.without, by)}
+
+
+def _filter_value(by: GroupBy, value: str) -> str:
+    return id_text(UUID(value)) if by in ("key", "channel") else value
+
+
+def rows_url(
+    actor: Actor, usage_filter: UsageFilter, span: Span | None = None, **over: object
+) -> str:
+    """Where the requests behind a sum are listed; "" for who may see none."""
+    if not sees_requests(actor):
+        return ""
+    over = {**_OF_SUMS, **over}
+    query = usage_filter.query_of_span(span, **over) if span else usage_filter.query(**over)
+    return f"{_url(actor, 'requests')}?{query}"
+
+
+def _url(actor: Actor, name: str, *arguments: str) -> str:
+    return reverse(name, args=[slug_of(actor), *arguments])

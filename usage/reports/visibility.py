@@ -1,0 +1,216 @@
+"""Which rows of usage an actor may see, and which of them a report asks for, as one condition.
+
+Every statement on usage is built on it: the organisation's rows for who reads all of it, one's own
+for a developer, its own for a key that calls models. Values are always parameters.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.access import access, actors
+from accounts.access.actors import Actor
+from accounts.roles.rules import Action
+from lib.ids import first_id_at
+from usage.months.partitions import ID_SLACK
+from usage.reports.filters import Scope
+from usage.reports.groupings import GroupBy
+from usage.requests import outcomes
+from usage.rollups.buckets import Span
+
+Parameters = dict[str, Any]
+NIL: Final = UUID(int=0)
+"""In sums the channel of what reached none."""
+
+
+class Where(NamedTuple):
+    """A condition on rows `r`, and its parameters."""
+
+    text: str
+    parameters: Parameters
+
+
+class Period(NamedTuple):
+    """A time to list requests of; an open end is None."""
+
+    start_at: dt.datetime | None = None
+    end_at: dt.datetime | None = None
+
+
+class Pick(NamedTuple):
+    """A condition: a column `r.column` has one of some values; `name` is that of its parameter."""
+
+    name: str
+    column: str
+    values: Sequence[Any]
+
+
+def visible(actor: Actor, action: Action) -> Where:
+    """What the actor may see, for rows `r` with the columns of a record, an attempt or a rollup.
+
+    Raises AccessDenied when that is nothing, and Http404 without an organisation.
+    """
+    texts, parameters = [], Parameters()
+    for name, column, values in seen_by(actor, action):
+        one = len(values) == 1 and name != "own_teams"
+        texts.append(f"r.{column} = " + (f"%({name})s" if one else f"ANY (%({name})s)"))
+        parameters[name] = values[0] if one else list(values)
+    return Where(" AND ".join(texts), parameters)
+
+
+def seen_by(actor: Actor, action: Action) -> list[Pick]:
+    """The same, as conditions that hold together; the first is the organisation's."""
+    access.require(actor, action)
+    organisation = Pick("organisation", "organisation_id", [actors.organisation_of(actor).id])
+    if actor.model_key:
+        return [organisation, Pick("own_key", "key_id", [actor.model_key.id])]
+    scope = access.scope_of(actor, action)
+    if scope == "teams":
+        return [organisation, Pick("own_teams", "team_id", list(actor.teams or ()))]
+    if scope == "own":
+        # Nobody's rows are no one's own.
+        return [organisation, Pick("own_user", "user_id", [actor.user.id if actor.user else None])]
+    return [organisation]
+
+
+def sees_requests(actor: Actor) -> bool:
+    """Whether the actor may see any request by itself, and not sums alone."""
+    return access.scope_of(actor, "requests.read") is not None
+
+
+def where_of(
+    actor: Actor,
+    action: Action,
+    scope: Scope,
+    period: Period | Span,
+    *,
+    of: Literal["records", "sums"] | None = None,
+) -> Where:
+    """The condition on rows `r`: of rollups for `usage.read`, of records for `requests.read`,
+    unless it is said `of` what."""
+    text, parameters = visible(actor, action)
+    texts = [text]
+    requests = of == "records" if of else action == "requests.read"
+    at = "r.admitted_at" if requests else "r.bucket_at"
+    for name, edge, sign in (
+        ("start_at", period.start_at, ">="),
+        ("end_at", period.end_at, "<"),
+    ):
+        if edge is None:
+            continue
+        texts.append(f"{at} {sign} %({name})s")
+        parameters[name] = edge
+        if requests:
+            # The id holds the time too: months that cannot matter are not even opened.
+            texts.append(f"r.id {sign} %({name}_id)s")
+            slack = -ID_SLACK if sign == ">=" else ID_SLACK
+            parameters[f"{name}_id"] = first_id_at(edge + slack)
+    for name, column, values in picked(parameters["organisation"], scope, records=requests):
+        column = f"r.{column}"
+        if len(values) == 1:
+            # By this an index that begins with the column gives the rows in their order.
+            texts.append(f"{column} = %({name})s")
+            parameters[name] = values[0]
+        elif values:
+            texts.append(f"{column} = ANY (%({name})s)")
+            parameters[name] = list(values)
+    if requests:
+        # As their indexes say it.
+        texts += [f"r.{column} <> ''" for _, column, values in labels(scope) if values]
+    texts += [
+        (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
+        for name in scope.without
+        if requests or name in _NO_SUMMED_GROUP
+    ]
+    if requests and scope.tags:
+        texts.append("r.tags ?| %(tags)s")
+        parameters["tags"] = list(scope.tags)
+    if requests and scope.status:
+        texts.append(_BY_STATUS[scope.status])
+    if requests and scope.causes:
+        texts += [_BY_STATUS["error"], "r.kind = ANY (%(causes)s)"]
+        parameters["causes"] = list(scope.causes)
+    if requests and scope.min_cost_nano:
+        texts.append("r.charge_nano >= %(min_cost)s")
+        parameters["min_cost"] = scope.min_cost_nano
+    if requests and scope.request_id:
+        texts.append("r.request_id = %(request)s")
+        parameters["request"] = scope.request_id
+    if requests and scope.session_id:
+        texts.append("r.session_id = %(session)s")
+        parameters["session"] = scope.session_id
+    return Where(" AND ".join(texts), parameters)
+
+
+def picked(organisation_id: UUID, scope: Scope, *, records: bool) -> list[Pick]:
+    """What a scope asks for by values of columns, no values are all; labels only records have."""
+    found = [
+        Pick("models", "model", scope.models),
+        Pick("keys", "key_id", scope.keys),
+        Pick("channels", "channel_id", scope.channels),
+        Pick("users", "user_id", _user_ids(scope.users)),
+        Pick("teams", "team_id", _team_ids(organisation_id, scope.teams)),
+    ]
+    return [*found, *labels(scope)] if records else found
+
+
+def labels(scope: Scope) -> list[Pick]:
+    """What a scope asks for by what a request was told to belong to; "" is none of them."""
+    return [
+        Pick("projects", "project", scope.projects),
+        Pick("customers", "customer", scope.customers),
+        Pick("apps", "client_app", scope.apps),
+    ]
+
+
+def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:
+    """The organisation's teams of these names; where there are none, an id that is no team's."""
+    if not slugs:
+        return ()
+    text = "SELECT id FROM accounts_team WHERE organisation_id = %(of)s AND slug = ANY (%(slugs)s)"
+    found = run(text, {"of": organisation_id, "slugs": list(slugs)})
+    return [id for (id,) in found] or [NIL]
+
+
+def _user_ids(emails: Sequence[str]) -> Sequence[int]:
+    """The people of these addresses; where there are none, a number that is nobody's (0 stands for
+    the keys of nobody). They are looked up before, for the planner knows how many rows a number
+    has."""
+    if not emails:
+        return ()
+    text = "SELECT id FROM accounts_user WHERE lower(email) = ANY (%(emails)s)"
+    return [id for (id,) in run(text, {"emails": list(emails)})] or [-1]
+
+
+def run(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+    """Run one statement; its rows, none for one that returns none."""
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+_NO_GROUP: Final[dict[GroupBy, str]] = {
+    "model": "r.model = ''",
+    "user": "r.user_id IS NULL",
+    "channel": "r.channel_id IS NULL",
+    "project": "r.project = ''",
+    "customer": "r.customer = ''",
+    "app": "r.client_app = ''",
+    "tag": "coalesce(r.tags, '[]') = '[]'",
+}
+_NO_SUMMED_GROUP: Final[dict[GroupBy, str]] = {
+    "model": "r.model = ''",
+    "user": "r.user_id = 0",
+    "channel": f"r.channel_id = '{NIL}'",
+}
+_BY_STATUS = {
+    "ok": outcomes.ANSWERED_SQL,
+    "error": outcomes.FAILED_SQL,
+    "stopped": outcomes.STOPPED_SQL,
+    # As the index of them says it.
+    "review": "'quarantine' = ANY (r.flags)"
+    " AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)",
+}

@@ -1,0 +1,194 @@
+"""The log as it goes on: the requests that end while its page looks on, as server-sent events.
+
+    event: rows      the new rows of the list, newest first, as the list has them
+    event: skipped   there were more than are shown, in words
+    event: place     nothing new, up to here
+    event: behind    too much has happened since the page's place: it is to read the list anew
+    event: ended     the stream will not go on, in words
+
+Each message but the last has the page's new place as its id, and a page that comes back names it:
+to this process or to another one, to which the place says as much. A stream holds nothing between
+two looks, and nobody who writes a record knows of it.
+"""
+
+import asyncio
+import logging
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from django.db import Error
+from django.http import HttpRequest, HttpResponseBase
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.translation import gettext
+from django.views.decorators.http import require_GET
+
+from accounts.access.access import scope_of
+from accounts.access.actors import Actor, person_of, slug_of
+from accounts.access.guards import organisation_page
+from accounts.access.stream_access import CHECK_S, present_actor
+from accounts.preferences.table_preferences import read_table
+from lib import clock
+from lib.database.async_database import in_database
+from lib.process.asgi import STOPPING
+from lib.process.server_sent import PING_S, event_stream, server_sent
+from lib.tables.table import State
+from usage.months.partitions import ID_SLACK
+from usage.reports.filters import UsageFilter
+from usage.reports.visibility import Period, seen_by
+from usage.requests import log as request_log
+from usage.requests.columns import REQUESTS, hidden_columns
+from usage.requests.log_position import Place, read_place
+from usage.requests.log_views import cells_of, read_filter
+
+logger = logging.getLogger(__name__)
+
+LOOK_S: Final = 1.0
+"""How often a stream looks for what is new."""
+ROWS_MAX: Final = 50
+"""As many rows are sent of one look."""
+STREAMS_MAX: Final = 3
+"""As many streams a person may have at once in one web process."""
+# The page comes back, and its filter is read anew: "today" is another day by then.
+_TOTAL_S: Final = 600.0
+_RETRY_MS: Final = 1000
+
+_streams: Counter[int] = Counter()
+
+
+@organisation_page("requests.read")
+@require_GET
+async def request_events(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    log = await in_database(_log_of, request, actor)
+    named = request.headers.get("last-event-id") or request.GET.get("place", "")
+    stopping = request.scope.get(STOPPING, lambda: False)  # type: ignore[attr-defined]
+    return event_stream(live_events(log, read_place(named), stopping))
+
+
+@dataclass(frozen=True)
+class LiveLog:
+    """The log as one page shows it, to this session, in this language."""
+
+    actor: Actor
+    session_key: str
+    usage_filter: UsageFilter
+    state: State
+    language: str
+
+    def may_read(self) -> bool:
+        """Whether the session would still see the same rows and columns."""
+        present = present_actor(self.session_key, self.actor)
+        if present is None or scope_of(present, "requests.read") is None:
+            return False
+        return _sight(present) == _sight(self.actor)
+
+    def look(self, place: Place | None) -> "Look":
+        """What is new since a place; without one, where the log stands."""
+        now = request_log.place_now()
+        if place is None or not place.goes_on_to(now):
+            return Look(now, behind=place is not None)
+        if place.text == now.text:
+            return Look(now)
+        asked = self.usage_filter
+        # What ends now may have begun whenever the filter says, by any clock.
+        until = asked.end_at if asked.range == "custom" else clock.now() + ID_SLACK
+        period = Period(asked.start_at, until)
+        rows = request_log.requests_since(self.actor, period, asked.scope, place, now, ROWS_MAX + 1)
+        with translation.override(self.language), timezone.override(asked.zone):
+            html = self._html(rows[:ROWS_MAX]) if rows else ""
+            skipped = _skipped() if len(rows) > ROWS_MAX else ""
+        return Look(now, html, skipped)
+
+    def _html(self, rows: list[request_log.RequestRow]) -> str:
+        log = reverse("requests", args=[slug_of(self.actor)])
+        cells = [cells_of(log, self.usage_filter, row) for row in rows]
+        return render_to_string(
+            "usage/requests/_live_rows.html", {"state": self.state, "rows": cells}
+        )
+
+    def said(self, make: Callable[[], str]) -> str:
+        """A text in the page's language."""
+        with translation.override(self.language):
+            return make()
+
+
+class Look(NamedTuple):
+    """Up to where a stream has looked, and what it found there."""
+
+    place: Place
+    html: str = ""
+    skipped: str = ""
+    behind: bool = False
+
+
+async def live_events(
+    log: LiveLog, place: Place | None, stopping: Callable[[], bool]
+) -> AsyncIterator[str]:
+    """The messages of a stream, until its page goes, its right ends or the process stops."""
+    user_id = person_of(log.actor).pk
+    if _streams[user_id] >= STREAMS_MAX:
+        yield server_sent(log.said(_too_many), event="ended")
+        return
+    _streams[user_id] += 1
+    try:
+        async for message in _messages(log, place, stopping):
+            yield message
+    except Error as error:
+        # The page comes back, with its place.
+        logger.warning("a live log cannot be read: %s", error)
+    finally:
+        _streams[user_id] -= 1
+        if not _streams[user_id]:
+            del _streams[user_id]
+
+
+async def _messages(
+    log: LiveLog, place: Place | None, stopping: Callable[[], bool]
+) -> AsyncIterator[str]:
+    time = asyncio.get_running_loop().time
+    ends_at, check_at, said_at = time() + _TOTAL_S, -math.inf, -math.inf
+    yield f"retry: {_RETRY_MS}\n\n"
+    while time() < ends_at and not stopping():
+        if time() >= check_at:
+            check_at = time() + CHECK_S
+            if not await in_database(log.may_read):
+                yield server_sent(log.said(_no_longer), event="ended")
+                return
+        look = await in_database(log.look, place)
+        if look.html or look.behind or time() >= said_at + PING_S:
+            said_at = time()
+            event = "behind" if look.behind else "rows" if look.html else "place"
+            yield server_sent(look.html, id=look.place.name, event=event)
+        if look.skipped:
+            yield server_sent(look.skipped, event="skipped")
+        place = look.place
+        await asyncio.sleep(LOOK_S)
+
+
+def _log_of(request: HttpRequest, actor: Actor) -> LiveLog:
+    usage_filter = read_filter(request, actor)
+    hidden = hidden_columns(actor)
+    state = read_table(REQUESTS, request, actor, hidden=hidden)
+    session_key = request.session.session_key or ""
+    return LiveLog(actor, session_key, usage_filter, state, translation.get_language() or "en")
+
+
+def _sight(actor: Actor) -> tuple[object, ...]:
+    seen = [(column, frozenset(values)) for _, column, values in seen_by(actor, "requests.read")]
+    return *seen, *hidden_columns(actor)
+
+
+def _skipped() -> str:
+    return gettext("More than %(n)s requests a second: some are not shown.") % {"n": ROWS_MAX}
+
+
+def _no_longer() -> str:
+    return gettext("Your access has ended or changed. Reload the page.")
+
+
+def _too_many() -> str:
+    return gettext("Live is on in %(n)s other tabs. Turn it off there first.") % {"n": STREAMS_MAX}

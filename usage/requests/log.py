@@ -1,0 +1,348 @@
+"""The log of requests: single ones, from their records; their sums are in `reports.py`."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from accounts.access.actors import Actor
+from lib.tables.keyset import Order, Values
+from lib.tables.sources import COUNTED_MAX, Count
+from usage.reports.filters import EVERYTHING, Scope
+from usage.reports.reports import Totals, ordered_meters, read_json, usage_totals
+from usage.reports.visibility import Period, run, where_of
+from usage.requests.log_position import Place, place_of
+from usage.requests.narrowing import narrowed
+from usage.requests.outcomes import CLIENT_STOPPED, has_failed
+from usage.rollups.buckets import Span
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """One request of the log; `status` is None while it runs, and then `hold_nano` is held.
+
+    `id` is that of its final record, and so are `charge_nano`, `price_version_id` and the rest: no
+    attempt before the last is charged. `cost_nano` is for operators: what all attempts cost us, as
+    far as it is known; and so is what the provider calls the last one. `dropped` are the parameters
+    that were left out, `saved_nano` is what cached input saved, None where it was not counted.
+    `session_id` is that of its realtime session. `pricing` is how it was priced where that is not
+    its meters at its version; only a request by itself has it.
+    """
+
+    id: UUID
+    request_id: UUID
+    admitted_at: dt.datetime
+    organisation: str
+    team: str | None
+    key_id: UUID
+    key_name: str | None
+    user: str | None
+    model: str
+    upstream_model: str
+    channel_id: UUID | None
+    channel_name: str
+    dialect: str
+    operation: str
+    stream: bool
+    source: str
+    status: int | None
+    kind: str | None
+    finish_reason: str
+    meters: Mapping[str, int]
+    charge_nano: int
+    hold_nano: int
+    basis: str
+    price_version_id: int | None
+    ttft_ms: int | None
+    total_ms: int | None
+    flags: Sequence[str]
+    attempts: int
+    cost_nano: int | None = None
+    project: str = ""
+    tags: Sequence[str] = ()
+    customer: str = ""
+    app: str = ""
+    session_id: UUID | None = None
+    end_user: str = ""
+    upstream_request_id: str = ""
+    dropped: Sequence[str] = ()
+    saved_nano: int | None = None
+    pricing: Mapping[str, Any] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.status is None
+
+    @property
+    def failed(self) -> bool:
+        return has_failed(self.status)
+
+    @property
+    def stopped(self) -> bool:
+        """Its client went before the end: neither answered nor failed."""
+        return self.status == CLIENT_STOPPED
+
+
+@dataclass(frozen=True)
+class RequestPage:
+    """One page of the log, newest first, with the ids to go on from in both directions."""
+
+    running: list[RequestRow]
+    rows: list[RequestRow]
+    newer: UUID | None
+    older: UUID | None
+
+
+def request_page(
+    actor: Actor,
+    period: Period | Span,
+    scope: Scope = EVERYTHING,
+    *,
+    limit: int,
+    older_than: UUID | None = None,
+    newer_than: UUID | None = None,
+    running: bool = False,
+) -> RequestPage:
+    """Ended requests by the id of their last record; `running` adds the open ones to the top page.
+
+    Rows that arrive meanwhile never show twice: a page goes on from an id, not from a number.
+    """
+    where = narrowed(actor, scope, period)
+    texts, parameters = [where.text], {**where.parameters, "limit": limit + 1}
+    backwards = newer_than is not None and older_than is None
+    if older_than is not None:
+        texts.append("r.id < %(cursor)s")
+        parameters["cursor"] = older_than
+    elif newer_than is not None:
+        texts.append("r.id > %(cursor)s")
+        parameters["cursor"] = newer_than
+    page = [
+        _row(row)
+        for row in run(
+            _requests(texts, f"r.id {'ASC' if backwards else 'DESC'}", parameters),
+            parameters,
+        )
+    ]
+    more, rows = len(page) > limit, page[:limit]
+    if backwards:
+        rows.reverse()
+    has_newer = more if backwards else older_than is not None
+    has_older = bool(rows) if backwards else more
+    on_top = older_than is None and newer_than is None
+    return RequestPage(
+        running=_running(actor, period, scope) if running and on_top else [],
+        rows=rows,
+        newer=rows[0].id if rows and has_newer else None,
+        older=rows[-1].id if rows and has_older else None,
+    )
+
+
+class RequestSource:
+    """The ended requests as a table shows them, sorted by an index: by their id, which is by time,
+    or by what they were charged."""
+
+    def __init__(
+        self, actor: Actor, span: Span, scope: Scope = EVERYTHING, sums: Totals | None = None
+    ) -> None:
+        """`sums` are those of the span and scope, where they are known."""
+        self._where = narrowed(actor, scope, span)
+        self._actor, self._span, self._scope, self._known = actor, span, scope, sums
+
+    def fetch(
+        self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int
+    ) -> list[RequestRow]:
+        texts, parameters, order = self._beyond(orders, boundary, backwards, limit)
+        return [_row(row) for row in run(_requests(texts, order, parameters), parameters)]
+
+    def _beyond(
+        self, orders: Sequence[Order], boundary: Values | None, backwards: bool, limit: int
+    ) -> tuple[list[str], dict[str, Any], str]:
+        """The conditions on what is beyond a boundary, their parameters, and the order."""
+        names = [self._sorted_by(str(order.path)) for order in orders]
+        down = orders[0].descending != backwards
+        texts, parameters = [self._where.text], {**self._where.parameters, "limit": limit}
+        if boundary is not None:
+            # As one row, which an index reads from there on.
+            places = ", ".join(f"%(edge_{n})s" for n in range(len(names)))
+            texts.append(f"({', '.join(names)}) {'<' if down else '>'} ({places})")
+            parameters |= {f"edge_{n}": value for n, value in enumerate(boundary)}
+        return texts, parameters, ", ".join(f"{n} {'DESC' if down else 'ASC'}" for n in names)
+
+    def _sorted_by(self, path: str) -> str:
+        # Those that failed cost nothing: they lie at the far end of the index by charge, and are
+        # few. By this, which no index has, they are found by their own and sorted.
+        if path == "charge_nano" and (self._scope.status == "error" or self._scope.causes):
+            return "(r.charge_nano + 0)"
+        return _SORTED_BY[path]
+
+    def running(self) -> list[RequestRow]:
+        """The newest of those that still run; none where only ended ones can be meant."""
+        return _running(self._actor, self._span, self._scope)
+
+    def charged_nano(self) -> int | None:
+        """What all of them were charged; None where the rollups do not know them."""
+        return self._sums.charge_nano if self._summed else None
+
+    def count(self) -> Count | None:
+        """Exact where there are few. Many are counted by the rollups, which know no single one."""
+        if self._sums.requests > COUNTED_MAX:
+            return Count(self._sums.requests, exact=False) if self._summed else None
+        text = f"""
+            SELECT count(*) FROM (
+                SELECT FROM usage_usagerecord r WHERE {self._where.text} AND r.final LIMIT %(most)s
+            ) counted"""  # noqa: S608 - only this file's own names are put in
+        n = run(text, {**self._where.parameters, "most": COUNTED_MAX + 1})[0][0]
+        return Count(min(n, COUNTED_MAX), exact=n <= COUNTED_MAX, at_least=n > COUNTED_MAX)
+
+    @cached_property
+    def _sums(self) -> Totals:
+        if self._known is not None:
+            return self._known
+        return usage_totals(self._actor, self._span, self._scope, metered=False)
+
+    @property
+    def _summed(self) -> bool:
+        return not self._scope.picks_records
+
+
+def place_now() -> Place:
+    """Where the log stands now, for `requests_since`."""
+    return place_of(run("SELECT pg_current_snapshot()::text", {})[0][0])
+
+
+def requests_since(
+    actor: Actor, period: Period | Span, scope: Scope, place: Place, now: Place, limit: int
+) -> list[RequestRow]:
+    """The requests that ended between two places, newest first: what the later one sees and the
+    earlier one does not. Ids are in the order of beginnings, and transactions end in any order:
+    only so none is missed, and none is there twice."""
+    where = where_of(actor, "requests.read", scope, period)
+    parameters = {
+        **where.parameters,
+        "limit": limit,
+        "now": now.text,
+        "first": str(place.end),
+        "end": str(now.end),
+        "open": [str(xid) for xid in place.open],
+    }
+    return [
+        _row(row)
+        for row in run(_requests([where.text, _SINCE], "r.id DESC", parameters), parameters)
+    ]
+
+
+def latest_requests(actor: Actor, limit: int) -> list[RequestRow]:
+    """The newest requests that the actor may see, the running ones first."""
+    page = request_page(actor, Period(), limit=limit, running=True)
+    return [*page.running, *page.rows][:limit]
+
+
+def oldest_request_at(actor: Actor) -> dt.datetime | None:
+    """When the first request that the actor may see was admitted; None without any."""
+    return _admitted(actor, "ASC")
+
+
+def newest_request_at(actor: Actor, scope: Scope = EVERYTHING) -> dt.datetime | None:
+    """When the last request that the actor may see was admitted; None without any."""
+    return _admitted(actor, "DESC", scope)
+
+
+def _admitted(
+    actor: Actor,
+    order: Literal["ASC", "DESC"],
+    scope: Scope = EVERYTHING,
+) -> dt.datetime | None:
+    where = narrowed(actor, scope, Period())
+    rows = run(
+        f"""
+        SELECT r.admitted_at FROM usage_usagerecord r WHERE {where.text} AND r.final
+        ORDER BY r.id {order} LIMIT 1""",  # noqa: S608 - only this file's own names are put in
+        where.parameters,
+    )
+    return rows[0][0] if rows else None
+
+
+def _running(actor: Actor, period: Period | Span, scope: Scope) -> list[RequestRow]:
+    if scope.status or scope.min_cost_nano or scope.causes:
+        return []
+    where = where_of(actor, "requests.read", scope, period)
+    return [_row(row) for row in run(_RUNNING.format(where=where.text), where.parameters)]
+
+
+def _row(row: tuple[Any, ...]) -> RequestRow:
+    values = list(row)
+    values[_METERS_AT] = ordered_meters(row[_METERS_AT])
+    if len(row) > _TAGS_AT:
+        values[_TAGS_AT] = read_json(row[_TAGS_AT]) or ()
+    if len(row) > _DROPPED_AT:
+        values[_DROPPED_AT] = row[_DROPPED_AT] or ()
+    return RequestRow(*values)
+
+
+_METERS_AT, _TAGS_AT, _DROPPED_AT = (
+    [field.name for field in fields(RequestRow)].index(name)
+    for name in ("meters", "tags", "dropped")
+)
+_SORTED_BY: Final = {"id": "r.id", "charge_nano": "r.charge_nano"}
+_NAMES: Final = """
+    JOIN accounts_organisation o ON o.id = r.organisation_id
+    LEFT JOIN accounts_team t ON t.id = r.team_id
+    LEFT JOIN accounts_key k ON k.id = r.key_id
+    LEFT JOIN accounts_user u ON u.id = r.user_id"""
+_WHO_AND_WHAT: Final = """
+    r.id, r.request_id, r.admitted_at, o.slug, t.slug, r.key_id, k.name, u.email, r.model,
+    r.upstream_model, r.channel_id, r.channel_name, r.dialect, r.operation, r.stream, r.source"""
+
+# What the earlier one does not see are the transactions that ran then and those that began later:
+# said so, the index of transactions gives them, however long one of them runs.
+_SINCE: Final = """
+    (r.xid >= %(first)s::text::xid8 OR r.xid = ANY (%(open)s::text[]::xid8[]))
+    AND r.xid < %(end)s::text::xid8
+    AND pg_visible_in_snapshot(r.xid, %(now)s::pg_snapshot)"""
+
+_COUNTED_TO: Final = "r.project, r.tags, r.customer, r.client_app, r.session_id, r.end_user"
+
+
+def _requests(where: Sequence[str], order: str, parameters: Mapping[str, Any]) -> str:
+    """The statement of a page."""
+    near = near_attempts(parameters)
+    return _REQUESTS.format(where=" AND ".join(where), order=order, near=near)
+
+
+def near_attempts(parameters: Mapping[str, Any]) -> str:
+    """The condition on attempts `a` by those on their requests: all attempts of a request are
+    within the slack of a time's ids."""
+    edges = {"start_at_id": ">=", "end_at_id": "<"}
+    return " ".join(
+        f"AND a.id {sign} %({name})s" for name, sign in edges.items() if name in parameters
+    )
+
+
+_REQUESTS: Final = f"""
+    SELECT {_WHO_AND_WHAT}, r.status, r.kind, r.finish_reason, r.meters, r.charge_nano,
+           r.hold_nano, r.basis, r.price_version_id, r.ttft_ms, r.total_ms, r.flags,
+           whole.attempts, whole.cost_nano, {_COUNTED_TO}, r.upstream_request_id, r.dropped,
+           r.saved_nano
+    FROM (
+        SELECT * FROM usage_usagerecord r WHERE {{where}} AND r.final
+        ORDER BY {{order}} LIMIT %(limit)s
+    ) r
+    CROSS JOIN LATERAL (
+        SELECT sum(a.cost_nano)::bigint AS cost_nano,
+               (count(*) FILTER (WHERE a.id <> a.request_id))::int AS attempts
+        FROM usage_usagerecord a
+        WHERE a.organisation_id = r.organisation_id AND a.request_id = r.request_id {{near}}
+    ) whole
+    {_NAMES}
+    ORDER BY {{order}}"""  # noqa: S608 - only this file's own names are put in
+
+_RUNNING: Final = f"""
+    SELECT {_WHO_AND_WHAT}, NULL, NULL, '', '{{{{}}}}'::jsonb, 0, r.hold_nano, 'none',
+           r.price_version_id, NULL, NULL, '{{{{}}}}'::text[], r.n, NULL, {_COUNTED_TO}
+    FROM billing_hold hold
+    JOIN usage_attempt r ON r.organisation_id = hold.organisation_id AND r.id = hold.id
+    {_NAMES}
+    WHERE hold.state = 'open' AND hold.organisation_id = %(organisation)s AND {{where}}
+    ORDER BY r.id DESC LIMIT 50"""  # noqa: S608 - only this file's own names are put in

@@ -1,0 +1,186 @@
+"""The log of requests (W32)."""
+
+import datetime as dt
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from accounts.access import access
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from accounts.preferences.table_preferences import read_table
+from lib import clock
+from lib.ids import id_text
+from lib.numbers.formatting import grouped
+from lib.tables.pages import answer_table
+from lib.tables.sources import START
+from lib.tables.table import OWN_PARAMETERS, Badge, State
+from usage.exports.exports import DIRECT_ROWS
+from usage.months.detached import detached_within, told
+from usage.reports import filters, reports
+from usage.reports.filter_bar import usage_bar
+from usage.reports.filters import UsageFilter
+from usage.reports.reports import Totals
+from usage.reports.views import dropped_of
+from usage.requests import log as request_log
+from usage.requests import words
+from usage.requests.columns import REQUESTS, LogSource, hidden_columns
+from usage.requests.histogram import Bar, histogram, sums_of_bars
+from usage.requests.log import RequestRow
+from usage.rollups.buckets import Span
+from usage.rollups.levels import standing
+from usage.saved_views.views import menu_of
+
+_DAY = dt.timedelta(hours=23)
+
+
+@organisation_page("requests.read")
+@require_safe
+def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    usage_filter = read_filter(request, actor)
+    hidden, others = hidden_columns(actor), usage_filter.pairs(log=True)
+    state = read_table(REQUESTS, request, actor, hidden=hidden, others=others)
+    at = standing()
+    totals = sums_of_bars(actor, usage_filter, at)
+    source = LogSource(actor, usage_filter.span, usage_filter.scope, reports.sum_of(totals))
+    start = f"{reverse('export_start', args=[slug_of(actor)])}?"
+    detached = detached_within(usage_filter.span)
+    # A file that lacks something is not sent before that was said.
+    if state.export and (detached or source.is_longer_than(DIRECT_ROWS)):
+        return redirect(f"{start}{request.GET.urlencode()}")
+    first = state.position == START and state.sort == (("time", True),) and not state.export
+
+    # Taken before the rows are read: what comes in between is then told, not missed.
+    live = first and usage_filter.end_at > usage_filter.now
+    place = request_log.place_now().name if live else ""
+    log = reverse("requests", args=[slug_of(actor)])
+
+    def make(rows: list[RequestRow]) -> list[dict[str, Any]]:
+        running = source.running() if first else []
+        return [cells_of(log, usage_filter, row) for row in (*running, *rows)]
+
+    context = {
+        "asked": usage_filter,
+        "place": place,
+        "own_only": access.scope_of(actor, "usage.read") == "own",
+        "dropped": dropped_of(actor, usage_filter),
+        "detached": told(detached),
+        "total_nano": source.charged_nano(),
+        "saved": menu_of(actor, "requests", state.query()),
+        "oldest": request_log.oldest_request_at(actor),
+        **_histogram(actor, usage_filter, state, totals),
+    }
+    bar = usage_bar(actor, usage_filter, log=True, kept=tuple(state.kept), at=at)
+    templates = ("usage/requests/requests.html", "usage/requests/_requests.html")
+    files = start if detached or source.may_be_longer_than(DIRECT_ROWS) else ""
+    with timezone.override(usage_filter.zone):
+        return answer_table(request, state, source, templates, context, make, bar, files)
+
+
+def read_filter(request: HttpRequest, actor: Actor) -> UsageFilter:
+    """What the address asks of the log."""
+    return filters.from_query(
+        dict(request.GET.lists()),
+        clock.now(),
+        channels=actor.operator,
+        log=True,
+        ignored=OWN_PARAMETERS,
+    )
+
+
+def _histogram(
+    actor: Actor, usage_filter: UsageFilter, state: State, totals: list[Totals]
+) -> dict[str, Any]:
+    """The bars above the log, each with the address of the log of its time alone."""
+    if state.export:
+        return {}
+    kept = dict(state.kept)
+    bars = histogram(actor, usage_filter, totals)
+    return {
+        "bars": [_bar(usage_filter, bar, kept) for bar in bars],
+        "most": max((bar.requests for bar in bars), default=0),
+    }
+
+
+def _bar(usage_filter: UsageFilter, bar: Bar, kept: dict[str, str]) -> dict[str, Any]:
+    start_at, end_at = (at.astimezone(usage_filter.zone) for at in bar.span)
+    daily = end_at - start_at >= _DAY
+    short = date_format(start_at, "MONTH_DAY_FORMAT" if daily else "MONTH_DAY_TIME_FORMAT")
+    text = f"{short}: " + ngettext("%(n)s request", "%(n)s requests", bar.requests) % {
+        "n": grouped(bar.requests)
+    }
+    if bar.failed:
+        text += ", " + gettext("%(n)s failed") % {"n": grouped(bar.failed)}
+    unfinished = usage_filter.unfinished(bar.span)
+    if unfinished:
+        text += ", " + gettext("so far")
+    return {
+        "short": short,
+        "text": text,
+        "requests": bar.requests,
+        "failed": bar.failed,
+        "unfinished": unfinished,
+        "start": start_at.isoformat(),
+        "end": end_at.isoformat(),
+        "href": f"?{_query_of(usage_filter, bar.span, kept)}",
+    }
+
+
+def _query_of(usage_filter: UsageFilter, span: Span, kept: dict[str, str]) -> str:
+    over = {**kept, **dict.fromkeys(filters.OF_SUMS)}
+    return usage_filter.query_of_span(span, **over)
+
+
+def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, Any]:
+    """What the columns read of a row of the log at this address."""
+    tokens = reports.tokens_of(row.meters)
+    counted = None if row.running else tokens
+    zone, id = usage_filter.zone.key, id_text(row.request_id)
+    # Its address is below that of the log.
+    href = f"{log}/{id}"
+    return {
+        "href": f"{href}?tz={zone}" if zone != "UTC" else href,
+        "id": id,
+        "time": row.admitted_at,
+        "status": _status(row),
+        "model": row.model,
+        "key": words.key_name(row.key_name),
+        "person": row.user,
+        "channel": row.channel_name,
+        "upstream": row.upstream_model,
+        "ttft": row.ttft_ms,
+        "total": row.total_ms,
+        "tokens_in": counted and counted.read,
+        "cached": counted and counted.cached,
+        "saved": row.saved_nano,
+        "tokens_out": counted and counted.written,
+        "reasoning": counted and counted.reasoning,
+        "cost": None if row.running else row.charge_nano,
+        "basis": words.BASES.get(row.basis, row.basis),
+        "attempts": row.attempts,
+        "source": row.source,
+        "team": row.team,
+        "project": row.project,
+        "customer": row.customer,
+        "tags": ", ".join(row.tags),
+        "end_user": row.end_user,
+        "app": row.app,
+        "session": row.session_id and id_text(row.session_id),
+    }
+
+
+def _status(row: RequestRow) -> Badge:
+    if row.running:
+        return Badge(_("Running"), "info", "circle-dashed")
+    if row.stopped:
+        return Badge(_("Stopped"))
+    if row.failed:
+        return Badge(row.status, "bad", hint=words.KINDS.get(row.kind or "", row.kind or ""))
+    return Badge(row.status, "ok")

@@ -1,0 +1,61 @@
+"""Where in a long time the requests that a filter fits can lie.
+
+A filter that fits few requests, or none, would have all records of its time read. The sums know in
+which days such requests are; only those are looked through, and what is not summed yet.
+"""
+
+from typing import Any, Final
+
+from accounts.access.actors import Actor
+from lib.ids import first_id_at
+from usage.months.partitions import ID_SLACK
+from usage.reports.filters import Scope
+from usage.reports.visibility import Period, Where, run, where_of
+from usage.rollups.buckets import Span
+from usage.rollups.level_rules import WIDTHS
+from usage.rollups.levels import ALWAYS, standing, summed
+
+# What a sum must have for a request of that status to be in it; stopped ones are not told apart.
+_SUMMED_AS: Final = {"ok": "r.requests > r.errors", "error": "r.errors > 0"}
+_ANY: Final = "r.requests > 0"
+_EVERYBODYS: Final = "r.organisation_id = %(organisation)s"
+
+
+def narrowed(actor: Actor, scope: Scope, period: Period | Span) -> Where:
+    """The condition on records `r` of `where_of`, and on their ids, where it leaves many out."""
+    where = where_of(actor, "requests.read", scope, period)
+    on_sums = _on_sums(actor, scope)
+    if on_sums is None:
+        return where
+    start_at = period.start_at or ALWAYS.start_at
+    end_at = period.end_at or ALWAYS.end_at
+    at = standing()
+    if at.complete_to is None:
+        return where
+    sums = summed(on_sums, [Span(start_at, end_at)], at)
+    first_at, last_at = run(_FOUND.format(sums=sums.text), sums.parameters)[0]
+    texts = ["r.id >= %(unsummed)s"]
+    parameters = {"unsummed": first_id_at(at.complete_to - ID_SLACK)}
+    if first_at is not None:
+        texts.append("r.id >= %(first_found)s AND r.id < %(last_found)s")
+        parameters["first_found"] = first_id_at(first_at - ID_SLACK)
+        parameters["last_found"] = first_id_at(last_at + WIDTHS["day"] + ID_SLACK)
+    return Where(f"{where.text} AND ({' OR '.join(texts)})", {**where.parameters, **parameters})
+
+
+def _on_sums(actor: Actor, scope: Scope) -> Where | None:
+    """The condition on sums `r` in which such a request may be; None where most are."""
+    if scope.request_id or scope.session_id:
+        return None  # found by an index of their own
+    text, found = where_of(actor, "requests.read", scope.summed_part, Period(), of="sums")
+    parameters: dict[str, Any] = dict(found)
+    wanted = _SUMMED_AS.get("error" if scope.causes else scope.status or "", _ANY)
+    if scope.min_cost_nano:
+        wanted += " AND r.charge_nano >= %(min_cost)s"
+        parameters["min_cost"] = scope.min_cost_nano
+    if text == _EVERYBODYS and wanted == _ANY:
+        return None
+    return Where(f"{text} AND {wanted}", parameters)
+
+
+_FOUND: Final = "SELECT min(r.bucket_at), max(r.bucket_at) FROM {sums} r"

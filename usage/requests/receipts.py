@@ -1,0 +1,656 @@
+"""One request explained: its attempts, what was held and charged, and why it came to that.
+
+The receipt is computed from the stored meters and the price version of the record. Its lines are
+exact, below the nano where a rate is; they sum to the charge together with what stands beside them:
+the one rounding, and what was not charged (I10, I13).
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.http import Http404
+
+from accounts.access import access, actors
+from accounts.access.actors import Actor
+from accounts.models import Key
+from billing.credits import promo
+from billing.credits.promo_rules import Payers
+from billing.currency.money import format_multiplier, format_scaled, format_usd, round_half_even
+from billing.prices.meters import MeterUnknown, find_meter, format_rate
+from billing.prices.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price, stored_parts
+from lib.ids import id_text, parse_id
+from usage.months.detached import refuse_detached
+from usage.months.partitions import ids_near
+from usage.reports.reports import ordered_meters, read_json
+from usage.reports.visibility import run, visible
+from usage.requests.client_addresses import address_of
+from usage.requests.log import RequestRow
+from usage.requests.outcomes import UNCHARGED
+
+# quantity x nano per million x two multipliers in parts per million, in USD: 10^9 x 10^6 x 10^12.
+_EXACT_DIGITS: Final = 27
+_EXACT_PER_NANO: Final = 10**18
+RECEIPT_FORMAT: Final = "weir-receipt-1"
+# What these bases stand for is never charged, whatever was counted.
+
+
+@dataclass(frozen=True)
+class PostingShown:
+    """A posting of the ledger that moved this attempt's money; `paid_nano` is what the customer
+    pays by it, below 0 what it gives back."""
+
+    id: UUID
+    kind: str
+    at: dt.datetime
+    paid_nano: int
+
+
+@dataclass(frozen=True)
+class PriceShown:
+    """The price version that a request was admitted at; `rates` in the stored form."""
+
+    version_id: int
+    model: str
+    valid_from: dt.datetime
+    valid_to: dt.datetime | None
+    source: str
+    rates: Mapping[str, object]
+    multiplier_ppm: int = PPM
+
+
+@dataclass(frozen=True)
+class AttemptShown:
+    """One attempt. `start_ms` and `end_ms` count from the first one's admission. `skipped` are the
+    channels before it that could not be used, each with why. They are for operators, and so are why
+    this one was asked and how the provider's key ends.
+
+    `id` is the request's own where it was refused before any attempt: `n` is 0 then.
+    """
+
+    id: UUID
+    n: int
+    channel_id: UUID | None
+    channel_name: str
+    upstream_model: str
+    status: int | None
+    kind: str | None
+    message: str
+    final: bool
+    start_ms: int
+    end_ms: int | None
+    ttft_ms: int | None
+    hold_nano: int
+    hold_state: str | None
+    charge_nano: int
+    basis: str
+    postings: tuple[PostingShown, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    why: str = ""
+    channel_key: str = ""
+    model: str = ""
+    asked_model: str = ""
+
+
+@dataclass(frozen=True)
+class ReceiptLine:
+    """One meter: its exact amount is a decimal of USD, without rounding. `condition_ppm` is what
+    conditions multiply it by, `conditions` those that hold for it, and `model` the one that used
+    it, "" for the one that was asked."""
+
+    meter: str
+    quantity: int
+    rate_nano_per_million: int
+    amount: str
+    condition_ppm: int = PPM
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Lines + `rounding` - `uncharged` = charge. All but the charge are exact decimals of USD.
+
+    `problem` names why the meters have no price; there are no lines then.
+    """
+
+    lines: tuple[ReceiptLine, ...]
+    rounding: str
+    above_hold: str
+    waived: str
+    computed_nano: int | None
+    charge_nano: int
+    problem: str = ""
+
+
+class Recomputed(NamedTuple):
+    """The charge as the stored meters and the dated price give it, beside the one that stands."""
+
+    charge_nano: int
+    computed_nano: int | None
+    problem: str
+
+    @property
+    def equal(self) -> bool:
+        return self.computed_nano == self.charge_nano
+
+    @property
+    def difference_nano(self) -> int:
+        return (self.computed_nano or 0) - self.charge_nano
+
+
+@dataclass(frozen=True)
+class RequestDetail:
+    """Everything that is kept of one request."""
+
+    row: RequestRow
+    ended_at: dt.datetime | None
+    message: str
+    raw_usage: object
+    attempts: tuple[AttemptShown, ...]
+    price: PriceShown | None
+    receipt: Receipt | None
+    # From where it came; "" where that is not kept.
+    address: str = ""
+    # Who paid what it was charged; None while it runs, and until that is counted.
+    payers: Payers | None = None
+
+    @property
+    def asked_model(self) -> str | None:
+        """The name that the request asked for, where its end was another model's."""
+        return next((attempt.asked_model for attempt in self.attempts if attempt.final), "") or None
+
+    @property
+    def corrections(self) -> list[PostingShown]:
+        """What late usage and reviews have changed of its charge since it ended (I7)."""
+        postings = [posting for attempt in self.attempts for posting in attempt.postings]
+        return [posting for posting in postings if posting.kind == "correct" and posting.paid_nano]
+
+    @property
+    def paid_nano(self) -> int:
+        """What the customer pays for it, by the ledger."""
+        return self.row.charge_nano + sum(posting.paid_nano for posting in self.corrections)
+
+
+def request_detail(actor: Actor, id: str) -> RequestDetail:
+    """One request with all its attempts. Http404 when it is another's or none; RequestDetached,
+    which is one, where it may be in the file of its month."""
+    where, request_id = visible(actor, "requests.read"), parse_id(id)
+    if request_id is None:
+        raise Http404
+    first_id, end_id = ids_near(request_id)
+    parameters = {
+        **where.parameters, "request": request_id, "first_id": first_id, "end_id": end_id,
+    }  # fmt: skip
+    rows = [_AttemptRow(*row) for row in run(_DETAIL.format(visible=where.text), parameters)]
+    if not rows:
+        refuse_detached(request_id)
+        raise Http404
+    # The final record tells how it ended; without one the last attempt still runs.
+    last = next((row for row in rows if row.final), rows[-1])
+    running = not any(row.final for row in rows)
+    begun_at = rows[0].admitted_at
+    attempts = tuple(_attempt(row, begun_at) for row in rows)
+    request_row = RequestRow(
+        id=last.id,
+        request_id=request_id,
+        admitted_at=begun_at,
+        organisation=last.organisation,
+        team=last.team,
+        key_id=last.key_id,
+        key_name=last.key_name,
+        user=last.user,
+        model=last.model,
+        upstream_model=last.upstream_model,
+        channel_id=last.channel_id,
+        channel_name=last.channel_name,
+        dialect=last.dialect,
+        operation=last.operation,
+        stream=last.stream,
+        source=last.source,
+        status=None if running else last.status,
+        kind=last.kind,
+        finish_reason=last.finish_reason or "",
+        meters=ordered_meters(last.meters or {}),
+        charge_nano=sum(attempt.charge_nano for attempt in attempts),
+        hold_nano=last.hold_nano,
+        basis=last.basis or "none",
+        price_version_id=last.price_version_id,
+        ttft_ms=last.ttft_ms,
+        total_ms=last.total_ms,
+        flags=last.flags or [],
+        attempts=sum(1 for attempt in attempts if attempt.n),
+        cost_nano=_cost_nano(rows),
+        project=last.project,
+        tags=read_json(last.tags) or (),
+        customer=last.customer,
+        app=last.client_app,
+        session_id=last.session_id,
+        end_user=last.end_user,
+        upstream_request_id=last.upstream_request_id or "",
+        dropped=last.dropped or (),
+        saved_nano=last.saved_nano,
+        pricing=read_json(last.pricing),
+    )
+    in_force = _price(last)
+    return RequestDetail(
+        row=request_row,
+        ended_at=last.ended_at,
+        message=last.message or "",
+        raw_usage=read_json(last.raw_usage),
+        attempts=attempts,
+        price=in_force,
+        receipt=None if running else receipt(request_row, in_force),
+        address="" if running else _address(actor, last),
+        payers=None if running else _payers(actor, attempts),
+    )
+
+
+def _address(actor: Actor, last: "_AttemptRow") -> str:
+    """From where it came, for who may know that of its key."""
+    address = address_of(actors.organisation_of(actor).id, last.id)
+    key = Key.objects.filter(pk=last.key_id).first() if address else None
+    return address if key and access.may_see_address(actor, key) else ""
+
+
+def _payers(actor: Actor, attempts: Sequence[AttemptShown]) -> Payers | None:
+    charges = {attempt.id: attempt.charge_nano for attempt in attempts}
+    return promo.paid_by(actors.organisation_of(actor).id, charges)
+
+
+def without_channel_names(detail: RequestDetail) -> RequestDetail:
+    """The same for who runs no installation: upstreams as A, B, … in the order of their use."""
+    letters: dict[UUID | None, str] = {}
+    attempts = []
+    for attempt in detail.attempts:
+        if attempt.n:
+            letters.setdefault(attempt.channel_id, chr(ord("A") + len(letters)))
+        name = letters.get(attempt.channel_id, "")
+        attempts.append(
+            replace(attempt, channel_name=name, channel_id=None, skipped=(), why="", channel_key="")
+        )
+    row = replace(detail.row, channel_name="", channel_id=None, upstream_request_id="")
+    return replace(detail, row=row, attempts=tuple(attempts))
+
+
+def receipt(row: RequestRow, in_force: PriceShown | None) -> Receipt:
+    """The receipt of an ended request, from its stored meters and its price version."""
+    empty = Receipt((), "", "", "", 0, row.charge_nano)
+    if in_force is None or not row.meters:
+        return empty
+    try:
+        version = PriceVersion.from_stored(in_force.rates).multiplied(in_force.multiplier_ppm)
+        parts = stored_parts(row.pricing, row.meters, version)
+    except (PriceInvalid, MeterUnknown) as error:
+        return replace(empty, computed_nano=None, problem=str(error))
+    lines: list[ReceiptLine] = []
+    exact = 0
+    for part in parts:
+        cost = price(part.meters, part.version)
+        if not isinstance(cost, CostLines):
+            problem = f"{cost.reason}: {', '.join(cost.meters)}"
+            return replace(empty, computed_nano=None, problem=problem)
+        for line in cost.lines:
+            amount = (
+                line.quantity
+                * line.rate_nano_per_million
+                * line.multiplier_ppm
+                * line.condition_ppm
+            )
+            exact += amount
+            rate, conditions = line.rate_nano_per_million, part.conditions
+            lines.append(
+                ReceiptLine(
+                    line.meter, line.quantity, rate, _usd(amount), line.condition_ppm,
+                    conditions, part.model,
+                )
+            )  # fmt: skip
+    total_nano = round_half_even(exact, _EXACT_PER_NANO)
+    rounding = total_nano * _EXACT_PER_NANO - exact
+    above = waived = 0
+    if row.basis in UNCHARGED:
+        waived = total_nano
+    else:
+        above = max(total_nano - row.hold_nano, 0)
+    return Receipt(
+        lines=tuple(lines),
+        rounding=_usd(rounding) if rounding else "",
+        above_hold=_usd(above * _EXACT_PER_NANO) if above else "",
+        waived=_usd(waived * _EXACT_PER_NANO) if waived else "",
+        computed_nano=total_nano - above - waived,
+        charge_nano=row.charge_nano,
+    )
+
+
+def recompute(detail: RequestDetail) -> Recomputed:
+    """The charge computed again, as it was when the request ended (I10)."""
+    made = detail.receipt or receipt(detail.row, detail.price)
+    return Recomputed(detail.row.charge_nano, made.computed_nano, made.problem)
+
+
+def document(detail: RequestDetail) -> dict[str, Any] | None:
+    """The receipt as JSON that static/recompute_receipt.py computes again; None while it runs.
+
+    Amounts and rates are exact decimals of USD. The price is as it was stated, without the plan's
+    multiplier and without the rates that follow from others.
+    """
+    made, row = detail.receipt, detail.row
+    if made is None:
+        return None
+    return {
+        "format": RECEIPT_FORMAT,
+        "request": id_text(row.request_id),
+        "created_at": row.admitted_at,
+        "model": row.model,
+        "basis": row.basis,
+        "meters": row.meters,
+        "held": format_usd(row.hold_nano),
+        "parts": _stated_parts(row, detail.price),
+        "unknown": list((row.pricing or {}).get("unknown", ())),
+        "accepted": list((row.pricing or {}).get("accepted", ())),
+        "price": None if detail.price is None or not row.meters else _stated(detail.price),
+        "lines": [
+            {
+                "meter": line.meter,
+                "quantity": line.quantity,
+                **_written_rate(line.meter, line.rate_nano_per_million, "rate"),
+                **_told_of(line),
+                "amount": line.amount,
+            }
+            for line in made.lines
+        ],
+        "rounding": made.rounding or "0",
+        "above_hold": made.above_hold or "0",
+        "waived": made.waived or "0",
+        "charge": format_usd(made.charge_nano),
+        "paid_by": None
+        if detail.payers is None
+        else {
+            "included": format_usd(detail.payers.included_nano),
+            "promo": format_usd(detail.payers.promo_nano),
+            "balance": format_usd(detail.payers.balance_nano),
+        },
+        "corrections": [
+            {
+                "posting": id_text(posting.id),
+                "at": posting.at,
+                "amount": format_usd(posting.paid_nano),
+            }
+            for posting in detail.corrections
+        ],
+        "paid": format_usd(detail.paid_nano),
+        "problem": made.problem,
+    }
+
+
+def _stated(price: PriceShown) -> dict[str, Any]:
+    stored: Mapping[str, Any] = price.rates
+    return {
+        "version": price.version_id,
+        "model": price.model,
+        "valid_from": price.valid_from,
+        "valid_to": price.valid_to,
+        "multiplier": format_multiplier(price.multiplier_ppm),
+        "rates": _stated_rates(stored["meters"]),
+        "tiers": _stated_tiers(stored),
+        "conditions": [
+            {
+                "kind": one["kind"],
+                "value": one["value"],
+                "multiplier": format_multiplier(one["multiplier_ppm"]),
+            }
+            if "multiplier_ppm" in one
+            else {
+                "kind": one["kind"],
+                "value": one["value"],
+                "rates": _stated_rates(one["meters"]),
+                "tiers": _stated_tiers(one),
+            }
+            for one in stored.get("conditions") or ()
+        ],
+    }
+
+
+def _stated_parts(row: RequestRow, price: PriceShown | None) -> list[dict[str, Any]] | None:
+    """The parts that are priced apart; None where the meters are priced as one. One of another
+    model has a price of its own."""
+    rows = (row.pricing or {}).get("parts")
+    if not rows or price is None:
+        return None
+    return [
+        {
+            "model": part.get("model", row.model),
+            "conditions": part.get("conditions", {}),
+            "meters": part["meters"],
+            "price": None
+            if "rates" not in part
+            else {
+                "multiplier": format_multiplier(price.multiplier_ppm),
+                "token_multiplier": format_multiplier(part.get("token_ppm", PPM)),
+                "rates": _stated_rates(part["rates"]["meters"]),
+                "tiers": _stated_tiers(part["rates"]),
+            },
+        }
+        for part in rows
+    ]
+
+
+def _told_of(line: ReceiptLine) -> dict[str, Any]:
+    """Of a line what only parts and conditions have."""
+    told: dict[str, Any] = {}
+    if line.model:
+        told["model"] = line.model
+    if line.conditions:
+        told["conditions"] = dict(line.conditions)
+    if line.condition_ppm != PPM:
+        told["multiplier"] = format_multiplier(line.condition_ppm)
+    return told
+
+
+def _stated_tiers(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "input_over": tier["input_over"],
+            "mode": tier.get("mode", "whole"),
+            "rates": _stated_rates(tier["meters"]),
+        }
+        for tier in stored.get("tiers") or ()
+    ]
+
+
+def _stated_rates(meters: Mapping[str, int]) -> dict[str, Any]:
+    return {meter: _written_rate(meter, rate, "usd") for meter, rate in meters.items()}
+
+
+def _written_rate(meter: str, rate_nano_per_million: int, name: str) -> dict[str, Any]:
+    per = 10**6 if find_meter(meter).scale == "per_million" else 1
+    return {name: format_rate(meter, rate_nano_per_million), "per": per}
+
+
+class _AttemptRow(NamedTuple):
+    id: UUID
+    n: int
+    admitted_at: dt.datetime
+    organisation: str
+    team: str | None
+    key_id: UUID
+    key_name: str | None
+    user: str | None
+    model: str
+    upstream_model: str
+    channel_id: UUID | None
+    channel_name: str
+    dialect: str
+    operation: str
+    stream: bool
+    source: str
+    final: bool | None
+    ended_at: dt.datetime | None
+    status: int | None
+    kind: str | None
+    message: str | None
+    finish_reason: str | None
+    meters: Any
+    charge_nano: int | None
+    hold_nano: int
+    basis: str | None
+    price_version_id: int | None
+    ttft_ms: int | None
+    total_ms: int | None
+    raw_usage: Any
+    flags: list[str] | None
+    hold_state: str | None
+    postings: Any
+    price_model: str | None
+    valid_from: dt.datetime | None
+    valid_to: dt.datetime | None
+    source_of_price: str | None
+    rates: Any
+    multiplier_ppm: int
+    cost_nano: int | None
+    skipped: Any
+    why: str
+    channel_key: str
+    asked_model: str
+    project: str
+    tags: Any
+    customer: str
+    client_app: str
+    session_id: UUID | None
+    end_user: str
+    upstream_request_id: str | None
+    dropped: list[str] | None
+    saved_nano: int | None
+    pricing: Any
+
+
+def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
+    """What all attempts cost us, as far as it is known; None where nothing is."""
+    known = [row.cost_nano for row in rows if row.cost_nano is not None]
+    return sum(known) if known else None
+
+
+def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
+    postings: Sequence[Mapping[str, Any]] = read_json(row.postings) or []
+    return AttemptShown(
+        id=row.id,
+        n=row.n,
+        channel_id=row.channel_id,
+        channel_name=row.channel_name,
+        upstream_model=row.upstream_model,
+        status=row.status,
+        kind=row.kind,
+        message=row.message or "",
+        final=bool(row.final),
+        start_ms=(row.admitted_at - begun_at) // dt.timedelta(milliseconds=1),
+        end_ms=row.total_ms,
+        ttft_ms=row.ttft_ms,
+        hold_nano=row.hold_nano,
+        hold_state=row.hold_state,
+        charge_nano=row.charge_nano or 0,
+        basis=row.basis or "none",
+        postings=tuple(
+            PostingShown(
+                UUID(posting["id"]),
+                posting["kind"],
+                dt.datetime.fromisoformat(posting["at"]),
+                posting["paid"],
+            )
+            for posting in postings
+        ),
+        skipped=tuple((item["channel"], item["reason"]) for item in read_json(row.skipped) or ()),
+        why=row.why,
+        channel_key=row.channel_key,
+        model=row.model,
+        asked_model=row.asked_model,
+    )
+
+
+def _price(row: _AttemptRow) -> PriceShown | None:
+    if row.price_version_id is None or row.valid_from is None:
+        return None
+    return PriceShown(
+        row.price_version_id,
+        row.price_model or "",
+        row.valid_from,
+        row.valid_to,
+        row.source_of_price or "",
+        read_json(row.rates),
+        row.multiplier_ppm,
+    )
+
+
+def _usd(exact: int) -> str:
+    return format_scaled(exact, _EXACT_DIGITS)
+
+
+_DETAIL: Final = """
+    WITH attempt AS (
+        SELECT r.* FROM usage_attempt r WHERE {visible} AND r.request_id = %(request)s
+          AND r.id >= %(first_id)s AND r.id < %(end_id)s
+    ),
+    record AS (
+        SELECT r.* FROM usage_usagerecord r WHERE {visible} AND r.request_id = %(request)s
+          AND r.id >= %(first_id)s AND r.id < %(end_id)s
+    ),
+    -- A record without an attempt is a refusal, an attempt without a record still runs.
+    whole AS (
+        SELECT id, coalesce(a.n, (id <> u.request_id)::int) AS n,
+               coalesce(a.admitted_at, u.admitted_at) AS admitted_at,
+               coalesce(a.organisation_id, u.organisation_id) AS organisation_id,
+               coalesce(a.team_id, u.team_id) AS team_id,
+               coalesce(a.key_id, u.key_id) AS key_id, coalesce(a.user_id, u.user_id) AS user_id,
+               coalesce(a.model, u.model) AS model,
+               coalesce(a.upstream_model, u.upstream_model) AS upstream_model,
+               coalesce(a.channel_id, u.channel_id) AS channel_id,
+               coalesce(a.channel_name, u.channel_name) AS channel_name,
+               coalesce(a.dialect, u.dialect) AS dialect,
+               coalesce(a.operation, u.operation) AS operation,
+               coalesce(a.stream, u.stream) AS stream, coalesce(a.source, u.source) AS source,
+               u.final, u.ended_at, u.status, u.kind, u.message, u.finish_reason, u.meters,
+               u.charge_nano, coalesce(a.hold_nano, u.hold_nano) AS hold_nano, u.basis,
+               coalesce(u.price_version_id, a.price_version_id) AS price_version_id,
+               u.ttft_ms, u.total_ms, u.raw_usage, u.flags,
+               coalesce(u.multiplier_ppm, a.multiplier_ppm) AS multiplier_ppm, u.cost_nano,
+               a.skipped, coalesce(a.why, '') AS why, coalesce(a.channel_key, '') AS channel_key,
+               coalesce(a.asked_model, '') AS asked_model,
+               coalesce(u.project, a.project) AS project, coalesce(u.tags, a.tags) AS tags,
+               coalesce(u.customer, a.customer) AS customer,
+               coalesce(u.client_app, a.client_app) AS client_app,
+               coalesce(u.session_id, a.session_id) AS session_id,
+               coalesce(u.end_user, a.end_user) AS end_user, u.upstream_request_id, u.dropped,
+               u.saved_nano, u.pricing
+        FROM attempt a FULL JOIN record u USING (id)
+    )
+    SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
+           w.upstream_model, w.channel_id, w.channel_name, w.dialect, w.operation, w.stream,
+           w.source, w.final, w.ended_at, w.status, w.kind, w.message, w.finish_reason, w.meters,
+           w.charge_nano, w.hold_nano, w.basis, w.price_version_id, w.ttft_ms, w.total_ms,
+           w.raw_usage, w.flags, hold.state,
+           (
+               SELECT jsonb_agg(jsonb_build_object(
+                   'id', p.id, 'kind', p.kind, 'at', p.created_at, 'paid', (
+                       SELECT coalesce(sum(e.amount_nano), 0) FROM billing_ledgerentry e
+                       JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
+                       WHERE e.posting_id = p.id)) ORDER BY p.id)
+               FROM billing_posting p
+               WHERE p.attempt_id = w.id OR p.idempotency_id IN (
+                   'hold:' || w.id, 'settle:' || w.id, 'void:' || w.id, 'expire:' || w.id,
+                   'adjust:' || w.id || ':late', 'adjust:' || w.id || ':look_up',
+                   'adjust:' || w.id || ':review')
+           ),
+           priced.model, version.valid_from, version.valid_to, version.source, version.rates,
+           w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model,
+           w.project, w.tags, w.customer, w.client_app, w.session_id, w.end_user,
+           w.upstream_request_id, w.dropped, w.saved_nano, w.pricing
+    FROM whole w
+    JOIN accounts_organisation o ON o.id = w.organisation_id
+    LEFT JOIN accounts_team t ON t.id = w.team_id
+    LEFT JOIN accounts_key k ON k.id = w.key_id
+    LEFT JOIN accounts_user p ON p.id = w.user_id
+    LEFT JOIN billing_hold hold ON hold.id = w.id
+    LEFT JOIN billing_priceversion version ON version.id = w.price_version_id
+    LEFT JOIN billing_price priced ON priced.id = version.price_id
+    ORDER BY w.admitted_at, w.n"""

@@ -1,0 +1,313 @@
+"""The page of one request (W33): how it went, what it cost, and the proof of that."""
+
+import datetime as dt
+import json
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.actors import Actor
+from accounts.access.guards import organisation_page
+from billing.currency.money import format_multiplier, format_usd
+from billing.idempotency import Answer, FormSent, form_answered
+from billing.prices.meters import find_meter, format_rate
+from billing.prices.pricing import PPM
+from billing.prices.words import PER_MILLION, condition_words
+from billing.wallets.words import money_symbol
+from lib import clock
+from lib.htmx import render_part, see_other
+from lib.ids import id_text, parse_id
+from lib.numbers.formatting import MINUS, SPEED_FROM_MS
+from lib.tables.table import Badge
+from notify.deliveries.deliveries import hook_of
+from notify.models import DeliveryState
+from notify.webhooks.views import STATES
+from usage.models import SettleAs
+from usage.reports import filters, reports
+from usage.requests import receipts, words
+from usage.requests.log import RequestRow
+from usage.reviews import reviews
+from usage.reviews.forms import ReviewForm, review_shown
+from usage.reviews.reviews import ReviewRefused
+
+_HOUR: Final = dt.timedelta(hours=1)
+
+
+@organisation_page("requests.read")
+@require_safe
+def request_page(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
+    return _detail(request, actor, rid, "usage/requests/_request.html")
+
+
+@organisation_page("requests.read")
+@require_POST
+def request_recompute(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
+    return _detail(request, actor, rid, "usage/requests/_receipt_check.html", recompute=True)
+
+
+@organisation_page("requests.read")
+@require_safe
+def receipt_file(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
+    """The receipt as JSON, as the management API gives it; 404 while the request runs."""
+    receipt = receipts.document(receipts.request_detail(actor, rid))
+    if receipt is None:
+        raise Http404
+    response = JsonResponse(receipt, json_dumps_params={"indent": 2})
+    response["Content-Disposition"] = f'attachment; filename="receipt-{rid}.json"'
+    return response
+
+
+@organisation_page("credits.write")
+@require_POST
+def review_settle(request: HttpRequest, actor: Actor, rid: str) -> HttpResponseBase:
+    request_id = parse_id(rid)
+    under_review, _ = reviews.review_of(request_id) if request_id else (None, None)
+    if request_id is None or under_review is None or actor.organisation is None:
+        raise Http404
+    if under_review.organisation_id != actor.organisation.id:
+        raise Http404
+    form = ReviewForm(request.POST)
+    if form.is_valid():
+        cleaned = form.cleaned_data
+        settle_as = SettleAs(cleaned["settle_as"])
+
+        def act() -> Answer:
+            amount_nano = cleaned["amount"] if settle_as == SettleAs.AMOUNT else None
+            reviews.settle_review(
+                actor, request_id, settle_as, amount_nano=amount_nano, reason=cleaned["reason"]
+            )
+            return Answer(201, {})
+
+        try:
+            form_answered(request, actor, cleaned["once"], act)
+        except ReviewRefused as refused:
+            refused.tell(form)
+        except FormSent as sent:
+            form.add_error(None, str(sent))
+        else:
+            messages.success(request, gettext("Request settled."))
+            return see_other("request", actor.organisation.slug, rid)
+    return _detail(request, actor, rid, "usage/requests/_request.html", form=form)
+
+
+def _outcome(row: RequestRow) -> Badge | None:
+    """How the request ended, in two words; None while it runs."""
+    if row.running:
+        return None
+    if row.stopped:
+        return Badge(gettext("Stopped"))
+    if row.failed:
+        return Badge(words.KINDS.get(row.kind or "", row.kind or row.status), "bad", "x")
+    return Badge(gettext("Completed"), "ok", "check")
+
+
+def _detail(
+    request: HttpRequest,
+    actor: Actor,
+    rid: str,
+    part: str,
+    *,
+    recompute: bool = False,
+    form: ReviewForm | None = None,
+) -> HttpResponse:
+    detail = receipts.request_detail(actor, rid)
+    shown = detail if actor.operator else receipts.without_channel_names(detail)
+    zone = filters.from_query({"tz": request.GET.getlist("tz")}, clock.now(), channels=False).zone
+    row = shown.row
+    doubted = "quarantine" in row.flags
+    reviewed = review_shown(actor, row.request_id, form) if doubted else {}
+    context = {
+        "detail": shown,
+        "row": row,
+        "outcome": _outcome(row),
+        "rid": id_text(row.request_id),
+        "zone": zone.key,
+        "refresh_url": request.get_full_path(),
+        "milliseconds": f"{row.admitted_at.microsecond // 1000:03}",
+        "asked_model": shown.asked_model,
+        "basis": words.BASES.get(row.basis, row.basis),
+        "api_format": words.api_format(row.dialect, row.operation),
+        "charged_by": words.CHARGED_BY.get(row.basis, ""),
+        "kind": words.KINDS.get(row.kind or "", row.kind or ""),
+        "flags": [
+            words.flag_word(flag)
+            for flag in row.flags
+            if flag != "quarantine" or not reviewed.get("decided")
+        ],
+        "attempts": (attempts := [_attempt(shown, attempt) for attempt in shown.attempts]),
+        "posted": any(attempt["postings"] for attempt in attempts),
+        "paid_nano": shown.paid_nano,
+        "corrections": [_usd(format_usd(posting.paid_nano)) for posting in shown.corrections],
+        "paid": _usd(format_usd(shown.paid_nano)),
+        **_payers(shown),
+        "raw_usage": _pretty(shown.raw_usage),
+        "speed": _speed(row),
+        **_session(row, zone),
+        "callback": _callback(actor, shown),
+        "tokens": reports.tokens_of(row.meters),
+        **(_receipt(shown.receipt, shown.price) if shown.receipt else {}),
+        **(_recomputed(receipts.recompute(detail)) if recompute else {}),
+        **reviewed,
+    }
+    with timezone.override(zone):
+        status = 422 if form is not None else 200
+        return render_part(request, "usage/requests/request.html", part, context, status=status)
+
+
+def _session(row: RequestRow, zone: dt.tzinfo) -> dict[str, str]:
+    """Its realtime session, and the query of the log of all its responses. A session is no longer
+    than an hour, but may reach over midnight."""
+    if row.session_id is None:
+        return {}
+    session = id_text(row.session_id)
+    first, last = (row.admitted_at.astimezone(zone) + step for step in (-2 * _HOUR, 2 * _HOUR))
+    query = {
+        "range": "custom",
+        "from": first.date().isoformat(),
+        "to": last.date().isoformat(),
+        "tz": str(zone),
+        "session": session,
+    }
+    return {"session": session, "session_query": urlencode(query)}
+
+
+def _callback(actor: Actor, detail: receipts.RequestDetail) -> dict[str, Any] | None:
+    """How the address was called that a media task was ordered with; None where there is none."""
+    if actor.organisation is None or detail.ended_at is None:
+        return None
+    found = hook_of(actor.organisation.id, detail.row.request_id, detail.ended_at)
+    if found is None:
+        return None
+    return {
+        "badge": STATES[DeliveryState(found.state)],
+        "tries": [
+            {**one, "at": dt.datetime.fromisoformat(one["at"])}
+            for one in found.tries
+            if "ms" in one
+        ],
+    }
+
+
+def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptShown) -> dict[str, Any]:
+    """An attempt, and its bar on a line as long as the request."""
+    ends = [attempt.end_ms or attempt.start_ms for attempt in detail.attempts]
+    passed = clock.now() - detail.row.admitted_at
+    whole = max(1, *ends, passed // dt.timedelta(milliseconds=1) if detail.row.running else 0)
+    end_ms = whole if attempt.end_ms is None else max(attempt.end_ms, attempt.start_ms)
+    first_ms = min(max(attempt.ttft_ms or attempt.start_ms, attempt.start_ms), end_ms)
+    return {
+        "one": attempt,
+        "kind": words.KINDS.get(attempt.kind or "", attempt.kind or ""),
+        "basis": words.BASES.get(attempt.basis, attempt.basis),
+        "why": words.CHOSEN.get(attempt.why, attempt.why),
+        "skipped": [(name, words.SKIPPED.get(why, why)) for name, why in attempt.skipped],
+        "whole": whole,
+        "wait_ms": (first_ms if attempt.ttft_ms else end_ms) - attempt.start_ms,
+        "first_ms": first_ms if attempt.ttft_ms else None,
+        "answer_ms": end_ms - first_ms if attempt.ttft_ms else 0,
+        "took_ms": end_ms - attempt.start_ms,
+        "postings": [
+            {
+                "id": id_text(posting.id),
+                "kind": words.POSTINGS.get(posting.kind, posting.kind),
+                "at": posting.at,
+                "paid": _usd(format_usd(posting.paid_nano)) if posting.paid_nano else "",
+            }
+            for posting in attempt.postings
+        ],
+    }
+
+
+def _receipt(made: receipts.Receipt, price: receipts.PriceShown | None) -> dict[str, Any]:
+    """The receipt's figures as exact texts of USD."""
+    multiplier_ppm = PPM if price is None else price.multiplier_ppm
+    return {
+        "receipt_lines": [
+            {
+                "word": " · ".join(_told_of(line)),
+                "quantity": line.quantity,
+                "rate": _line_rate(line, multiplier_ppm),
+                "amount": _usd(line.amount),
+            }
+            for line in made.lines
+        ],
+        "multiplier": "" if multiplier_ppm == PPM else format_multiplier(multiplier_ppm),
+        "rounding": made.rounding and _usd(made.rounding),
+        "above_hold": made.above_hold and _usd(f"-{made.above_hold}"),
+        "waived": made.waived and _usd(f"-{made.waived}"),
+        "charge": _usd(format_usd(made.charge_nano)),
+    }
+
+
+def _told_of(line: receipts.ReceiptLine) -> list[str]:
+    """What a line is for: its meter, what holds for it, and the model that used it."""
+    held = [condition_words(kind, value) for kind, value in line.conditions.items()]
+    return [words.meter_word(line.meter), *held, *([line.model] if line.model else [])]
+
+
+def _line_rate(line: receipts.ReceiptLine, multiplier_ppm: int) -> str:
+    rate = _rate(line.meter, line.rate_nano_per_million)
+    factors = [ppm for ppm in (multiplier_ppm, line.condition_ppm) if ppm != PPM]
+    return " × ".join([rate, *map(format_multiplier, factors)])
+
+
+def _payers(detail: receipts.RequestDetail) -> dict[str, Any]:
+    """Who paid the charge, where it was not the balance alone; `uncounted`: that is not known
+    yet."""
+    paid = detail.payers
+    if paid is None:
+        return {"uncounted": detail.receipt is not None}
+    if not paid.included_nano and not paid.promo_nano:
+        return {}
+    words_nano = (
+        (gettext("Paid by included usage"), paid.included_nano),
+        (gettext("Paid by promotional credit"), paid.promo_nano),
+        (gettext("Paid from the balance"), paid.balance_nano),
+    )
+    return {"payers": [(word, _usd(format_usd(nano))) for word, nano in words_nano if nano]}
+
+
+def _recomputed(recomputed: receipts.Recomputed) -> dict[str, Any]:
+    computed = (
+        None if recomputed.computed_nano is None else _usd(format_usd(recomputed.computed_nano))
+    )
+    return {
+        "recomputed": recomputed,
+        "computed": computed,
+        "difference": _usd(format_usd(recomputed.difference_nano)),
+    }
+
+
+def _rate(meter: str, rate_nano_per_million: int) -> str:
+    whole, _, fraction = format_rate(meter, rate_nano_per_million).partition(".")
+    price = f"{money_symbol()}{whole}.{fraction.ljust(2, '0')}"
+    if find_meter(meter).scale == "per_million":
+        return f"{price} / {PER_MILLION}"
+    return gettext("%(rate)s each") % {"rate": price}
+
+
+def _usd(text: str) -> str:
+    """An exact decimal with its sign; a true minus, as everywhere on the screen."""
+    symbol = money_symbol()
+    return f"{MINUS}{symbol}{text[1:]}" if text.startswith("-") else f"{symbol}{text}"
+
+
+def _speed(row: RequestRow) -> str:
+    """Tokens of output per second of answering, with one decimal below a hundred."""
+    tokens = reports.tokens_of(row.meters)
+    out = tokens.written
+    answering_ms = (row.total_ms or 0) - (row.ttft_ms or 0)
+    if not out or row.ttft_ms is None or answering_ms < SPEED_FROM_MS:
+        return ""
+    tenths = out * 10_000 // answering_ms
+    figure = f"{tenths // 10}.{tenths % 10}" if tenths < 1000 else str(tenths // 10)
+    return gettext("%(n)s tok/s after that") % {"n": figure}
+
+
+def _pretty(raw: object) -> str:
+    return "" if raw is None else json.dumps(raw, indent=2, ensure_ascii=False)

@@ -1,0 +1,261 @@
+"""What kinds of errors, bases and flags are called on pages."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from accounts.keys.keys import PLAYGROUND_NAME
+from billing.prices.words import METER_NAMES
+from lib.numbers import formatting
+
+# Whose API a request spoke: proper names, the same in every language.
+_API_NAMES: Final[Mapping[str, str]] = {
+    "chat_completions": "OpenAI Chat Completions",
+    "responses": "OpenAI Responses",
+    "messages": "Anthropic Messages",
+    "generate_content": "Gemini generateContent",
+    "stream_generate_content": "Gemini streamGenerateContent",
+    "predict_long_running": "Gemini predictLongRunning",
+    "videos": "OpenAI Videos",
+}
+
+
+def api_format(dialect: str, operation: str) -> str:
+    """The API that a request spoke: "OpenAI Chat Completions"."""
+    return _API_NAMES.get(operation, f"{dialect} · {operation}")
+
+
+BASES: Final[Mapping[str, Promise]] = {
+    "measured": pgettext_lazy("basis", "measured"),
+    "drained": pgettext_lazy("basis", "measured after disconnect"),
+    "estimated": pgettext_lazy("basis", "estimated"),
+    "absorbed": pgettext_lazy("basis", "covered by the operator"),
+    "held": pgettext_lazy("basis", "held"),
+    "free": pgettext_lazy("basis", "free"),
+    "none": pgettext_lazy("basis", "none"),
+}
+
+# Why a request was charged as it was, in one sentence each.
+CHARGED_BY: Final[Mapping[str, Promise]] = {
+    "measured": _("Charged by the usage the provider reported."),
+    "drained": _(
+        "The client disconnected, or its key was revoked or expired. The answer was read to the "
+        "end and charged by its usage."
+    ),
+    "estimated": _(
+        "The provider reported no usable count. Charged by our own count, never more than the hold."
+    ),
+    "absorbed": _("The operator covers the provider's cost."),
+    "held": _("Part of it has no price. The amount stays held until an operator decides."),
+    "free": _("The model has no price and is free on this installation."),
+    "none": _("No model was called, so nothing was charged."),
+}
+
+CHOSEN: Final[Mapping[str, Promise]] = {
+    "only": _("The only channel for the model"),
+    "priority": _("First by priority"),
+    "weight": _("Picked by weight"),
+    "last_resort": _("No healthy channel left"),
+    "failover": _("Next after a failure"),
+    "retry": _("Retried: no other channel left"),
+    "resend": _("Resent: the connection was closed"),
+    "model_fallback": _("Fallback model"),
+    "fallback_rule": _("Fallback model, by an operator's rule"),
+    "latency": _("Picked by latency"),
+    "ttft": _("Picked by time to first token"),
+    "throughput": _("Picked by throughput"),
+    "in_flight": _("Picked by requests in flight"),
+    "price": _("Picked by price"),
+    "conversation": _("Picked by conversation"),
+    "user": _("Picked by user"),
+}
+"""Why an attempt went to its channel."""
+SKIPPED: Final[Mapping[str, Promise]] = {
+    "requests": _("its limit of requests per minute was reached"),
+    "tokens": _("its limit of tokens per minute was reached"),
+    "parallel": _("its limit of concurrent requests was reached"),
+    "spend_day": _("its cap on daily cost was reached"),
+    "spend_month": _("its cap on monthly cost was reached"),
+    "cooling": _("it was at the provider's rate limit"),
+    "failing": _("it was failing"),
+    "key_refused": _("the provider rejected its key"),
+    "no_credit": _("the provider's rate limit or credit was used up"),
+    "misconfigured": _("no connection to the provider"),
+    "model_unknown": _("the provider does not know the model"),
+    "prepaid": _("it ignores output limits, so it serves only organisations with a credit line"),
+    "unsupported": _("it cannot serve this request"),
+    "disabled": _("it is turned off"),
+    "retry_budget": _("too many of its retries failed recently"),
+    "plan": _("it does not serve this plan"),
+    "team": _("it does not serve this team"),
+    "label": _("it does not serve these labels"),
+    "prompt_length": _("it does not serve prompts of this length"),
+    "content": _("it does not serve this kind of request"),
+    "retention": _("its provider may keep data"),
+    "region": _("it is not in the required region"),
+}
+"""Why a channel was passed over."""
+KINDS: Final[Mapping[str, Promise]] = {
+    "malformed_json": _("The request body was not valid JSON"),
+    "missing_parameter": _("A required parameter was missing"),
+    "invalid_type": _("A parameter had the wrong type"),
+    "invalid_value": _("A parameter had a value that is not allowed"),
+    "context_length_exceeded": _("The request was longer than the model's context"),
+    "content_filtered": _("The provider blocked the content"),
+    "provider_rejected": _("The provider rejected the request as invalid"),
+    "unsupported_capability": _("The model does not support what was requested"),
+    "thread_unsupported": _("Provider threads are not supported here"),
+    "authentication": _("The key was not accepted"),
+    "key_conflict": _("Two different keys were sent"),
+    "insufficient_balance": _("The balance was too low for the request"),
+    "max_cost_exceeded": _("The request's cost limit was too low"),
+    "model_unpriced": _("The model has no price"),
+    "permission": _("The key is not allowed to do this"),
+    "data_policy": _("No channel meets the data policy"),
+    "model_not_found": _("Model not found"),
+    "model_retired": _("The model has been retired"),
+    "task_not_found": _("Task not found"),
+    "conflict": _("The request conflicted with another one"),
+    "idempotency_mismatch": _("The Idempotency-Key was already used with another body"),
+    "body_too_large": _("The request body was too large"),
+    "unsupported_media_type": _("The content type is not supported"),
+    "rate_limited": _("A rate limit was reached"),
+    "upstream_rate_limited": _("The provider's rate limit was reached"),
+    "internal": _("The gateway failed"),
+    "upstream_error": _("The provider failed"),
+    "upstream_truncated": _("The answer was cut off"),
+    "upstream_malformed": _("The provider's answer could not be read"),
+    "upstream_unreachable": _("The provider could not be reached"),
+    "upstream_auth": _("The provider rejected the channel's own key"),
+    "no_channel": _("No channel could serve the model"),
+    "overloaded": _("The provider or the gateway was overloaded"),
+    "server_shutting_down": _("The gateway was shutting down"),
+    "timeout": _("No answer within the time limit"),
+    "not_implemented": _("Not supported"),
+    "client_closed": _("The client disconnected"),
+}
+
+FLAGS: Final[Mapping[str, Promise]] = {
+    "crash_cut": _("Interrupted by a crash"),
+    "above_hold": _("Cost more than the hold"),
+    "unpriced": _("No price"),
+    "quarantine": _("Count under review"),
+    "unpriced_meter": _("Meter without a price"),
+    "negative_quantity": _("Negative count"),
+    "out_of_range": _("Count out of range"),
+    "unstorable": _("Text could not be stored"),
+    "usage_missing": _("No count from the provider"),
+    "usage_unreadable": _("The provider's count could not be read"),
+    "usage_not_integer": _("The provider's count is not a whole number"),
+    "usage_negative": _("The provider's count is negative"),
+    "usage_huge": _("The provider's count is too large"),
+    "usage_cached_above_input": _("More cached than input tokens"),
+    "usage_parts_above_total": _("Parts exceed their total"),
+    "usage_mismatch": _("Counts contradict each other"),
+    "unknown_member": _("Usage that is not classified"),
+    # By which rule a request was charged that was abandoned, or failed midway.
+    "measured_by_organisation": _("Organisation's rule: charged until it was closed"),
+    "measured_by_model": _("Model's rule: charged until it was closed"),
+    "drain_by_organisation": _("Organisation's rule: kept reading"),
+    "drain_by_model": _("Model's rule: kept reading"),
+    "absorb_by_organisation": _("Organisation's rule: not charged"),
+    "absorb_by_model": _("Model's rule: not charged"),
+    "drain_limit": _("Charged up to the rule's limit"),
+    "hold_replaced": _("Another hold took its place"),
+    # What went wrong with an attempt, by its row in the table of faults.
+    "F1": _("Connection refused"),
+    "F2": _("Host name not found"),
+    "F3": _("TLS failed"),
+    "F4": _("Connection timed out"),
+    "F5": _("Channel's key rejected"),
+    "F6": _("Content rejected"),
+    "F7": _("Model unknown to the provider"),
+    "F8": _("Provider's rate limit"),
+    "F9": _("Out of credit at the provider"),
+    "F10": _("Provider failed"),
+    "F11": _("No content in time"),
+    "F12": _("No answer in time"),
+    "F13": _("Answer stalled"),
+    "F14": _("Answer cut off"),
+    "F15": _("Malformed event"),
+    "F16": _("Not UTF-8"),
+    "F17": _("Event too large"),
+    "F18": _("Answer never ended"),
+    "F19": _("Wrong content type"),
+    "F20": _("Unexpected compression"),
+    "F21": _("Redirect"),
+    "F22": _("Headers too large"),
+    "F23": _("Error inside a successful response"),
+    "F24": _("Empty answer"),
+    "F25": _("No count from the provider"),
+    "F26": _("Count reported more than once"),
+    "F27": _("Count implausible"),
+    "F28": _("Zero count"),
+    "F29": _("Chunk split inside a character"),
+    "F30": _("Content after the end"),
+    "F31": _("Line break inside text"),
+    "F32": _("Connection already closed"),
+    "F33": _("Connection lost after sending"),
+    "F34": _("Answer too large"),
+    "F35": _("Answered before the request was sent"),
+    "F36": _("HTTP/2 stream reset"),
+    "F37": _("Interim response"),
+    "F38": _("Tool call cut off"),
+    "F39": _("Not supported by the model"),
+}
+
+
+POSTINGS: Final[Mapping[str, Promise]] = {
+    "hold": pgettext_lazy("posting", "Hold"),
+    "settle": pgettext_lazy("posting", "Charge"),
+    "void": pgettext_lazy("posting", "Release"),
+    "expire": pgettext_lazy("posting", "Hold expired"),
+    "correct": pgettext_lazy("posting", "Correction"),
+}
+
+
+def meter_word(name: str) -> str:
+    """What a meter is called, with its variant: `images[1024]` is "Images 1024"."""
+    plain, _bracket, variant = name.partition("[")
+    word = str(METER_NAMES.get(plain, plain))
+    return f"{word} {variant.rstrip(']')}" if variant else word
+
+
+def flag_word(name: str) -> str:
+    """What a flag means; its own name where nothing better is known."""
+    return str(FLAGS.get(name, name))
+
+
+def key_name(name: str | None) -> str:
+    """A key's name as pages show it: the playground's own key has one in each language."""
+    return gettext("Playground") if name == PLAYGROUND_NAME else name or ""
+
+
+def duration_text(milliseconds: int | None) -> str:
+    """Milliseconds as ``842 ms``, ``3.21 s`` or ``1 min 12 s``, units in the page's language."""
+    if milliseconds is None:
+        return formatting.MISSING
+    units = {
+        "ms": pgettext("unit", "ms"),
+        "s": pgettext("unit", "s"),
+        "min": pgettext("unit", "min"),
+    }
+    return " ".join(f"{figure} {units[unit]}" for figure, unit in formatting.duration(milliseconds))
+
+
+def speed_text(tenths: int | None) -> str:
+    """Tokens per second, from tenths of them."""
+    return formatting.MISSING if tenths is None else f"{tenths // 10}.{tenths % 10}"
+
+
+def moved_text(now: int | None, before: int | None, text_of: Callable[[int], str]) -> str:
+    """By how much a figure moved, itself and in per cent: ``+120 ms (5.1%)``; "" where one of the
+    two is not known."""
+    if now is None or before is None:
+        return ""
+    sign = "+" if now > before else "\N{MINUS SIGN}" if now < before else ""
+    share = formatting.percent(abs(now - before), before) if before else formatting.MISSING
+    return f"{sign}{text_of(abs(now - before))} ({share})"

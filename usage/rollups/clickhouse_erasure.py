@@ -1,0 +1,37 @@
+"""Taking an erased person out of the second copy of the usage records."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from lib.network.clickhouse import written
+from usage.rollups.clickhouse_server import RECORDS, server
+
+
+def forget_person(
+    user_id: int, addresses: Sequence[str], pseudonym: str, organisations: Sequence[UUID]
+) -> None:
+    """Clear what clients called the person, and put the pseudonym in place of labels that are an
+    address of theirs. Nothing where the installation has no ClickHouse. Raises ClickHouseError."""
+    there = server()
+    if there is None or not there.rows(_THERE, {"table": RECORDS}):
+        return
+    known = written([address.lower() for address in addresses])
+    new = written([pseudonym])[1:-1]
+    changes = [f"{name} = if(has({known}, lower({name})), {new}, {name})" for name in _LABELS]
+    changes.append(f"tags = arrayMap(tag -> if(has({known}, lower(tag)), {new}, tag), tags)")
+    changes.append(
+        f"end_user = if(user_id = {user_id}, '', "
+        f"if(has({known}, lower(end_user)), {new}, end_user))"
+    )
+    here = written(list(organisations))
+    # It is done when it answers.
+    there.run(
+        f"ALTER TABLE {RECORDS} UPDATE {', '.join(changes)}"
+        f" WHERE has({here}, toString(organisation_id)) SETTINGS mutations_sync = 1"
+    )
+
+
+_LABELS: Final = ("project", "customer")
+_THERE: Final = """
+    SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"""

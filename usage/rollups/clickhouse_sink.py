@@ -1,0 +1,361 @@
+"""Usage records as rows in ClickHouse, sent from the records themselves: they are the outbox.
+
+A round sends what a snapshot of the database sees and that of the round before it did not, so that
+whatever the order of commits each record is sent. It goes in batches; a batch counts when
+ClickHouse has acknowledged it and then a mark that numbers it. One that is sent again, because
+somebody died in between, replaces equal rows by equal ones: who reads sees each record once.
+
+Nothing waits anywhere else: while ClickHouse is away no more is kept than there is, and requests,
+rollups and the ledger know nothing of it.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from lib.database.open_transactions import OPEN_HERE
+from lib.ids import new_id
+from lib.network.clickhouse import ClickHouse, ClickHouseError
+from usage.models import ClickHouseCursor
+from usage.months.partitions import ID_SLACK
+from usage.reports.visibility import NIL, run
+from usage.rollups.buckets import bucket_of
+from usage.rollups.clickhouse_server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
+from usage.rollups.levels import COMMON, columns_of
+from usage.rollups.rollups import SETTLED_AT
+
+BATCH: Final = 20_000
+"""So many records are sent at once: some 8 MB."""
+WAITING_MAX: Final = 100_000
+"""Beyond so many, those that wait are not counted on."""
+_RUN_S: Final = 20.0
+
+
+class Backlog(NamedTuple):
+    """How the sink stands: `waiting` records, WAITING_MAX if there are more, are not sent yet;
+    `complete_to` is None until it is filled; `error` is that of the last run, "" for none."""
+
+    waiting: int
+    complete_to: dt.datetime | None
+    error: str
+
+
+def send() -> int:
+    """Send what is new, for at most about twenty seconds; how many records that were: none where
+    the installation has no ClickHouse, or another process is at it. Raises ClickHouseError."""
+    there = server()
+    return 0 if there is None else _send(there, time.monotonic() + _RUN_S)
+
+
+def rebuild() -> int:
+    """Empty ClickHouse's tables and send all records again; how many. Raises ClickHouseError."""
+    there = server()
+    if there is None:
+        raise ClickHouseError("CLICKHOUSE_URL is not set")
+    return _send(there, None, anew=True)
+
+
+def backlog() -> Backlog | None:
+    """How the sink stands; None where the installation has no ClickHouse."""
+    if server() is None:
+        return None
+    cursor = ClickHouseCursor.objects.first()
+    if cursor is None:
+        return Backlog(_count("true", {}), None, "")
+    if not cursor.snapshot:
+        return Backlog(_count(*_after(cursor)), None, cursor.error)
+    return Backlog(_count(_NEW, {"before": cursor.snapshot}), cursor.complete_to, cursor.error)
+
+
+def differences() -> list[str]:
+    """The days whose records here and there differ, in words; of what is complete there."""
+    cursor = ClickHouseCursor.objects.first()
+    if server() is not None and (cursor is None or cursor.complete_to is None):
+        return ["it is not filled yet"]
+    try:
+        return [f"{one.copy}: {one.expected} here, {one.found} there" for one in different_days()]
+    except ClickHouseError as error:
+        return [str(error)]
+
+
+class DifferentDay(NamedTuple):
+    """A day whose records here (`expected`) and there (`found`) differ."""
+
+    copy: str
+    expected: str
+    found: str
+
+
+def different_days() -> list[DifferentDay]:
+    """The days of what is complete there; none without a ClickHouse. Raises ClickHouseError."""
+    there, cursor = server(), ClickHouseCursor.objects.first()
+    if there is None or cursor is None or cursor.complete_to is None:
+        return []
+    span: dict[str, Any] = {"from": cursor.whole_from or _BEGINNING, "to": cursor.complete_to}
+    ours = {row[0]: [int(figure) for figure in row[1:]] for row in run(_OUR_DAYS, span)}
+    theirs = {row[0]: row[1:] for row in there.rows(_THEIR_DAYS, span)}
+    # Months that were detached here may be kept there.
+    return [
+        DifferentDay(str(day), str(ours[day]), str(theirs.get(day)))
+        for day in sorted(ours)
+        if ours[day] != theirs.get(day)
+    ]
+
+
+def _send(there: ClickHouse, until: float | None, *, anew: bool = False) -> int:
+    ClickHouseCursor.objects.get_or_create(id=1)
+    sent = 0
+    with _alone(wait=anew) as alone:
+        if not alone:
+            return 0
+        try:
+            if anew or not _intact(there):
+                _begin(there)
+            more = True
+            while more and (until is None or time.monotonic() < until):
+                rows, more = _send_batch(there, ClickHouseCursor.objects.get())
+                sent += rows
+        except ClickHouseError as error:
+            ClickHouseCursor.objects.update(error=str(error)[:200])
+            raise
+    ClickHouseCursor.objects.exclude(error="").update(error="")
+    return sent
+
+
+@contextmanager
+def _alone(*, wait: bool) -> Iterator[bool]:
+    """One process at a time. No transaction is open while ClickHouse is waited for: rollups wait
+    for each that is."""
+    with connection.cursor() as cursor:
+        if wait:
+            cursor.execute("SELECT pg_advisory_lock(8113072041)")
+            alone = True
+        else:
+            cursor.execute("SELECT pg_try_advisory_lock(8113072041)")
+            alone = cursor.fetchone()[0]
+    try:
+        yield alone
+    finally:
+        if alone:
+            run("SELECT pg_advisory_unlock(8113072041)", {})
+
+
+def _intact(there: ClickHouse) -> bool:
+    """Whether ClickHouse has what the cursor says: not where it lost data, where one of the two was
+    restored from a backup, nor where its tables are another version's."""
+    cursor = ClickHouseCursor.objects.get()
+    if cursor.schema != SCHEMA or _from_younger_server(cursor):
+        return False
+    try:
+        batches = batches_there(there, cursor)
+    except ClickHouseError as error:
+        if error.code in _NO_TABLE:
+            return False
+        raise
+    # One more was acknowledged there by a process that died before it noted that.
+    return batches in (cursor.batches, cursor.batches + 1)
+
+
+def batches_there(there: ClickHouse, cursor: ClickHouseCursor) -> int:
+    """How many batches of the cursor's fill ClickHouse has; -1 for none. Raises ClickHouseError."""
+    marks = there.rows(_MARKED, {"fill": cursor.fill})
+    return max((int(batch) for (batch,) in marks), default=-1)
+
+
+def _from_younger_server(cursor: ClickHouseCursor) -> bool:
+    """Whether the cursor came with a dump from a server that had more transactions."""
+    return bool(cursor.snapshot and run(_IS_AHEAD, {"snapshot": cursor.snapshot})[0][0])
+
+
+def _begin(there: ClickHouse) -> None:
+    """Make the tables where they are not, empty them, and send from the first record on."""
+    fill = new_id()
+    # The marks first: who finds them after an answer knows that the records were all there.
+    for text in (*_TABLES, *(f"TRUNCATE TABLE {table}" for table in (MARKS, RECORDS))):
+        there.run(text)
+    _mark(there, fill, 0)
+    ClickHouseCursor.objects.filter(id=1).update(
+        schema=SCHEMA, fill=fill, batches=0, snapshot="", target="", target_to=None,
+        after_xid=None, after_organisation=None, after_id=None, complete_to=None,
+        whole_from=_whole_from(),
+    )  # fmt: skip
+    for table in FORMER_TABLES:
+        there.run(f"DROP TABLE IF EXISTS {table}")
+
+
+def _whole_from() -> dt.datetime | None:
+    """From when on there are records of all that the rollups have; None where none is missing:
+    those of months that were detached will never be there."""
+    summed, recorded, now = run(_FIRST, {})[0]
+    if summed is None or (recorded is not None and bucket_of(recorded) <= summed):
+        return None
+    whole_from: dt.datetime = now if recorded is None else recorded + ID_SLACK
+    return whole_from
+
+
+def _send_batch(there: ClickHouse, cursor: ClickHouseCursor) -> tuple[int, bool]:
+    """Send one batch of the round, or begin one; how many records, and whether more are waiting."""
+    if not cursor.target:
+        settled_at = run(SETTLED_AT, {})[0][0]
+        cursor.target, cursor.target_to = run(_TARGET, {"settled_at": settled_at})[0]
+    text, parameters = _batch(cursor)
+    rows = run(text, {**parameters, "most": BATCH})
+    more = len(rows) == BATCH
+    batches = cursor.batches
+    if rows:
+        there.insert(RECORDS, _NAMES, "\n".join(row[3] for row in rows).encode())
+        cursor.batches += 1
+        _mark(there, cursor.fill, cursor.batches)
+    if more:
+        cursor.after_xid, cursor.after_organisation, cursor.after_id = rows[-1][:3]
+    else:
+        cursor.after_xid = cursor.after_organisation = cursor.after_id = None
+        cursor.snapshot, cursor.target = cursor.target, ""
+        cursor.complete_to = max(filter(None, (cursor.complete_to, cursor.target_to)))
+    stepped = {name: getattr(cursor, name) for name in _STEPS}
+    ClickHouseCursor.objects.filter(fill=cursor.fill, batches=batches).update(**stepped)
+    return len(rows), more
+
+
+def _batch(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
+    """The statement of the next batch of a round, and its parameters."""
+    if not cursor.snapshot:
+        where, parameters = _after(cursor)
+        return _SELECT.format(where=where, order="r.organisation_id, r.id"), parameters
+    where, parameters = _NEW, {"before": cursor.snapshot, "target": cursor.target}
+    where += " AND pg_visible_in_snapshot(r.xid, %(target)s::pg_snapshot)"
+    if cursor.after_id is not None:
+        where += _BEHIND
+        parameters |= {"xid": str(cursor.after_xid), "id": cursor.after_id}
+    return _SELECT.format(where=where, order="r.xid, r.id"), parameters
+
+
+def _after(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
+    """The condition on what is not there yet while it is filled."""
+    if cursor.after_id is None:
+        return "true", {}
+    after = {"organisation": cursor.after_organisation, "id": cursor.after_id}
+    return "(r.organisation_id, r.id) > (%(organisation)s, %(id)s)", after
+
+
+def _count(where: str, parameters: dict[str, Any]) -> int:
+    text = _COUNT.format(where=where, most=WAITING_MAX)
+    return int(run(text, parameters)[0][0])
+
+
+def _mark(there: ClickHouse, fill: UUID, batch: int) -> None:
+    there.insert(MARKS, ("fill", "batch"), f'["{fill}", {batch}]'.encode())
+
+
+_STEPS: Final = (
+    "batches", "snapshot", "target", "target_to", "after_xid", "after_organisation", "after_id",
+    "complete_to",
+)  # fmt: skip
+# UNKNOWN_TABLE, UNKNOWN_DATABASE.
+_NO_TABLE: Final = (60, 81)
+_MARKED: Final = f"SELECT batch FROM {MARKS} WHERE fill = {{fill:UUID}}"  # noqa: S608 - own names
+_BEGINNING: Final = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
+
+_IS_AHEAD: Final = """
+    SELECT pg_snapshot_xmax(%(snapshot)s::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())"""
+_FIRST: Final = """
+    SELECT (SELECT min(bucket_at) FROM usage_rollup),
+           (SELECT min(admitted_at) FROM usage_usagerecord), now()"""
+# Of one snapshot: what of a request admitted before may still come is an open hold of it.
+_TARGET: Final = f"""
+    SELECT {OPEN_HERE}::text, least(%(settled_at)s, min(opened_at))
+    FROM billing_hold WHERE state = 'open'"""  # noqa: S608 - only constants are put in
+_NEW: Final = """r.xid >= pg_snapshot_xmin(%(before)s::pg_snapshot)
+        AND NOT pg_visible_in_snapshot(r.xid, %(before)s::pg_snapshot)"""
+_BEHIND: Final = """
+        AND r.xid >= %(xid)s::text::xid8 AND (r.xid > %(xid)s::text::xid8 OR r.id > %(id)s)"""
+_COUNT: Final = """
+    SELECT count(*) FROM (SELECT FROM usage_usagerecord r WHERE {where} LIMIT {most}) counted"""
+
+
+class _Column(NamedTuple):
+    name: str
+    type: str
+    value: str
+
+
+def _columns() -> Iterator[_Column]:
+    def plain(type: str, *names: str) -> Iterator[_Column]:
+        for name in names:
+            yield _Column(name, type, f"r.{name}")
+
+    def time(name: str) -> _Column:
+        text = f"to_char(r.{name} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+        return _Column(name, "DateTime64(6, 'UTC')", text)
+
+    meters, rest = columns_of("quarter")
+    yield from plain("UUID", "organisation_id", "id", "request_id", "team_id", "key_id")
+    yield _Column("user_id", "Int64", "coalesce(r.user_id, 0)")
+    yield _Column("channel_id", "UUID", f"coalesce(r.channel_id, '{NIL}')")
+    yield from (time("admitted_at"), time("ended_at"))
+    yield from plain("Bool", "final", "stream")
+    yield from plain(
+        "LowCardinality(String)", "model", "channel_name", "upstream_model", "dialect", "operation",
+        "source", "finish_reason", "basis", "client_app",
+    )  # fmt: skip
+    yield _Column("kind", "LowCardinality(String)", "coalesce(r.kind, '')")
+    yield from plain("String", "project", "customer", "end_user", "upstream_request_id")
+    yield _Column("tags", "Array(String)", "coalesce(r.tags, '[]')")
+    yield from plain("Array(String)", "flags")
+    yield _Column("dropped", "Array(String)", "coalesce(r.dropped, '{{}}')")
+    yield from plain("Int16", "status")
+    yield from plain("Int64", "charge_nano", "hold_nano", "multiplier_ppm")
+    yield from plain(
+        "Nullable(Int64)", "cost_nano", "price_version_id", "cost_version_id", "saved_nano"
+    )
+    for name, value in zip(COMMON, meters, strict=True):
+        yield _Column(name, "Nullable(Int64)", value)
+    yield _Column("meters", "Map(String, Int64)", rest)
+    yield from plain("Nullable(Int32)", "ttft_ms")
+    yield from plain("Int32", "total_ms")
+
+
+_COLUMNS: Final[Sequence[_Column]] = tuple(_columns())
+_NAMES: Final = tuple(column.name for column in _COLUMNS)
+_ROW: Final = ", ".join(column.value for column in _COLUMNS)
+_SELECT: Final = f"""
+    SELECT r.xid::text::bigint, r.organisation_id, r.id, json_build_array({_ROW})::text
+    FROM usage_usagerecord r WHERE {{where}} ORDER BY {{order}} LIMIT %(most)s"""  # noqa: S608 - own names
+_TABLES: Final = (
+    # The key is unique by its record; who reads looks through one organisation and time.
+    "CREATE TABLE IF NOT EXISTS {} ({}) ENGINE = ReplacingMergeTree"
+    " PARTITION BY toYYYYMM(admitted_at) ORDER BY (organisation_id, admitted_at, id)".format(
+        RECORDS, ", ".join(f"{column.name} {column.type}" for column in _COLUMNS)
+    ),
+    f"CREATE TABLE IF NOT EXISTS {MARKS} (fill UUID, batch UInt64)"
+    " ENGINE = ReplacingMergeTree(batch) ORDER BY fill",
+)
+_OUR_SUMS: Final = ", ".join(
+    f"coalesce(sum({value}), 0)"
+    for value in (
+        "r.charge_nano",
+        "r.total_ms",
+        "r.status",
+        "r.saved_nano",
+        *columns_of("quarter")[0],
+    )
+)
+_THEIR_SUMS: Final = ", ".join(
+    f"ifNull(sum(r.{name}), 0)"
+    for name in ("charge_nano", "total_ms", "status", "saved_nano", *COMMON)
+)
+_OUR_DAYS: Final = f"""
+    SELECT to_char(r.admitted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), count(*), {_OUR_SUMS}
+    FROM usage_usagerecord r WHERE r.admitted_at >= %(from)s AND r.admitted_at < %(to)s
+    GROUP BY 1"""  # noqa: S608 - own names
+_THEIR_DAYS: Final = f"""
+    SELECT toString(toDate(r.admitted_at)), count(), {_THEIR_SUMS}
+    FROM {RECORDS} AS r FINAL
+    WHERE r.admitted_at >= {{from:DateTime64(6, 'UTC')}}
+      AND r.admitted_at < {{to:DateTime64(6, 'UTC')}}
+    GROUP BY 1"""  # noqa: S608 - own names

@@ -1,0 +1,131 @@
+"""Which stored sums make up a time: whole days and hours of UTC where there are, else quarters.
+
+Sums are kept in three levels, each made of the one below it. A report in any zone is a whole number
+of quarters (`buckets.py`); most of it can be read from hours or days, of which there are far fewer
+rows, and only the edges need the quarters.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+from usage.rollups.buckets import BUCKET, Span
+
+Level = Literal["quarter", "hour", "day"]
+
+WIDTHS: Final[dict[Level, timedelta]] = {
+    "quarter": BUCKET,
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def start_of(at: datetime, level: Level) -> datetime:
+    """The UTC start of the bucket of that level that an aware instant belongs to."""
+    return at.astimezone(UTC) - (at - _EPOCH) % WIDTHS[level]
+
+
+def cut(spans: Iterable[Span], levels_to: datetime | None) -> dict[Level, list[Span]]:
+    """The time of some spans, in their order, as spans of each level; none crosses the edge of two
+    given ones. Before `levels_to` there are hours, and days that are over; None: quarters alone."""
+    parts: dict[Level, list[Span]] = {"quarter": [], "hour": [], "day": []}
+    for start_at, end_at in spans:
+        hour_to = start_at if levels_to is None else start_of(min(end_at, levels_to), "hour")
+        _cut(parts, start_at, end_at, "hour", hour_to)
+    return parts
+
+
+class Piece(NamedTuple):
+    """A time that is read from one level, counts in the span that begins at `owner_at`, and is
+    taken off the one that begins at `off_at`, if any."""
+
+    level: Level
+    span: Span
+    owner_at: datetime
+    off_at: datetime | None = None
+
+
+def pieces_of(spans: Sequence[Span], levels_to: datetime | None) -> list[Piece]:
+    """The time of some spans, in their order, as pieces that add up to each of them.
+
+    Where two spans meet within a day of UTC, both are read to its nearer end, and what lies between
+    is added to the one and taken off the other. Nothing outside of all spans is read.
+    """
+    pieces = []
+    starts, ends = [span.start_at for span in spans], [span.end_at for span in spans]
+    day_to = None if levels_to is None else start_of(levels_to, "day")
+    for n in range(1, len(spans)):
+        edge_at = spans[n].start_at
+        moved_at = start_of(edge_at + WIDTHS["day"] / 2, "day")
+        if (
+            day_to is None
+            or spans[n - 1].end_at != edge_at
+            or not (starts[n - 1] < moved_at < spans[n].end_at and moved_at <= day_to)
+        ):
+            continue
+        between = Span(min(edge_at, moved_at), max(edge_at, moved_at))
+        before, after = spans[n - 1].start_at, edge_at
+        gains, loses = (after, before) if edge_at < moved_at else (before, after)
+        if between.start_at < between.end_at:
+            for level, parts in cut([between], levels_to).items():
+                pieces += [Piece(level, part, gains, loses) for part in parts]
+        starts[n] = ends[n - 1] = moved_at
+    for span, *edges in zip(spans, starts, ends, strict=True):
+        for level, parts in cut([Span(*edges)], levels_to).items():
+            pieces += [Piece(level, part, span.start_at) for part in parts]
+    return pieces
+
+
+def _cut(
+    parts: dict[Level, list[Span]],
+    start_at: datetime,
+    end_at: datetime,
+    level: Literal["hour", "day"],
+    until: datetime,
+) -> None:
+    """What lies between the first and the last edge of a level is made of it, or of the one above;
+    the rest of the one below."""
+    finer: Level = "quarter" if level == "hour" else "hour"
+    first = -(-(start_at - _EPOCH) // WIDTHS[level]) * WIDTHS[level] + _EPOCH
+    if first >= until:
+        _append(parts[finer], start_at, end_at)
+        return
+    _append(parts[finer], start_at, first)
+    if level == "hour":
+        _cut(parts, first, until, "day", start_of(until, "day"))
+    else:
+        _append(parts["day"], first, until)
+    _append(parts[finer], until, end_at)
+
+
+def _append(spans: list[Span], start_at: datetime, end_at: datetime) -> None:
+    if start_at >= end_at:
+        return
+    if spans and spans[-1].end_at == start_at:
+        spans[-1] = Span(spans[-1].start_at, end_at)
+    else:
+        spans.append(Span(start_at, end_at))
+
+
+Bucket = tuple[UUID, datetime]
+"""A bucket of one organisation, by its start."""
+
+
+def runs(buckets: Iterable[Bucket], level: Level) -> list[tuple[Span, Sequence[Bucket]]]:
+    """Buckets of a level, those that follow each other together, none over the edge of a day: each
+    run can be read by one range of time, and is not too much for memory."""
+    made: list[tuple[Span, list[Bucket]]] = []
+    for bucket in sorted(buckets, key=lambda one: one[1]):
+        start_at = bucket[1]
+        end_at = start_at + WIDTHS[level]
+        if made:
+            span, members = made[-1]
+            same_day = start_of(span.start_at, "day") == start_of(start_at, "day")
+            if start_at <= span.end_at and same_day:
+                members.append(bucket)
+                made[-1] = (Span(span.start_at, end_at), members)
+                continue
+        made.append((Span(start_at, end_at), [bucket]))
+    return [(span, members) for span, members in made]

@@ -1,0 +1,178 @@
+"""The stored sums as one relation, each part of its time read from the level that has the fewest
+rows (`rules/levels.py`)."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from django.conf import settings
+
+from usage.reports.visibility import Where, run
+from usage.rollups.buckets import Span
+from usage.rollups.level_rules import Level, cut, pieces_of
+from usage.rollups.sums import TIMES
+
+TABLES: Final[dict[Level, str]] = {
+    "quarter": "usage_rollup",
+    "hour": "usage_hourrollup",
+    "day": "usage_dayrollup",
+}
+COMMON: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
+"""The meters that hours and days have as columns; null where none was counted."""
+ALWAYS: Final = Span(dt.datetime(1990, 1, 1, tzinfo=dt.UTC), dt.datetime(2300, 1, 1, tzinfo=dt.UTC))
+"""A time that holds every request."""
+
+_THERE: Final = """
+    LEFT JOIN (
+        SELECT coalesce(whole_from, 'epoch') AS whole_from, complete_to
+        FROM usage_clickhousecursor WHERE schema > 0
+    ) there ON true"""
+_COLUMNS: Final = (
+    "r.organisation_id, r.bucket_at, r.team_id, r.key_id, r.user_id, r.model, r.channel_id,"
+    " r.channel_name, r.requests, r.errors, r.charge_nano, r.saved_nano, "
+    + ", ".join(f"r.{name}" for name in TIMES)
+)
+
+
+def columns_of(level: Level) -> tuple[list[str], str]:
+    """The common meters of a row `r` of that level, in their order, and its other ones as JSON."""
+    if level != "quarter":
+        return [f"r.{name}" for name in COMMON], "r.meters"
+    names = ", ".join(f"'{name}'" for name in COMMON)
+    return [f"(r.meters->>'{name}')::bigint" for name in COMMON], f"(r.meters - ARRAY[{names}])"
+
+
+LAG_MAX: Final = dt.timedelta(minutes=2)
+"""By so much ClickHouse may be behind for what still goes on to be read from it."""
+
+
+class Standing(NamedTuple):
+    """How far the sums are: up to when they are complete, None before the first run; and up to when
+    there are hours and days, None where there are none yet. `there_from` and `there_to` bound the
+    time of which ClickHouse has all records; None where it has none. All ends only move on, so that
+    what is read later holds at least this."""
+
+    complete_to: dt.datetime | None = None
+    levels_to: dt.datetime | None = None
+    there_from: dt.datetime | None = None
+    there_to: dt.datetime | None = None
+
+    def is_there(self, spans: Sequence[Span]) -> bool:
+        """Whether ClickHouse has all of some spans, or of what goes on all but the last moments."""
+        if self.there_to is None or self.there_from is None or self.complete_to is None:
+            return False
+        return all(span.start_at >= self.there_from for span in spans) and (
+            self.complete_to - self.there_to <= LAG_MAX
+            or all(span.end_at <= self.there_to for span in spans)
+        )
+
+    def told_to(self, spans: Sequence[Span]) -> dt.datetime | None:
+        """Up to when a report of some spans is complete, wherever it is read."""
+        if self.complete_to and self.there_to and self.is_there(spans):
+            return min(self.complete_to, self.there_to)
+        return self.complete_to
+
+
+def standing() -> Standing:
+    """How far the sums are now."""
+    there = _THERE if settings.CLICKHOUSE_URL else ""
+    columns = ", whole_from, there.complete_to" if there else ""
+    rows = run(
+        f"SELECT sums.complete_to, levels_to{columns} FROM usage_rollupwatermark sums {there}",  # noqa: S608 - own names
+        {},
+    )
+    return Standing(*rows[0]) if rows else Standing()
+
+
+def summed(where: Where, spans: Sequence[Span], at: Standing | None = None) -> Where:
+    """The sums of some spans of whole quarters as a relation, to be read as rows `r` with the
+    columns of an hour's row; `where` is a condition on each. No row crosses the edge of two
+    spans. `at` spares who has it a statement."""
+    parts: list[str] = []
+    parameters: dict[str, Any] = dict(where.parameters)
+    levels = cut(spans, (at or standing()).levels_to)
+    if not any(levels.values()):
+        levels["quarter"] = list(spans)
+    for level, spans_of_level in levels.items():
+        if not spans_of_level:
+            continue
+        names = f"{level}_starts", f"{level}_ends"
+        edges = zip(*spans_of_level, strict=True)
+        for name, values in zip(names, edges, strict=True):
+            parameters[name] = list(values) if len(spans_of_level) > 1 else values[0]
+        parts.append(_part(level, where.text, names, several=len(spans_of_level) > 1))
+    return Where(f"({' UNION ALL '.join(parts)})", parameters)
+
+
+def summed_by_span(
+    where: Where, runs: Sequence[Sequence[Span]], at: Standing | None = None
+) -> Where:
+    """The same to be counted by span: `bucket_at` is some instant of the span that a row belongs
+    to, and what a day of UTC has of the span beside it is there once more for that one and, below
+    zero, for the other. So a day of any zone is read as a day of UTC and the hours between both; a
+    span may come to nothing of what it had none of. Of two `runs` neither has anything of the
+    other's."""
+    parameters: dict[str, Any] = dict(where.parameters)
+    by_level: dict[Level, list[tuple[Span, dt.datetime, int]]] = {}
+    levels_to = (at or standing()).levels_to
+    for spans in runs:
+        for piece in pieces_of(spans, levels_to):
+            counted = by_level.setdefault(piece.level, [])
+            counted.append((piece.span, piece.owner_at, 1))
+            if piece.off_at is not None:
+                counted.append((piece.span, piece.off_at, -1))
+    parts = []
+    for level, counted in by_level.items():
+        parameters |= {
+            f"{level}_starts": [span.start_at for span, _, _ in counted],
+            f"{level}_ends": [span.end_at for span, _, _ in counted],
+            f"{level}_owners": [owner_at for _, owner_at, _ in counted],
+            f"{level}_signs": [sign for _, _, sign in counted],
+        }
+        parts.append(_signed_part(level, where.text))
+    return Where(f"({' UNION ALL '.join(parts)})", parameters)
+
+
+def since(start_at: dt.datetime) -> Span:
+    """All time from an instant on."""
+    return Span(start_at, ALWAYS.end_at)
+
+
+def _part(level: Level, where: str, names: tuple[str, str], *, several: bool) -> str:
+    common, rest = columns_of(level)
+    meters = ", ".join(f"{column} AS {name}" for column, name in zip(common, COMMON, strict=True))
+    start, end = (f"%({name})s" for name in names)
+    if not several:
+        return f"""
+        SELECT {_COLUMNS}, {meters}, {rest} AS meters FROM {TABLES[level]} r
+        WHERE {where} AND r.bucket_at >= {start} AND r.bucket_at < {end}"""  # noqa: S608 - own names
+    # OFFSET 0: the key is read once for each span, where a join would go through all rows.
+    return f"""
+        SELECT part.*
+        FROM unnest({start}::timestamptz[], {end}::timestamptz[]) AS span (start_at, end_at)
+        CROSS JOIN LATERAL (
+            SELECT {_COLUMNS}, {meters}, {rest} AS meters FROM {TABLES[level]} r
+            WHERE {where} AND r.bucket_at >= span.start_at AND r.bucket_at < span.end_at OFFSET 0
+        ) part"""  # noqa: S608 - own names
+
+
+def _signed_part(level: Level, where: str) -> str:
+    common, rest = columns_of(level)
+    signed = ", ".join(
+        f"span.sign * part.{name} AS {name}"
+        for name in ("requests", "errors", "charge_nano", "saved_nano", *TIMES, *COMMON)
+    )
+    meters = ", ".join(f"{column} AS {name}" for column, name in zip(common, COMMON, strict=True))
+    return f"""
+        SELECT part.organisation_id, span.owner_at AS bucket_at, part.team_id, part.key_id,
+               part.user_id, part.model, part.channel_id, part.channel_name, {signed},
+               CASE WHEN span.sign > 0 OR part.meters = '{{}}' THEN part.meters ELSE (
+                   SELECT jsonb_object_agg(meter, -units::bigint)
+                   FROM jsonb_each_text(part.meters) AS one (meter, units)) END AS meters
+        FROM unnest(%({level}_starts)s::timestamptz[], %({level}_ends)s::timestamptz[],
+                    %({level}_owners)s::timestamptz[], %({level}_signs)s::int[])
+            AS span (start_at, end_at, owner_at, sign)
+        CROSS JOIN LATERAL (
+            SELECT {_COLUMNS}, {meters}, {rest} AS meters FROM {TABLES[level]} r
+            WHERE {where} AND r.bucket_at >= span.start_at AND r.bucket_at < span.end_at OFFSET 0
+        ) part"""  # noqa: S608 - own names

@@ -1,0 +1,379 @@
+"""Rollups: sums of the usage records per quarter of an hour, replaced and never incremented (I16).
+
+Hours are summed from quarters and days from hours, for reports over long times
+(`rules/levels.py`): up to a mark that moves on at most a day in a run, which is also how they come
+to an installation that had none. What is new behind the mark is summed again on every level.
+
+Records are never changed, so what is out of date is told by what is new: every record carries the
+id of the transaction that wrote it. A run reads up from the oldest transaction of this database
+that was not over at the last run; the buckets of those records are deleted and summed again from
+all their records. Whatever the order of commits, no record is missed, and any number of runs gives
+the same bytes.
+
+Complete means: no record of a request admitted before `complete_to` can still come. What may come
+is known beforehand: an open hold is an attempt whose record is missing, and a transaction that is
+still open may yet bring an attempt or a refusal that was admitted when it began.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal, NamedTuple
+
+from django.db import OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+from psycopg.errors import LockNotAvailable
+
+from billing.prices.meters import METERS
+from lib.database.open_transactions import OPEN_HERE
+from lib.database.postgres_tools import BACKUP_NAME
+from lib.ids import first_id_at
+from usage.months.partitions import ID_SLACK
+from usage.requests.outcomes import FAILED_SQL
+from usage.rollups.buckets import Span
+from usage.rollups.level_rules import WIDTHS, Bucket, Level, runs, start_of
+from usage.rollups.levels import COMMON, TABLES, columns_of
+from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
+
+
+class Rolled(NamedTuple):
+    """What a run did: buckets replaced (of one organisation each), rollup rows written."""
+
+    buckets: int
+    rows: int
+
+
+def roll_up(*, rest: bool = False) -> Rolled | None:
+    """Bring the rollups up to date; None when another process is at it, which does this work too.
+
+    With `rest`, None as well for twenty times as long as the last run took: a bucket is summed
+    anew at every run, which under a heavy load must not cost more than the requests themselves.
+
+    Rebuilds everything where there is no cursor yet, and where the cursor is ahead of the
+    database's transactions: that is a dump restored into a younger server.
+    """
+    try:
+        with _sole_reader(wait=False) as (cursor, settled_at):
+            return None if rest and _resting(cursor) else _replace_new(cursor, settled_at)
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            return None
+        raise
+
+
+def rebuild() -> Rolled:
+    """Replace all rollups from the records."""
+    with _sole_reader(wait=True) as (cursor, settled_at):
+        return replace_all(cursor, settled_at)
+
+
+def replace_all(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
+    """Replace all rollups in the caller's transaction, but those of detached months.
+
+    `settled_at` is an instant before which no transaction is open any more.
+    """
+    cursor.execute(_DROP_ALL)
+    levels_to = _levels_may_reach(cursor)
+    rows = 0
+    cursor.execute(_DETACHED)
+    detached = cursor.fetchall()
+    # Day by day: sums of more would not fit into memory.
+    for day in _days_of_records(cursor):
+        if any(from_at <= day.start_at < to_at for from_at, to_at in detached):
+            continue
+        rows += _execute(cursor, _WRITE_QUARTERS, _bounds(day))
+        _fill_levels(cursor, Span(day.start_at, min(day.end_at, levels_to)))
+    cursor.execute(_COUNT_BUCKETS)
+    buckets: int = cursor.fetchone()[0]
+    _advance(cursor, settled_at, levels_to, forget=True)
+    return Rolled(buckets, rows)
+
+
+@contextmanager
+def _sole_reader(*, wait: bool) -> Iterator[tuple[CursorWrapper, dt.datetime]]:
+    """One process at a time, with one snapshot that is later than its lock.
+
+    The open transactions are looked at before that snapshot: one that ended in between is visible
+    in it, one that began in between admits nothing earlier than that look.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLED_AT)
+        settled_at: dt.datetime = cursor.fetchone()[0]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        # Locking takes no snapshot: the first query after it does.
+        cursor.execute(_LOCK if wait else f"{_LOCK} NOWAIT")
+        # Groups are many and small; sorting them on disk instead takes ten times as long.
+        cursor.execute("SET LOCAL work_mem = '64MB'")
+        yield cursor, settled_at
+
+
+def _resting(cursor: CursorWrapper) -> bool:
+    cursor.execute("SELECT now() < rest_until FROM usage_rollupwatermark")
+    row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def _replace_new(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
+    cursor.execute(_READ_CURSOR)
+    row = cursor.fetchone()
+    if row is None or row[0] > row[1]:
+        return replace_all(cursor, settled_at)
+    levels_to: dt.datetime | None = row[2]
+    cursor.execute(_FIND_DIRTY, {"xid": str(row[0])})
+    dirty: list[Bucket] = cursor.fetchall()
+    rows = _replace(cursor, "quarter", dirty)
+    if levels_to is not None:
+        hours = {(of, start_of(at, "hour")) for of, at in dirty if at < levels_to}
+        day_to = start_of(levels_to, "day")
+        _replace(cursor, "hour", hours)
+        _replace(cursor, "day", {(of, start_of(at, "day")) for of, at in hours if at < day_to})
+    _advance(cursor, settled_at, _move_levels(cursor, levels_to))
+    return Rolled(len(dirty), rows)
+
+
+def _replace(cursor: CursorWrapper, level: Level, dirty: Iterable[Bucket]) -> int:
+    """Sum some buckets of a level anew from what lies below it; the rows written."""
+    rows = 0
+    for span, buckets in runs(dirty, level):
+        organisations, starts = zip(*buckets, strict=True)
+        parameters = {
+            **_bounds(span), "organisations": list(organisations), "buckets": list(starts),
+        }  # fmt: skip
+        _execute(cursor, _DROP_DIRTY.format(table=TABLES[level]), parameters)
+        rows += _execute(cursor, _WRITE_DIRTY[level], parameters)
+    return rows
+
+
+def _move_levels(cursor: CursorWrapper, levels_to: dt.datetime | None) -> dt.datetime:
+    """Sum the hours and days that are over beyond the mark, a day at most; the new mark."""
+    reach = _levels_may_reach(cursor)
+    if levels_to is None:
+        cursor.execute(_FIRST_BUCKET)
+        first: dt.datetime | None = cursor.fetchone()[0]
+        levels_to = reach if first is None else start_of(first, "day")
+    until = min(reach, start_of(levels_to, "day") + WIDTHS["day"])
+    if until <= levels_to:
+        return levels_to
+    _fill_levels(cursor, Span(levels_to, until))
+    return until
+
+
+def _fill_levels(cursor: CursorWrapper, span: Span) -> None:
+    """Sum the hours of a span that has none, and the days that end in it."""
+    if span.start_at >= span.end_at:
+        return
+    cursor.execute(_ORGANISATIONS)
+    known = {"organisations": cursor.fetchone()[0]}
+    _execute(cursor, _WRITE_HOURS, _bounds(span) | known)
+    days = Span(start_of(span.start_at, "day"), start_of(span.end_at, "day"))
+    if days.start_at < days.end_at:
+        _execute(cursor, _WRITE_DAYS, _bounds(days) | known)
+
+
+def _levels_may_reach(cursor: CursorWrapper) -> dt.datetime:
+    """The last hour's end that is some time ago: most of what is still to come is of the latest
+    minutes, and would have its hour summed again each time."""
+    cursor.execute("SELECT now() - interval '15 minutes'")
+    at: dt.datetime = cursor.fetchone()[0]
+    return start_of(at, "hour")
+
+
+def _days_of_records(cursor: CursorWrapper) -> Iterator[Span]:
+    """The days of UTC that have records, in their order."""
+    after: dt.datetime | None = None
+    while True:
+        cursor.execute(_NEXT_RECORD, {"after": after})
+        at: dt.datetime | None = cursor.fetchone()[0]
+        if at is None:
+            return
+        day_at = start_of(at, "day")
+        after = day_at + WIDTHS["day"]
+        yield Span(day_at, after)
+
+
+def _bounds(span: Span) -> dict[str, Any]:
+    """A span for a statement: constants, by which months that cannot matter are not even opened."""
+    return {
+        "start_at": span.start_at,
+        "end_at": span.end_at,
+        "first_id": first_id_at(span.start_at - ID_SLACK),
+        "end_id": first_id_at(span.end_at + ID_SLACK),
+    }
+
+
+def _execute(cursor: CursorWrapper, text: str, parameters: dict[str, Any]) -> int:
+    cursor.execute(text, parameters)
+    return int(cursor.rowcount)
+
+
+def _advance(
+    cursor: CursorWrapper,
+    settled_at: dt.datetime,
+    levels_to: dt.datetime,
+    *,
+    forget: bool = False,
+) -> None:
+    moved = {"settled_at": settled_at, "levels_to": levels_to}
+    cursor.execute(_ADVANCE, {**moved, "forget": forget})
+
+
+_LOCK: Final = "LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE"
+
+# A backend that is active and has no transaction yet is about to begin one. A backup writes
+# nothing.
+SETTLED_AT: Final = f"""
+    SELECT least(now(), min(coalesce(xact_start, query_start)))
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend'
+      AND pid <> pg_backend_pid() AND (xact_start IS NOT NULL OR state = 'active')
+      AND (application_name IS DISTINCT FROM '{BACKUP_NAME}' OR backend_xid IS NOT NULL)"""  # noqa: S608
+
+_READ_CURSOR: Final = """
+    SELECT xid, pg_snapshot_xmax(pg_current_snapshot())::text::bigint, levels_to
+    FROM usage_rollupwatermark"""
+
+# The oldest transaction that this snapshot does not see and that may yet write here.
+_OLDEST_OPEN: Final = f"""
+    least(pg_current_xact_id_if_assigned()::text::bigint,
+          pg_snapshot_xmin({OPEN_HERE})::text::bigint)"""
+
+# Everything that this snapshot sees is summed, so what is above its end can only be the mark of
+# another server, brought along by a dump: those records were summed by the rebuild after it.
+_FIND_DIRTY: Final = """
+    SELECT DISTINCT organisation_id,
+           date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS bucket_at
+    FROM usage_usagerecord
+    WHERE xid >= %(xid)s::text::xid8 AND xid < pg_snapshot_xmax(pg_current_snapshot())
+      AND NOT EXISTS (
+          SELECT FROM usage_detachedmonth m
+          WHERE admitted_at >= m.from_at AND admitted_at < m.to_at)"""
+
+_NEXT_RECORD: Final = """
+    SELECT min(admitted_at) FROM usage_usagerecord
+    WHERE admitted_at >= coalesce(%(after)s::timestamptz, '-infinity')"""
+_FIRST_BUCKET: Final = """
+    SELECT min(first.bucket_at) FROM accounts_organisation o CROSS JOIN LATERAL (
+        SELECT bucket_at FROM usage_rollup WHERE organisation_id = o.id
+        ORDER BY bucket_at LIMIT 1) first"""
+_ORGANISATIONS: Final = "SELECT coalesce(array_agg(id), '{}') FROM accounts_organisation"
+
+# The sums of a detached month stay: its records are in a file.
+_DETACHED: Final = "SELECT from_at, to_at FROM usage_detachedmonth"
+_DROP_ALL: Final = "; ".join(
+    f"""DELETE FROM {table} WHERE NOT EXISTS (
+        SELECT FROM ({_DETACHED}) m WHERE bucket_at >= m.from_at AND bucket_at < m.to_at)"""  # noqa: S608
+    for table in TABLES.values()
+)
+_DROP_DIRTY: Final = """
+    DELETE FROM {table} rollup
+    USING unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[])
+        AS dirty (organisation_id, bucket_at)
+    WHERE rollup.organisation_id = dirty.organisation_id AND rollup.bucket_at = dirty.bucket_at
+      AND rollup.bucket_at >= %(start_at)s AND rollup.bucket_at < %(end_at)s"""
+
+_NIL: Final = "'00000000-0000-0000-0000-000000000000'::uuid"
+_DIMENSIONS: Final = "organisation_id, bucket_at, team_id, key_id, user_id, model, channel_id"
+
+# Unnesting every row's meters costs several times what all the rest does, so those that have a
+# name of their own are summed in place; what is left of a few is gathered, and unnested by group.
+_REST: Final = """
+    coalesce((
+        SELECT jsonb_object_agg(meter, units) FROM (
+            SELECT meter, sum(units::bigint)::bigint AS units
+            FROM jsonb_array_elements(rests) AS rest, jsonb_each_text(rest) AS one (meter, units)
+            GROUP BY meter) counted), '{}')"""
+_PLAIN: Final = ", ".join(f"'{name}'" for name in METERS)
+_PLAIN_SUMS: Final = ", ".join(
+    f"'{name}', sum((r.meters->>'{name}')::bigint)::bigint" for name in METERS
+)
+_TIMES: Final = ", ".join(TIMES)
+
+
+def _gathered(rest: str) -> str:
+    return f"jsonb_agg({rest}) FILTER (WHERE {rest} <> '{{}}') AS rests"
+
+
+def _bucket(at: str, level: Level) -> str:
+    return f"date_bin('{WIDTHS[level].total_seconds():.0f} seconds', {at}, 'epoch'::timestamptz)"
+
+
+def _among_dirty(bucket_at: str) -> str:
+    return f"""
+        AND (r.organisation_id, {bucket_at}) IN (
+            SELECT * FROM unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[]))"""  # noqa: S608
+
+
+def _write_quarters(also: str = "") -> str:
+    return f"""
+    WITH sums AS (
+        SELECT r.organisation_id, {_bucket("r.admitted_at", "quarter")} AS bucket_at, r.team_id,
+               r.key_id, coalesce(r.user_id, 0) AS user_id, r.model,
+               coalesce(r.channel_id, {_NIL}) AS channel_id, max(r.channel_name) AS channel_name,
+               count(*) FILTER (WHERE r.final) AS requests,
+               count(*) FILTER (WHERE r.final AND {FAILED_SQL}) AS errors,
+               jsonb_strip_nulls(jsonb_build_object({_PLAIN_SUMS})) AS meters,
+               {_gathered(f"(r.meters - ARRAY[{_PLAIN}])")},
+               sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {TIME_SUMS}
+        FROM usage_usagerecord r
+        WHERE r.admitted_at >= %(start_at)s AND r.admitted_at < %(end_at)s
+          AND r.id >= %(first_id)s AND r.id < %(end_id)s {also}
+        GROUP BY 1, 2, 3, 4, 5, 6, 7
+    )
+    INSERT INTO usage_rollup (
+        {_DIMENSIONS}, channel_name, requests, errors, meters, charge_nano, saved_nano, {_TIMES})
+    SELECT {_DIMENSIONS}, channel_name, requests, errors, meters || {_REST}, charge_nano,
+           saved_nano, {_TIMES}
+    FROM sums ORDER BY {_DIMENSIONS}"""  # noqa: S608 - only constants are put in
+
+
+def _write_level(level: Literal["hour", "day"], also: str = "") -> str:
+    finer: Level = "quarter" if level == "hour" else "hour"
+    common, rest = columns_of(finer)
+    sums = ", ".join(
+        f"sum({column})::bigint AS {name}" for name, column in zip(COMMON, common, strict=True)
+    )
+    counted = ", ".join(COMMON)
+    return f"""
+    WITH sums AS (
+        SELECT r.organisation_id, {_bucket("r.bucket_at", level)} AS bucket_at, r.team_id,
+               r.key_id, r.user_id, r.model, r.channel_id, max(r.channel_name) AS channel_name,
+               sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors, {sums},
+               {_gathered(rest)}, sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED},
+               {MERGED_TIMES}
+        FROM {TABLES[finer]} r
+        -- By the key, which begins with it.
+        WHERE r.organisation_id = ANY (%(organisations)s::uuid[])
+          AND r.bucket_at >= %(start_at)s AND r.bucket_at < %(end_at)s {also}
+        GROUP BY 1, 2, 3, 4, 5, 6, 7
+    )
+    INSERT INTO {TABLES[level]} (
+        {_DIMENSIONS}, channel_name, requests, errors, {counted}, meters, charge_nano, saved_nano,
+        {_TIMES})
+    SELECT {_DIMENSIONS}, channel_name, requests, errors, {counted}, {_REST}, charge_nano,
+           saved_nano, {_TIMES}
+    FROM sums ORDER BY {_DIMENSIONS}"""  # noqa: S608 - only constants are put in
+
+
+_WRITE_QUARTERS: Final = _write_quarters()
+_WRITE_HOURS: Final = _write_level("hour")
+_WRITE_DAYS: Final = _write_level("day")
+_WRITE_DIRTY: Final[dict[Level, str]] = {
+    "quarter": _write_quarters(_among_dirty(_bucket("r.admitted_at", "quarter"))),
+    "hour": _write_level("hour", _among_dirty(_bucket("r.bucket_at", "hour"))),
+    "day": _write_level("day", _among_dirty(_bucket("r.bucket_at", "day"))),
+}
+
+_COUNT_BUCKETS: Final = "SELECT count(DISTINCT (organisation_id, bucket_at)) FROM usage_rollup"
+
+# What was complete stays so; only a rebuild may find less, after a restored dump.
+_ADVANCE: Final = f"""
+    INSERT INTO usage_rollupwatermark AS watermark (id, xid, complete_to, levels_to, rest_until)
+    SELECT 1, {_OLDEST_OPEN},
+           least(%(settled_at)s, min(opened_at)), %(levels_to)s,
+           clock_timestamp() + 20 * (clock_timestamp() - now())
+    FROM billing_hold WHERE state = 'open'
+    ON CONFLICT (id) DO UPDATE
+    SET xid = excluded.xid, levels_to = excluded.levels_to, rest_until = excluded.rest_until,
+        complete_to = CASE WHEN %(forget)s THEN excluded.complete_to
+                           ELSE greatest(watermark.complete_to, excluded.complete_to) END"""  # noqa: S608

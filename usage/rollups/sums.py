@@ -1,0 +1,46 @@
+"""What is summed of records beside counts and charges, as SQL over rows `r`: times, and what cached
+input saved."""
+
+from typing import Final
+
+from usage.requests.outcomes import STREAMED_SQL, TIMED_SQL
+from usage.rollups.histograms import histogram_sql
+
+TIMES: Final = ("total_histogram", "ttft_histogram", "timed_tokens", "timed_ms")
+"""The columns of times that rows of all levels have."""
+# Histograms that are not all there are none: of some requests nothing would be known.
+MERGED_TIMES: Final = ", ".join(
+    [
+        *(
+            f"CASE WHEN bool_and(r.{name} IS NOT NULL) THEN sum(r.{name}) END AS {name}"
+            for name in TIMES[:2]
+        ),
+        *(f"sum(r.{name})::bigint AS {name}" for name in TIMES[2:]),
+    ]
+)
+"""The times of rows `r` as those of all of them."""
+MERGED_SAVED: Final = (
+    "CASE WHEN bool_and(r.saved_nano IS NOT NULL) THEN sum(r.saved_nano)::bigint END AS saved_nano"
+)
+"""What cached input saved rows `r` together; null where it is not known of all of them."""
+
+
+def written_sql(meters: str) -> str:
+    """The tokens of an answer that came one after the other, of a column of meters as JSON."""
+    names = ("out_text", "out_reasoning")
+    return " + ".join(f"coalesce(({meters}->>'{name}')::bigint, 0)" for name in names)
+
+
+TIME_SUMS: Final = """
+               coalesce(sum({total}) FILTER (WHERE {answered}), 0) AS total_histogram,
+               coalesce(sum({ttft}) FILTER (WHERE {answered} AND r.ttft_ms IS NOT NULL), 0)
+                   AS ttft_histogram,
+               sum({tokens}) FILTER (WHERE {streamed})::bigint AS timed_tokens,
+               sum(r.total_ms - r.ttft_ms) FILTER (WHERE {streamed})::bigint AS timed_ms""".format(
+    total=histogram_sql("r.total_ms"),
+    ttft=histogram_sql("r.ttft_ms"),
+    answered=TIMED_SQL,
+    streamed=STREAMED_SQL,
+    tokens=written_sql("r.meters"),
+)
+"""The times of some records `r`."""

@@ -1,0 +1,134 @@
+"""What was used as one relation: from the sums where they know all that is asked for, else from the
+records themselves, which have the labels, the application and the status of each request.
+
+Sums are few, however many requests there were. Records are read one by one, so that only so many of
+them are: who asks for more is told to choose a shorter time.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from accounts.access.actors import Actor
+from lib.ids import first_id_at
+from usage.months.partitions import ID_SLACK
+from usage.reports.filters import Scope
+from usage.reports.groupings import SUMMED
+from usage.reports.visibility import NIL, Period, Where, run, where_of
+from usage.requests.outcomes import FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
+from usage.rollups.buckets import Span
+from usage.rollups.histograms import histogram_sql
+from usage.rollups.levels import COMMON, Standing, columns_of, summed, summed_by_span
+from usage.rollups.sums import written_sql
+
+RECORDS_MAX: Final = 500_000
+"""As many records are looked at for one report: half a second of processor time for 200,000."""
+
+
+class TooManyRecords(Exception):
+    """The time that was asked for has `requests`, of which each would have to be looked at."""
+
+    def __init__(self, requests: int) -> None:
+        super().__init__(f"{requests} requests, more than {RECORDS_MAX}")
+        self.requests = requests
+
+
+def used_rows(
+    actor: Actor,
+    scope: Scope,
+    spans: Sequence[Span],
+    groups: Collection[str],
+    at: Standing | None = None,
+    *,
+    runs: Sequence[Sequence[Span]] | None = None,
+    bounded: bool = True,
+) -> Where:
+    """Rows `r` with the columns of an hour's sums, within some spans of whole quarters; where they
+    are records, with `project`, `customer`, `tag`, `app` and `status` too. By `tag` a record with
+    several is there once for each, and one without any once. `runs` are the spans where they are to
+    be counted by span (`levels.summed_by_span`). Raises TooManyRecords, where it is `bounded`:
+    somebody waits."""
+    if are_summed(scope, groups):
+        where = where_of(actor, "usage.read", scope, Period())
+        return summed_by_span(where, runs, at) if runs else summed(where, spans, at)
+    requests = _requests_of(actor, scope, spans, at) if bounded else 0
+    if requests > RECORDS_MAX:
+        raise TooManyRecords(requests)
+    return _recorded(actor, scope, spans, tagged="tag" in groups)
+
+
+def are_summed(scope: Scope, groups: Collection[str]) -> bool:
+    """Whether the sums know all that is asked for."""
+    return SUMMED.issuperset(groups) and not scope.picks_records
+
+
+def _requests_of(
+    actor: Actor, scope: Scope, spans: Sequence[Span], at: Standing | None = None
+) -> int:
+    """How many requests the sums have of a time, whatever of the scope only records know."""
+    where = where_of(actor, "usage.read", scope.summed_part, Period())
+    sums = summed(where, joined(spans), at)
+    text = f"SELECT coalesce(sum(r.requests), 0)::bigint FROM {sums.text} r"  # noqa: S608 - own names
+    return int(run(text, sums.parameters)[0][0])
+
+
+def _recorded(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool) -> Where:
+    where = where_of(actor, "usage.read", scope, Period(), of="records")
+    parameters: dict[str, Any] = dict(where.parameters)
+    texts = []
+    for n, span in enumerate(joined(spans)):
+        edges = {
+            f"from_{n}": span.start_at,
+            f"to_{n}": span.end_at,
+            # The id holds the time too: months that cannot matter are not even opened.
+            f"first_{n}": first_id_at(span.start_at - ID_SLACK),
+            f"last_{n}": first_id_at(span.end_at + ID_SLACK),
+        }
+        parameters |= edges
+        texts.append(
+            f"r.admitted_at >= %(from_{n})s AND r.admitted_at < %(to_{n})s"
+            f" AND r.id >= %(first_{n})s AND r.id < %(last_{n})s"
+        )
+    meters, rest = columns_of("quarter")
+    common = ", ".join(f"{meter} AS {name}" for meter, name in zip(meters, COMMON, strict=True))
+    # Of those that are asked for, where some are: a cell opens what has its tag and nothing else.
+    tags = _TAGS.format(wanted="tag_name = ANY (%(tags)s)" if scope.tags else "true")
+    return Where(
+        f"""(
+        SELECT r.organisation_id, r.admitted_at AS bucket_at, r.team_id, r.key_id,
+               coalesce(r.user_id, 0) AS user_id, r.model,
+               coalesce(r.channel_id, '{NIL}') AS channel_id, r.channel_name,
+               r.final::int AS requests, (r.final AND {FAILED_SQL})::int AS errors, r.charge_nano,
+               r.saved_nano,
+               {common}, {rest} AS meters, r.project, r.customer, r.client_app AS app,
+               {"tag" if tagged else "''"} AS tag, {STATUS} AS status, {_TIMES}
+        FROM usage_usagerecord r {tags if tagged else ""}
+        WHERE {where.text} AND ({" OR ".join(texts)}))""",  # noqa: S608 - own names
+        parameters,
+    )
+
+
+def joined(spans: Sequence[Span]) -> list[Span]:
+    """Spans that follow each other as one."""
+    made: list[Span] = []
+    for span in spans:
+        if made and made[-1].end_at == span.start_at:
+            made[-1] = Span(made[-1].start_at, span.end_at)
+        else:
+            made.append(span)
+    return made
+
+
+_TAGS: Final = """
+    LEFT JOIN LATERAL jsonb_array_elements_text(r.tags) AS tagged (tag_name) ON {wanted}
+    CROSS JOIN LATERAL (SELECT coalesce(tag_name, '') AS tag) named"""
+# As the sums have them. What is not asked for is not computed.
+_TIMES: Final = f"""
+               CASE WHEN {TIMED_SQL} THEN {histogram_sql("r.total_ms")} ELSE 0 END
+                   AS total_histogram,
+               CASE WHEN {TIMED_SQL} AND r.ttft_ms IS NOT NULL
+                   THEN {histogram_sql("r.ttft_ms")} ELSE 0 END AS ttft_histogram,
+               CASE WHEN {STREAMED_SQL} THEN {written_sql("r.meters")} END AS timed_tokens,
+               CASE WHEN {STREAMED_SQL} THEN r.total_ms - r.ttft_ms END AS timed_ms"""
+STATUS: Final = (
+    f"CASE WHEN {FAILED_SQL} THEN 'error' WHEN {STOPPED_SQL} THEN 'stopped' ELSE 'ok' END"
+)

@@ -1,0 +1,134 @@
+"""Saved views: what a page of usage is asked for, under a name."""
+
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.access import AccessDenied, one_of, require
+from accounts.access.actors import Actor, organisation_of, person_of
+from accounts.audit import audit
+from lib.refusal import Refused, check_text
+from usage.models import SavedView, ViewPage
+
+NAME_MAX: Final = 80
+VIEWS_MAX: Final = 100
+"""Of one person in an organisation."""
+_QUERY_MAX: Final = 4000
+# Where somebody was in a list, and what they fetched, is no part of what they looked at.
+_PASSING: Final = frozenset({"after", "before", "export"})
+
+
+def visible_views(actor: Actor) -> QuerySet[SavedView]:
+    """The actor's own views and those that are shared, by name. Whoever looks on in a role has none
+    of their own."""
+    require(actor, "usage.read")
+    theirs = Q(shared=True)
+    if actor.user is not None and not actor.viewing and actor.model_key is None:
+        theirs |= Q(user=actor.user)
+    return SavedView.objects.filter(theirs, organisation=actor.organisation).select_related("user")
+
+
+def access_view(actor: Actor, id: str) -> SavedView:
+    """One view that the actor sees. Http404 otherwise."""
+    return one_of(visible_views(actor), id)
+
+
+def require_person(actor: Actor) -> None:
+    """Raise AccessDenied for a key that calls models, and for one that belongs to no person: they
+    have no views of their own."""
+    require(actor, "usage.read")
+    if actor.user is None or actor.model_key is not None:
+        raise AccessDenied(gettext("Only people have saved views. Use a management key of yours."))
+
+
+def own_view(actor: Actor, id: str) -> SavedView:
+    """One of the actor's own views, which nobody else changes. Http404 otherwise."""
+    require_person(actor)
+    return one_of(visible_views(actor).filter(user=actor.user), id)
+
+
+def save_view(actor: Actor, page: str, name: str, query: str, *, shared: bool) -> SavedView:
+    """Keep what a page is asked for; one of the actor's own of that name is replaced. Raises
+    Refused."""
+    require_person(actor)
+    if page not in ViewPage.values:
+        raise Refused("page", gettext("Choose one of: %s") % ", ".join(ViewPage.values))
+    organisation, person = organisation_of(actor), person_of(actor)
+    own = SavedView.objects.filter(organisation=organisation, user=person)
+    with transaction.atomic():
+        if own.count() >= VIEWS_MAX:
+            raise Refused("name", gettext("You have %d views. Delete one first.") % VIEWS_MAX)
+        view, _ = SavedView.objects.update_or_create(
+            organisation=organisation,
+            user=person,
+            page=page,
+            name=_name(name),
+            defaults={"query": _lasting(query), "shared": shared},
+        )
+        audit.record(actor, organisation, "view.saved", view, name=view.name, shared=shared)
+    return view
+
+
+def check_free(actor: Actor, page: str, name: str) -> None:
+    """Raise Refused where the actor has a view of that page and name."""
+    require_person(actor)
+    own = SavedView.objects.filter(organisation=organisation_of(actor), user=actor.user, page=page)
+    if own.filter(name=_name(name)).exists():
+        raise _taken(_name(name))
+
+
+def _taken(name: str) -> Refused:
+    text = gettext("You already have a view named %(name)s.") % {"name": name}
+    return Refused("name", text, already_exists=True)
+
+
+def change_view(
+    actor: Actor, view: SavedView, name: str, *, shared: bool, query: str | None = None
+) -> SavedView:
+    """Rename it, share it or keep it for oneself, or have it ask for something else. Raises
+    Refused."""
+    before = {"name": view.name, "shared": view.shared}
+    view.name, view.shared = _name(name), shared
+    if query is not None:
+        view.query = _lasting(query)
+    same = SavedView.objects.filter(
+        organisation=view.organisation_id, user=view.user_id, page=view.page, name=view.name
+    )
+    if same.exclude(id=view.id).exists():
+        raise _taken(view.name)
+    with transaction.atomic():
+        view.save(update_fields=["name", "shared", "query"])
+        after = {"name": view.name, "shared": view.shared}
+        audit.record(
+            actor, organisation_of(actor), "view.changed", view, before=before, after=after
+        )
+    return view
+
+
+def delete_view(actor: Actor, view: SavedView) -> None:
+    """Remove a view."""
+    with transaction.atomic():
+        audit.record(actor, organisation_of(actor), "view.deleted", view, name=view.name)
+        view.delete()
+
+
+def _name(text: str) -> str:
+    name = check_text("name", text, NAME_MAX)
+    if not name:
+        raise Refused("name", gettext("Enter a name for the view."))
+    return name
+
+
+def _lasting(query: str) -> str:
+    """A query without what passes. Raises Refused where it is too long to be an address."""
+    try:
+        parts = parse_qsl(query, max_num_fields=500)
+    except ValueError:
+        parts = [("", "")] * 501
+    lasting = urlencode([part for part in parts if part[0] not in _PASSING])
+    if len(lasting) > _QUERY_MAX or len(parts) > 500 or "%00" in lasting:
+        raise Refused("name", gettext("These filters cannot be saved."))
+    return lasting

@@ -1,0 +1,248 @@
+"""Reports by mail: a saved view of usage over the week or month just ended, to some members.
+
+A schedule knows when it is due next. Whoever finds it due locks it, writes a letter for each
+receiver into the outbox and moves it on, all in one transaction: two workers write each letter
+once, and a killed one leaves the schedule as it was (P16). Each receiver is told what they may see
+by themselves now; who left, or sees no usage any more, gets none.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, Final, cast
+from urllib.parse import parse_qs, urlencode
+from zoneinfo import ZoneInfo
+
+from django.core import signing
+from django.db import transaction
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext
+
+from accounts.access import access
+from accounts.access.actors import Actor, actor_of_member, memberships, organisation_of
+from accounts.audit import audit
+from accounts.members.access import named_members
+from accounts.models import Membership
+from billing.currency.money import format_usd
+from lib import clock
+from lib.database.tenancy import within
+from lib.ids import id_text, parse_id
+from lib.numbers.formatting import grouped
+from lib.refusal import Refused
+from outbox.facts import put
+from usage.breakdowns.explorer import Explored, explore
+from usage.models import ReportReceiver, ReportSchedule, SavedView, ViewPage
+from usage.reports import filters
+from usage.reports.filter_bar import GROUPS_SHOWN
+from usage.reports.views import group_label
+from usage.rollups.used_rows import TooManyRecords
+from usage.saved_views.report_times import Due, Every, next_due
+
+log = logging.getLogger(__name__)
+
+RECEIVERS_MAX: Final = 50
+ROWS_SHOWN: Final = 20
+_SALT: Final = "report by mail"
+_BATCH: Final = 20
+
+
+def receivers_of(actor: Actor, view: SavedView) -> QuerySet[Membership]:
+    """The members that the actor may send the view to, by address: those whose names they see; who
+    sees only their own usage sends it to nobody else."""
+    if access.scope_of(actor, "members.read") is None:
+        members = memberships().filter(organisation=view.organisation_id, user=actor.user)
+    else:
+        members = named_members(actor)
+        if access.scope_of(actor, "usage.read") == "own":
+            members = members.filter(user=actor.user)
+    return members.select_related("user").filter(user__is_active=True).order_by("user__email")
+
+
+def set_schedule(
+    actor: Actor,
+    view: SavedView,
+    every: Every,
+    hour: int,
+    zone: ZoneInfo,
+    people: Collection[int],
+) -> ReportSchedule:
+    """Send the view from the next time on, to these people. Raises Refused."""
+    if view.page == ViewPage.REQUESTS:
+        raise Refused("people", gettext("Only views of usage can be sent."))
+    allowed = {member.user_id for member in receivers_of(actor, view)}
+    if not people or not allowed.issuperset(people) or len(people) > RECEIVERS_MAX:
+        text = gettext("Choose between 1 and %(most)d members who can see usage.")
+        raise Refused("people", text % {"most": RECEIVERS_MAX})
+    due = next_due(every, hour, zone, clock.now())
+    stated: dict[str, Any] = {"every": every, "hour": hour, "zone": zone.key, "due_at": due.at}
+    with transaction.atomic():
+        schedule, _ = ReportSchedule.objects.update_or_create(view=view, defaults=stated)
+        schedule.receivers.exclude(user__in=people).delete()
+        ReportReceiver.objects.bulk_create(
+            [ReportReceiver(schedule=schedule, user_id=id) for id in sorted(people)],
+            ignore_conflicts=True,
+        )
+        audit.record(
+            actor, organisation_of(actor), "report.scheduled", schedule,
+            name=view.name, every=every, hour=hour, zone=zone.key, receivers=len(people),
+        )  # fmt: skip
+    return schedule
+
+
+def end_schedule(actor: Actor, schedule: ReportSchedule) -> None:
+    """Send the view to nobody any more."""
+    with transaction.atomic():
+        name = schedule.view.name
+        audit.record(actor, organisation_of(actor), "report.ended", schedule, name=name)
+        schedule.delete()
+
+
+# Sending ----------------------------------------------------------------------------------------
+
+
+def send_due() -> int:
+    """Write the letters of the schedules that are due; how many schedules. Any process may run it,
+    several at once."""
+    sent = 0
+    while sent < _BATCH and _send_next():
+        sent += 1
+    return sent
+
+
+def _send_next() -> bool:
+    now = clock.now()
+    with transaction.atomic():
+        schedule = (
+            ReportSchedule.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("view__organisation")
+            .filter(due_at__lte=now)
+            .order_by("due_at", "id")
+            .first()
+        )
+        if schedule is None:
+            return False
+        zone, every = ZoneInfo(schedule.zone), cast(Every, schedule.every)
+        just_before = schedule.due_at - dt.timedelta(microseconds=1)
+        # Of what was missed while nothing ran, only the latest is told.
+        due = next_due(every, schedule.hour, zone, just_before)
+        while (following := next_due(every, schedule.hour, zone, due.at)).at <= now:
+            due = following
+        if schedule.view.organisation.archived_at is None:
+            for receiver in schedule.receivers.select_related("user").order_by("id"):
+                _write_letter(schedule, receiver, due)
+        schedule.due_at = following.at
+        schedule.save(update_fields=["due_at"])
+    return True
+
+
+def _write_letter(schedule: ReportSchedule, receiver: ReportReceiver, due: Due) -> None:
+    view, user = schedule.view, receiver.user
+    membership = memberships().filter(user=user, organisation=view.organisation_id).first()
+    if membership is None or not user.is_active:
+        return
+    actor = actor_of_member(user, view.organisation, membership)
+    if access.scope_of(actor, "usage.read") is None:
+        return
+    zone = ZoneInfo(schedule.zone)
+    with within(view.organisation_id), translation.override(user.language or None):
+        body = _period_of(view, due, zone)
+        try:
+            with transaction.atomic():
+                body |= report_of(actor, view, due, zone)
+        except Exception:
+            # One that can't be made must not keep all others back.
+            log.exception("report %s failed", id_text(schedule.id))
+            body["failed"] = True
+    put(
+        "report.due",
+        None,
+        people=[user.id],
+        name=view.name,
+        of=view.organisation.name,
+        leave=reverse("report_leave", args=[leaving_token(receiver)]),
+        **body,
+    )
+
+
+def _period_of(view: SavedView, due: Due, zone: ZoneInfo) -> dict[str, Any]:
+    """Which days a letter is about, and where its page is."""
+    page = reverse(view.page, args=[view.organisation.slug])
+    return {
+        "first_on": f"{due.first_on}",
+        "last_on": f"{due.last_on}",
+        "zone": zone.key,
+        "page": f"{page}?{urlencode(_query_of(view, due, zone), doseq=True)}",
+    }
+
+
+def _query_of(view: SavedView, due: Due, zone: ZoneInfo) -> dict[str, list[str]]:
+    days = {"range": ["custom"], "from": [f"{due.first_on}"], "to": [f"{due.last_on}"]}
+    return {**parse_qs(view.query), **days, "tz": [zone.key]}
+
+
+def report_of(actor: Actor, view: SavedView, due: Due, zone: ZoneInfo) -> dict[str, Any]:
+    """What a letter says of the view over some days: its groups, the dearest first, and their sum,
+    as the page shows them."""
+    query = _query_of(view, due, zone)
+    usage_filter = filters.from_query(
+        query, clock.now(), channels=actor.operator, explored=True, ignored=("sort", "cols", "rows")
+    )
+    by = [usage_filter.group_by, *([usage_filter.then_by] if usage_filter.then_by else [])]
+    body = {"group": ", ".join(str(GROUPS_SHOWN[axis]) for axis in by)}
+    try:
+        found = explore(actor, usage_filter, by, limit=ROWS_SHOWN)
+    except TooManyRecords:
+        return {**body, "rows": [], "too_many": True}
+    before = explore(actor, replace(usage_filter, spans=(usage_filter.previous,)), [], limit=1)
+    return {**body, **_figures(found, before, by)}
+
+
+def _figures(found: Explored, before: Explored, by: list[Any]) -> dict[str, Any]:
+    rows = [
+        {
+            "group": " · ".join(
+                str(group_label(axis, group.label))
+                for axis, group in zip(by, cell.groups, strict=True)
+            ),
+            "cost": format_usd(cell.totals.charge_nano),
+            "requests": grouped(cell.totals.requests),
+        }
+        for cell in found.cells
+    ]
+    return {
+        "rows": rows,
+        "more": found.more,
+        "total": format_usd(found.total.charge_nano),
+        "requests": grouped(found.total.requests),
+        "before": format_usd(before.total.charge_nano),
+    }
+
+
+# Leaving ----------------------------------------------------------------------------------------
+
+
+def leaving_token(receiver: ReportReceiver) -> str:
+    """What the link of a letter carries, by which its receiver ends it for themselves."""
+    return signing.dumps([id_text(receiver.schedule_id), receiver.user_id], salt=_SALT)
+
+
+def receiver_of(token: str) -> ReportReceiver | None:
+    """Who receives what by that link; None where they do not any more, or it is none of ours."""
+    try:
+        id, user_id = signing.loads(token, salt=_SALT)
+    except (signing.BadSignature, ValueError):
+        return None
+    found = ReportReceiver.objects.select_related("schedule__view__organisation", "user")
+    return found.filter(schedule=parse_id(id), user=user_id).first()
+
+
+def leave(receiver: ReportReceiver) -> None:
+    """Send it to that person no more."""
+    view = receiver.schedule.view
+    with transaction.atomic():
+        by = Actor(receiver.user, None, view.organisation, None, operator=False)
+        audit.record(by, view.organisation, "report.left", receiver.schedule, name=view.name)
+        receiver.delete()

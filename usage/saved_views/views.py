@@ -1,0 +1,155 @@
+"""Saved views: the menu of the pages that have some, the dialogs, and the list."""
+
+import datetime as dt
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from accounts.preferences.table_preferences import read_table
+from lib.htmx import go_to, is_htmx, page_address, render_dialog, see_other
+from lib.ids import id_text
+from lib.refusal import Refused
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Badge, Column, Filter, Table
+from usage.models import ReportSchedule, SavedView, ViewPage
+from usage.saved_views import saved_views
+from usage.saved_views.saved_views import NAME_MAX, own_view, visible_views
+
+_SHARED, _OWN = Badge(gettext_lazy("Shared"), "info"), Badge(gettext_lazy("Only you"))
+VIEWS = Table(
+    "saved_views",
+    gettext_lazy("Saved views"),
+    (
+        Column("name", gettext_lazy("Name"), sort=True, card="title"),
+        Column("page", gettext_lazy("Page"), sort=True, card="second"),
+        Column("who", gettext_lazy("Visible to"), "badge", sort="who.text", card="first"),
+        Column("report", gettext_lazy("Next report"), "time", sort=True, priority=2),
+        Column("by", gettext_lazy("Created by"), sort=True, priority=3),
+        Column("created", gettext_lazy("Created"), "ago", sort=True, priority=2, card="last"),
+    ),
+    default_sort="name",
+    href="href",
+    filters=(Filter("q", gettext_lazy("Name"), "search"),),
+)
+
+
+class ViewForm(forms.Form):
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=NAME_MAX)
+    shared = forms.BooleanField(label=gettext_lazy("Share with the organisation"), required=False)
+
+
+class NewViewForm(ViewForm):
+    page = forms.CharField(widget=forms.HiddenInput, max_length=20)
+    query = forms.CharField(widget=forms.HiddenInput, required=False)
+
+
+def menu_of(actor: Actor, page: str, query: str) -> dict[str, Any]:
+    """What the menu of a page shows; `query` is what is asked for now."""
+    rows = visible_views(actor).filter(page=page)
+    return {
+        "views": [{"name": row.name, "href": href_of(actor, row)} for row in rows],
+        "save_href": f"{reverse('view_new', args=[slug_of(actor)])}?page={page}&{query}",
+        "list_href": reverse("views", args=[slug_of(actor)]),
+    }
+
+
+def href_of(actor: Actor, view: SavedView) -> str:
+    """The address of the page with what was saved."""
+    path = reverse(view.page, args=[slug_of(actor)])
+    return f"{path}?{view.query}" if view.query else path
+
+
+@organisation_page("usage.read")
+@require_safe
+def view_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(VIEWS, request, actor)
+    due = dict(ReportSchedule.objects.values_list("view", "due_at"))
+    rows = [
+        _row(actor, view, due.get(view.id))
+        for view in visible_views(actor)
+        if state.value("q").casefold() in view.name.casefold()
+    ]
+    templates = ("usage/saved_views/views.html", "usage/saved_views/_views.html")
+    return answer_table(request, state, ListSource(rows), templates, {})
+
+
+def _row(actor: Actor, view: SavedView, due_at: dt.datetime | None) -> dict[str, Any]:
+    id, slug = id_text(view.id), slug_of(actor)
+    own = actor.user is not None and view.user_id == actor.user.id
+    sendable = view.page != ViewPage.REQUESTS
+    return {
+        "id": id,
+        "name": view.name,
+        "href": href_of(actor, view),
+        "page": str(ViewPage(view.page).label),
+        "who": _SHARED if view.shared else _OWN,
+        "by": view.user.email,
+        "created": view.created_at,
+        # To whom it goes is its maker's alone to know.
+        "report": due_at if own else None,
+        "report_url": reverse("report", args=[slug, id]) if own and sendable else "",
+        "end_url": reverse("report_end", args=[slug, id]) if own and due_at else "",
+        "change_url": reverse("view_change", args=[slug, id]) if own else "",
+        "delete_url": reverse("view_delete", args=[slug, id]) if own else "",
+    }
+
+
+@organisation_page("usage.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def view_new(request: HttpRequest, actor: Actor) -> HttpResponse:
+    form = NewViewForm(request.POST or None, initial=_now(request))
+    if form.is_valid():
+        try:
+            view = saved_views.save_view(actor, **form.cleaned_data)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("View saved."))
+            return go_to(request, href_of(actor, view))
+    return render_dialog(
+        request, "usage/saved_views/view_new.html", {"form": form}, refused=form.is_bound
+    )
+
+
+def _now(request: HttpRequest) -> dict[str, str]:
+    """The page, and what it is asked for now: a filter may have changed since it was sent."""
+    query = request.GET.copy()
+    page = "".join(query.pop("page", [])[:1])
+    stated = urlsplit(page_address(request)).query if is_htmx(request) else query.urlencode()
+    return {"page": page, "query": stated}
+
+
+@organisation_page("usage.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def view_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    view = own_view(actor, id)
+    form = ViewForm(request.POST or None, initial={"name": view.name, "shared": view.shared})
+    if form.is_valid():
+        try:
+            saved_views.change_view(actor, view, **form.cleaned_data)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("View saved."))
+            return go_to(request, "views", slug_of(actor))
+    context = {"form": form, "name": view.name}
+    return render_dialog(
+        request, "usage/saved_views/view_change.html", context, refused=form.is_bound
+    )
+
+
+@organisation_page("usage.read")
+@require_POST
+def view_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    saved_views.delete_view(actor, own_view(actor, id))
+    messages.success(request, gettext("View deleted."))
+    return see_other("views", slug_of(actor))

@@ -1,0 +1,141 @@
+"""The management API of statements."""
+
+import datetime as dt
+from typing import Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router
+from pydantic import Field
+
+from accounts.access import actors
+from billing.access import access_wallet
+from billing.currency.money import format_usd
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.ids import id_text
+from usage.statements import statements
+from usage.statements.statements import Check
+from usage.statements.views import month_asked
+
+router = Router(tags=["Statements"])
+
+
+class StatementMonthOut(Schema):
+    month: str
+    state: Literal["open", "over", "closed"]
+    invoice: str | None = Field(description="The number of its closed invoice.")
+
+
+class StatementMonths(Schema):
+    items: list[StatementMonthOut]
+    next: str | None
+
+
+class MovedOut(Schema):
+    topups: str
+    returned: str = Field(description="Refunds and chargebacks.")
+    credits: str = Field(description="Credits and codes, minus what expired.")
+    usage: str
+    adjustments: str = Field(description="Corrections by operators, taxes and rounding.")
+    subscriptions: str = Field("0.00", description="Fees of plans, and included usage granted.")
+
+
+class CheckOut(Schema):
+    source: Literal["ledger", "invoice", "usage"]
+    amount: str
+    expected: str = Field(description="What the statement says.")
+    difference: str
+    parts: dict[str, str] = Field(
+        description="What leads from the figure of the usage page to the amount."
+    )
+
+
+class StatementLineOut(Schema):
+    id: str | None = Field(description="The posting's ID; none for a day's usage.")
+    at: dt.datetime
+    type: str
+    charges: int | None
+    amount: str
+    balance: str
+    reason: str
+    document: str
+    by: str
+
+
+class StatementOut(StatementMonthOut):
+    """opening + the amounts of `moved` = closing, to the last unit. Amounts are exact decimals."""
+
+    timezone: str
+    period_from: dt.datetime
+    period_until: dt.datetime
+    currency: str
+    opening: str
+    closing: str
+    moved: MovedOut
+    checks: list[CheckOut] = Field(description="None until a day after the month's end.")
+    items: list[StatementLineOut]
+
+
+@router.get("/statements", response=StatementMonths, summary="List statements")
+def list_statements(request: HttpRequest, query: Query[pagination.PageQuery]) -> StatementMonths:
+    """The months that have a statement, newest first."""
+    organisation = access_wallet(actors.actor_of(request), "balance.read")
+    months = statements.months_of(organisation)
+    page = pagination.page_by_key(months, query.limit, query.cursor, lambda row: f"{row[0]:%Y-%m}")
+    return StatementMonths(
+        items=[
+            StatementMonthOut(
+                month=f"{month:%Y-%m}",
+                state=state,  # type: ignore[arg-type]
+                invoice=invoice.number if invoice else None,
+            )
+            for month, state, invoice in page.items
+        ],
+        next=page.next,
+    )
+
+
+@router.get("/statements/{period}", response=StatementOut, summary="Show a statement")
+def show_statement(request: HttpRequest, period: str) -> StatementOut:
+    """What moved the balance in a month such as `2026-11`, in the time zone of the invoices."""
+    organisation = access_wallet(actors.actor_of(request), "balance.read")
+    found = statements.tie_out(organisation, month_asked(organisation, period))
+    stated = found.statement
+    moved = {group: format_usd(nano) for group, nano in stated.moved().items()}
+    return StatementOut(
+        month=period,
+        state=found.state,  # type: ignore[arg-type]
+        invoice=found.invoice.number if found.invoice else None,
+        timezone=stated.zone.key,
+        period_from=stated.span.start_at,
+        period_until=stated.span.end_at,
+        currency=organisation.currency,
+        opening=format_usd(stated.opening_nano),
+        closing=format_usd(stated.closing_nano),
+        moved=MovedOut(**moved),
+        checks=[_check(check) for check in found.checks],
+        items=[
+            StatementLineOut(
+                id=id_text(line.id) if line.id else None,
+                at=line.at,
+                type=line.word_kind,
+                charges=line.count if line.kind == "usage" else None,
+                amount=format_usd(line.amount_nano),
+                balance=format_usd(line.balance_nano),
+                reason=line.reason,
+                document=line.document,
+                by=line.by,
+            )
+            for line in stated.lines
+        ],
+    )
+
+
+def _check(check: Check) -> CheckOut:
+    return CheckOut(
+        source=check.name,  # type: ignore[arg-type]
+        amount=format_usd(check.nano),
+        expected=format_usd(check.expected_nano),
+        difference=format_usd(check.difference_nano),
+        parts={name: format_usd(nano) for name, nano in check.parts},
+    )

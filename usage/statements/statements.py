@@ -1,0 +1,206 @@
+"""A month's statement beside the other places that say what was charged in it: the ledger, the
+invoice and the page of usage. Each is read from rows of its own, so that equal figures prove
+something (W43, W44).
+
+The ledger has a charge in the month in which it was posted; the page of usage has a request in the
+month in which it was admitted. What began in one month and ended in the next stands between them,
+and so do corrections of what was charged before.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from accounts.models import Organisation
+from billing.invoices.billing_details import zone_of
+from billing.invoices.invoices import Movement, movement_of
+from billing.invoices.rules import month_span
+from billing.ledger.statement import month_before
+from billing.ledger.statement_months import MonthStatement, month_statement, wallet_nano
+from billing.models import Invoice, InvoiceKind, InvoiceState
+from billing.period_starts import Span
+from lib import clock
+from lib.ids import first_id_at
+from usage.reports.visibility import Where, run
+from usage.rollups.levels import standing, summed
+
+# A request ends this long after its admission at the latest: its hold lives less long.
+_REQUEST_MAX: Final = dt.timedelta(days=1)
+_OF_LINES: Final = ("usage", "remainder", "correction")
+
+
+class Check(NamedTuple):
+    """What another place says of the month's charges, and what the statement says. `parts` lead
+    from that place's own figure to the one to compare: (word, nano)."""
+
+    name: str
+    nano: int
+    expected_nano: int
+    parts: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def ties(self) -> bool:
+        return self.nano == self.expected_nano
+
+    @property
+    def difference_nano(self) -> int:
+        return self.nano - self.expected_nano
+
+
+@dataclass(frozen=True)
+class TieOut:
+    """A statement and its checks: none while the month runs, or its requests are not summed yet."""
+
+    statement: MonthStatement
+    state: str
+    invoice: Invoice | None
+    checks: tuple[Check, ...]
+
+    @property
+    def ties(self) -> bool:
+        return all(check.ties for check in self.checks)
+
+
+class MonthEntry(NamedTuple):
+    month: dt.date
+    state: str
+    invoice: Invoice | None
+
+
+class Proof(NamedTuple):
+    """All that was ever moved, month by month, beside what stands on the accounts.
+
+    `chained`: each month opens as the one before it closed, the first with nothing; `balance_nano`
+    is what stands on the accounts, and what the last month closes with.
+    """
+
+    months: list[TieOut]
+    chained: bool
+    balance_nano: int
+
+    @property
+    def ties(self) -> bool:
+        return self.chained and all(month.ties for month in self.months)
+
+
+def months_of(organisation: Organisation) -> list[MonthEntry]:
+    """The months that the organisation has lived in, the present one first."""
+    zone = zone_of(organisation)
+    by_month = _invoices(organisation)
+    return [
+        MonthEntry(month, _state(by_month.get(month), month_span(month, zone)), by_month.get(month))
+        for month in _months(organisation, zone)
+    ]
+
+
+def has_month(organisation: Organisation, month: dt.date) -> bool:
+    """Whether there is a statement of it."""
+    return month in _months(organisation, zone_of(organisation))
+
+
+def tie_out(organisation: Organisation, month: dt.date) -> TieOut:
+    """The statement of a month in the organisation's time zone, and whether everything ties."""
+    return _tie_out(organisation, month, _invoices(organisation).get(month))
+
+
+def proof(organisation: Organisation) -> Proof:
+    """Entries = balances = statements = dashboards, over the whole life of an organisation."""
+    by_month = _invoices(organisation)
+    months = [
+        _tie_out(organisation, month, by_month.get(month))
+        for month in _months(organisation, zone_of(organisation))
+    ]
+    newest_first = [month.statement for month in months]
+    chained = newest_first[-1].opening_nano == 0 and all(
+        later.opening_nano == earlier.closing_nano for later, earlier in pairwise(newest_first)
+    )
+    return Proof(months, chained, newest_first[0].closing_nano)
+
+
+def _tie_out(organisation: Organisation, month: dt.date, invoice: Invoice | None) -> TieOut:
+    stated = month_statement(organisation, month, zone_of(organisation))
+    # Where the zone was changed since, the invoice is of another time.
+    same = invoice is not None and (invoice.from_at, invoice.until_at) == stated.span
+    summed_to = standing().complete_to
+    checks: tuple[Check, ...] = ()
+    if summed_to is not None and stated.span.end_at + _REQUEST_MAX <= summed_to:
+        checks = tuple(_checks(organisation, stated, invoice if same else None))
+    return TieOut(stated, _state(invoice, stated.span), invoice, checks)
+
+
+def _checks(
+    organisation: Organisation, stated: MonthStatement, invoice: Invoice | None
+) -> Iterator[Check]:
+    used_nano = -stated.moved()["usage"]
+    movement: Movement = invoice.movement if invoice else movement_of(organisation.id, stated.span)
+    yield Check("ledger", wallet_nano(movement), stated.closing_nano - stated.opening_nano)
+    if invoice is not None:
+        of_lines = [row.amount_nano for row in invoice.lines.filter(kind__in=_OF_LINES)]
+        yield Check("invoice", sum(of_lines), used_nano)
+    shown_nano = _shown_nano(organisation, stated.span)
+    began_before = _crossed_nano(organisation, stated.span.start_at)
+    ended_after = _crossed_nano(organisation, stated.span.end_at)
+    corrected_nano = -wallet_nano(movement, ["correct"])
+    parts = (
+        ("shown", shown_nano),
+        ("before", began_before),
+        ("after", -ended_after),
+        ("corrected", corrected_nano),
+    )
+    yield Check("usage", sum(nano for _, nano in parts), used_nano, parts)
+
+
+def _shown_nano(organisation: Organisation, span: Span) -> int:
+    """What the page of usage shows as charged for what was admitted in that time."""
+    where = Where("r.organisation_id = %(organisation)s", {"organisation": organisation.id})
+    rows = summed(where, [span])
+    ((nano,),) = run(
+        f"SELECT coalesce(sum(r.charge_nano), 0)::bigint FROM {rows.text} r",  # noqa: S608 - own names
+        rows.parameters,
+    )
+    return int(nano)
+
+
+def _crossed_nano(organisation: Organisation, at: dt.datetime) -> int:
+    """What was charged after an instant for what was admitted before it."""
+    ((nano,),) = run(
+        _CROSSED,
+        {
+            "organisation": organisation.id,
+            "at": at,
+            "first_id": first_id_at(at - _REQUEST_MAX),
+            "until_id": first_id_at(at + dt.timedelta(hours=1)),
+        },
+    )
+    return int(nano)
+
+
+def _months(organisation: Organisation, zone: ZoneInfo) -> list[dt.date]:
+    month = clock.now().astimezone(zone).date().replace(day=1)
+    begun = organisation.created_at.astimezone(zone).date().replace(day=1)
+    months = [month]
+    while month > begun:
+        month = month_before(month)
+        months.append(month)
+    return months
+
+
+def _invoices(organisation: Organisation) -> dict[dt.date, Invoice]:
+    found = Invoice.objects.filter(organisation=organisation, kind=InvoiceKind.INVOICE)
+    return {invoice.month: invoice for invoice in found.select_related("closed_by", "proposed_by")}
+
+
+def _state(invoice: Invoice | None, span: Span) -> str:
+    """`open`: it still moves; `over`: it waits for its close; `closed`."""
+    if clock.now() < span.end_at:
+        return "open"
+    return "closed" if invoice and invoice.state == InvoiceState.CLOSED else "over"
+
+
+_CROSSED: Final = """
+    SELECT coalesce(sum(charge_nano), 0)::bigint FROM usage_usagerecord
+    WHERE organisation_id = %(organisation)s AND id >= %(first_id)s AND id < %(until_id)s
+    AND admitted_at < %(at)s AND ended_at >= %(at)s"""
