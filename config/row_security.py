@@ -248,6 +248,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "billing.TaxRate": "Taxes are the operators' to keep.",
     "billing.Seal": "Proves the books of all.",
     "billing.SealCut": "Proves the books of all.",
+    "usage.AcceptedMember": "What operators count as free of a provider's usage.",
     "usage.BooksCheck": "The books of all.",
     "usage.Finding": "The books of all.",
     "usage.MonthFile": "Sums over all organisations.",
