@@ -24,8 +24,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, Literal, NamedTuple, NoReturn
 
-from billing.currency.money import INT64_MAX
-
 Form = Literal["models", "pricing"]
 """OpenRouter's list of models, or New API's list of prices."""
 
@@ -327,7 +325,7 @@ def _nano(member: str, usd: Fraction, most: str) -> int:
     if usd > Fraction(most):
         raise _NotUnderstood("too_much", member, most)
     nano = usd * _NANO_PER_MILLION
-    if nano.denominator != 1 or nano > INT64_MAX:
+    if nano.denominator != 1:
         raise _NotUnderstood("not_exact", member)
     return int(nano)
 

@@ -254,6 +254,9 @@ BOUNDS: Final[dict[str, Bound]] = {
 ELSEWHERE: Final = {
     # Beyond it, all that is known is forgotten and asked anew: nobody sees it.
     "relay/credentials/keys.py:_load:_CACHED_MAX": "tests/relay/credentials/test_auth.py",
+    "billing/prices/upstream_prices.py:read_upstream_prices:MODELS_MAX": (
+        "tests/billing/prices/test_upstream_prices.py"
+    ),
     "relay/attempts/next_attempts.py:_falls_back:ATTEMPTS_MAX": (
         "tests/relay/routing/test_model_fallbacks.py"
     ),

@@ -266,7 +266,7 @@ def test_a_body_without_required_members_need_not_be_sent() -> None:
 
 
 def test_an_invitation_is_resent_without_a_body(running: Running) -> None:
-    invited = {"role": "developer", "emails": ["new@example.org"]}
+    invited = {"role": "developer", "emails": ["resent@example.org"]}
     status, made = running.ask("POST", "/api/v1/invitations", invited)
     assert status == 201, made
     path = f"/api/v1/invitations/{made['items'][0]['id']}/resend"

@@ -32,6 +32,8 @@ NO_EVENT: Final = {
     "billing.idempotency.form_answered",
     "billing.idempotency.once",
     "billing.credits.promo.grant",
+    # What it finds is proposed, and that has an event.
+    "gateway.upstream_prices.upstream_prices.check_prices",
     "playground.attachments.attachments.add_bytes",
     "playground.attachments.attachments.add_file",
     "playground.compare.compare.cast_vote",
@@ -168,8 +170,6 @@ ELSEWHERE: Final = {
     "gateway.catalogue.model_changes.check_models": "channel.models_changed",
     "gateway.catalogue.model_changes.decide": "channel.models_decided",
     "gateway.catalogue.model_changes.work_off_schedule": "channel.models_changed",
-    "gateway.upstream_prices.upstream_prices.check_prices": "upstream.prices_proposed",
-    "gateway.upstream_prices.upstream_prices.work_off_schedule": "upstream.prices_proposed",
     "gateway.channels.channels.take_in": "channel.taken_in",
     "gateway.public_models.probes.probe_model": "model.probed",
     "gateway.channels.channels.take_out": "channel.taken_out",

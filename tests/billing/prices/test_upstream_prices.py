@@ -221,6 +221,11 @@ def test_what_is_no_list_is_refused(text: bytes, why: str) -> None:
         read_upstream_prices(text)
 
 
+def test_the_longest_list_is_read() -> None:
+    entries = [{"id": f"m-{n}", "pricing": PRICING} for n in range(MODELS_MAX)]
+    assert len(read_upstream_prices(models(*entries)).rates) == MODELS_MAX
+
+
 def test_the_group_is_asked_for_and_never_guessed() -> None:
     with pytest.raises(GroupNeeded) as needed:
         read_upstream_prices(ratios(RATIO))

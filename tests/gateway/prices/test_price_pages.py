@@ -296,8 +296,10 @@ def test_proposals_of_a_catalogue_are_accepted_one_by_one_or_all(served: Cast) -
     def row(model: str, rate: int) -> CatalogueRow:
         return CatalogueRow(model, None, "p", SINCE, None, {"meters": {"in_text": rate}})
 
-    load_catalogue(SYSTEM, [row("a", 100), row("b", 100), row("c", 100)], f"{CATALOGUE} 1")
-    propose_catalogue(SYSTEM, [row("a", 120), row("b", 90), row("c", 10)], f"{CATALOGUE} 2")
+    for edition, *rates in ((1, 100, 100, 100), (2, 120, 90, 10)):
+        rows = [row(name, rate) for name, rate in zip(("one", "two", "six"), rates, strict=True)]
+        load = load_catalogue if edition == 1 else propose_catalogue
+        load(SYSTEM, rows, f"{CATALOGUE} {edition}")
     client = signed_in(served.dora)
     page = text_of(client, reverse("price_proposals"))
     assert "Input: $0.0000001 / 1M → $0.00000012 / 1M" in page
@@ -305,11 +307,11 @@ def test_proposals_of_a_catalogue_are_accepted_one_by_one_or_all(served: Cast) -
     assert page.count("Two operators") == 1
     assert post(client, "price_decide", act="accept").status_code == 303
     assert "Select at least one row." in text_of(client, reverse("price_proposals"))
-    post(client, "price_decide", act="accept", everything="q=a&what=changed")
+    post(client, "price_decide", act="accept", everything="q=one&what=changed")
     assert PriceProposal.objects.filter(state="accepted").count() == 1
     post(client, "price_decide", act="accept", everything="all")
     states = dict(PriceProposal.objects.values_list("model", "state"))
-    assert states == {"a": "accepted", "b": "accepted", "c": "second"}
+    assert states == {"one": "accepted", "two": "accepted", "six": "second"}
 
 
 FAST = {

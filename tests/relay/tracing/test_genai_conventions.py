@@ -275,7 +275,7 @@ def check_points(points: list[ReceivedPoint]) -> None:
 
 def test_what_is_left_out_is_left_out_for_a_reason() -> None:
     """Each recommended attribute is told somewhere above, or named here."""
-    source = Path("relay")
+    source = Path("relay/tracing")
     told = "".join((source / name).read_text() for name in ("tracing.py", "sent_parameters.py"))
     for level in ("required", "conditionally_required", "recommended"):
         for name in names_of(level):
