@@ -62,7 +62,7 @@ class Lifespan:
     ) -> None:
         self.config = config
         self.open_requests = _OpenRequests()
-        self.turns = Turns(self.open_requests.count)
+        self.turns = Turns(self.open_requests.count, lambda: self.load.is_shared())
         self.load = Load(config.wait_s_max, self.open_requests.count, self.turns.longest_wait_s)
         self._connections = _Connections(config)
         vault = Vault(config.kek)

@@ -31,6 +31,7 @@ class Load:
         # The requests under way of each key that has some, by its organisation. Those who need no
         # key are one organisation.
         self._organisations: dict[UUID | None, dict[UUID | None, int]] = {}
+        self._keys = 0
         # So many are under way that some may have to be refused.
         self._crowded = asyncio.Event()
         # Those that no total counts yet.
@@ -55,6 +56,7 @@ class Load:
 
         taken = self._shedding.takes(beside, within_share)
         if taken:
+            self._keys += not of_key
             keys[key_id] = of_key + 1
             self._organisations[organisation_id] = keys
         else:
@@ -67,9 +69,14 @@ class Load:
         keys = self._organisations[organisation_id]
         keys[key_id] -= 1
         if not keys[key_id]:
+            self._keys -= 1
             del keys[key_id]
             if not keys:
                 del self._organisations[organisation_id]
+
+    def is_shared(self) -> bool:
+        """Whether requests of more than one key are under way."""
+        return self._keys > 1
 
     def come_again_ms(self) -> int:
         """When one who is refused now shall come again: each at another time."""

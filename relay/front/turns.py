@@ -12,12 +12,16 @@ _Waiting = tuple[float, "asyncio.Future[None]"]
 
 
 class Turns:
-    """The requests of one process that may not begin yet; `under_way` counts all that it has."""
+    """The requests of one process that may not begin yet; `under_way` counts all that it has, and
+    `is_shared` says whether they are of several keys."""
 
-    __slots__ = ("_allowance", "_counting", "_cpu_s", "_left", "_loop", "_queue", "_under_way")
+    __slots__ = (
+        "_allowance", "_counting", "_cpu_s", "_is_shared", "_left", "_loop", "_queue", "_under_way",
+    )  # fmt: skip
 
-    def __init__(self, under_way: Callable[[], int]) -> None:
+    def __init__(self, under_way: Callable[[], int], is_shared: Callable[[], bool]) -> None:
         self._under_way = under_way
+        self._is_shared = is_shared
         self._loop = asyncio.get_running_loop()
         self._queue = TurnQueue[_Waiting]()
         # How many may begin in a turn of the event loop, and in this turn still.
@@ -28,9 +32,9 @@ class Turns:
 
     async def begin(self, principal: Principal | None) -> None:
         """Wait until a request of this principal may begin, not at all in a process that has little
-        to do. Those who need no key are one organisation."""
-        if self._under_way() <= BEGUN_MAX and not self._queue:
-            # All of them may begin in one turn, so there is nothing to count.
+        to do, or works for one key alone. Those who need no key are one organisation."""
+        if not self._queue and (self._under_way() <= BEGUN_MAX or not self._is_shared()):
+            # All of them may begin in one turn, or would wait for their own key alone.
             return
         if not self._counting:
             self._counting = True

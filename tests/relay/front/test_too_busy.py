@@ -163,6 +163,22 @@ def test_a_key_with_few_is_taken_beside_a_crowd_of_its_organisation() -> None:
     assert all(load.enter(other) for other in 5 * [key_of(new_id())])
 
 
+def test_a_process_is_shared_while_two_keys_have_requests_under_way() -> None:
+    load, organisation = Load(1.0, lambda: 3, float), new_id()
+    one, other = key_of(organisation), key_of(organisation)
+    assert all(load.enter(one) for _ in range(2))
+    assert not load.is_shared()
+    assert load.enter(other)
+    assert load.is_shared()
+    load.leave(one)
+    assert load.is_shared()
+    load.leave(one)
+    assert not load.is_shared()
+    load.leave(other)
+    assert load.enter(None)
+    assert not load.is_shared()
+
+
 async def test_nothing_is_measured_where_nobody_is_refused() -> None:
     await Load(0.0, lambda: 10_000, float).watch()
 

@@ -39,7 +39,7 @@ def principal() -> Principal:
 
 
 async def test_a_process_with_little_to_do_keeps_nobody_waiting() -> None:
-    turns, who = Turns(lambda: 500), principal()
+    turns, who = Turns(lambda: 500, lambda: True), principal()
     for _ in range(3):
         for _ in range(BEGUN_MAX):
             begun = turns.begin(who)
@@ -51,7 +51,7 @@ async def test_a_process_with_little_to_do_keeps_nobody_waiting() -> None:
 
 
 async def test_few_who_are_under_way_are_not_counted() -> None:
-    turns, who = Turns(lambda: BEGUN_MAX), principal()
+    turns, who = Turns(lambda: BEGUN_MAX, lambda: True), principal()
     for _ in range(10 * BEGUN_MAX):
         begun = turns.begin(who)
         with pytest.raises(StopIteration):
@@ -59,8 +59,26 @@ async def test_few_who_are_under_way_are_not_counted() -> None:
     assert not turns._counting
 
 
+async def test_a_key_alone_waits_for_nobody_but_behind_those_who_wait() -> None:
+    shared = False
+    turns, who = Turns(lambda: 500, lambda: shared), principal()
+    for _ in range(10 * BEGUN_MAX):
+        begun = turns.begin(who)
+        with pytest.raises(StopIteration):
+            begun.send(None)
+    assert not turns._counting
+    shared = True
+    waiting = [asyncio.create_task(turns.begin(principal())) for _ in range(4 * BEGUN_MAX)]
+    await asyncio.sleep(0)
+    shared = False
+    last = asyncio.create_task(turns.begin(who))
+    await asyncio.sleep(0)
+    assert not last.done()
+    await asyncio.gather(last, *waiting)
+
+
 async def test_who_comes_behind_a_crowd_begins_before_it() -> None:
-    turns, crowd, other = Turns(lambda: 500), principal(), principal()
+    turns, crowd, other = Turns(lambda: 500, lambda: True), principal(), principal()
     begun: list[str] = []
 
     async def begin(who: Principal | None, name: str) -> None:
@@ -78,7 +96,7 @@ async def test_who_comes_behind_a_crowd_begins_before_it() -> None:
 
 
 async def test_who_leaves_the_queue_takes_no_turn() -> None:
-    turns, who = Turns(lambda: 500), principal()
+    turns, who = Turns(lambda: 500, lambda: True), principal()
     waiting = [asyncio.create_task(turns.begin(who)) for _ in range(100)]
     await asyncio.sleep(0)
     for task in waiting[BEGUN_MAX:-1]:
