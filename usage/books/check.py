@@ -48,7 +48,7 @@ def check_books() -> dict[str, list[str]] | None:
         return None
     began = time.monotonic()
     found = Findings(began + CHECK_S, QUERY_S)
-    books_walk.index_new_postings()
+    books_walk.prepare_tables()
     place = books_walk.walk(NEW, found, _WALK_S)
     if place.reached and place.to_at is not None:
         _look_at_today(found, place.to_at)

@@ -112,9 +112,12 @@ _RECORD_OF_POSTING: Final = f"""CROSS JOIN LATERAL (
 _LINE_OF_POSTING: Final = f"""CROSS JOIN LATERAL (
             SELECT account_id, amount_nano FROM billing_ledgerentry
             WHERE posting_id = p.id {_EACH}) e"""
+# The lines of a posting come first: the index of an account's lines would give all of them.
 _LINE_OF_ACCOUNT: Final = f"""LEFT JOIN LATERAL (
-            SELECT amount_nano FROM billing_ledgerentry
-            WHERE posting_id = p.id AND account_id = a.id {_EACH}) e ON true"""
+            SELECT amount_nano FROM (
+                SELECT account_id, amount_nano FROM billing_ledgerentry
+                WHERE posting_id = p.id {_EACH}) line
+            WHERE account_id = a.id) e ON true"""
 _RECORDS: Final = f"""(
         SELECT * FROM {_RECORDS_BY_ID}
         UNION ALL
@@ -334,8 +337,9 @@ INVARIANTS: Final = {
             WHEN r.basis = 'held' THEN 0
             WHEN r.cost_nano IS NULL THEN r.charge_nano
             ELSE r.cost_nano - coalesce((
-                SELECT max(l.amount_nano) FROM billing_posting lost
-                JOIN billing_ledgerentry l ON l.posting_id = lost.id
+                SELECT max(l.amount_nano) FROM billing_posting lost CROSS JOIN LATERAL (
+                    SELECT amount_nano FROM billing_ledgerentry
+                    WHERE posting_id = lost.id {_EACH}) l
                 WHERE lost.idempotency_id = 'loss:' || r.id), 0) END
         -- Since there is that account; its index gives the oldest line first.
         AND (p.account_ids IS NOT NULL OR (
@@ -395,13 +399,12 @@ INVARIANTS: Final = {
     "I13 nothing is charged above its hold": f"""
         SELECT DISTINCT r.id, r.hold_nano AS expected, r.charge_nano AS found
         FROM {_RECORDS} WHERE r.charge_nano > r.hold_nano""",
-    "I19 the total of a closed invoice is the sum of its lines, and of what it posted": """
+    "I19 the total of a closed invoice is the sum of its lines, and of what it posted": f"""
         SELECT i.id, i.number FROM billing_invoice i WHERE i.state = 'closed' AND (
             i.total_nano <> (SELECT coalesce(sum(l.amount_nano), 0) FROM billing_invoiceline l
                              WHERE l.invoice_id = i.id)
             OR i.tax_nano + i.rounding_nano <> coalesce((
-                SELECT sum(e.amount_nano) FROM billing_posting p
-                JOIN billing_ledgerentry e ON e.posting_id = p.id
+                SELECT sum(e.amount_nano) FROM billing_posting p {_LINE_OF_POSTING}
                 JOIN billing_account a ON a.id = e.account_id
                     AND a.kind IN ('tax:payable', 'rounding')
                 WHERE p.idempotency_id = 'invoice:' || i.id), 0))""",
@@ -442,20 +445,18 @@ INVARIANTS: Final = {
                    FROM {_UNRESOLVED}, unnest(h.quota_ids, h.quota_units) AS taken (id, count)
                    GROUP BY taken.id) h ON h.id = u.id
         WHERE u.held <> coalesce(h.held, 0)""",
-    "I21 a top-up is paid by exactly one posting of its amount": """
+    "I21 a top-up is paid by exactly one posting of its amount": f"""
         SELECT t.id, t.state AS found FROM billing_topup t WHERE (t.state = 'paid')::int <> (
-            SELECT count(*) FROM billing_posting p
-            JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.amount_nano = -t.amount_nano
+            SELECT count(*) FROM billing_posting p {_LINE_OF_POSTING}
             JOIN billing_account a ON a.id = e.account_id
                 AND a.kind = 'processor:received:' || t.processor
-            WHERE t.payment_id <> ''
+            WHERE t.payment_id <> '' AND e.amount_nano = -t.amount_nano
             AND p.idempotency_id = 'pay:' || t.processor || ':' || t.payment_id)""",
-    "I24 no payment that fits no top-up waits for more than a day": """
+    "I24 no payment that fits no top-up waits for more than a day": f"""
         SELECT a.id, 0 AS expected, a.balance_nano AS found FROM billing_account a
         WHERE starts_with(a.kind, 'processor:clearing:') AND a.balance_nano <> 0
-        AND NOT EXISTS (SELECT FROM billing_posting p
-            JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
-            WHERE p.organisation_id = a.organisation_id
+        AND NOT EXISTS (SELECT FROM billing_posting p {_LINE_OF_POSTING}
+            WHERE p.organisation_id = a.organisation_id AND e.account_id = a.id
             AND p.created_at > now() - interval '24 hours')""",
     "I24 no hold is open a minute after its time": """
         SELECT id, expires_at AS found FROM billing_hold

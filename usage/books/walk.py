@@ -102,14 +102,23 @@ class Place(NamedTuple):
     reached: bool
 
 
-def index_new_postings() -> None:
-    """Bring the index of postings by time up to date. Postgres does it when it vacuums, and reads
-    all postings since then for every span. Where a vacuum is at it, this leaves it to that one."""
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_INDEX_NEW)
-    except OperationalError as error:
-        log.info("postings are not indexed by time now: %s", str(error).strip())
+def prepare_tables() -> None:
+    """Bring up to date what Postgres itself brings up to date only when it vacuums: the statistics
+    of large tables, without which a statement may read all of an organisation for each posting, and
+    the index of postings by time, which otherwise reads every new posting for every span.
+
+    Where a vacuum is at a table, this leaves it to that one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_GROWN)
+        analyze = [f"ANALYZE {table}" for (table,) in cursor.fetchall()]
+    for statement in (*analyze, _INDEX_NEW):
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '100ms'")
+                cursor.execute(statement)
+        except OperationalError as error:
+            log.info("the ledger check goes on without %s: %s", statement, str(error).strip())
 
 
 def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | None = None) -> Place:
@@ -279,9 +288,13 @@ class SumRow(NamedTuple):
 
 SUMMED: Final = "I3 what was summed before is the sum of what stands there"
 
-_INDEX_NEW: Final = """
-    SET LOCAL lock_timeout = '100ms';
-    SELECT brin_summarize_new_values('posting_by_time')"""
+_INDEX_NEW: Final = "SELECT brin_summarize_new_values('posting_by_time')"
+
+# Those that have doubled since their statistics were taken.
+_GROWN: Final = r"""
+    SELECT format('%I.%I', schemaname, relname) FROM pg_stat_user_tables
+    WHERE relname ~ '^(billing_(posting|ledgerline|hold)$|usage_(attempt|usagerecord)(_|$))'
+    AND n_mod_since_analyze > greatest(n_live_tup / 2, 1000)"""
 
 _PLACE: Final = """
     SELECT stored.to_at, summed.kind, summed.subject_id, summed.nano
