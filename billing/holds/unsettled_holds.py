@@ -93,15 +93,15 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
         resolve_holds(
             [
                 HoldResolved(
-                    hold.attempt_id,
-                    new_id(),
-                    hold.organisation_id,
-                    "expired",
-                    charge_nano,
-                    _tokens(hold.mark or {}),
-                    cost_nano,
-                    paid.nano,
-                    paid.of_each(hold.units),
+                    attempt_id=hold.attempt_id,
+                    posting_id=new_id(),
+                    organisation_id=hold.organisation_id,
+                    state="expired",
+                    charge_nano=charge_nano,
+                    tokens=_tokens(hold.mark or {}),
+                    cost_nano=cost_nano,
+                    included_nano=paid.nano,
+                    units=paid.of_each(hold.units),
                 )
                 for hold, charge_nano, cost_nano, _, paid in due
             ]
@@ -147,10 +147,15 @@ def end(ended: Ended) -> bool:
     """Resolve the hold of such an attempt, in the transaction that writes its record; False where
     somebody has resolved it, and nothing is moved (I6). Run `lock_wallets` before it."""
     hold = HoldResolved(
-        ended.attempt_id, new_id(), ended.organisation_id, ended.state, ended.charge_nano,
-        cost_nano=ended.cost_nano, included_nano=ended.paid.nano,
+        attempt_id=ended.attempt_id,
+        posting_id=new_id(),
+        organisation_id=ended.organisation_id,
+        state=ended.state,
+        charge_nano=ended.charge_nano,
+        cost_nano=ended.cost_nano,
+        included_nano=ended.paid.nano,
         units=ended.paid.of_each(ended.units),
-    )  # fmt: skip
+    )
     return bool(execute(resolve_holds([hold])))
 
 

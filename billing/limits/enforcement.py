@@ -14,16 +14,16 @@ from accounts.keys.sql import holder_stands
 from billing.ledger.sql import MOVE_BALANCES
 from billing.ledger.sql_statement import Parameter, Statement, array
 from billing.limits.channel_limits import ChannelLimits
-from lib.ids import id_array, id_before
+from lib.ids import AttemptId, KeyId, OrganisationId, UserId, id_array, id_before
 
 
 class HoldRequest(msgspec.Struct, frozen=True):
     """One hold to place: `amount_nano` of an organisation's available money, for one attempt, which
     may be charged `included_nano` more: what the units that it takes may pay."""
 
-    attempt_id: UUID
-    organisation_id: UUID
-    key_id: UUID
+    attempt_id: AttemptId
+    organisation_id: OrganisationId
+    key_id: KeyId
     amount_nano: int
     # How long the attempt can take at most; after it the sweeper resolves the hold.
     ttl_seconds: int
@@ -38,7 +38,7 @@ class HoldRequest(msgspec.Struct, frozen=True):
     # It takes one of the requests per minute, which a further attempt of a request does not.
     counted: bool = True
     # Who asks, if anybody does.
-    user_id: int | None = None
+    user_id: UserId | None = None
     # The limits of the channel that is asked, where it has any; each attempt is a request to it.
     channel: ChannelLimits | None = None
     # What it takes of included units: (id of the row, how many).

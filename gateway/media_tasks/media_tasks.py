@@ -44,7 +44,7 @@ from gateway.providers.task_forms import TASK_FORMS
 from gateway.providers.video_forms import VIDEO_FORMS
 from gateway.settings.installation import egress_policy
 from lib import clock
-from lib.ids import id_text
+from lib.ids import AttemptId, OrganisationId, id_text
 from lib.network.egress import EgressError, EgressPolicy
 from lib.network.host_client import HostClient
 from lib.network.outbound import BadPem
@@ -357,7 +357,12 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
         unsettled_holds.lock_wallets([task.organisation_id])
         resolved = unsettled_holds.end(ended)
         if resolved:
-            write_endings([RecordWritten(task.organisation_id, task.id, ending)])
+            written = RecordWritten(
+                organisation_id=OrganisationId(task.organisation_id),
+                attempt_id=AttemptId(task.id),
+                ending=ending,
+            )
+            write_endings([written])
         elif status.state == "succeeded":
             # The sweeper has released its hold: nobody has paid for it.
             status = VideoStatus("failed", task.progress, error=_SWEPT)

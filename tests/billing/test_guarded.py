@@ -19,7 +19,7 @@ from billing.limits.enforcement import HoldRequest, place_holds
 from billing.models import Account, Budget, BudgetWindow, Hold, RateSecond
 from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
-from lib.ids import new_id
+from lib.ids import AttemptId, KeyId, OrganisationId, new_id
 
 pytestmark = pytest.mark.django_db
 
@@ -52,9 +52,14 @@ def budget(key: Key, scope: str, amount_nano: int, subject: str = "") -> BudgetW
 
 def asked(key: Key, amount_nano: int = 0, *under: BudgetWindow, **over: Any) -> HoldRequest:
     hold = HoldRequest(
-        new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True,
+        attempt_id=AttemptId(new_id()),
+        organisation_id=OrganisationId(key.organisation_id),
+        key_id=KeyId(key.id),
+        amount_nano=amount_nano,
+        ttl_seconds=60,
+        guarded=True,
         budget_ids=tuple(one.budget_id for one in under),
-    )  # fmt: skip
+    )
     return msgspec.structs.replace(hold, **over)
 
 

@@ -10,7 +10,22 @@ from uuid import UUID
 
 import msgspec
 
-from lib.ids import id_array, id_bounds
+from lib.ids import (
+    AttemptId,
+    ChannelId,
+    ChannelName,
+    CostVersionId,
+    KeyId,
+    ModelName,
+    OrganisationId,
+    PriceVersionId,
+    RequestId,
+    TeamId,
+    UpstreamModelName,
+    UserId,
+    id_array,
+    id_bounds,
+)
 
 Parameter = str | int | UUID
 Statement = tuple[str, dict[str, Parameter]]
@@ -23,28 +38,28 @@ DROPPED_LENGTH: Final = 500
 """Longer ones are cut."""
 
 
-class AttemptOpened(msgspec.Struct, frozen=True):
+class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     """One request that is about to be sent to one channel; the fields are those of the model."""
 
-    organisation_id: UUID
-    id: UUID
-    request_id: UUID
+    organisation_id: OrganisationId
+    id: AttemptId
+    request_id: RequestId
     n: int
-    team_id: UUID
-    key_id: UUID
-    user_id: int | None
-    model: str
-    channel_id: UUID
-    channel_name: str
-    upstream_model: str
+    team_id: TeamId
+    key_id: KeyId
+    user_id: UserId | None
+    model: ModelName
+    channel_id: ChannelId
+    channel_name: ChannelName
+    upstream_model: UpstreamModelName
     dialect: str
     operation: str
     stream: bool
     source: str
-    price_version_id: int | None
+    price_version_id: PriceVersionId | None
     hold_nano: int
     multiplier_ppm: int = 1_000_000
-    cost_version_id: int | None = None
+    cost_version_id: CostVersionId | None = None
     input_estimate: int = 0
     # JSON text; None where no channel was passed over.
     skipped: str | None = None
@@ -60,7 +75,7 @@ class AttemptOpened(msgspec.Struct, frozen=True):
     client_app: str = ""
     end_user: str = ""
     # The request that opened its realtime session.
-    session_id: UUID | None = None
+    session_id: RequestId | None = None
 
 
 class Ending(msgspec.Struct, frozen=True, array_like=True):
@@ -92,8 +107,8 @@ class Ending(msgspec.Struct, frozen=True, array_like=True):
     raw_usage: str | None = None
     flags: Sequence[str] = ()
     cost_nano: int | None = None
-    price_version_id: int | None = None
-    cost_version_id: int | None = None
+    price_version_id: PriceVersionId | None = None
+    cost_version_id: CostVersionId | None = None
     upstream_request_id: str = ""
     dropped: str | None = None
     address: str = ""
@@ -106,25 +121,25 @@ class Ending(msgspec.Struct, frozen=True, array_like=True):
         return self.charge_nano if self.cost_nano is None else self.cost_nano - loss_nano
 
 
-class RecordWritten(msgspec.Struct, frozen=True):
+class RecordWritten(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one attempt; everything else stands in the attempt's row."""
 
-    organisation_id: UUID
-    attempt_id: UUID
+    organisation_id: OrganisationId
+    attempt_id: AttemptId
     ending: Ending
 
 
-class Refusal(msgspec.Struct, frozen=True, array_like=True):
+class Refusal(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A request that never became an attempt; its record has the request's id. `window_id` is the
     budget window that refused it, if one did. `after_attempts`: there were some; written only where
     none of them is known as the end of the request."""
 
-    organisation_id: UUID
-    request_id: UUID
-    team_id: UUID
-    key_id: UUID
-    user_id: int | None
-    model: str
+    organisation_id: OrganisationId
+    request_id: RequestId
+    team_id: TeamId
+    key_id: KeyId
+    user_id: UserId | None
+    model: ModelName
     dialect: str
     operation: str
     stream: bool
@@ -138,7 +153,7 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True):
     client_app: str = ""
     end_user: str = ""
     # The request that opened its realtime session.
-    session_id: UUID | None = None
+    session_id: RequestId | None = None
 
 
 class AddressNoted(NamedTuple):

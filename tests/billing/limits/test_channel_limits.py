@@ -23,7 +23,7 @@ from billing.wallets.wallets import add_opening_credit
 from gateway.channels.limits import limits_of
 from gateway.models import Channel
 from lib import clock
-from lib.ids import new_id
+from lib.ids import AttemptId, ChannelId, KeyId, OrganisationId, new_id
 
 pytestmark = pytest.mark.django_db
 
@@ -45,12 +45,18 @@ def keys() -> tuple[Key, Key]:
 
 
 def limits(**most: int) -> ChannelLimits:
-    return ChannelLimits(new_id(), **most)
+    return ChannelLimits(ChannelId(new_id()), **most)
 
 
 def request(key: Key, channel: ChannelLimits, amount_nano: int = 0, **over: Any) -> HoldRequest:
     hold = HoldRequest(
-        new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True, channel=channel
+        attempt_id=AttemptId(new_id()),
+        organisation_id=OrganisationId(key.organisation_id),
+        key_id=KeyId(key.id),
+        amount_nano=amount_nano,
+        ttl_seconds=60,
+        guarded=True,
+        channel=channel,
     )
     return msgspec.structs.replace(hold, **over)
 

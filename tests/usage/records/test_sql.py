@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lib.ids import id_array, new_id, new_ids
+from lib.ids import AttemptId, OrganisationId, PriceVersionId, id_array, new_id, new_ids
 from usage.records.sql import AddressNoted, Ending, RecordWritten, note_addresses, write_records
 
 
@@ -28,9 +28,18 @@ def test_texts_are_quoted(texts: Sequence[str], literal: str) -> None:
 def test_what_lacks_is_null() -> None:
     endings = [
         Ending(final=True, status=200, raw_usage='{"a": "\0"}', flags=("x", "y")),
-        Ending(final=False, status=500, kind="internal", total_ms=7, price_version_id=3),
+        Ending(
+            final=False, status=500, kind="internal", total_ms=7, price_version_id=PriceVersionId(3)
+        ),
     ]
-    records = [RecordWritten(new_id(), new_id(), ending) for ending in endings]
+    records = [
+        RecordWritten(
+            organisation_id=OrganisationId(new_id()),
+            attempt_id=AttemptId(new_id()),
+            ending=ending,
+        )
+        for ending in endings
+    ]
     _, parameters = write_records(records)
     assert parameters["raw_usages"] == '{"{\\"a\\": \\"\\"}",null}'
     assert parameters["flags"] == '{"x,y",""}'
