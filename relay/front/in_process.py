@@ -193,7 +193,7 @@ class InProcessRelay:
         Whoever asked closes it.
 
         Raises RequestFault where there is none, UpstreamFailed where its provider does not give it,
-        DatabaseAway, DatabaseRefused.
+        DatabaseFailed.
         """
         life = self._started()
         return await open_content(life.parts, life.snapshot, principal, task_id, range_=range_)
@@ -216,7 +216,7 @@ class InProcessRelay:
         """Where this body would go, posted to that path now; nothing is sent or held. Of the
         `headers` those count that say where it may go.
 
-        Raises RequestFault where nothing is posted to that path, DatabaseAway, DatabaseRefused.
+        Raises RequestFault where nothing is posted to that path, DatabaseFailed.
         """
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
@@ -243,7 +243,7 @@ class InProcessRelay:
         nobody in particular; nothing is sent, and its key is masked.
 
         Raises RequestFault where nothing is posted to that path, UnknownProvider and BadAddress
-        where no request can be made, DatabaseAway, DatabaseRefused.
+        where no request can be made, DatabaseFailed.
         """
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
@@ -295,7 +295,7 @@ async def _of_page(
     life: Lifespan, principal: Principal, operation: PageOperation, form: Form | None, body: bytes
 ) -> Invocation:
     """What a page of ours asks; with the files of a form, where it has one, and the task that it is
-    about. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    about. Raises RequestFault, DatabaseFailed."""
     invocation = _PAGE_INVOCATIONS[operation]
     if isinstance(invocation.unary, SourcedOperation):
         states = life.parts.states

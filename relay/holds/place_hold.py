@@ -19,10 +19,9 @@ from relay.attempts.admitted_attempt import Chosen, PlacedHold
 from relay.attempts.settlement import Resolved
 from relay.credentials.keys import Principal
 from relay.front.downstream import NOTHING_LIMITED
+from relay.front.limit_answers import ChannelFull, LimitReached, UsedUp, read_headroom
 from relay.holds.estimate import Size
 from relay.holds.rules import estimate_tokens
-from relay.limits.limit_answers import ChannelFull, LimitReached, UsedUp, read_headroom
-from relay.requests.attribution import attribution_of
 from relay.requests.context import RequestContext
 from relay.routing.routing import RoutedRequest
 from relay.routing.snapshot import Channel
@@ -78,7 +77,7 @@ class HoldPlacer:
     async def place(self, chosen: Chosen, number: int, replaces: Resolved | None) -> PlacedHold:
         """Place the hold of the attempt of this number; `replaces` is the end of the failed one
         before it. Raises RequestFault when the wallet or the key says no, ChannelFull when the
-        channel does, DatabaseAway, DatabaseRefused."""
+        channel does, DatabaseFailed."""
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
         price, cost = _priced_for(self._routed, channel), self._cost(channel)
@@ -98,7 +97,15 @@ class HoldPlacer:
             verdict = await context.parts.ledger.admit(request)
             replaces = None
             if verdict.word == "admitted":
-                return self._placed(opened, size, verdict, price, cost, channel, taken)
+                return self._placed(
+                    opened,
+                    size,
+                    verdict,
+                    price=price,
+                    cost=cost,
+                    channel=channel,
+                    taken=taken,
+                )
             if verdict.word == "stale":
                 self._principal = await context.parts.renew(self._principal)
                 continue
@@ -132,6 +139,7 @@ class HoldPlacer:
         opened: AttemptOpened,
         size: Size,
         verdict: Verdict,
+        *,
         price: Price | None,
         cost: Price | None,
         channel: Channel,
@@ -140,14 +148,16 @@ class HoldPlacer:
         principal, details = self._principal, verdict.details
         limited = principal.limited or channel.limits is not None
         return PlacedHold(
-            opened.id,
-            size,
-            principal,
-            NOTHING_LIMITED if details is None else read_headroom(details),
-            limited or bool(taken.units) or verdict.available_nano < _SCARCE * size.hold_nano,
-            price,
-            cost,
-            taken.by_meter if taken.units else NO_UNITS,
+            attempt_id=opened.id,
+            size=size,
+            principal=principal,
+            headroom=NOTHING_LIMITED if details is None else read_headroom(details),
+            settles_at_once=limited
+            or bool(taken.units)
+            or verdict.available_nano < _SCARCE * size.hold_nano,
+            price=price,
+            cost=cost,
+            units=taken.by_meter if taken.units else NO_UNITS,
         )
 
     def _cost(self, channel: Channel) -> Price | None:
@@ -169,7 +179,7 @@ class HoldPlacer:
         options = context.options
         channels, candidate = context.snapshot.channels, chosen.candidate
         channel = channels[candidate.channel_id]
-        labels = attribution_of(principal, options.labels, options.client_app)
+        labels = principal.attribution(options.labels, options.client_app)
         return AttemptOpened(
             organisation_id=principal.organisation_id,
             id=AttemptId(new_id()),
