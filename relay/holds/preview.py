@@ -8,7 +8,7 @@ from dialects.errors.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
 from relay.credentials.keys import Principal
 from relay.front.limit_answers import UsedUp
-from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, taken_by
+from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, take_units
 from relay.requests.context import Bound, RequestContext
 from relay.requests.reader import RequestReader
 from relay.routing.routing import RoutedRequest, route
@@ -31,7 +31,7 @@ async def bound_of(
     """What a routed request would hold. Raises RequestFault `max_cost_exceeded`, DatabaseAway."""
     bound, principal, taken = _bound(routed), context.principal, NOTHING_TAKEN
     if routed.estimate is not None:
-        taken = taken_by(principal, routed, routed.estimate.first(), {})
+        taken = take_units(principal, routed, routed.estimate.first(), {})
     budgets = budgets_of(context, principal, routed.model)
     return _within(bound, routed, await available_nano(principal, budgets, taken))
 
@@ -47,7 +47,7 @@ async def check_means(context: RequestContext, facts: Facts, model: RequestedMod
     bound = await bound_of(context, routed, read)
     if bound.fits:
         return
-    taken = taken_by(principal, routed, estimate.first(), {})
+    taken = take_units(principal, routed, estimate.first(), {})
     in_wallet_nano = await read(principal, (), taken)
     if not _within(_bound(routed), routed, in_wallet_nano).fits:
         url = context.parts.config.public_url
