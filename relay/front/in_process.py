@@ -16,7 +16,6 @@ from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run
 from relay.credentials.keys import Principal
-from relay.credentials.page_session import PageSession, carry_session, read_session_bound
 from relay.endpoints.generation import generate
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import Head
@@ -27,6 +26,7 @@ from relay.lifespan import Lifespan
 from relay.media.answers.task_clips import open_clip
 from relay.media.answers.task_content import VideoContent, open_content
 from relay.media.media_operation import MediaOperation
+from relay.media.realtime.page_session import PageSession, carry_session, read_session_bound
 from relay.media.sourced_operation import SourcedOperation, about_its_source
 from relay.requests.context import (
     Bound,

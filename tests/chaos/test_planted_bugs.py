@@ -49,7 +49,7 @@ BUGS: Final = {
     "limits of a key unchecked in one credential carrier": Bug(
         "relay/asgi.py",
         "                request.check_use()\n",
-        "                if b\"key=\" not in request.scope[\"query_string\"]:\n"
+        '                if b"key=" not in request.scope["query_string"]:\n'
         "                    request.check_use()\n",
         "tests/relay/requests/test_carriers.py::test_limits_hold_at_every_row_in_every_carrier",
     ),
