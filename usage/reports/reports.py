@@ -219,10 +219,10 @@ def choices(actor: Actor, span: Span, at: Standing | None = None) -> Choices:
     rows = run(
         f"""
         SELECT used.model, used.key_id, k.name, u.email, used.channel_id, used.channel_name,
-               used.there, t.slug, t.name
+               used.served, t.slug, t.name
         FROM (
             SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name, r.team_id,
-                   r.requests > r.errors OR r.charge_nano <> 0 OR r.channel_id <> %(nil)s AS there
+                   r.requests > r.errors OR r.charge_nano <> 0 OR r.channel_id <> %(nil)s AS served
             FROM {found.text} r
         ) used
         LEFT JOIN accounts_key k ON k.id = used.key_id
@@ -230,15 +230,34 @@ def choices(actor: Actor, span: Span, at: Standing | None = None) -> Choices:
         LEFT JOIN accounts_team t ON t.id = used.team_id""",  # noqa: S608 - own names only
         {**found.parameters, "nil": NIL},
     )
-    keys = {row[1]: row[2] or str(row[1]) for row in rows}
-    channels = {row[4]: row[5] for row in rows if row[4] != NIL}
+    used = [_Used(*row) for row in rows]
+    keys = {one.key_id: one.key_name or str(one.key_id) for one in used}
+    channels = {one.channel_id: one.channel_name for one in used if one.channel_id != NIL}
     return Choices(
-        models=tuple(sorted({row[0] for row in rows if row[6]})),
+        models=tuple(sorted({one.model for one in used if one.served})),
         keys=tuple(sorted(keys.items(), key=lambda item: item[1].lower())),
-        users=tuple(sorted({row[3] for row in rows if row[3]})),
+        users=tuple(sorted({one.email for one in used if one.email})),
         channels=tuple(sorted(channels.items(), key=lambda item: item[1].lower())),
-        teams=tuple(sorted({(row[7], row[8]) for row in rows if row[7]})),
+        teams=tuple(sorted({one.team for one in used if one.team_slug})),
     )
+
+
+class _Used(NamedTuple):
+    """What some requests have in common, with the names of today; the columns of `choices`."""
+
+    model: str
+    key_id: UUID
+    key_name: str | None
+    email: str | None
+    channel_id: UUID
+    channel_name: str
+    served: bool
+    team_slug: str | None
+    team_name: str | None
+
+    @property
+    def team(self) -> tuple[str, str]:
+        return self.team_slug or "", self.team_name or ""
 
 
 class Tokens(NamedTuple):
