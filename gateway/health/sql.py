@@ -1,7 +1,8 @@
-"""What channels have cost today and this month: as many records as are settled, each once."""
+"""What channels have cost today and this month, as many records as are settled, each once; and
+totals of `/metrics` that have no labels."""
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from lib.ids import id_array
@@ -10,6 +11,13 @@ Statement = tuple[str, dict[str, str]]
 
 ZONE: Final = "UTC"
 """The zone whose days and months caps go by: the installation's (config/settings.py)."""
+
+Family = Literal["shed", "dropped_lines", "damaged_records"]
+"""Requests that were refused by a busy process; log lines that nobody read in time; records of
+spools and journals that could not be read."""
+
+ALONE: Final = ("shed", "dropped_lines", "damaged_records")
+"""All of them: none belongs to a model or a channel."""
 
 
 class Spend(NamedTuple):
@@ -25,6 +33,11 @@ class Spend(NamedTuple):
 def read_spend(channel_ids: Iterable[UUID]) -> Statement:
     """A row of `Spend` for each of these channels, as texts or numbers."""
     return _READ_SPEND, {"channels": id_array(channel_ids), "zone": ZONE}
+
+
+def add_to_total(family: Family, value: int) -> tuple[str, dict[str, Any]]:
+    """Add this to what all processes have counted."""
+    return _ADD, {"family": family, "value": value}
 
 
 # Days are counted with the traffic (gateway/health/traffic.py). What its last run did not see is
@@ -55,3 +68,8 @@ _READ_SPEND: Final = """
     FROM clock, unnest(%(channels)s::uuid[]) AS channel (id)
     LEFT JOIN cost ON cost.channel_id = channel.id
     GROUP BY channel.id, today, month, at"""
+
+_ADD: Final = """
+    INSERT INTO gateway_traffictotal AS total (family, labels, value, counts)
+    VALUES (%(family)s, '{}', %(value)s::bigint, '{}')
+    ON CONFLICT (family, labels) DO UPDATE SET value = total.value + excluded.value"""
