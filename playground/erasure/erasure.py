@@ -9,7 +9,7 @@ somebody; nothing says any more who that was.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -336,11 +336,6 @@ def _budgets(person: User) -> QuerySet[Budget]:
 
 def _others(people: QuerySet[User], person: User) -> QuerySet[User]:
     return people.filter(is_active=True).exclude(pk=person.pk)
-
-
-def choices_of(actor: Actor, person: User, key: Key) -> Sequence[tuple[str, Receiver]]:
-    """The receivers of a key by the values that a form and the API use."""
-    return [(departures.value_of(receiver), receiver) for receiver in receivers(actor, person, key)]
 
 
 def receiver_named(actor: Actor, person: User, key: Key, name: str) -> Receiver:

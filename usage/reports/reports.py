@@ -6,7 +6,6 @@ developer, its own for a key that calls models. Names of columns come from the t
 never from a query.
 """
 
-import datetime as dt
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from usage.reports.filters import EVERYTHING, Metric, Scope, UsageFilter
 from usage.reports.groupings import GroupBy
 from usage.reports.visibility import NIL, Period, Where, run, where_of
 from usage.rollups.buckets import Span
-from usage.rollups.levels import COMMON, Standing, standing, summed, summed_by_span
+from usage.rollups.levels import COMMON, Standing, summed, summed_by_span
 from usage.rollups.sums import MERGED_SAVED
 from usage.rollups.used_rows import used_rows
 
@@ -141,11 +140,6 @@ class Choices:
     users: tuple[str, ...]
     channels: tuple[tuple[UUID, str], ...]
     teams: tuple[tuple[str, str], ...]
-
-
-def complete_to() -> dt.datetime | None:
-    """Up to when all requests are in the rollups; None before the first run."""
-    return standing().complete_to
 
 
 def usage_totals(

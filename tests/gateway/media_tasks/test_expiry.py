@@ -6,9 +6,8 @@ from datetime import timedelta
 import pytest
 
 from accounts.models import Organisation
-from gateway.tasks import drop_expired
 from gateway.models import AnswerPiece, IdempotentAnswer, KeptState
-from gateway.tasks import drop_expired_state
+from gateway.tasks import drop_expired, drop_expired_state
 from lib import clock
 from lib.ids import new_id
 
