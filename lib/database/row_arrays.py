@@ -33,6 +33,7 @@ JoinedWords = Annotated[str, "text[]"]
 """The same, joined by commas already."""
 
 Row = TypeVar("Row", bound=msgspec.Struct)
+_ALWAYS_SENT: Final = object()
 
 
 class _Column(NamedTuple):
@@ -41,6 +42,9 @@ class _Column(NamedTuple):
     array_type: str
     value: str
     write: Callable[[Sequence[Any]], str]
+    # What most rows have: None or "". What lacks at the end of an array comes out of `unnest` as
+    # null, so that a column where no row has anything else is sent as an empty array.
+    absent: Any
 
 
 class RowArrays(Generic[Row]):
@@ -76,8 +80,17 @@ class RowArrays(Generic[Row]):
 
     def parameters(self, rows: Iterable[Row]) -> dict[str, str]:
         """The arrays of these rows, by the names of their columns."""
-        values = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
-        return {column.name: column.write(values[column.place]) for column in self._columns}
+        columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+        count = len(columns[0])
+        arrays = {}
+        # Unpacked, and without a call for what is absent: this is done for every request.
+        for place, name, _, _, write, absent in self._columns:
+            values = columns[place]
+            if absent is not _ALWAYS_SENT and values.count(absent) == count:
+                arrays[name] = "{}"
+            else:
+                arrays[name] = write(values)
+        return arrays
 
 
 def _check_known(names: Iterable[str], known: Collection[str]) -> None:
@@ -140,11 +153,10 @@ def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
         value = f"string_to_array({value}, ',')"
     elif stored_as is not None:
         database_type = stored_as
-    if default is None:
-        write = _unless_null(write)
-    elif default == "":
-        write, value = _unless_empty(write), f"coalesce({value}, '')"
-    return _Column(place, name, f"{database_type}[]", value, write)
+    if default == "":
+        value = f"coalesce({value}, '')"
+    absent = default if default is None or default == "" else _ALWAYS_SENT
+    return _Column(place, name, f"{database_type}[]", value, write, absent)
 
 
 def _read_type(hint: Any) -> tuple[Any, str | None, bool]:
@@ -157,15 +169,6 @@ def _read_type(hint: Any) -> tuple[Any, str | None, bool]:
         plain, stored_as = get_args(hint)
         return plain, stored_as, False
     return getattr(hint, "__supertype__", hint), None, False
-
-
-# What lacks at the end of an array comes out of `unnest` as null.
-def _unless_null(write: Callable[[Sequence[Any]], str]) -> Callable[[Sequence[Any]], str]:
-    return lambda values: "{}" if values.count(None) == len(values) else write(values)
-
-
-def _unless_empty(write: Callable[[Sequence[Any]], str]) -> Callable[[Sequence[Any]], str]:
-    return lambda values: write(values) if any(values) else "{}"
 
 
 _WRITERS: Final[dict[Any, tuple[Callable[[Sequence[Any]], str], str]]] = {
