@@ -14,7 +14,7 @@ from lib.database.row_arrays import RowArrays, array
 from lib.ids import AttemptId, OrganisationId, id_array, id_bounds
 
 
-class HoldResolved(msgspec.Struct, frozen=True):
+class HoldResolved(msgspec.Struct, frozen=True, kw_only=True):
     """How one hold ends (`holds/rules.py`): settled (with the charge), voided or expired."""
 
     attempt_id: AttemptId
@@ -32,7 +32,7 @@ class HoldResolved(msgspec.Struct, frozen=True):
     units: tuple[int, ...] = ()
 
 
-class Loss(msgspec.Struct, frozen=True):
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt may have cost us and nobody pays, at the price of its admission."""
 
     attempt_id: AttemptId

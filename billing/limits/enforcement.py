@@ -19,7 +19,7 @@ from lib.database.row_arrays import RowArrays, array, numbers_array, optional_id
 from lib.ids import AttemptId, KeyId, OrganisationId, UserId, id_array, id_before
 
 
-class HoldRequest(msgspec.Struct, frozen=True):
+class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One hold to place: `amount_nano` of an organisation's available money, for one attempt, which
     may be charged `included_nano` more: what the units that it takes may pay."""
 

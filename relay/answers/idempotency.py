@@ -32,7 +32,7 @@ import msgspec
 from accounts.organisations.content_retention import RETENTION_HOURS_MAX
 from dialects.errors.errors import RequestFault, message_of
 from dialects.json.body import read_body
-from lib.ids import id_text
+from lib.ids import RequestId, id_text
 from lib.vault import VaultError
 from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
 from relay.credentials.keys import Principal
@@ -64,7 +64,7 @@ class KeptHead(msgspec.Struct, frozen=True):
 class KeyUse(NamedTuple):
     """The row of a key that somebody uses. `alive`: whoever runs the request has said so lately."""
 
-    request_id: UUID
+    request_id: RequestId
     same_body: bool
     state: str
     head: str | None
@@ -272,7 +272,7 @@ class AnswerKeeper:
 
 def _key_use(row: Sequence[str | None]) -> KeyUse:
     request_id, same_body, state, head, alive = row
-    return KeyUse(UUID(request_id), same_body == "t", state or "", head, alive == "t")
+    return KeyUse(RequestId(UUID(request_id)), same_body == "t", state or "", head, alive == "t")
 
 
 # An answer that never began was not paid, but where it may not be kept, or the database was away
@@ -354,7 +354,7 @@ _RENEW_S: Final = 5.0
 class Replayer(Sink, Protocol):
     """A client that can be told the answer of an earlier request."""
 
-    def replay(self, request_id: UUID) -> None:
+    def replay(self, request_id: RequestId) -> None:
         """What follows is the answer of that request."""
 
 

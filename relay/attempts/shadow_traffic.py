@@ -37,7 +37,7 @@ from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate
 from gateway.routing.shadow_rules import ShadowRule, likeness, storable_name
 from gateway.routing.shadow_sql import read_shadow_spend, write_shadow_answers
-from lib.ids import id_text, new_id
+from lib.ids import UpstreamModelName, id_text, new_id
 from lib.process.waiting import timeout
 from relay.answers.unary import UnaryFacts
 from relay.counting.own_count import UsageEvidence, count_own
@@ -219,7 +219,9 @@ def _sending(
         return None
     priced = shadow.model or main.model.name
     price = snapshot.cost_of(priced, channel.name) or snapshot.price_of(priced)
-    candidate = Candidate(channel.id, _name_there(snapshot, channel, shadow, main), 0)
+    candidate = Candidate(
+        channel.id, UpstreamModelName(_name_there(snapshot, channel, shadow, main)), 0
+    )
     organisation_id = context.principal.organisation_id
     if price is None or context.parts.health.why_not(candidate, organisation_id) is not None:
         return None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
 from dialects.errors.errors import RequestFault
+from lib.ids import KeyId, OrganisationId, TeamId, UserId
 from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Labels
 
@@ -71,10 +72,10 @@ class Principal:
     `allowances` the included units that they may take from, as of `guards` changes of them.
     """
 
-    key_id: UUID
-    organisation_id: UUID
-    team_id: UUID
-    user_id: int | None
+    key_id: KeyId
+    organisation_id: OrganisationId
+    team_id: TeamId
+    user_id: UserId | None
     kind: str
     model_patterns: tuple[str, ...]
     expires_at: float | None
@@ -155,6 +156,9 @@ class Credentials(msgspec.Struct, frozen=True):
 
     key: str | None
     conflict: bool
+
+
+NO_CREDENTIALS: Final = Credentials(None, False)
 
 
 def read_credentials(
@@ -315,10 +319,10 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
     key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, policy = row
     decoded = _key_policy.decode(policy or "")
     return Principal(
-        key_id=UUID(key_id),
-        organisation_id=UUID(organisation),
-        team_id=UUID(team),
-        user_id=None if user is None else int(user),
+        key_id=KeyId(UUID(key_id)),
+        organisation_id=OrganisationId(UUID(organisation)),
+        team_id=TeamId(UUID(team)),
+        user_id=None if user is None else UserId(int(user)),
         kind=kind or "",
         model_patterns=tuple((patterns or "").split("\n")) if patterns else (),
         expires_at=None if expires is None else float(expires),

@@ -1,8 +1,6 @@
 """Realtime sessions of our own pages: as over the API, with the same holds and books, by a key
 whose text the page never has."""
 
-import asyncio
-from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -11,21 +9,20 @@ import msgspec
 from accounts.keys.last_uses import LAST_USES, PLAYGROUND
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault
-from lib.ids import new_id
+from lib.ids import RequestId, new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
-from relay.attempts.run import Run
 from relay.credentials.keys import Principal
-from relay.endpoints import find_endpoint, read_invocation
+from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import ErrorAnswer, Sink
 from relay.front.error_answers import too_busy
 from relay.front.queue_sink import QueueSink
 from relay.holds.preview import read_bound
 from relay.ledger.database import DatabaseAway, DatabaseRefused
 from relay.lifespan import Lifespan
-from relay.media.realtime.attempt import RealtimeAttempt
+from relay.media.realtime.open_session import run_session
 from relay.media.realtime.operation import Realtime, first_bound
-from relay.media.realtime.sink import STOPPING_EXTENSION, RealtimeSink, SessionListener
+from relay.media.realtime.sink import RealtimeSink, SessionListener
 from relay.requests.context import (
     NO_OPTIONS,
     Bound,
@@ -65,7 +62,7 @@ async def carry_session(
     life: Lifespan, session: PageSession, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Carry one to its end. Raises nothing that the page, its key or a provider could cause."""
-    sink = _PageSink(scope, send, new_id(), _INVOCATION)
+    sink = _PageSink(scope, send, RequestId(new_id()), _INVOCATION)
     sink.listen(receive)
     sink.listener = session.listener
     REQUEST_ID.set(sink.request_id)
@@ -99,18 +96,12 @@ async def _converse(
         labels=session.labels, client_app=PLAYGROUND, session_id=sink.request_id
     )
     context = _context(life, principal, sink, session.model, sink.request_id, options)
-    stopping = scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
-    run = Run(context, partial(RealtimeAttempt, sink, lambda: life.snapshot, stopping))
-    life.running.enter(run, principal)
-    try:
-        await run.answer(b"{}")
-    finally:
-        life.running.leave(run)
+    await run_session(life, context, sink, scope)
 
 
 async def read_session_bound(life: Lifespan, principal: Principal, model: str) -> Bound:
     """What the first response of a session would hold now. Raises RequestFault, DatabaseAway."""
-    context = _context(life, principal, QueueSink(), model, new_id(), NO_OPTIONS)
+    context = _context(life, principal, QueueSink(), model, RequestId(new_id()), NO_OPTIONS)
     return await read_bound(context, b"{}", life.available_nano)
 
 
@@ -119,12 +110,19 @@ def _context(
     principal: Principal,
     sink: Sink,
     model: str,
-    request_id: UUID,
+    request_id: RequestId,
     options: RequestOptions,
 ) -> RequestContext:
     snapshot = life.snapshot
     unary = Realtime(first_bound(snapshot, model))
     invocation = msgspec.structs.replace(_INVOCATION, target=Target(model), unary=unary)
     return context_of_task(
-        life.parts, snapshot, principal, sink, invocation, request_id, "playground", options
+        life.parts,
+        snapshot,
+        principal,
+        sink,
+        invocation,
+        request_id=request_id,
+        source="playground",
+        options=options,
     )

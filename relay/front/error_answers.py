@@ -32,7 +32,6 @@ from dialects.errors.upstream_errors import provider_limit_message
 from gateway.channels.timeouts import Timeouts
 from gateway.health.cooldown import RETRY_AFTER_S_MAX
 from gateway.health.faults import final_kind
-from relay.endpoints import find_endpoint, read_invocation
 from relay.front.deadline import Reason
 from relay.front.downstream import ErrorAnswer
 from relay.health.channels_out import ChannelsOut, jittered
@@ -172,9 +171,3 @@ def _may_pass(error: ErrorAnswer) -> bool:
     if error.status in (429, 503):
         return error.waits
     return error.status in _PASSING or (error.status >= 500 and error.kind != "not_implemented")
-
-
-def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:
-    """The response to a request of which no more is known than its path, or the beginning of it."""
-    invocation = read_invocation(find_endpoint(path), path, (), b"")
-    return error_response(error, invocation, request_id)

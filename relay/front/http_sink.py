@@ -11,11 +11,10 @@ from collections.abc import Awaitable, Generator
 from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import UUID
 
 from billing.currency.money import format_usd
 from dialects.errors.errors import RequestFault, message_of, quote_value
-from lib.ids import id_text
+from lib.ids import RequestId, id_text
 from lib.process.asgi import RESPOND, Fields, Respond, Scope, Send
 from relay.front.cors import ALLOW_ORIGIN, EXPOSE_HEADERS
 from relay.front.downstream import ErrorAnswer, Head
@@ -46,7 +45,9 @@ class HttpSink:
         "request_id",
     )
 
-    def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, request_id: RequestId, invocation: Invocation
+    ) -> None:
         self._scope = scope
         self._send = send
         self._respond: Respond | None = scope.get(RESPOND)
@@ -87,7 +88,7 @@ class HttpSink:
         response = error_response(error, self.invocation, request_id)
         await self.respond(response.status, [*response.fields, *fields], response.body)
 
-    def replay(self, request_id: UUID) -> None:
+    def replay(self, request_id: RequestId) -> None:
         """What follows is the answer of that request, under its id."""
         self.request_id = request_id
         self._replayed = True

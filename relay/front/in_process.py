@@ -11,13 +11,14 @@ import msgspec
 
 from accounts.keys.last_uses import LAST_USES, PLAYGROUND
 from dialects.errors.errors import RequestFault
-from lib.ids import new_id
+from lib.ids import KeyId, OrganisationId, RequestId, TeamId, new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run
 from relay.credentials.keys import Principal
 from relay.credentials.page_session import PageSession, carry_session, read_session_bound
-from relay.endpoints import find_endpoint, read_invocation
+from relay.endpoints.generation import generate
+from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import Head
 from relay.front.queue_sink import QueueSink
 from relay.front.request_body import read_body_fields
@@ -28,7 +29,6 @@ from relay.media.answers.task_content import VideoContent, open_content
 from relay.media.media_operation import MediaOperation
 from relay.media.sourced_operation import SourcedOperation, about_its_source
 from relay.requests.context import (
-    NO_OPTIONS,
     Bound,
     Invocation,
     Outcome,
@@ -68,7 +68,15 @@ _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
 }
 # Who asks in a preview; nothing is kept for it, and nothing is found.
 _NOBODY: Final = Principal(
-    UUID(int=1), UUID(int=2), UUID(int=3), None, "model", (), None, False, retention_hours=0
+    key_id=KeyId(UUID(int=1)),
+    organisation_id=OrganisationId(UUID(int=2)),
+    team_id=TeamId(UUID(int=3)),
+    user_id=None,
+    kind="model",
+    model_patterns=(),
+    expires_at=None,
+    disabled=False,
+    retention_hours=0,
 )
 
 
@@ -111,7 +119,6 @@ class InProcessRelay:
         life = self._started()
         LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
         sink = QueueSink()
-        request_id = request_id or new_id()
         invocation = await _of_page(life, principal, operation, form, body)
         options = RequestOptions(labels=labels, client_app=PLAYGROUND)
         make_context = partial(
@@ -121,9 +128,9 @@ class InProcessRelay:
             principal,
             sink,
             invocation,
-            request_id,
-            source,
-            options,
+            request_id=RequestId(request_id or new_id()),
+            source=source,
+            options=options,
         )
         task = asyncio.create_task(self._chat_task(life, make_context, body, sink, on_admission))
         self._running.add(task)
@@ -161,9 +168,9 @@ class InProcessRelay:
             principal,
             QueueSink(),
             invocation,
-            new_id(),
-            "playground",
-            RequestOptions(max_cost_nano, labels),
+            request_id=RequestId(new_id()),
+            source="playground",
+            options=RequestOptions(max_cost_nano, labels),
         )
         return await read_bound(context, body, life.available_nano)
 
@@ -212,7 +219,7 @@ class InProcessRelay:
         Raises RequestFault where nothing is posted to that path, DatabaseAway, DatabaseRefused.
         """
         life, endpoint = self._started(), find_endpoint(path)
-        if endpoint is None or endpoint.handler not in ("chat", "unary"):
+        if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
         fields = read_body_fields(headers, endpoint.body_bytes_max)
         options = RequestOptions(
@@ -224,7 +231,7 @@ class InProcessRelay:
             principal,
             QueueSink(),
             read_invocation(endpoint, path, (), b""),
-            new_id(),
+            request_id=RequestId(new_id()),
             options=options,
         )
         return await preview_route(context, body, life.available_nano)
@@ -239,13 +246,18 @@ class InProcessRelay:
         where no request can be made, DatabaseAway, DatabaseRefused.
         """
         life, endpoint = self._started(), find_endpoint(path)
-        if endpoint is None or endpoint.handler not in ("chat", "unary"):
+        if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
         snapshot, channel = alone(life.snapshot, row, MASK if row.keys else "")
         raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers]
         invocation = read_invocation(endpoint, path, raw_headers, b"")
         context = context_of_task(
-            life.parts, snapshot, _NOBODY, QueueSink(), invocation, new_id(), options=NO_OPTIONS
+            life.parts,
+            snapshot,
+            _NOBODY,
+            QueueSink(),
+            invocation,
+            request_id=RequestId(new_id()),
         )
         return await preview_sent(context, channel, body)
 

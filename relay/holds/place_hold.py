@@ -13,7 +13,7 @@ from billing.subscriptions.included_units import Allowance, applicable, beyond_n
 from dialects.errors.errors import RequestFault
 from gateway.prices.lookup import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
-from lib.ids import new_id
+from lib.ids import AttemptId, CostVersionId, PriceVersionId, new_id
 from relay.attempts.admission import AdmissionRequest, Guarded, Verdict
 from relay.attempts.admitted_attempt import Chosen, PlacedHold
 from relay.attempts.settlement import Resolved
@@ -169,35 +169,39 @@ class HoldPlacer:
         options = context.options
         channels, candidate = context.snapshot.channels, chosen.candidate
         channel = channels[candidate.channel_id]
+        labels = attribution_of(principal, options.labels, options.client_app)
         return AttemptOpened(
-            principal.organisation_id,
-            new_id(),
-            context.request_id,
-            number,
-            principal.team_id,
-            principal.key_id,
-            principal.user_id,
-            routed.model.name,
-            channel.uuid,
-            channel.name,
-            candidate.upstream_model,
-            context.invocation.codec.name,
-            context.invocation.operation,
-            routed.facts.stream,
-            context.source,
-            None if price is None else price.id,
-            size.hold_nano,
-            PPM if price is None else price.version.multiplier_ppm,
-            None if cost is None else cost.id,
-            estimate_tokens(routed.facts.text_bytes),
-            _skipped_text(chosen, channels) if chosen.skipped else None,
-            chosen.why,
-            channel.key_endings[chosen.key] if channel.key_endings else "",
-            channel.key_ids[chosen.key] if channel.key_ids else None,
-            self._asked_model,
-            *attribution_of(principal, options.labels, options.client_app),
-            routed.facts.user[:END_USER_LENGTH],
-            options.session_id,
+            organisation_id=principal.organisation_id,
+            id=AttemptId(new_id()),
+            request_id=context.request_id,
+            n=number,
+            team_id=principal.team_id,
+            key_id=principal.key_id,
+            user_id=principal.user_id,
+            model=routed.model.name,
+            channel_id=channel.uuid,
+            channel_name=channel.name,
+            upstream_model=candidate.upstream_model,
+            dialect=context.invocation.codec.name,
+            operation=context.invocation.operation,
+            stream=routed.facts.stream,
+            source=context.source,
+            price_version_id=None if price is None else PriceVersionId(price.id),
+            hold_nano=size.hold_nano,
+            multiplier_ppm=PPM if price is None else price.version.multiplier_ppm,
+            cost_version_id=None if cost is None else CostVersionId(cost.id),
+            input_estimate=estimate_tokens(routed.facts.text_bytes),
+            skipped=_skipped_text(chosen, channels) if chosen.skipped else None,
+            why=chosen.why,
+            channel_key=channel.key_endings[chosen.key] if channel.key_endings else "",
+            channel_key_id=channel.key_ids[chosen.key] if channel.key_ids else None,
+            asked_model=self._asked_model,
+            project=labels.project,
+            tags=labels.tags,
+            customer=labels.customer,
+            client_app=labels.client_app,
+            end_user=routed.facts.user[:END_USER_LENGTH],
+            session_id=options.session_id,
         )
 
     def _guarded(self, size: Size, limits: ChannelLimits | None, taken: Taken) -> Guarded | None:

@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from dialects.errors.errors import KINDS, ErrorKind, message_of
+from lib.ids import ChannelId
 from relay.attempts import admission, settlement
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Resolved, Settled
@@ -222,7 +223,7 @@ def _limited_channels(
     return {channel_id for channel_id in channels if channel_id is not None}
 
 
-def _limited_channel(request: AdmissionRequest) -> UUID | None:
+def _limited_channel(request: AdmissionRequest) -> ChannelId | None:
     guarded = request.guarded
     return None if guarded is None or guarded.channel is None else guarded.channel.channel_id
 
@@ -251,10 +252,10 @@ def _without_texts(item: Settled) -> Settled:
 
 def _void(request: AdmissionRequest, kind: ErrorKind) -> Resolved:
     return Resolved(
-        request.attempt.organisation_id,
-        request.attempt.id,
-        "voided",
-        _ending(kind),
+        organisation_id=request.attempt.organisation_id,
+        attempt_id=request.attempt.id,
+        state="voided",
+        ending=_ending(kind),
         limited_channel_id=_limited_channel(request),
     )
 
@@ -263,17 +264,17 @@ def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refu
     """The end of a request whose client has left."""
     attempt = request.attempt
     return Refusal(
-        attempt.organisation_id,
-        attempt.request_id,
-        attempt.team_id,
-        attempt.key_id,
-        attempt.user_id,
-        attempt.model,
-        attempt.dialect,
-        attempt.operation,
-        attempt.stream,
-        attempt.source,
-        _ending("client_closed"),
+        organisation_id=attempt.organisation_id,
+        request_id=attempt.request_id,
+        team_id=attempt.team_id,
+        key_id=attempt.key_id,
+        user_id=attempt.user_id,
+        model=attempt.model,
+        dialect=attempt.dialect,
+        operation=attempt.operation,
+        stream=attempt.stream,
+        source=attempt.source,
+        ending=_ending("client_closed"),
         after_attempts=after_attempts,
         project=attempt.project,
         tags=attempt.tags,

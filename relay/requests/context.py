@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol
-from uuid import UUID
 
 import msgspec
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from dialects.codec import Codec, Facts, Target
 from dialects.errors.task_errors import Family
+from lib.ids import ModelName, RequestId
 from relay.answers.large_events import LargeEvents
 from relay.answers.state_store import StateStore
 from relay.answers.unary import UnaryOperation
@@ -57,7 +57,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """How a request ended. One that was refused has no meters and no charge. `basis` is that of
     its usage record; amounts are nano-USD; `budget_id` is the budget that refused it."""
 
-    request_id: UUID
+    request_id: RequestId
     status: int
     kind: str | None
     message: str
@@ -147,7 +147,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
     data_policy: DataPolicy = NO_POLICY
     client_app: str = ""
     address: str = ""
-    session_id: UUID | None = None
+    session_id: RequestId | None = None
 
 
 NO_OPTIONS: Final = RequestOptions()
@@ -180,7 +180,7 @@ class RequestContext:
         deadline: Deadline,
         invocation: Invocation,
         *,
-        request_id: UUID,
+        request_id: RequestId,
         source: Source,
         options: RequestOptions,
         began: float | None = None,
@@ -235,22 +235,26 @@ class RequestContext:
             total_ms=outcome.total_ms,
             address=options.address,
         )
+        labels = attribution_of(principal, options.labels, options.client_app)
         self.parts.ledger.settle(
             Refusal(
-                principal.organisation_id,
-                self.request_id,
-                principal.team_id,
-                principal.key_id,
-                principal.user_id,
-                model[:MODEL_LENGTH_MAX],
-                self.invocation.codec.name,
-                self.invocation.operation,
-                stream,
-                self.source,
-                ending,
-                window_id,
-                after_attempts,
-                *attribution_of(principal, options.labels, options.client_app),
+                organisation_id=principal.organisation_id,
+                request_id=self.request_id,
+                team_id=principal.team_id,
+                key_id=principal.key_id,
+                user_id=principal.user_id,
+                model=ModelName(model[:MODEL_LENGTH_MAX]),
+                dialect=self.invocation.codec.name,
+                operation=self.invocation.operation,
+                stream=stream,
+                source=self.source,
+                ending=ending,
+                window_id=window_id,
+                after_attempts=after_attempts,
+                project=labels.project,
+                tags=labels.tags,
+                customer=labels.customer,
+                client_app=labels.client_app,
                 session_id=options.session_id,
             )
         )
@@ -263,7 +267,8 @@ def context_of_task(
     principal: Principal,
     sink: Sink,
     invocation: Invocation,
-    request_id: UUID,
+    *,
+    request_id: RequestId,
     source: Source = "api",
     options: RequestOptions = NO_OPTIONS,
     began: float | None = None,

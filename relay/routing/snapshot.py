@@ -26,6 +26,7 @@ from gateway.providers.signing import Signer
 from gateway.public_models.entry_rules import ModelEntry, merged
 from gateway.routing.channel_order import Candidate, Route, plan
 from gateway.routing.model_rule_bounds import ModelRule, rule_of
+from lib.ids import ChannelId, ChannelName
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, Outbound
 
@@ -35,8 +36,8 @@ class Channel:
     """One way to a provider, with its secrets opened."""
 
     id: str
-    uuid: UUID
-    name: str
+    uuid: ChannelId
+    name: ChannelName
     provider: Provider
     base_url: str
     address: Address

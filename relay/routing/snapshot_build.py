@@ -25,6 +25,7 @@ from gateway.routing.channel_order import Route
 from gateway.routing.model_rule_bounds import CAUSES, ModelRule
 from gateway.routing.shadow_rules import read_shadow
 from gateway.routing.tie_breaking import PICKS, Pick
+from lib.ids import ChannelId, ChannelName
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError
@@ -273,8 +274,8 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
     provider, overrides = provider_named(row.provider), read_overrides(row.overrides)
     return Channel(
         id=row.id,
-        uuid=UUID(row.id),
-        name=row.name,
+        uuid=ChannelId(UUID(row.id)),
+        name=ChannelName(row.name),
         provider=provider,
         base_url=row.base_url,
         address=provider.address(row.base_url),
@@ -345,5 +346,5 @@ def _model_timeouts(row: ChannelRow) -> Mapping[str, Timeouts] | None:
 
 
 def _limits(row: ChannelRow) -> ChannelLimits | None:
-    limits = ChannelLimits(UUID(row.id), row.rpm, row.tpm, row.parallel)
+    limits = ChannelLimits(ChannelId(UUID(row.id)), row.rpm, row.tpm, row.parallel)
     return None if limits == (limits.channel_id, None, None, None) else limits

@@ -39,7 +39,7 @@ DROPPED_LENGTH: Final = 500
 """Longer ones are cut."""
 
 
-class AttemptOpened(msgspec.Struct, frozen=True):
+class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     """One request that is about to be sent to one channel; the fields are those of the model."""
 
     organisation_id: OrganisationId
@@ -78,7 +78,7 @@ class AttemptOpened(msgspec.Struct, frozen=True):
     session_id: RequestId | None = None
 
 
-class Ending(msgspec.Struct, frozen=True, array_like=True):
+class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How an attempt, or a refused request, ended.
 
     `basis` says where the quantities come from: measured | drained | estimated | absorbed | free |
@@ -121,7 +121,7 @@ class Ending(msgspec.Struct, frozen=True, array_like=True):
         return self.charge_nano if self.cost_nano is None else self.cost_nano - loss_nano
 
 
-class RecordWritten(msgspec.Struct, frozen=True):
+class RecordWritten(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one attempt; everything else stands in the attempt's row."""
 
     organisation_id: OrganisationId
@@ -129,7 +129,7 @@ class RecordWritten(msgspec.Struct, frozen=True):
     ending: Ending
 
 
-class Refusal(msgspec.Struct, frozen=True, array_like=True):
+class Refusal(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A request that never became an attempt; its record has the request's id. `window_id` is the
     budget window that refused it, if one did. `after_attempts`: there were some; written only where
     none of them is known as the end of the request."""
@@ -156,7 +156,7 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True):
     session_id: RequestId | None = None
 
 
-class AddressNoted(msgspec.Struct, frozen=True):
+class AddressNoted(msgspec.Struct, frozen=True, kw_only=True):
     """From which address the request of a final record came."""
 
     organisation_id: OrganisationId

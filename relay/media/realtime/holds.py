@@ -17,7 +17,7 @@ import msgspec
 
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault, message_of, retry_after_s
-from lib.ids import new_id
+from lib.ids import RequestId, new_id
 from relay.answers.unary import Billable
 from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen
 from relay.attempts.attempt_end import AttemptEnd
@@ -207,7 +207,7 @@ class ResponseHolds:
             context.downstream,
             context.deadline,
             invocation,
-            request_id=new_id() if replaced is None else replaced.request_id,
+            request_id=RequestId(new_id()) if replaced is None else replaced.request_id,
             source=context.source,
             options=context.options,
         )

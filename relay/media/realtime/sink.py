@@ -8,7 +8,7 @@ from uuid import UUID
 
 from dialects.errors.errors import ErrorKind
 from dialects.realtime import error_event
-from lib.ids import id_text, new_id
+from lib.ids import RequestId, id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout
 from relay.front.downstream import ErrorAnswer, Head
@@ -56,7 +56,9 @@ class RealtimeSink(HttpSink):
 
     __slots__ = ("_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener")
 
-    def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, request_id: RequestId, invocation: Invocation
+    ) -> None:
         super().__init__(scope, _as_websocket(send), request_id, invocation)
         self._receive: Receive = _nobody
         self._send_event = send

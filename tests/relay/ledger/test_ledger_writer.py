@@ -10,7 +10,18 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from lib.ids import new_id
+from lib.ids import (
+    AttemptId,
+    ChannelId,
+    ChannelName,
+    KeyId,
+    ModelName,
+    OrganisationId,
+    RequestId,
+    TeamId,
+    UpstreamModelName,
+    new_id,
+)
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Resolved
 from relay.ledger import database
@@ -34,10 +45,24 @@ async def connection(hub: Hub) -> AsyncIterator[PipelinedConnection]:
 
 def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> AdmissionRequest:
     attempt = AttemptOpened(
-        tenant.organisation_id, new_id(), new_id(), 1, tenant.team_id, tenant.key_id, None, "m",
-        uuid.UUID(int=5), "channel", "up", "openai", "chat_completions", True, "api", None,
-        hold_nano,
-    )  # fmt: skip
+        organisation_id=OrganisationId(tenant.organisation_id),
+        id=AttemptId(new_id()),
+        request_id=RequestId(new_id()),
+        n=1,
+        team_id=TeamId(tenant.team_id),
+        key_id=KeyId(tenant.key_id),
+        user_id=None,
+        model=ModelName("m"),
+        channel_id=ChannelId(uuid.UUID(int=5)),
+        channel_name=ChannelName("channel"),
+        upstream_model=UpstreamModelName("up"),
+        dialect="openai",
+        operation="chat_completions",
+        stream=True,
+        source="api",
+        price_version_id=None,
+        hold_nano=hold_nano,
+    )
     return AdmissionRequest(msgspec.structs.replace(attempt, **over), 60, None)
 
 
@@ -45,10 +70,10 @@ def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Resol
     ending = Ending(final=True, status=200, charge_nano=charge_nano, basis="measured", total_ms=5)
     attempt = one.attempt
     return Resolved(
-        attempt.organisation_id,
-        attempt.id,
-        "settled",
-        msgspec.structs.replace(ending, **over),
+        organisation_id=attempt.organisation_id,
+        attempt_id=attempt.id,
+        state="settled",
+        ending=msgspec.structs.replace(ending, **over),
     )
 
 

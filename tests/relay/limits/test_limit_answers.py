@@ -11,6 +11,7 @@ from dialects.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind
 from dialects.errors.upstream_errors import UpstreamFault, describe
 from gateway.routing.channel_order import Candidate
+from lib.ids import UpstreamModelName
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import answer_to, answer_to_failures, error_response
 from relay.health.channel_health import Health
@@ -61,7 +62,7 @@ def provider_limit(wait_ms: int | None) -> UpstreamFailed:
 
 def all_cooling(wait_ms: int) -> ErrorAnswer:
     """Every channel of the model is at its provider's limit."""
-    resting, candidate = Health(), Candidate("c", "m", 2)
+    resting, candidate = Health(), Candidate("c", UpstreamModelName("m"), 2)
     resting.begin(candidate, CHANNEL, WHO).failed(provider_limit(wait_ms))
     return answer_to(none_ready("m", resting.blocks([candidate], WHO)))
 

@@ -65,7 +65,9 @@ def test_texts_are_quoted(texts: Sequence[str], literal: str) -> None:
 def test_what_lacks_is_null() -> None:
     endings = [
         Ending(final=True, status=200, raw_usage='{"a": "\0"}', flags=("x", "y")),
-        Ending(False, 500, "internal", total_ms=7, price_version_id=PriceVersionId(3)),
+        Ending(
+            final=False, status=500, kind="internal", total_ms=7, price_version_id=PriceVersionId(3)
+        ),
     ]
     owner, id = OrganisationId(new_id()), AttemptId(new_id())
     records = [

@@ -4,44 +4,50 @@ All is answered from our own store: the API key that made a response may see it;
 key, also of the same team or person, and after its time, there is none (P12).
 """
 
-from collections.abc import MutableMapping
-from typing import Any, Final
-from urllib.parse import parse_qsl
-
-import msgspec
+from collections.abc import Mapping
+from typing import Final
 
 from dialects.errors.errors import RequestFault
 from dialects.responses import state
-from relay.answers.state_store import StateStore
-from relay.credentials.keys import Principal
+from relay.endpoints.request import Request
 
 _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100
 
 
-async def answer(
-    states: StateStore,
-    principal: Principal,
-    handler: str,
-    scope: MutableMapping[str, Any],
-    response_id: str,
-) -> bytes:
-    """The body of the answer. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    stored = await states.find(principal, "response", [response_id])
+async def show_response(request: Request) -> None:
+    """Answer with a stored response, or delete it."""
+    kept = await _find(request)
+    if request.scope["method"] != "DELETE":
+        await request.respond(bytes(kept.response))
+        return
+    states, response_id = request.life.parts.states, _id_of(request)
+    for item, _ in state.keep_items(bytes(kept.response), ""):
+        await states.drop(request.principal, "item", item)
+    await states.drop(request.principal, "response", response_id)
+    await request.respond({"id": response_id, "object": "response", "deleted": True})
+
+
+async def list_input_items(request: Request) -> None:
+    """Answer with what a stored response was given."""
+    await request.respond(_page_of_items(await _find(request), _id_of(request), request.query))
+
+
+def _id_of(request: Request) -> str:
+    return request.invocation.target.model
+
+
+async def _find(request: Request) -> state.KeptResponse:
+    response_id = _id_of(request)
+    stored = await request.life.parts.states.find(request.principal, "response", [response_id])
     if response_id not in stored:
         raise _Missing(response_id)
-    kept = state.read_kept(stored[response_id])
-    if scope["method"] == "DELETE":
-        for item, _ in state.keep_items(bytes(kept.response), ""):
-            await states.drop(principal, "item", item)
-        await states.drop(principal, "response", response_id)
-        return msgspec.json.encode({"id": response_id, "object": "response", "deleted": True})
-    if handler == "response":
-        return bytes(kept.response)
-    return _list(kept, response_id, dict(parse_qsl(scope["query_string"].decode("latin-1"))))
+    return state.read_kept(stored[response_id])
 
 
-def _list(kept: state.KeptResponse, response_id: str, query: dict[str, str]) -> bytes:
+def _page_of_items(
+    kept: state.KeptResponse, response_id: str, query: Mapping[str, str]
+) -> dict[str, object]:
     """A page of the input items, the newest first unless `order` is asc."""
     items = state.list_items(kept, response_id)
     if query.get("order") != "asc":
@@ -49,14 +55,13 @@ def _list(kept: state.KeptResponse, response_id: str, query: dict[str, str]) -> 
     ids = [str(item["id"]) for item in items]
     start = ids.index(query["after"]) + 1 if query.get("after") in ids else 0
     page = items[start : start + _read_limit(query.get("limit", ""))]
-    answer = {
+    return {
         "object": "list",
         "data": page,
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
         "has_more": start + len(page) < len(items),
     }
-    return msgspec.json.encode(answer)
 
 
 def _read_limit(text: str) -> int:

@@ -12,8 +12,8 @@ management API.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal, cast
+from dataclasses import replace
+from typing import Final, cast
 from urllib.parse import parse_qsl
 
 from dialects.chat.chat import Dialect
@@ -21,10 +21,9 @@ from dialects.codec import Target
 from dialects.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
 from dialects.errors.task_errors import Family
 from dialects.gemini.model_name import read_target
-from dialects.media import jimeng, veo
+from dialects.media import veo
 from dialects.media.midjourney import Submitted
 from dialects.media.suno import MODEL_OF
-from relay.answers import models_list
 from relay.answers.unary import (
     BATCH_EMBED_CONTENTS,
     EMBED_CONTENT,
@@ -32,9 +31,27 @@ from relay.answers.unary import (
     MODERATIONS,
     RERANK_COHERE,
     RERANK_JINA,
-    UnaryOperation,
 )
 from relay.config import BODY_BYTES_MAX as _BODY
+from relay.endpoints.balance import show_balance
+from relay.endpoints.generation import count_tokens, generate, refuse_not_implemented, remix_video
+from relay.endpoints.models import form_of, list_models, show_model
+from relay.endpoints.request import Endpoint
+from relay.endpoints.stored_responses import list_input_items, show_response
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import ErrorResponse, error_response
+from relay.media.answers import midjourney_answers, suno_answers
+from relay.media.answers.midjourney_picture import stream_picture
+from relay.media.answers.task_answers import (
+    list_videos,
+    show_generation,
+    show_jimeng_result,
+    show_kling_video,
+    show_veo_operation,
+    show_video,
+)
+from relay.media.answers.task_content import stream_content
+from relay.media.answers.task_events import stream_events
 from relay.media.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
 from relay.media.kling_operations import (
     IMAGE_TO_VIDEO,
@@ -43,123 +60,36 @@ from relay.media.kling_operations import (
     TEXT_TO_VIDEO,
 )
 from relay.media.media_operation import MediaOperation
+from relay.media.realtime.open_session import open_session
 from relay.media.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 from relay.media.task_operations import submit_picture, submit_song
 from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
 from relay.requests.context import Invocation
 
-Handler = Literal[
-    "chat",
-    "unary",
-    "models",
-    "model",
-    "count_tokens",
-    "response",
-    "response_items",
-    "billing",
-    "not_implemented",
-    "videos",
-    "video",
-    "video_generation",
-    "video_content",
-    "video_events",
-    "remix",
-    "realtime",
-    "midjourney_task",
-    "midjourney_tasks",
-    "midjourney_seed",
-    "midjourney_image",
-    "suno_task",
-    "suno_tasks",
-    "kling_video",
-    "jimeng_result",
-    "veo_operation",
-]
-
-
-# What is shown of what is there.
-_SHOWING: Final = (
-    "response", "response_items", "videos", "video", "video_generation", "video_content",
-    "midjourney_task", "midjourney_tasks", "midjourney_seed", "midjourney_image", "suno_task",
-    "suno_tasks",
-    "video_events", "kling_video", "jimeng_result", "veo_operation",
-)  # fmt: skip
 # The body of a question for one task.
 _QUESTION: Final = 64 * 1024
 
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One operation: its methods, whose dialect it speaks, what its records call it, and how large
-    a body may be (0 = none is read). `stream` is what a path says, where the body does not.
-    `takes_form`: the body may be a form with files, which has a bound of its own. `reading` is
-    another operation at the same path, by some of the methods; `asking` one by an `Action` in its
-    query. `family` is the service of tasks in whose form it refuses."""
-
-    handler: Handler
-    methods: tuple[str, ...]
-    dialect: Dialect = "openai"
-    operation: str = ""
-    body_bytes_max: int = 0
-    key_in_query: bool = False
-    stream: bool = False
-    unary: UnaryOperation | None = None
-    takes_form: bool = False
-    reading: "Endpoint | None" = None
-    asking: "Endpoint | None" = None
-    family: Family | None = None
-
-    @property
-    def restricted(self) -> bool:
-        """Whether a key may be kept from it; everybody may see the models."""
-        return self.body_bytes_max > 0 or self.handler in (*_SHOWING, "realtime")
-
-    @property
-    def reference_name(self) -> str:
-        """What the reference calls it: its operation, or what it shows of what is there."""
-        shows = self.handler in ("models", "model", *_SHOWING)
-        return self.handler if shows else self.operation
-
-    @property
-    def allow(self) -> str:
-        """The value of `Allow`."""
-        return ", ".join((*self.methods, "OPTIONS"))
-
-    def by_method(self, method: str) -> "Endpoint":
-        """The operation of a method at this path."""
-        reading = self.reading
-        return self if reading is None or method not in reading.methods else reading
-
-    def by_action(self, query: bytes) -> "Endpoint":
-        """The operation of an action at this path. Raises RequestFault."""
-        if self.asking is None:
-            return self
-        words = dict(parse_qsl(query.decode("latin-1")))
-        jimeng.check_query(words)
-        return self.asking if words["Action"] == jimeng.RESULT else self
-
-
-_CHAT: Final = Endpoint("chat", ("POST",), "openai", "chat_completions", _BODY)
-_RESPONSES: Final = Endpoint("chat", ("POST",), "responses", "responses", _BODY)
+_CHAT: Final = Endpoint(generate, ("POST",), "openai", "chat_completions", _BODY)
+_RESPONSES: Final = Endpoint(generate, ("POST",), "responses", "responses", _BODY)
 _INPUT_TOKENS: Final = Endpoint(
-    "count_tokens", ("POST",), "responses", "responses_input_tokens", _BODY
+    count_tokens, ("POST",), "responses", "responses_input_tokens", _BODY
 )
-_MESSAGES: Final = Endpoint("chat", ("POST",), "anthropic", "messages", _BODY)
-_COUNT: Final = Endpoint("count_tokens", ("POST",), "anthropic", "count_tokens", _BODY)
-_COMPLETIONS: Final = Endpoint("chat", ("POST",), "openai", "completions", _BODY)
-_EDITS: Final = Endpoint("chat", ("POST",), "openai", "edits", _BODY)
-_MODELS: Final = Endpoint("models", ("GET",), key_in_query=True)
-_MODEL: Final = Endpoint("model", ("GET",), key_in_query=True)
-_EMBEDDINGS: Final = Endpoint("unary", ("POST",), "openai", "embeddings", _BODY, unary=EMBEDDINGS)
-_ENGINE: Final = replace(_EMBEDDINGS, key_in_query=True)
+_MESSAGES: Final = Endpoint(generate, ("POST",), "anthropic", "messages", _BODY)
+_COUNT: Final = Endpoint(count_tokens, ("POST",), "anthropic", "count_tokens", _BODY)
+_COMPLETIONS: Final = Endpoint(generate, ("POST",), "openai", "completions", _BODY)
+_EDITS: Final = Endpoint(generate, ("POST",), "openai", "edits", _BODY)
+_MODELS: Final = Endpoint(list_models, ("GET",), shows="models", key_in_query=True)
+_MODEL: Final = Endpoint(show_model, ("GET",), shows="model", path_names="model", key_in_query=True)
+_EMBEDDINGS: Final = Endpoint(generate, ("POST",), "openai", "embeddings", _BODY, unary=EMBEDDINGS)
+_ENGINE: Final = replace(_EMBEDDINGS, path_names="model", key_in_query=True)
 _MODERATIONS: Final = Endpoint(
-    "unary", ("POST",), "openai", "moderations", _BODY, unary=MODERATIONS
+    generate, ("POST",), "openai", "moderations", _BODY, unary=MODERATIONS
 )
-_RERANK: Final = Endpoint("unary", ("POST",), "openai", "rerank", _BODY, unary=RERANK_JINA)
+_RERANK: Final = Endpoint(generate, ("POST",), "openai", "rerank", _BODY, unary=RERANK_JINA)
 _RERANK_2: Final = replace(_RERANK, unary=RERANK_COHERE)
 _MEDIA: Final[dict[str, Endpoint]] = {
     path: Endpoint(
-        "unary",
+        generate,
         ("POST",),
         "openai",
         operation,
@@ -176,26 +106,51 @@ _MEDIA: Final[dict[str, Endpoint]] = {
         ("audio/translations", "translations", TRANSLATIONS),
     )
 }
-_RESPONSE: Final = Endpoint("response", ("GET", "DELETE"), "responses", "responses")
-_RESPONSE_ITEMS: Final = Endpoint("response_items", ("GET",), "responses", "responses")
-_COMPACT: Final = Endpoint("chat", ("POST",), "responses", "responses_compact", _BODY)
-_VIDEO_LIST: Final = Endpoint("videos", ("GET",), operation="videos")
+_RESPONSE: Final = Endpoint(
+    show_response, ("GET", "DELETE"), "responses", "responses", shows="response",
+    path_names="response",
+)  # fmt: skip
+_RESPONSE_ITEMS: Final = Endpoint(
+    list_input_items, ("GET",), "responses", "responses", shows="response_items",
+    path_names="response",
+)  # fmt: skip
+_COMPACT: Final = Endpoint(generate, ("POST",), "responses", "responses_compact", _BODY)
+_VIDEO_LIST: Final = Endpoint(list_videos, ("GET",), operation="videos", shows="videos")
 _VIDEOS: Final = Endpoint(
-    "unary", ("POST", "GET"), "openai", "videos", _BODY, unary=VIDEOS, takes_form=True,
+    generate, ("POST", "GET"), "openai", "videos", _BODY, unary=VIDEOS, takes_form=True,
     reading=_VIDEO_LIST,
 )  # fmt: skip
 _GENERATIONS: Final = Endpoint(
-    "unary", ("POST",), "openai", "video_generations", _BODY, unary=VIDEO_GENERATIONS
+    generate, ("POST",), "openai", "video_generations", _BODY, unary=VIDEO_GENERATIONS
 )
 # {p}/… about one task.
 _OF_VIDEO: Final[dict[str, Endpoint]] = {
-    "videos/{id}": Endpoint("video", ("GET", "DELETE"), operation="videos"),
-    "videos/{id}/content": Endpoint("video_content", ("GET",), operation="videos"),
-    "videos/{id}/events": Endpoint("video_events", ("GET",), operation="videos"),
-    "videos/{id}/remix": Endpoint("remix", ("POST",), "openai", "videos", _BODY, takes_form=True),
-    "video/generations/{id}": Endpoint("video_generation", ("GET",), operation="video_generations"),
+    "videos/{id}": Endpoint(
+        show_video, ("GET", "DELETE"), operation="videos", shows="video", path_names="task"
+    ),
+    "videos/{id}/content": Endpoint(
+        stream_content,
+        ("GET",),
+        operation="videos",
+        shows="video_content",
+        path_names="task",
+        opens_by_link=True,
+    ),
+    "videos/{id}/events": Endpoint(
+        stream_events, ("GET",), operation="videos", shows="video_events", path_names="task"
+    ),
+    "videos/{id}/remix": Endpoint(
+        remix_video, ("POST",), "openai", "videos", _BODY, path_names="task", takes_form=True
+    ),
+    "video/generations/{id}": Endpoint(
+        show_generation,
+        ("GET",),
+        operation="video_generations",
+        shows="video_generation",
+        path_names="task",
+    ),
 }
-_REALTIME: Final = Endpoint("realtime", ("GET",), operation="realtime")
+_REALTIME: Final = Endpoint(open_session, ("GET",), operation="realtime")
 # The addresses of Midjourney's tasks, by how fast the picture shall be made.
 _MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
     "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
@@ -210,17 +165,18 @@ _SUBMITTED: Final[dict[Submitted, str]] = {
     "modal": "midjourney_modal",
     "shorten": "midjourney_shorten",
 }
-_LIST_BODY: Final = 64 * 1024
 _MIDJOURNEY_LIST: Final = Endpoint(
-    "midjourney_tasks", ("POST",), operation="midjourney_tasks", body_bytes_max=_LIST_BODY
-)
+    midjourney_answers.list_tasks, ("POST",), operation="midjourney_tasks",
+    body_bytes_max=_QUESTION, shows="midjourney_tasks",
+)  # fmt: skip
 _SUNO_LIST: Final = Endpoint(
-    "suno_tasks", ("POST",), operation="suno_tasks", body_bytes_max=_LIST_BODY
-)
+    suno_answers.list_tasks, ("POST",), operation="suno_tasks", body_bytes_max=_QUESTION,
+    shows="suno_tasks",
+)  # fmt: skip
 _TASK_SERVICES: Final[dict[str, Endpoint]] = (
     {
         f"{root}/submit/{path}": Endpoint(
-            "unary", ("POST",), "openai", operation, _BODY, unary=submit_picture(path, mode)
+            generate, ("POST",), "openai", operation, _BODY, unary=submit_picture(path, mode)
         )
         for path, operation in _SUBMITTED.items()
         for mode, root in _MIDJOURNEY_ROOTS.items()
@@ -228,63 +184,94 @@ _TASK_SERVICES: Final[dict[str, Endpoint]] = (
     | {f"{root}/task/list-by-condition": _MIDJOURNEY_LIST for root in _MIDJOURNEY_ROOTS.values()}
     | {
         f"/suno/submit/{action}": Endpoint(
-            "unary", ("POST",), "openai", model, _BODY, unary=submit_song(action)
+            generate, ("POST",), "openai", model, _BODY, unary=submit_song(action)
         )
         for action, model in MODEL_OF.items()
     }
     | {"/suno/fetch": _SUNO_LIST}
 )
-_MIDJOURNEY_IMAGE: Final = Endpoint("midjourney_image", ("GET",), operation="midjourney_tasks")
+_MIDJOURNEY_TASK: Final = Endpoint(
+    midjourney_answers.show_task, ("GET",), operation="midjourney_tasks",
+    shows="midjourney_task", path_names="task",
+)  # fmt: skip
+_MIDJOURNEY_IMAGE: Final = Endpoint(
+    stream_picture, ("GET",), operation="midjourney_tasks", shows="midjourney_image",
+    path_names="task", opens_by_link=True,
+)  # fmt: skip
 _OF_TASK: Final[dict[str, Endpoint]] = {
     f"{root}/{path}": endpoint
     for path, endpoint in (
-        ("task/{id}/fetch", Endpoint("midjourney_task", ("GET",), operation="midjourney_tasks")),
+        ("task/{id}/fetch", _MIDJOURNEY_TASK),
         (
             "task/{id}/image-seed",
-            Endpoint("midjourney_seed", ("GET",), operation="midjourney_tasks"),
+            replace(
+                _MIDJOURNEY_TASK, handler=midjourney_answers.show_seed, shows="midjourney_seed"
+            ),
         ),
         ("image/{id}", _MIDJOURNEY_IMAGE),
     )
     for root in _MIDJOURNEY_ROOTS.values()
-} | {"/suno/fetch/{id}": Endpoint("suno_task", ("GET",), operation="suno_tasks")}
+} | {
+    "/suno/fetch/{id}": Endpoint(
+        suno_answers.show_task,
+        ("GET",),
+        operation="suno_tasks",
+        shows="suno_task",
+        path_names="task",
+    )
+}
 _TEXT_TO_VIDEO: Final = Endpoint(
-    "unary", ("POST",), "openai", "kling_text2video", _BODY, unary=TEXT_TO_VIDEO, family="kling"
+    generate, ("POST",), "openai", "kling_text2video", _BODY, unary=TEXT_TO_VIDEO, family="kling"
 )
 _IMAGE_TO_VIDEO: Final = replace(
     _TEXT_TO_VIDEO, operation="kling_image2video", unary=IMAGE_TO_VIDEO
 )
 _OF_KLING: Final[dict[str, Endpoint]] = {
-    f"videos/{kind}/{{id}}": Endpoint("kling_video", ("GET",), operation=operation, family="kling")
+    f"videos/{kind}/{{id}}": Endpoint(
+        show_kling_video,
+        ("GET",),
+        operation=operation,
+        shows="kling_video",
+        path_names="task",
+        family="kling",
+    )
     for kind, operation in (
         ("text2video", "kling_text2video"),
         ("image2video", "kling_image2video"),
     )
 }
 _JIMENG: Final = Endpoint(
-    "unary", ("POST",), "openai", "jimeng_videos", _BODY, unary=JIMENG_VIDEOS, family="jimeng",
+    generate, ("POST",), "openai", "jimeng_videos", _BODY, unary=JIMENG_VIDEOS, family="jimeng",
     asking=Endpoint(
-        "jimeng_result", ("POST",), "openai", "jimeng_videos", _QUESTION, family="jimeng"
+        show_jimeng_result, ("POST",), "openai", "jimeng_videos", _QUESTION, "jimeng_result",
+        family="jimeng",
     ),
 )  # fmt: skip
 # {g}/… of a video in Veo's form; what its bytes are called is no id.
 _VEO_OPERATION: Final = Endpoint(
-    "veo_operation", ("GET",), "gemini", "predict_long_running", key_in_query=True
+    show_veo_operation,
+    ("GET",),
+    "gemini",
+    "predict_long_running",
+    shows="veo_operation",
+    path_names="task",
+    key_in_query=True,
 )
 _VEO_FILE: Final = "files/{id}:download"
 _OF_VEO: Final[dict[str, Endpoint]] = {
     "models/{model}/operations/{id}": _VEO_OPERATION,
     "operations/{id}": _VEO_OPERATION,
     _VEO_FILE: Endpoint(
-        "video_content", ("GET",), "gemini", "predict_long_running", key_in_query=True
+        stream_content,
+        ("GET",),
+        "gemini",
+        "predict_long_running",
+        shows="video_content",
+        path_names="file",
+        key_in_query=True,
+        opens_by_link=True,
     ),
 }
-_ABOUT_TASKS: Final = frozenset(
-    endpoint.handler
-    for endpoint in (
-        *_OF_VIDEO.values(), *_OF_KLING.values(), *_OF_TASK.values(), *_OF_VEO.values()
-    )
-)  # fmt: skip
-_NOT_MADE: Final = "not_implemented"
 _OWN_CODECS: Final = {**TEXT_CODECS, **MEDIA_CODECS}
 
 ENDPOINTS: Final[dict[str, Endpoint]] = (
@@ -338,7 +325,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
     }
     | {
         f"{root}/dashboard/billing/{name}": Endpoint(
-            "billing", ("GET",), operation=f"billing_{name}"
+            show_balance, ("GET",), operation=f"billing_{name}"
         )
         for root in ("", "/v1", "/api/v1")
         for name in ("subscription", "usage", "credit_grants")
@@ -349,55 +336,52 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
 
 # {g}/models/{model}:{action}
 _GEMINI: Final[dict[str, Endpoint]] = {
-    "generateContent": Endpoint(
-        "chat", ("POST",), "gemini", "generate_content", _BODY, key_in_query=True
-    ),
-    "streamGenerateContent": Endpoint(
-        "chat", ("POST",), "gemini", "stream_generate_content", _BODY, True, stream=True
-    ),
-    "countTokens": Endpoint(
-        "count_tokens", ("POST",), "gemini", "gemini_count_tokens", _BODY, key_in_query=True
-    ),
-    "embedContent": Endpoint(
-        "unary", ("POST",), "gemini", "embed_content", _BODY, True, unary=EMBED_CONTENT
-    ),
-    "batchEmbedContents": Endpoint(
-        "unary",
+    action: Endpoint(
+        handler,
         ("POST",),
         "gemini",
-        "batch_embed_contents",
+        operation,
         _BODY,
-        True,
-        unary=BATCH_EMBED_CONTENTS,
-    ),
-    "predictLongRunning": Endpoint(
-        "unary",
-        ("POST",),
-        "gemini",
-        "predict_long_running",
-        _BODY,
-        True,
-        unary=PREDICT_LONG_RUNNING,
-    ),
+        key_in_query=True,
+        stream=action.startswith("stream"),
+        unary=unary,
+    )
+    for action, handler, operation, unary in (
+        ("generateContent", generate, "generate_content", None),
+        ("streamGenerateContent", generate, "stream_generate_content", None),
+        ("countTokens", count_tokens, "gemini_count_tokens", None),
+        ("embedContent", generate, "embed_content", EMBED_CONTENT),
+        ("batchEmbedContents", generate, "batch_embed_contents", BATCH_EMBED_CONTENTS),
+        ("predictLongRunning", generate, "predict_long_running", PREDICT_LONG_RUNNING),
+    )
 }
 _GEMINI_ROOTS: Final = ("/v1beta/models/", "/v1/models/", "/api/v1beta/models/")
+
+
+def _missing(operation: str, methods: tuple[str, ...]) -> Endpoint:
+    return Endpoint(refuse_not_implemented, methods, operation=operation)
+
 
 # {p}/… that answers 501: the words of its path, None for an id.
 _Words = tuple[str | None, ...]
 _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
-    ("files",): Endpoint(_NOT_MADE, ("GET", "POST"), operation="files"),
-    ("files", None): Endpoint(_NOT_MADE, ("GET", "DELETE"), operation="files"),
-    ("files", None, "content"): Endpoint(_NOT_MADE, ("GET",), operation="files"),
+    ("files",): _missing("files", ("GET", "POST")),
+    ("files", None): _missing("files", ("GET", "DELETE")),
+    ("files", None, "content"): _missing("files", ("GET",)),
     # Sessions that are opened by something else than a key, or carried by something else than a
     # WebSocket.
-    ("realtime", "client_secrets"): Endpoint(_NOT_MADE, ("POST",), operation="realtime_sessions"),
-    ("realtime", "sessions"): Endpoint(_NOT_MADE, ("POST",), operation="realtime_sessions"),
-    ("realtime", "transcription_sessions"): Endpoint(
-        _NOT_MADE, ("POST",), operation="realtime_sessions"
+    ("realtime", "client_secrets"): Endpoint(
+        refuse_not_implemented, ("POST",), operation="realtime_sessions"
     ),
-    ("realtime", "calls"): Endpoint(_NOT_MADE, ("POST",), operation="realtime_sessions"),
+    ("realtime", "sessions"): Endpoint(
+        refuse_not_implemented, ("POST",), operation="realtime_sessions"
+    ),
+    ("realtime", "transcription_sessions"): _missing("realtime_sessions", ("POST",)),
+    ("realtime", "calls"): Endpoint(
+        refuse_not_implemented, ("POST",), operation="realtime_sessions"
+    ),
 } | {
-    (*start, *rest): Endpoint(_NOT_MADE, methods, operation="fine_tunes")
+    (*start, *rest): _missing("fine_tunes", methods)
     for start in (("fine-tunes",), ("fine_tuning", "jobs"))
     for rest, methods in (
         ((), ("GET", "POST")),
@@ -408,31 +392,27 @@ _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
 }
 # The same of everything below a word: OpenAI's stored objects and the work that is done on them.
 _NOT_MADE_BELOW: Final[dict[str, Endpoint]] = {
-    name: Endpoint(_NOT_MADE, ("GET", "POST", "DELETE"), operation=name)
+    name: _missing(name, ("GET", "POST", "DELETE"))
     for name in ("batches", "assistants", "threads", "vector_stores")
 }
 _OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
-_ENGINE_PATH: Final = re.compile(r"(?:/api)?/v1/engines/(.+)/embeddings")
 _GEMINI_ROOT: Final = "(?:/v1beta|/v1|/api/v1beta)/"
-_MODEL_PATH: Final = re.compile(r"(?:/api)?/v1(?:beta)?/models/(.+)")
-_RESPONSE_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)")
-_RESPONSE_ITEMS_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)/input_items")
-_TASK_PATHS: Final = {
+_OPENAI_ROOT: Final = "(?:/api)?/v1/"
+# Rows whose path names something; the first that fits is the one.
+_NAMING: Final = {
     re.compile(path.replace("{model}", ".+").replace("{id}", "([^/]+)")): endpoint
     for path, endpoint in (
         *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_VEO.items()),
         # Clients of an address without TLS ask for the whole address of some bytes as their name.
         (f"{_GEMINI_ROOT}files/https?://.+/{_VEO_FILE}", _OF_VEO[_VEO_FILE]),
         *((f"(?:/kling)?/v1/{path}", endpoint) for path, endpoint in _OF_KLING.items()),
-        *((f"(?:/api)?/v1/{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
+        *((f"{_OPENAI_ROOT}{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
         *_OF_TASK.items(),
+        (f"{_OPENAI_ROOT}engines/(.+)/embeddings", _ENGINE),
+        ("(?:/api)?/v1(?:beta)?/models/(.+)", _MODEL),
+        (f"{_OPENAI_ROOT}responses/{{id}}", _RESPONSE),
+        (f"{_OPENAI_ROOT}responses/{{id}}/input_items", _RESPONSE_ITEMS),
     )
-}
-_NAMED_IN_PATH: Final = {
-    "unary": _ENGINE_PATH,
-    "model": _MODEL_PATH,
-    "response": _RESPONSE_PATH,
-    "response_items": _RESPONSE_ITEMS_PATH,
 }
 # Below these everything is answered here, be it with 404.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
@@ -455,11 +435,7 @@ def find_endpoint(path: str) -> Endpoint | None:
     return (
         ENDPOINTS.get(canonical)
         or _find_gemini(canonical)
-        or _find_of_task(canonical)
-        or (_ENGINE if _ENGINE_PATH.fullmatch(canonical) else None)
-        or (_MODEL if _MODEL_PATH.fullmatch(canonical) else None)
-        or (_RESPONSE if _RESPONSE_PATH.fullmatch(canonical) else None)
-        or (_RESPONSE_ITEMS if _RESPONSE_ITEMS_PATH.fullmatch(canonical) else None)
+        or _find_naming(canonical)
         or _find_not_implemented(canonical)
     )
 
@@ -521,14 +497,11 @@ def family_of(path: str) -> Family | None:
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
     """What the path of a request says beside its body."""
-    if endpoint.handler in _ABOUT_TASKS:
-        named = _task_named(_canonical(path))
-        in_file = endpoint.handler == "video_content" and endpoint.dialect == "gemini"
-        return Target(task=veo.id_of_file(named) if in_file else named)
-    names = _NAMED_IN_PATH.get(endpoint.handler)
-    match = None if names is None else names.fullmatch(_canonical(path))
-    if match is not None:
-        return Target(match[1])
+    if endpoint.path_names:
+        named = _name_in(_canonical(path))
+        if endpoint.path_names in ("model", "response"):
+            return Target(named)
+        return Target(task=veo.id_of_file(named) if endpoint.path_names == "file" else named)
     if endpoint.dialect != "gemini":
         return _NO_TARGET
     called = read_target(_model_call(_canonical(path)) or "")
@@ -550,13 +523,14 @@ def _model_call(path: str) -> str | None:
     return None
 
 
-def _find_of_task(path: str) -> Endpoint | None:
-    found = (endpoint for form, endpoint in _TASK_PATHS.items() if form.fullmatch(path))
-    return next(found, None)
+def _find_naming(path: str) -> Endpoint | None:
+    rows = (endpoint for pattern, endpoint in _NAMING.items() if pattern.fullmatch(path))
+    return next(rows, None)
 
 
-def _task_named(path: str) -> str:
-    matches = (form.fullmatch(path) for form in _TASK_PATHS)
+def _name_in(path: str) -> str:
+    """What a path names."""
+    matches = (pattern.fullmatch(path) for pattern in _NAMING)
     return next((match[1] for match in matches if match is not None), "")
 
 
@@ -590,8 +564,14 @@ def read_invocation(
     if endpoint is None:
         return Invocation(CODECS[dialect_of(path)], "", family=family_of(path))
     codec = _OWN_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
-    if endpoint.handler in ("models", "model"):
-        codec = CODECS[models_list.form_of(path, headers, query)]
+    if endpoint.shows in ("models", "model"):
+        codec = CODECS[form_of(path, headers, query)]
     target = target_of(endpoint, path, query)
     family = endpoint.family or family_of(path)
     return Invocation(codec, endpoint.operation, target, headers, endpoint.unary, family)
+
+
+def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:
+    """The response to a request of which no more is known than its path, or the beginning of it."""
+    invocation = read_invocation(find_endpoint(path), path, (), b"")
+    return error_response(error, invocation, request_id)

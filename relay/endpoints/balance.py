@@ -10,15 +10,15 @@ has used is as far as it is summed, some seconds behind. Amounts are JSON number
 
 import calendar
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
-from urllib.parse import parse_qsl
 
 import msgspec
 
 from billing.currency.money import format_scaled, format_usd
 from dialects.errors.errors import RequestFault
 from relay.credentials.keys import Principal
+from relay.endpoints.request import Request
 
 _CENT_DIGITS: Final = 7
 _DAYS_MAX: Final = 400
@@ -34,12 +34,18 @@ class BillingSource(Protocol):
     ) -> list[tuple[str, str, int]]: ...
 
 
+async def show_balance(request: Request) -> None:
+    """Answer with what the key has used and can still use."""
+    operation, query = request.endpoint.operation, request.query
+    await request.respond(await render(request.life, request.principal, operation, query))
+
+
 async def render(
-    source: BillingSource, principal: Principal, operation: str, query: bytes
+    source: BillingSource, principal: Principal, operation: str, query: Mapping[str, str]
 ) -> bytes:
     """The body of an answer. Raises RequestFault for dates that are none, and DatabaseAway."""
     if operation == "billing_usage":
-        days = _read_dates(dict(parse_qsl(query.decode("latin-1"))))
+        days = _read_dates(query)
         return _usage(await source.charges(principal, days), by_day=days is not None)
     used = sum(nano for _, _, nano in await source.charges(principal, None))
     available = await source.available_nano(principal, principal.unconditional_budget_ids())
@@ -74,7 +80,7 @@ def _usage(charges: Sequence[tuple[str, str, int]], *, by_day: bool) -> bytes:
     return msgspec.json.encode(answer)
 
 
-def _read_dates(query: dict[str, str]) -> tuple[str, str] | None:
+def _read_dates(query: Mapping[str, str]) -> tuple[str, str] | None:
     """The first day and the one after the last, from `start_date` and `end_date` (which old clients
     mean to be left out); None without dates."""
     days = []

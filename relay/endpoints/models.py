@@ -1,6 +1,6 @@
 """The models that a key may ask for: as a list, and one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
@@ -14,6 +14,7 @@ from gateway.providers.overrides import UNSAID, overridden
 from gateway.providers.parameters import supported_parameters
 from gateway.routing.channel_order import Candidate, plan
 from relay.credentials.keys import Principal
+from relay.endpoints.request import Request
 from relay.routing.retired_models import retired
 from relay.routing.snapshot import Snapshot
 
@@ -24,10 +25,29 @@ _MODALITIES = ("text", "image", "audio", "file", "video")
 def form_of(path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> ListForm:
     """The shape of list, and of its errors, that a request means."""
     names = {name.decode("latin-1") for name, _ in headers}
-    return models_list.form_of(path, names, _parameters(query))
+    return models_list.form_of(path, names, dict(parse_qsl(query.decode("latin-1"))))
 
 
-def render(snapshot: Snapshot, principal: Principal, form: ListForm, query: bytes) -> bytes:
+async def list_models(request: Request) -> None:
+    """Answer with all of them, in the form that the client means."""
+    snapshot, principal, query = request.snapshot, request.principal, request.query
+    await request.respond(render(snapshot, principal, _form_of(request), query))
+
+
+async def show_model(request: Request) -> None:
+    """Answer with the one that the path names."""
+    name = request.invocation.target.model
+    await request.respond(render_one(request.snapshot, request.principal, _form_of(request), name))
+
+
+def _form_of(request: Request) -> ListForm:
+    scope = request.scope
+    return form_of(scope["path"], scope["headers"], scope["query_string"])
+
+
+def render(
+    snapshot: Snapshot, principal: Principal, form: ListForm, query: Mapping[str, str]
+) -> bytes:
     """The models with an enabled channel that the key's own list lets it use, sorted by id, but for
     those that are refused for want of a price. A pattern shows the priced names that it meets.
     Raises RequestFault for a page that cannot be."""
@@ -36,7 +56,7 @@ def render(snapshot: Snapshot, principal: Principal, form: ListForm, query: byte
         for name in snapshot.listed_models()
         if _may_call(snapshot, principal, name) and not _has_ended(snapshot, name)
     ]
-    return models_list.encode(rows, form, _parameters(query))
+    return models_list.encode(rows, form, query)
 
 
 def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: str) -> bytes:
@@ -98,7 +118,3 @@ def _capabilities(candidate: Candidate, name: str) -> Capabilities | None:
     by its operator."""
     known = find_row(candidate.upstream_model) or find_row(name)
     return overridden(known or UNSAID, candidate.overrides) if candidate.overrides else known
-
-
-def _parameters(query: bytes) -> dict[str, str]:
-    return dict(parse_qsl(query.decode("latin-1")))
