@@ -458,8 +458,8 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
         cost_nano=cost_nano,
     )
     return ending, Ended(
-        attempt_id=task.id,
-        organisation_id=task.organisation_id,
+        attempt_id=AttemptId(task.id),
+        organisation_id=OrganisationId(task.organisation_id),
         state="settled",
         charge_nano=charge,
         cost_nano=ending.cost_beside(0),
@@ -471,4 +471,4 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
 def _failed(task: MediaTask, error: TaskError) -> tuple[Ending, Ended]:
     kind, status = ("timeout", 504) if error is _TIMED_OUT else ("upstream_error", 502)
     ending = Ending(final=True, status=status, kind=kind, message=error.message)
-    return ending, Ended(task.id, task.organisation_id, "voided")
+    return ending, Ended(AttemptId(task.id), OrganisationId(task.organisation_id), "voided")

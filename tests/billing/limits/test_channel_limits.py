@@ -195,9 +195,9 @@ def test_the_sweeper_takes_the_lock_of_a_channel_before_it_touches_its_counts(
         # One statement for each: a sweeper that had no lock would have come in between.
         for hold in settled:
             ended = HoldResolved(
-                attempt_id=hold.id,
+                attempt_id=AttemptId(hold.id),
                 posting_id=new_id(),
-                organisation_id=hold.organisation_id,
+                organisation_id=OrganisationId(hold.organisation_id),
                 state="settled",
                 charge_nano=0,
                 tokens=3,

@@ -77,6 +77,6 @@ def test_some_columns_can_be_left_out() -> None:
 @pytest.mark.parametrize("named", [{"only": ["nmae"]}, {"without": ["nmae"]}])
 def test_an_unknown_column_is_refused(named: dict[str, list[str]]) -> None:
     with pytest.raises(ValueError, match="nmae"):
-        RowArrays(_Row, **named)  # type: ignore[arg-type]
+        RowArrays(_Row, **named)
     with pytest.raises(ValueError, match="nmae"):
         ROWS.select(nmae="1")
