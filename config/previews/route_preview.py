@@ -23,8 +23,6 @@ from lib.refusal import Refused
 from relay.credentials.keys import Principal
 from relay.errors import DatabaseFailed
 from relay.front.error_answers import answer_to
-from relay.requests.data_policy import DATA_POLICY_HEADER
-from relay.requests.labels import LABELS_HEADER
 from relay.routing.route_preview import RoutePreview, SkippedChannel
 
 PATHS: Final = (
@@ -41,8 +39,6 @@ PATHS: Final = (
 _SHOWN: Final = 20
 
 
-HEADERS: Final = (LABELS_HEADER, DATA_POLICY_HEADER)
-"""What of a request's headers decides where it goes."""
 Headers = Sequence[tuple[bytes, bytes]]
 
 

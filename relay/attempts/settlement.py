@@ -160,7 +160,9 @@ def _record(item: Resolved | LateEnding) -> usage.RecordWritten:
 
 def _address(item: Settled) -> usage.AddressNoted:
     id = item.request_id if isinstance(item, usage.Refusal) else item.attempt_id
-    return usage.AddressNoted(item.organisation_id, id, item.ending.address)
+    return usage.AddressNoted(
+        organisation_id=item.organisation_id, record_id=id, address=item.ending.address
+    )
 
 
 def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:
@@ -183,7 +185,12 @@ def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:
 
 def _losses(lost: Sequence[Resolved]) -> list[Statement]:
     losses = [
-        Loss(item.attempt_id, posting_id, item.organisation_id, item.loss_nano)
+        Loss(
+            attempt_id=item.attempt_id,
+            posting_id=posting_id,
+            organisation_id=item.organisation_id,
+            amount_nano=item.loss_nano,
+        )
         for item, posting_id in zip(lost, new_ids(len(lost)), strict=True)
     ]
     organisations = {item.organisation_id for item in lost}

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal
 from uuid import UUID
 
-from gateway.health.spend_sql import Spend, read_spend
+from gateway.health.sql import Spend, read_spend
 from relay.health.channel_health import Health
 from relay.ledger.database import Row, Statement
 from relay.routing.snapshot import Channel, Snapshot

@@ -217,9 +217,20 @@ def test_slow_budget_lets_one_at_a_time_through_above_its_limit(key: Key) -> Non
     def end(holds: list[HoldRequest]) -> None:
         with transaction.atomic():
             execute(lock_accounts([key.organisation_id]))
-            execute(resolve_holds([HoldResolved(
-                hold.attempt_id, new_id(), key.organisation_id, "settled", hold.amount_nano)
-                for hold in holds]))  # fmt: skip
+            execute(
+                resolve_holds(
+                    [
+                        HoldResolved(
+                            attempt_id=hold.attempt_id,
+                            posting_id=new_id(),
+                            organisation_id=OrganisationId(key.organisation_id),
+                            state="settled",
+                            charge_nano=hold.amount_nano,
+                        )
+                        for hold in holds
+                    ]
+                )
+            )
 
     end(first)
     assert stands(one) == (0, 100)
@@ -366,8 +377,19 @@ def test_open_holds_are_the_leases_of_requests_at_once(key: Key) -> None:
     assert (told["gate"], told["used"], told["wait_ms"]) == ("parallel", 2, 1000)
     with transaction.atomic():
         execute(lock_accounts([key.organisation_id]))
-        execute(resolve_holds([HoldResolved(
-            batch[0].attempt_id, new_id(), key.organisation_id, "settled", 0)]))  # fmt: skip
+        execute(
+            resolve_holds(
+                [
+                    HoldResolved(
+                        attempt_id=batch[0].attempt_id,
+                        posting_id=new_id(),
+                        organisation_id=OrganisationId(key.organisation_id),
+                        state="settled",
+                        charge_nano=0,
+                    )
+                ]
+            )
+        )
     assert words(asked(key), asked(key)) == ["admitted", "limited"]
     Hold.objects.update(expires_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
     assert words(asked(key), asked(key)) == ["admitted", "admitted"]

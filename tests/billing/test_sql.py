@@ -67,7 +67,13 @@ def place(*batch: HoldRequest) -> list[tuple[Any, ...]]:
 def resolve(hold: HoldRequest, state: str, charge_nano: int) -> list[tuple[Any, ...]]:
     with transaction.atomic():
         execute(lock_accounts([hold.organisation_id]))
-        resolved = HoldResolved(hold.attempt_id, new_id(), hold.organisation_id, state, charge_nano)
+        resolved = HoldResolved(
+            attempt_id=hold.attempt_id,
+            posting_id=new_id(),
+            organisation_id=hold.organisation_id,
+            state=state,
+            charge_nano=charge_nano,
+        )
         return execute(resolve_holds([resolved]))
 
 

@@ -30,8 +30,8 @@ class Cut(NamedTuple):
     """An attempt whose process died: what it held, how far it surely was, and the included units
     that it holds."""
 
-    attempt_id: UUID
-    organisation_id: UUID
+    attempt_id: AttemptId
+    organisation_id: OrganisationId
     hold_nano: int
     mark: Mapping[str, int] | None
     units: Mapping[str, int] = MappingProxyType({})
@@ -74,9 +74,7 @@ def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:
     write_endings(
         [
             sql.RecordWritten(
-                organisation_id=OrganisationId(cut.organisation_id),
-                attempt_id=AttemptId(cut.attempt_id),
-                ending=ending,
+                organisation_id=cut.organisation_id, attempt_id=cut.attempt_id, ending=ending
             )
             for cut, ending in cuts
         ]

@@ -71,7 +71,12 @@ def resolve(*resolved: HoldResolved) -> None:
 
 def settled(hold: HoldRequest, charge_nano: int, tokens: int = 0) -> HoldResolved:
     return HoldResolved(
-        hold.attempt_id, new_id(), hold.organisation_id, "settled", charge_nano, tokens
+        attempt_id=hold.attempt_id,
+        posting_id=new_id(),
+        organisation_id=hold.organisation_id,
+        state="settled",
+        charge_nano=charge_nano,
+        tokens=tokens,
     )
 
 

@@ -49,9 +49,14 @@ def resolve(job: tuple[UUID, UUID, str, int]) -> int:
     """One of those who end a request; how many units it used, 0 where somebody else ended it."""
     organisation_id, attempt_id, state, used = job
     resolved = HoldResolved(
-        attempt_id, new_id(), organisation_id, state, used * PRICE,
-        included_nano=used * PRICE, units=(used,),
-    )  # fmt: skip
+        attempt_id=AttemptId(attempt_id),
+        posting_id=new_id(),
+        organisation_id=OrganisationId(organisation_id),
+        state=state,
+        charge_nano=used * PRICE,
+        included_nano=used * PRICE,
+        units=(used,),
+    )
     with transaction.atomic():
         execute(lock_accounts([organisation_id]))
         return used if execute(resolve_holds([resolved])) else 0

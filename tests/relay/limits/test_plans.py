@@ -72,11 +72,28 @@ STATEMENTS: dict[str, Statement] = {
     "open_attempts": usage.open_attempts([_OPENED]),
     "mark_holds": mark_holds([Mark(_ID, "{}")]),
     "resolve_holds": resolve_holds(
-        [HoldResolved(_ID, _ID, _ID, "settled", 5)]
+        [
+            HoldResolved(
+                attempt_id=AttemptId(_ID),
+                posting_id=_ID,
+                organisation_id=OrganisationId(_ID),
+                state="settled",
+                charge_nano=5,
+            )
+        ]
     ),
     "write_records": usage.write_records([_ENDED]),
-    "post_losses": post_losses([Loss(_ID, _ID, _ID, 5)]),
-}  # fmt: skip
+    "post_losses": post_losses(
+        [
+            Loss(
+                attempt_id=AttemptId(_ID),
+                posting_id=_ID,
+                organisation_id=OrganisationId(_ID),
+                amount_nano=5,
+            )
+        ]
+    ),
+}
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -561,7 +561,7 @@ def come_late() -> None:
         operation="chat",
         stream=False,
         source="api",
-        ending=Ending(True, 429, kind="rate_limited", address="192.0.2.9"),
+        ending=Ending(final=True, status=429, kind="rate_limited", address="192.0.2.9"),
     )
     execute: Any = ledger.execute
     for statement in settlement.statements([refusal]):
@@ -651,7 +651,7 @@ def end_late() -> None:
     from usage.records.sql import Ending
 
     meters = '{"in_text": 1000, "out_text": 100}'
-    ending = Ending(True, 200, meters=meters, charge_nano=210_000, basis="measured")
+    ending = Ending(final=True, status=200, meters=meters, charge_nano=210_000, basis="measured")
     first, end = ids()
     found = Posting.objects.filter(attempt_id__gte=first, attempt_id__lt=end)
     items = [
