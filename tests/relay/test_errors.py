@@ -11,7 +11,7 @@ _RELAY: Final = Path(errors.__file__).parent
 _ENDING: Final = ("Error", "Exception", "Fault", "Gone", "DatabaseFailed")
 
 
-def test_every_error_is_drawn_where_it_stands_in_the_tree() -> None:
+def test_every_error_is_in_the_drawn_tree() -> None:
     drawn: dict[str, str] = {}
     above = {-1: "Exception"}
     for line in (errors.__doc__ or "").splitlines():
