@@ -9,7 +9,7 @@
     UpstreamFailed, of each attempt                the last one, or what the contract prefers to it
     a time limit of the upstream                   F11 or F13, as a failure of the attempt
     an error inside a success                      F23, in the upstream's words
-    DatabaseFailed                  503 overloaded: never told as 401, 402 or 403
+    DatabaseFailed: away, or it refused            503 overloaded: never told as 401, 402 or 403
     the key has ended while it is answered         401 authentication
     the process stops                              503 server_shutting_down
     a defect of ours                               500 internal
