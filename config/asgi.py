@@ -26,7 +26,7 @@ from lib.process.asgi import STOPPING, Receive, Scope, Send
 from lib.vault import WrongSecret
 from relay.asgi import Relay
 from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, RelayConfig
-from relay.endpoints import claimed
+from relay.endpoints.table import claimed
 from relay.front.load_shedding import WAIT_S_MAX
 
 _GARBAGE_THRESHOLD = 20_000

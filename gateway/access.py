@@ -15,7 +15,6 @@ from gateway.models import (
     ChannelKey,
     ChannelTestRun,
     ModelAlias,
-    ModelEntry,
     ModelProposal,
     ModelRule,
     PricePreview,
@@ -89,12 +88,6 @@ def access_model(actor: Actor, name: str) -> PublicModel:
     if model is None:
         raise Http404
     return model
-
-
-def visible_entries(actor: Actor) -> QuerySet[ModelEntry]:
-    """What operators state of models, by name."""
-    require(actor, "channels.read")
-    return ModelEntry.objects.order_by("name")
 
 
 def visible_model_proposals(actor: Actor) -> QuerySet[ModelProposal]:

@@ -22,7 +22,7 @@ from reference.guides.all_guides import GUIDES
 from reference.guides.faq import FAQ
 from reference.operations.all_pages import GROUPS, PAGES
 from reference.operations.page import ReferencePage
-from relay.endpoints import listed_rows
+from relay.endpoints.table import listed_rows
 
 
 @open_page

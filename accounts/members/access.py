@@ -8,7 +8,7 @@ from accounts.access.actors import Actor, authority_of
 from accounts.members.authority import first_beyond, stands_above
 from accounts.members.invitations import offered_authority
 from accounts.members.members import authority_of as authority_of_membership
-from accounts.models import CustomRole, HasRole, Invitation, Membership, Role, Team
+from accounts.models import CustomRole, HasRole, Invitation, Key, Membership, Role, Team
 from lib.ids import parse_number
 
 _BUILT_IN = (Role.OWNER, Role.ADMIN, Role.BILLING, Role.DEVELOPER, Role.VIEWER)
@@ -68,6 +68,19 @@ def writable_member(actor: Actor, id: str) -> Membership:
             )
         )
     return member
+
+
+def working_keys_of(actor: Actor, member: Membership) -> list[Key]:
+    """The keys of a member that work now, for who may change members."""
+    require(actor, "members.write")
+    return list(
+        Key.objects.filter(
+            organisation=member.organisation_id,
+            user=member.user_id,
+            revoked_at=None,
+            disabled=False,
+        )
+    )
 
 
 # Roles ------------------------------------------------------------------------------------------

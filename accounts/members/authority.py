@@ -43,9 +43,6 @@ class Authority:
         return scope if self.teams is None else scope_within_teams(scope, action)
 
 
-OWNER = Authority("owner")
-
-
 def first_beyond(wanted: Authority, bound: Authority) -> Action | None:
     """The first action for which `wanted` reaches further than `bound`; None when it is within it.
 

@@ -3,12 +3,10 @@ by the outbox: whoever invites is told which of them did not go out, and has the
 
 import smtplib
 from collections.abc import Sequence
-from typing import Final
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext
 
@@ -18,9 +16,7 @@ from accounts.sign_in import try_counts
 from accounts.sign_in.password_hashing import let_go
 from accounts.sign_in.throttle import limits_of_invitations
 from lib import clock
-from lib.network.mail import mail_is_set_up
-
-_TEMPLATES: Final = "accounts/email/invitation"
+from lib.network.mail import mail_is_set_up, render_letter
 
 
 def send_letters(sendables: Sequence[Sendable], inviter: User) -> dict[str, str]:
@@ -79,5 +75,4 @@ def _written(sendable: Sendable, inviter: User) -> tuple[str, str]:
         "public_url": settings.PUBLIC_URL,
     }
     with translation.override(language):
-        subject = " ".join(render_to_string(f"{_TEMPLATES}_subject.txt", context).split())
-        return subject, render_to_string(f"{_TEMPLATES}_message.txt", context).strip() + "\n"
+        return render_letter("accounts/email/invitation.txt", context)

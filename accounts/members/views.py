@@ -114,15 +114,15 @@ def _preview(actor: Actor, member: Membership, form: MemberForm) -> dict[str, An
     return {
         "groups": permission_groups(wanted),
         "lost": lost(held, wanted),
-        "keys_lost": len(_keys_that_stop(member, held, wanted)),
+        "keys_lost": len(_keys_that_stop(actor, member, held, wanted)),
     }
 
 
-def _keys_that_stop(member: Membership, held: Authority, wanted: Authority) -> list[Key]:
+def _keys_that_stop(
+    actor: Actor, member: Membership, held: Authority, wanted: Authority
+) -> list[Key]:
     """The keys of the member that work now and would not."""
-    keys = Key.objects.filter(
-        organisation=member.organisation_id, user=member.user_id, revoked_at=None, disabled=False
-    )
+    keys = member_access.working_keys_of(actor, member)
     return [key for key in keys if _works(key, held) and not _works(key, wanted)]
 
 

@@ -34,7 +34,7 @@ def place_of_request(request: HttpRequest) -> dict[str, str]:
 def record_use(request: HttpRequest, user: User, action: str, **detail: object) -> None:
     """Audit it and write the person a letter, in the caller's transaction.
 
-    `action` is one of those that `notify/letters/security_changed_message.txt` has words for.
+    `action` is one of those that `notify/letters/security_changed.txt` has words for.
     """
     audit.record(oneself(user), None, action, user, **detail)
     write_letter(user, action, **detail, **place_of_request(request))

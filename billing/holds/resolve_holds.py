@@ -2,23 +2,24 @@
 what attempts cost that nobody pays (I13, I15)."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from billing.holds.rules import RESOLVED_BY
 from billing.ledger.sql import MOVE_BALANCES
-from billing.ledger.sql_statement import Statement, array
-from lib.ids import id_array, id_bounds
+from billing.ledger.sql_statement import Statement
+from lib.database.row_arrays import RowArrays, array
+from lib.ids import AttemptId, OrganisationId, id_array, id_bounds
 
 
-class HoldResolved(msgspec.Struct, frozen=True):
-    """How one hold ends (`rules/hold_life.py`): settled (with the charge), voided or expired."""
+class HoldResolved(msgspec.Struct, frozen=True, kw_only=True):
+    """How one hold ends (`holds/rules.py`): settled (with the charge), voided or expired."""
 
-    attempt_id: UUID
+    attempt_id: AttemptId
     posting_id: UUID
-    organisation_id: UUID
+    organisation_id: OrganisationId
     state: str
     # Above the hold it is cut to it (I13).
     charge_nano: int
@@ -31,12 +32,12 @@ class HoldResolved(msgspec.Struct, frozen=True):
     units: tuple[int, ...] = ()
 
 
-class Loss(NamedTuple):
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt may have cost us and nobody pays, at the price of its admission."""
 
-    attempt_id: UUID
+    attempt_id: AttemptId
     posting_id: UUID
-    organisation_id: UUID
+    organisation_id: OrganisationId
     amount_nano: int
 
 
@@ -53,22 +54,10 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     pays (I13).
     Run `lock_accounts` before it in the same transaction.
     """
-    attempts, postings, organisations, states, charges, tokens, costs, included, units = zip(
-        *map(msgspec.structs.astuple, resolved), strict=True
-    )
-    kinds = [RESOLVED_BY[state] for state in states]
     return _RESOLVE_HOLDS, {
-        **id_bounds(attempts),
-        "attempts": id_array(attempts),
-        "postings": id_array(postings),
-        "organisations": id_array(organisations),
-        "states": array(states),
-        "kinds": array(kinds),
-        "charges": array(charges),
-        "tokens": array(tokens),
-        "costs": array(costs),
-        "included": array(included),
-        "units": array(['"' + array(used) + '"' for used in units]),
+        **id_bounds([hold.attempt_id for hold in resolved]),
+        **_RESOLVED.parameters(resolved),
+        "kinds": array([RESOLVED_BY[hold.state] for hold in resolved]),
     }
 
 
@@ -92,14 +81,10 @@ def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
 
     Run it after `resolve_holds`, and `open_accounts` for the two kinds before it.
     """
-    attempts, postings, organisations, amounts = zip(*losses, strict=True)
     return _POST_LOSSES, {
-        **id_bounds(attempts),
+        **id_bounds([loss.attempt_id for loss in losses]),
+        **_LOSSES.parameters(losses),
         "state": state,
-        "attempts": id_array(attempts),
-        "postings": id_array(postings),
-        "organisations": id_array(organisations),
-        "amounts": array(amounts),
     }
 
 
@@ -108,14 +93,12 @@ def read_movements(attempt_id: UUID) -> Statement:
     return _READ_MOVEMENTS, {"attempt": attempt_id}
 
 
+_RESOLVED: Final = RowArrays(HoldResolved)
+_LOSSES: Final = RowArrays(Loss)
+
 _RESOLVE_HOLDS = f"""
     WITH ending AS (
-        SELECT * FROM unnest(
-            %(attempts)s::uuid[], %(postings)s::uuid[], %(states)s::text[], %(kinds)s::text[],
-            %(charges)s::bigint[], %(tokens)s::bigint[], %(costs)s::bigint[],
-            %(included)s::bigint[], %(units)s::text[]
-        ) AS t (attempt_id, posting_id, state, kind, charge_nano, tokens, cost_nano,
-                included_nano, units)
+        SELECT * FROM unnest({_RESOLVED.arrays}, %(kinds)s::text[]) AS t ({_RESOLVED.names}, kind)
     ),
     ended AS (
         UPDATE billing_hold hold SET state = ending.state, resolved_at = now()
@@ -183,7 +166,7 @@ _RESOLVE_HOLDS = f"""
                max(id) FILTER (WHERE kind = 'provider:cost') AS cost_id,
                max(id) FILTER (WHERE kind = 'included:units') AS included_id
         FROM billing_account
-        WHERE organisation_id = ANY (%(organisations)s::uuid[])
+        WHERE organisation_id = ANY (%(organisation_id)s::uuid[])
         GROUP BY organisation_id
     ),
     posted AS (
@@ -233,9 +216,8 @@ _REOPEN_HOLD = """
 
 _POST_LOSSES = f"""
     WITH lost AS (
-        SELECT t.*, hold.organisation_id FROM unnest(
-            %(attempts)s::uuid[], %(postings)s::uuid[], %(amounts)s::bigint[]
-        ) AS t (attempt_id, posting_id, amount_nano)
+        SELECT t.attempt_id, t.posting_id, t.amount_nano, hold.organisation_id
+        FROM unnest({_LOSSES.arrays}) AS t ({_LOSSES.names})
         JOIN billing_hold hold ON hold.id = t.attempt_id AND hold.state = %(state)s::text
             AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid
     ),
@@ -244,7 +226,7 @@ _POST_LOSSES = f"""
                max(id) FILTER (WHERE kind = 'platform:loss') AS loss_id,
                max(id) FILTER (WHERE kind = 'provider:payable') AS payable_id
         FROM billing_account
-        WHERE organisation_id = ANY (%(organisations)s::uuid[])
+        WHERE organisation_id = ANY (%(organisation_id)s::uuid[])
         GROUP BY organisation_id
     ),
     posted AS (

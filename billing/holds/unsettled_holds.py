@@ -21,7 +21,7 @@ from billing.models import Process
 from billing.prices.meters import find_meter
 from billing.subscriptions.included_units import NOTHING_PAID, Paid
 from lib import clock
-from lib.ids import new_id
+from lib.ids import AttemptId, OrganisationId, new_id
 
 # A process that was only cut off from the database renews its lease within this time.
 _SILENCE_S = 5
@@ -31,8 +31,8 @@ class DueHold(NamedTuple):
     """A hold that nobody will settle, charged `amount_nano` at most; `mark` has the meters of its
     last high-water mark, `units` the included ones that it holds of each meter."""
 
-    attempt_id: UUID
-    organisation_id: UUID
+    attempt_id: AttemptId
+    organisation_id: OrganisationId
     amount_nano: int
     mark: Mapping[str, int] | None
     units: Mapping[str, int]
@@ -53,8 +53,15 @@ def due_holds(limit: int) -> list[DueHold]:
     for attempt_id, organisation_id, amount_nano, mark, rated_ids, units in execute(
         sweep_holds.due_holds(limit, _SILENCE_S)
     ):
-        held = _meters(units) or {}
-        due.append(DueHold(attempt_id, organisation_id, amount_nano, _meters(mark), held))
+        due.append(
+            DueHold(
+                attempt_id=attempt_id,
+                organisation_id=organisation_id,
+                amount_nano=amount_nano,
+                mark=_meters(mark),
+                units=_meters(units) or {},
+            )
+        )
         rated.update(rated_ids or ())
     if due:
         execute(lock_accounts({hold.organisation_id for hold in due}))
@@ -93,25 +100,30 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
         resolve_holds(
             [
                 HoldResolved(
-                    hold.attempt_id,
-                    new_id(),
-                    hold.organisation_id,
-                    "expired",
-                    charge_nano,
-                    _tokens(hold.mark or {}),
-                    cost_nano,
-                    paid.nano,
-                    paid.of_each(hold.units),
+                    attempt_id=one.hold.attempt_id,
+                    posting_id=new_id(),
+                    organisation_id=one.hold.organisation_id,
+                    state="expired",
+                    charge_nano=one.charge_nano,
+                    tokens=_tokens(one.hold.mark or {}),
+                    cost_nano=one.cost_nano,
+                    included_nano=one.paid.nano,
+                    units=one.paid.of_each(one.hold.units),
                 )
-                for hold, charge_nano, cost_nano, _, paid in due
+                for one in due
             ]
         )
     )
     resolved = {row[0] for row in rows}
     losses = [
-        Loss(hold.attempt_id, new_id(), hold.organisation_id, loss_nano)
-        for hold, _, _, loss_nano, _ in due
-        if loss_nano and hold.attempt_id in resolved
+        Loss(
+            attempt_id=one.hold.attempt_id,
+            posting_id=new_id(),
+            organisation_id=one.hold.organisation_id,
+            amount_nano=one.loss_nano,
+        )
+        for one in due
+        if one.loss_nano and one.hold.attempt_id in resolved
     ]
     if losses:
         execute(open_accounts({loss.organisation_id for loss in losses}, LOSS_KINDS))
@@ -123,8 +135,8 @@ class Ended(NamedTuple):
     """How an attempt ended that outlived its process: settled at its charge, or voided; what we owe
     its provider; and what of the charge is paid by the included units `units` that it holds."""
 
-    attempt_id: UUID
-    organisation_id: UUID
+    attempt_id: AttemptId
+    organisation_id: OrganisationId
     state: HoldState
     charge_nano: int = 0
     cost_nano: int = 0
@@ -147,10 +159,15 @@ def end(ended: Ended) -> bool:
     """Resolve the hold of such an attempt, in the transaction that writes its record; False where
     somebody has resolved it, and nothing is moved (I6). Run `lock_wallets` before it."""
     hold = HoldResolved(
-        ended.attempt_id, new_id(), ended.organisation_id, ended.state, ended.charge_nano,
-        cost_nano=ended.cost_nano, included_nano=ended.paid.nano,
+        attempt_id=ended.attempt_id,
+        posting_id=new_id(),
+        organisation_id=ended.organisation_id,
+        state=ended.state,
+        charge_nano=ended.charge_nano,
+        cost_nano=ended.cost_nano,
+        included_nano=ended.paid.nano,
         units=ended.paid.of_each(ended.units),
-    )  # fmt: skip
+    )
     return bool(execute(resolve_holds([hold])))
 
 

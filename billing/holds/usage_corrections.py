@@ -15,7 +15,7 @@ from billing.ledger.accounts import WALLET_KINDS, read_balances
 from billing.ledger.ledger import execute, open_and_lock, post
 from billing.ledger.posting import adjust_attempt
 from billing.limits.budget_windows import correct_windows
-from lib.ids import new_id
+from lib.ids import AttemptId, OrganisationId, new_id
 
 _KINDS = (*WALLET_KINDS, "customer:debt", "platform:loss")
 
@@ -45,7 +45,13 @@ def release_kept(attempt_id: UUID, organisation_id: UUID) -> None:
     """Give what a kept hold holds back to its wallet, in the transaction that `lock_wallet` began;
     nothing where the hold is not kept."""
     if execute(reopen_hold(attempt_id)):
-        settled = HoldResolved(attempt_id, new_id(), organisation_id, "settled", 0)
+        settled = HoldResolved(
+            attempt_id=AttemptId(attempt_id),
+            posting_id=new_id(),
+            organisation_id=OrganisationId(organisation_id),
+            state="settled",
+            charge_nano=0,
+        )
         execute(resolve_holds([settled]))
 
 

@@ -189,21 +189,42 @@ def _begin(day: dt.date, zone: ZoneInfo) -> dt.datetime:
 
 def _without_quantity(line: Line) -> Line:
     return Line(
-        "usage", 0, line.project, line.team, line.model, line.meter,
-        line.rate_nano_per_million, line.multiplier_ppm, 0, line.origin,
-    )  # fmt: skip
+        kind="usage",
+        amount_nano=0,
+        project=line.project,
+        team=line.team,
+        model=line.model,
+        meter=line.meter,
+        rate_nano_per_million=line.rate_nano_per_million,
+        multiplier_ppm=line.multiplier_ppm,
+        quantity=0,
+        origin=line.origin,
+    )
 
 
 def _priced(head: Line, quantity: int) -> Line:
     amount_nano = usage_amount(quantity, head.rate_nano_per_million, head.multiplier_ppm)
     return Line(
-        "usage", amount_nano, head.project, head.team, head.model, head.meter,
-        head.rate_nano_per_million, head.multiplier_ppm, quantity, head.origin,
-    )  # fmt: skip
+        kind="usage",
+        amount_nano=amount_nano,
+        project=head.project,
+        team=head.team,
+        model=head.model,
+        meter=head.meter,
+        rate_nano_per_million=head.rate_nano_per_million,
+        multiplier_ppm=head.multiplier_ppm,
+        quantity=quantity,
+        origin=head.origin,
+    )
 
 
 def _order(line: Line) -> tuple[object, ...]:
     return (
-        line.origin or dt.date.max, line.project, line.team, line.model, line.meter,
-        line.rate_nano_per_million, line.multiplier_ppm,
-    )  # fmt: skip
+        line.origin or dt.date.max,
+        line.project,
+        line.team,
+        line.model,
+        line.meter,
+        line.rate_nano_per_million,
+        line.multiplier_ppm,
+    )

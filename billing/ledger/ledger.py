@@ -42,13 +42,13 @@ def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | Non
         kinds = {LOCKED_KIND, *(entry.account_kind for entry in posting.entries)}
         open_and_lock(organisations, kinds)
         written = insert_posting(
-            posting_id,
-            posting.idempotency_id,
-            posting.kind,
-            owner,
-            json.dumps(dict(cause or {})),
-            actor,
-            [
+            posting_id=posting_id,
+            idempotency_id=posting.idempotency_id,
+            kind=posting.kind,
+            organisation_id=owner,
+            cause=json.dumps(dict(cause or {})),
+            actor=actor,
+            entries=[
                 NewEntry(entry.organisation_id, entry.account_kind, entry.amount_nano)
                 for entry in posting.entries
             ],

@@ -130,7 +130,18 @@ def statement(
             lines.append(_day(at.date(), count, int(nano)))
         else:
             at = at.replace(tzinfo=dt.UTC)
-            lines.append(Line(at, kind, int(nano), 0, 1, id, actor, json.loads(cause)))
+            lines.append(
+                Line(
+                    at=at,
+                    kind=kind,
+                    amount_nano=int(nano),
+                    balance_nano=0,
+                    count=1,
+                    id=id,
+                    actor=actor,
+                    cause=json.loads(cause),
+                )
+            )
     lines = [line for line in lines if line.kind != USAGE or line.count or line.amount_nano]
     lines.sort(key=lambda line: line.at, reverse=True)
     closing_nano = stood_nano if closing_nano is None else closing_nano

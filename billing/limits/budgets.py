@@ -6,7 +6,7 @@ knows of other budgets to read them again.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -258,6 +258,20 @@ def visible_budgets(actor: Actor) -> QuerySet[Budget]:
     for its keys."""
     access.require(actor, "budgets.read")
     return _seen_by(actor, Budget.objects.filter(organisation=actor.organisation).order_by("id"))
+
+
+def budgets_of_keys(actor: Actor, keys: Iterable[Key]) -> dict[str, Budget]:
+    """The enabled budget of each of these keys, which access has given, by the text of its id;
+    where there are several, the one of the longest period."""
+    rows = Budget.objects.filter(
+        organisation=actor.organisation,
+        scope=BudgetScope.KEY,
+        subject__in=[str(key.id) for key in keys],
+        enabled=True,
+    )
+    order = ("hour", "day", "week", "month", "total")
+    by_period = sorted(rows, key=lambda budget: order.index(budget.period))
+    return {budget.subject: budget for budget in by_period}
 
 
 def _seen_by(actor: Actor, budgets: QuerySet[Budget]) -> QuerySet[Budget]:

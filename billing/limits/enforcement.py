@@ -6,24 +6,26 @@ applies, it looks at keys and wallets alone.
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from accounts.keys.sql import holder_stands
 from billing.ledger.sql import MOVE_BALANCES
-from billing.ledger.sql_statement import Parameter, Statement, array
+from billing.ledger.sql_statement import Statement
 from billing.limits.channel_limits import ChannelLimits
-from lib.ids import id_array, id_before
+from lib.database.row_arrays import RowArrays, array, numbers_array, optional_id_array
+from lib.ids import AttemptId, KeyId, OrganisationId, UserId, id_array, id_before
 
 
-class HoldRequest(msgspec.Struct, frozen=True):
+class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One hold to place: `amount_nano` of an organisation's available money, for one attempt, which
     may be charged `included_nano` more: what the units that it takes may pay."""
 
-    attempt_id: UUID
-    organisation_id: UUID
-    key_id: UUID
+    attempt_id: AttemptId
+    organisation_id: OrganisationId
+    key_id: KeyId
     amount_nano: int
     # How long the attempt can take at most; after it the sweeper resolves the hold.
     ttl_seconds: int
@@ -38,7 +40,7 @@ class HoldRequest(msgspec.Struct, frozen=True):
     # It takes one of the requests per minute, which a further attempt of a request does not.
     counted: bool = True
     # Who asks, if anybody does.
-    user_id: int | None = None
+    user_id: UserId | None = None
     # The limits of the channel that is asked, where it has any; each attempt is a request to it.
     channel: ChannelLimits | None = None
     # What it takes of included units: (id of the row, how many).
@@ -70,32 +72,21 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
     read after the lock, so that what one organisation is admitted is in the order of its instants.
     Run `lock_accounts` before it in the same transaction, and `lock_channels` for the limited ones.
     """
-    columns = zip(*map(msgspec.structs.astuple, holds), strict=True)
-    attempts, organisations, keys, amounts, ttls, guards, *_ = columns
-    parameters: dict[str, Parameter] = {
-        "attempts": id_array(attempts),
-        "organisations": id_array(organisations),
-        "keys": id_array(keys),
-        "amounts": array(amounts),
-        "ttls": array(ttls),
-        "guards": array(guards),
-    }
     if not any(hold.guarded for hold in holds):
-        return _PLACE_HOLDS, parameters
+        return _PLACE_HOLDS, {**_PLAIN.parameters(holds)}
+    attempts = [hold.attempt_id for hold in holds]
+    channels = [hold.channel for hold in holds]
     return _PLACE_GUARDED_HOLDS, {
-        **parameters,
-        "guarded": array([hold.guarded for hold in holds]),
-        "budgets": array(['"' + array(hold.budget_ids) + '"' for hold in holds]),
-        "tokens": array([hold.tokens for hold in holds]),
-        "counted": array([hold.counted for hold in holds]),
-        "users": array(["NULL" if hold.user_id is None else hold.user_id for hold in holds]),
-        "quotas": array(['"' + array(id for id, _ in hold.units) + '"' for hold in holds]),
-        "units": array(['"' + array(count for _, count in hold.units) + '"' for hold in holds]),
-        "included": array([hold.included_nano for hold in holds]),
+        **_GUARDED.parameters(holds),
+        "quotas": numbers_array([[id for id, _ in hold.units] for hold in holds]),
+        "units": numbers_array([[count for _, count in hold.units] for hold in holds]),
+        "channels": optional_id_array([one and one.channel_id for one in channels]),
+        "channel_rpms": array([one and one.rpm for one in channels]),
+        "channel_tpms": array([one and one.tpm for one in channels]),
+        "channel_parallels": array([one and one.parallel for one in channels]),
         # The months in which an attempt may still run; all others are left out.
         "leased_from": id_before(min(attempts), _LEASE_LIFE),
         "leased_to": id_before(max(attempts), -_CLOCKS_APART),
-        **_channels(holds),
     }
 
 
@@ -105,20 +96,16 @@ def lock_channels(channel_ids: Iterable[UUID]) -> Statement:
     return _LOCK_CHANNELS, {"channels": id_array(set(channel_ids))}
 
 
-def _channels(holds: Sequence[HoldRequest]) -> dict[str, Parameter]:
-    columns: tuple[Sequence[object], ...] = tuple(
-        zip(*(hold.channel or (None,) * len(ChannelLimits._fields) for hold in holds), strict=True)
-    )
-    texts = [array(["NULL" if value is None else value for value in column]) for column in columns]
-    return dict(zip(_CHANNEL_PARAMETERS, texts, strict=True))
-
-
 # Ids are made by the clocks of processes; an attempt takes a day at most, and so does the margin of
 # its hold.
 _CLOCKS_APART = dt.timedelta(days=1)
 _LEASE_LIFE = dt.timedelta(days=2) + _CLOCKS_APART
 
-_CHANNEL_PARAMETERS = ("channels", "channel_rpms", "channel_tpms", "channel_parallels")
+_PLAIN: Final = RowArrays(
+    HoldRequest,
+    only=["attempt_id", "organisation_id", "key_id", "amount_nano", "ttl_seconds", "guards"],
+)
+_GUARDED: Final = RowArrays(HoldRequest, without=["channel", "units"])
 
 # Two channels whose ids come to the same number only wait for each other.
 _LOCK_CHANNELS = """
@@ -132,7 +119,7 @@ _LOCK_CHANNELS = """
 # keys' names.
 _KEYS = f"""standing_key AS MATERIALIZED (
         SELECT id, organisation_id, team_id, rpm, tpm, parallel FROM accounts_key key
-        WHERE id = ANY (%(keys)s::uuid[])
+        WHERE id = ANY (%(key_id)s::uuid[])
           AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
           AND (key.expires_at IS NULL OR key.expires_at > now())
           AND {holder_stands("key", "key.user_id")}
@@ -154,7 +141,7 @@ _WALLET = """wallet AS (
                    'customer:available', 'customer:held', 'revenue', 'provider:payable',
                    'provider:cost')) = 5 AS whole
         FROM billing_account
-        WHERE organisation_id = ANY (%(organisations)s::uuid[])
+        WHERE organisation_id = ANY (%(organisation_id)s::uuid[])
         GROUP BY organisation_id
     )"""
 
@@ -173,11 +160,7 @@ def _move(decided: str) -> str:
 
 _PLACE_HOLDS = f"""
     WITH request AS (
-        SELECT * FROM unnest(
-            %(attempts)s::uuid[], %(organisations)s::uuid[], %(keys)s::uuid[],
-            %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[]
-        ) WITH ORDINALITY AS t
-            (attempt_id, organisation_id, key_id, amount_nano, ttl, guards, place)
+        SELECT * FROM unnest({_PLAIN.arrays}) WITH ORDINALITY AS t ({_PLAIN.names}, place)
     ),
     {_KEYS},
     {_WALLET},
@@ -202,7 +185,7 @@ _PLACE_HOLDS = f"""
     held AS (
         INSERT INTO billing_hold (id, organisation_id, amount_nano, state, expires_at, posted)
         SELECT attempt_id, organisation_id, amount_nano, 'open',
-               now() + ttl * interval '1 second', false
+               now() + ttl_seconds * interval '1 second', false
         FROM fitted WHERE admitted
     ),
     {_move("fitted")}
@@ -254,22 +237,19 @@ _PLACE_GUARDED_HOLDS = f"""
     ),
     request AS (
         SELECT * FROM unnest(
-            %(attempts)s::uuid[], %(organisations)s::uuid[], %(keys)s::uuid[],
-            %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[],
-            %(guarded)s::boolean[], %(budgets)s::text[], %(tokens)s::bigint[],
-            %(counted)s::boolean[], %(users)s::bigint[], %(channels)s::uuid[],
-            %(channel_rpms)s::bigint[], %(channel_tpms)s::bigint[], %(channel_parallels)s::bigint[],
-            %(quotas)s::text[], %(units)s::text[], %(included)s::bigint[]
-        ) WITH ORDINALITY AS t
-            (attempt_id, organisation_id, key_id, amount_nano, ttl, guards, guarded,
-             budgets, tokens, counted, user_id, channel_id, channel_rpm, channel_tpm,
-             channel_parallel, quotas, units, included_nano, place)
+            {_GUARDED.arrays}, %(channels)s::uuid[], %(channel_rpms)s::bigint[],
+            %(channel_tpms)s::bigint[], %(channel_parallels)s::bigint[],
+            %(quotas)s::text[], %(units)s::text[]
+        ) WITH ORDINALITY AS t (
+            {_GUARDED.names}, channel_id, channel_rpm, channel_tpm, channel_parallel, quotas,
+            units, place)
     ),
     {_KEYS},
     {_WALLET},
     known AS MATERIALIZED (
         SELECT request.place, request.attempt_id, request.organisation_id,
-               request.amount_nano, request.ttl, request.tokens, request.counted, request.budgets,
+               request.amount_nano, request.ttl_seconds, request.tokens, request.counted,
+               request.budget_ids,
                nullif(request.quotas, '{{}}')::bigint[] AS quotas,
                nullif(request.units, '{{}}')::bigint[] AS units,
                nullif(request.included_nano, 0) AS included_nano,
@@ -366,7 +346,7 @@ _PLACE_GUARDED_HOLDS = f"""
                    ELSE greatest(least(allowed.nano, stands.cap_nano)
                                  - stands.held_nano - stands.spent_nano, 0) END,
                known.whole_nano
-        FROM clock, known, unnest(known.budgets::bigint[]) AS falls_under (budget_id)
+        FROM clock, known, unnest(known.budget_ids::bigint[]) AS falls_under (budget_id)
         JOIN billing_budget budget ON budget.id = falls_under.budget_id AND budget.enabled
         CROSS JOIN LATERAL (
             SELECT budget.amount_nano + CASE WHEN budget.raised_until > clock.at
@@ -425,7 +405,7 @@ _PLACE_GUARDED_HOLDS = f"""
         FROM fitted
     ),
     decided AS MATERIALIZED (
-        SELECT place, attempt_id, organisation_id, amount_nano, ttl, tokens,
+        SELECT place, attempt_id, organisation_id, amount_nano, ttl_seconds, tokens,
                available_id, held_id, unsound, admitted, included_nano, quotas, units,
                min(left_over) FILTER (WHERE kind IN ('wallet', 'budget')) AS available_nano,
                bool_or(need > left_over) AS short,
@@ -448,7 +428,7 @@ _PLACE_GUARDED_HOLDS = f"""
                max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'channel')::uuid
                    AS leased_channel_id
         FROM judged
-        GROUP BY place, attempt_id, organisation_id, amount_nano, ttl, tokens,
+        GROUP BY place, attempt_id, organisation_id, amount_nano, ttl_seconds, tokens,
                  available_id, held_id, unsound, admitted, included_nano, quotas, units
     ),
     held AS (
@@ -457,7 +437,7 @@ _PLACE_GUARDED_HOLDS = f"""
             tokens, leased_key_id, leased_team_id, leased_organisation_id, leased_member_id,
             leased_channel_id, posted, included_nano, quota_ids, quota_units)
         SELECT attempt_id, organisation_id, amount_nano, 'open', clock.at,
-               clock.at + ttl * interval '1 second', window_ids, rated_ids,
+               clock.at + ttl_seconds * interval '1 second', window_ids, rated_ids,
                CASE WHEN rated_ids IS NOT NULL THEN tokens END, leased_key_id, leased_team_id,
                leased_organisation_id, leased_member_id, leased_channel_id, false,
                included_nano, quotas, units

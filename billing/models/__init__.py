@@ -101,8 +101,6 @@ from billing.models.topups import (
     ProcessorEvent,
     TopUp,
     TopUpState,
-)
-from billing.models.wallets import (
     WalletSetting,
 )
 

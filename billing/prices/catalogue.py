@@ -264,7 +264,14 @@ def _rows(
         for name in names:
             alias_of = None if name == model.id else model.id
             yield CatalogueRow(
-                name, alias_of, provider_id, valid_from, valid_to, rates, service_tier, hours
+                model=name,
+                alias_of=alias_of,
+                provider=provider_id,
+                valid_from=valid_from,
+                valid_to=valid_to,
+                rates=rates,
+                service_tier=service_tier,
+                hours=hours,
             )
 
 

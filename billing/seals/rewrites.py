@@ -18,7 +18,6 @@ from accounts.members.pseudonym import Traces, address_pattern, searched_in_json
 from accounts.models import Erasure
 from billing.models import Seal, SealKind
 from billing.seals.seals import LOCK, read_sealed, seal_rewritten
-from billing.seals.spans import Cursor
 
 OPEN: Final = "SELECT set_config('weir.erasure', %s, true)"
 """Lets the current transaction rewrite texts of what is written once, for an erasure under way."""
@@ -106,13 +105,6 @@ def _parameters(erasure: Erasure, traces: Traces) -> dict[str, Any]:
     }
 
 
-def remains(cursor: Cursor, erasure: Erasure, traces: Traces) -> int:
-    """How many sealed rows still have an address of the person."""
-    cursor.execute(_REMAINS, _parameters(erasure, traces))
-    ((count,),) = cursor.fetchall()
-    return int(count)
-
-
 _HERE: Final = "(organisation_id IS NULL OR organisation_id = ANY(%(organisations)s::uuid[]))"
 # An event of nobody's about a person is that person's: signing up, or a link that was followed.
 _OWN: Final = """(actor_user_id = %(user)s OR (actor_user_id IS NULL AND actor_key IS NULL
@@ -132,11 +124,6 @@ _POSTINGS: Final = f"""
     SELECT id, created_at, actor, cause::text FROM billing_posting
     WHERE {_HERE} AND (actor ~* %(pattern)s OR cause::text ~* %(pattern)s)
     ORDER BY created_at, id"""  # noqa: S608
-_REMAINS: Final = f"""
-    SELECT (SELECT count(*) FROM accounts_auditevent
-            WHERE {_HERE} AND (detail::text ~* %(pattern)s OR reason ~* %(pattern)s))
-         + (SELECT count(*) FROM billing_posting
-            WHERE {_HERE} AND (actor ~* %(pattern)s OR cause::text ~* %(pattern)s))"""  # noqa: S608
 _CHANGE_EVENT: Final = """
     UPDATE accounts_auditevent SET detail = %(detail)s::jsonb, reason = %(reason)s
     WHERE id = %(id)s"""

@@ -318,8 +318,8 @@ def _preview(
     cash_nano = lock_wallet(organisation.id).cash_nano
     missing_nano = change.charge_nano - cash_nano if change.charge_nano > 0 else 0
     return Preview(
-        plan, change, day, days_left(day), days_of_month(day),
-        month_after(first_of_month(day)), max(missing_nano, 0),
+        plan=plan, change=change, day=day, days=days_left(day), of_days=days_of_month(day),
+        renews_on=month_after(first_of_month(day)), missing_nano=max(missing_nano, 0),
     )  # fmt: skip
 
 

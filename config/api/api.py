@@ -83,7 +83,7 @@ from notify.webhooks.api import operator_router as operator_alert_router
 from notify.webhooks.api import router as notify_router
 from playground.erasure.departure_api import router as departure_router
 from playground.prompts.api import router as playground_router
-from relay.endpoints import claimed
+from relay.endpoints.table import claimed
 from usage.books.finding_api import router as finding_router
 from usage.exports.api import router as export_router
 from usage.limits.budget_api import router as budget_router
@@ -332,7 +332,7 @@ def _check_operations() -> None:
                 names.add(name)
             filled = "/api/v1/" + re.sub(r"\{[^}]*\}", "x", path).lstrip("/")
             if claimed(filled):
-                raise PathTaken(f"{filled} belongs to the relay (relay/endpoints.py).")
+                raise PathTaken(f"{filled} belongs to the relay (relay/endpoints/table.py).")
 
 
 _check_operations()

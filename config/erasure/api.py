@@ -14,7 +14,7 @@ from accounts.access.actors import Actor
 from accounts.audit.audit import REASON_MAX
 from accounts.members import access as member_access
 from accounts.members.departures import KeyFate
-from accounts.models import Erasure, User
+from accounts.models import User
 from accounts.sign_in.reauthentication import check_signed_in_recently
 from config.erasure.views import as_operator, copies_left
 from lib.database.tenancy import within
@@ -23,6 +23,7 @@ from lib.refusal import Refused
 from playground.erasure.erasure import (
     ask_erasure,
     check_may_erase,
+    find_erasure,
     open_keys,
     preview,
     receiver_named,
@@ -190,7 +191,7 @@ def _fates(actor: Actor, person: User, body: ErasureIn) -> Mapping[UUID, KeyFate
 
 
 def _described(person: User) -> ErasureOut:
-    erasure = Erasure.objects.filter(user=person).first()
+    erasure = find_erasure(person)
     copies = copies_left()
     shown: dict[str, Any] = {"counts": {}, "obstacle": None, "state": "none"}
     if erasure is None:

@@ -35,7 +35,15 @@ from lib.files.zip_stream import zipped
 from lib.htmx import go_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.refusal import Refused
-from playground.erasure.erasure import Preview, ask_erasure, check_may_erase, preview, receivers
+from playground.erasure.erasure import (
+    Preview,
+    access_own_erasure,
+    ask_erasure,
+    check_may_erase,
+    find_erasure,
+    preview,
+    receivers,
+)
 from playground.erasure.personal_data import personal_data, record_download
 from playground.erasure.steps import STEPS
 from usage.models import DetachedMonth
@@ -161,7 +169,7 @@ def member_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
 def member_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """How far the erasing of a former member is, for the owner who asked for it."""
     with within(None):
-        erasure = access.one_of(Erasure.objects.filter(asked_by=actor.user), id)
+        erasure = access_own_erasure(actor, id)
         context = _state(erasure)
     back = reverse("members", args=[slug_of(actor)])
     return render(
@@ -176,7 +184,7 @@ def member_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @recent_sign_in_required
 def person_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     person = access.access_person(actor, id)
-    erasure = Erasure.objects.filter(user=person).first()
+    erasure = find_erasure(person)
     if erasure is None:
         asked = _ask(request, as_operator(actor), person, back=reverse("people"))
         if not isinstance(asked, Erasure):
@@ -188,7 +196,7 @@ def person_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
 @operator_page("organisations.read")
 @require_safe
 def person_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    erasure = Erasure.objects.filter(user=access.access_person(actor, id)).first()
+    erasure = find_erasure(access.access_person(actor, id))
     if erasure is None:
         raise Http404
     context = {**_state(erasure), "back": reverse("people"), "back_text": gettext("People")}

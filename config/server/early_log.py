@@ -42,7 +42,9 @@ class JsonStream(io.TextIOBase):
 
     def _write_line(self, text: str) -> None:
         if text.strip():
-            record = logging.LogRecord(self._name, self._level, "", 0, text.strip(), None, None)
+            record = logging.LogRecord(
+                self._name, self._level, "", 0, msg=text.strip(), args=None, exc_info=None
+            )
             self._stream.write(_LINE.format(record) + "\n")
 
 

@@ -37,7 +37,8 @@ class LogHandler(logging.Handler):
         super().close()
 
     def _compose(self, level: int, message: str) -> str:
-        return self.format(logging.LogRecord(__name__, level, "", 0, message, None, None))
+        record = logging.LogRecord(__name__, level, "", 0, msg=message, args=None, exc_info=None)
+        return self.format(record)
 
     def _compose_notice(self, dropped: int) -> str:
         message = f"{dropped} log lines were dropped: the log was not read in time"

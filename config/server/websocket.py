@@ -20,7 +20,7 @@ from websockets.server import ServerProtocol
 from dialects.realtime import error_event
 from lib.ids import id_text, new_id
 from relay.config import EVENT_BYTES_MAX
-from relay.endpoints import find_endpoint
+from relay.endpoints.table import find_endpoint
 from relay.media.realtime.sink import STOPPING_EXTENSION
 
 # How long a client may go on sending what was refused.
@@ -30,7 +30,7 @@ _LINGER_S: Final = 2.0
 def is_session(path: str) -> bool:
     """Whether sessions are opened there."""
     endpoint = find_endpoint(path)
-    return endpoint is not None and endpoint.handler == "realtime"
+    return endpoint is not None and endpoint.operation == "realtime"
 
 
 class _Connection(ServerProtocol):

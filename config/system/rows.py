@@ -89,10 +89,14 @@ def month_rows() -> Iterator[MonthRow]:
             waiting = late_of.get(state.month, 0)
             late = ngettext("%(n)s late record waits", "%(n)s late records wait", waiting)
             yield MonthRow(
-                month, gettext("In a file"), "warn" if waiting else "ok", detached.file.name,
-                bytes(detached.file.digest).hex(), detached.detached_at,
-                late % {"n": grouped(waiting)} if waiting else "",
-            )  # fmt: skip
+                month=month,
+                status=gettext("In a file"),
+                tone="warn" if waiting else "ok",
+                file=detached.file.name,
+                checksum=bytes(detached.file.digest).hex(),
+                at=detached.detached_at,
+                late=late % {"n": grouped(waiting)} if waiting else "",
+            )
         elif not state.writable:
             yield MonthRow(month, gettext("Detaching was interrupted"), "bad")
 

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.currency.money import display_total
 from gateway.channels.fields import LIMITS
-from gateway.health.spend_sql import Spend, read_spend
+from gateway.health.sql import Spend, read_spend
 from gateway.models import Channel
 from lib.numbers.formatting import grouped
 

@@ -92,58 +92,63 @@ def _names(text: str) -> frozenset[str]:
 
 
 _CHAT: Final = _Method(
-    "openai",
-    "client.chat.completions.create",
-    "client.chat.completions.create",
-    _names(
+    client="openai",
+    python="client.chat.completions.create",
+    javascript="client.chat.completions.create",
+    known=_names(
         "messages model audio frequency_penalty function_call functions logit_bias logprobs"
         " max_completion_tokens max_tokens metadata modalities n parallel_tool_calls prediction"
         " presence_penalty prompt_cache_key reasoning_effort response_format safety_identifier seed"
         " service_tier stop store stream stream_options temperature tool_choice tools top_logprobs"
         " top_p user verbosity web_search_options"
     ),
-    "print(answer.choices[0].message.content)",
-    "console.log(answer.choices[0].message.content);",
-    "for chunk in stream:\n"
+    python_read="print(answer.choices[0].message.content)",
+    javascript_read="console.log(answer.choices[0].message.content);",
+    python_events="for chunk in stream:\n"
     "    if chunk.choices:\n"
     '        print(chunk.choices[0].delta.content or "", end="", flush=True)',
-    "for await (const chunk of stream) {\n"
+    javascript_events="for await (const chunk of stream) {\n"
     '  process.stdout.write(chunk.choices[0]?.delta?.content ?? "");\n'
     "}",
 )
 _RESPONSES: Final = _Method(
-    "openai",
-    "client.responses.create",
-    "client.responses.create",
-    _names(
+    client="openai",
+    python="client.responses.create",
+    javascript="client.responses.create",
+    known=_names(
         "background conversation include input instructions max_output_tokens max_tool_calls"
         " metadata model parallel_tool_calls previous_response_id prompt prompt_cache_key reasoning"
         " safety_identifier service_tier store stream stream_options temperature text tool_choice"
         " tools top_logprobs top_p truncation user"
     ),
-    "print(answer.output_text)",
-    "console.log(answer.output_text);",
-    "for event in stream:\n"
+    python_read="print(answer.output_text)",
+    javascript_read="console.log(answer.output_text);",
+    python_events="for event in stream:\n"
     '    if event.type == "response.output_text.delta":\n'
     '        print(event.delta, end="", flush=True)',
-    "for await (const event of stream) {\n"
+    javascript_events="for await (const event of stream) {\n"
     '  if (event.type === "response.output_text.delta") process.stdout.write(event.delta);\n'
     "}",
 )
 _MESSAGES: Final = _Method(
-    "anthropic",
-    "client.messages.create",
-    "client.messages.create",
-    _names(
+    client="anthropic",
+    python="client.messages.create",
+    javascript="client.messages.create",
+    known=_names(
         "max_tokens messages model cache_control container metadata output_config service_tier"
         " stop_sequences stream system thinking tool_choice tools"
     ),
-    'for part in answer.content:\n    if part.type == "text":\n        print(part.text)',
-    'for (const part of answer.content) {\n  if (part.type === "text") console.log(part.text);\n}',
-    "for event in stream:\n"
+    python_read=(
+        'for part in answer.content:\n    if part.type == "text":\n        print(part.text)'
+    ),
+    javascript_read=(
+        "for (const part of answer.content) {\n"
+        '  if (part.type === "text") console.log(part.text);\n}'
+    ),
+    python_events="for event in stream:\n"
     '    if event.type == "content_block_delta" and event.delta.type == "text_delta":\n'
     '        print(event.delta.text, end="", flush=True)',
-    "for await (const event of stream) {\n"
+    javascript_events="for await (const event of stream) {\n"
     '  if (event.type === "content_block_delta" && event.delta.type === "text_delta") {\n'
     "    process.stdout.write(event.delta.text);\n"
     "  }\n"
@@ -211,19 +216,19 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "console.log(answer.input_tokens);",
     ),
     "completions": _Method(
-        "openai",
-        "client.completions.create",
-        "client.completions.create",
-        _names(
+        client="openai",
+        python="client.completions.create",
+        javascript="client.completions.create",
+        known=_names(
             "model prompt best_of echo frequency_penalty logit_bias logprobs max_tokens n"
             " presence_penalty seed stop stream stream_options suffix temperature top_p user"
         ),
-        "print(answer.choices[0].text)",
-        "console.log(answer.choices[0].text);",
-        "for chunk in stream:\n"
+        python_read="print(answer.choices[0].text)",
+        javascript_read="console.log(answer.choices[0].text);",
+        python_events="for chunk in stream:\n"
         "    if chunk.choices:\n"
         '        print(chunk.choices[0].text, end="", flush=True)',
-        "for await (const chunk of stream) {\n"
+        javascript_events="for await (const chunk of stream) {\n"
         '  process.stdout.write(chunk.choices[0]?.text ?? "");\n'
         "}",
     ),

@@ -11,7 +11,6 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from billing.prices.name_patterns import matches
-from gateway.health.quantiles import quantile_of
 from gateway.health.traffic import FIRST_TOKEN_MS
 from gateway.models import Channel, ChannelKeyUse, KeyTrafficBucket, TrafficBucket
 from lib import clock
@@ -129,6 +128,22 @@ def _sum(parts: Iterable[Figures]) -> Figures:
     for part in parts:
         whole = whole.plus(part)
     return whole
+
+
+def quantile_of(counts: Sequence[int], bounds: Sequence[int], per_cent: int) -> int | None:
+    """The value that so many per cent of the observations do not exceed, by a straight line between
+    two bounds of a histogram; None without any.
+
+    `counts` are how many are at most each bound, so that they never fall.
+    """
+    if not counts or not counts[-1]:
+        return None
+    rank, below, low = counts[-1] * per_cent / 100, 0, 0
+    for count, bound in zip(counts, bounds, strict=True):
+        if count >= rank and count > below:
+            return round(low + (bound - low) * (rank - below) / (count - below))
+        below, low = count, bound
+    return None
 
 
 _UNDER_WAY: Final = """

@@ -17,8 +17,7 @@ from django.db.backends.utils import CursorWrapper
 
 from billing.prices.meters import TOKEN_METERS
 from gateway.health.metric_labels import OTHER, Total
-from gateway.health.spend_sql import ZONE
-from gateway.health.total_sql import ALONE, Family, add_to_total
+from gateway.health.sql import ALONE, ZONE, Family, add_to_total
 from lib import clock
 from lib.database.open_transactions import OPEN_HERE
 

@@ -47,19 +47,19 @@ def _shown(task: MediaTask) -> ShownTask:
     order, made = _opened(task, "request"), _opened(task, "result")
     error = made.get("error")
     return ShownTask(
-        task.public_id,
-        task.model,
-        next(state for state in MOVES if state == task.state),
-        task.provider_state,
-        task.progress,
-        order.get("prompt") or "",
-        _milliseconds(task.created_at),
-        _milliseconds(task.started_at or task.created_at),
-        None if task.ended_at is None else _milliseconds(task.ended_at),
-        None if error is None else TaskError(*error),
-        order.get("detail") or {},
-        made.get("result") or {},
-        picture_link(pepper(), settings.PUBLIC_URL, task.public_id, clock.now().timestamp()),
+        id=task.public_id,
+        model=task.model,
+        state=next(state for state in MOVES if state == task.state),
+        word=task.provider_state,
+        progress=task.progress,
+        prompt=order.get("prompt") or "",
+        submitted_ms=_milliseconds(task.created_at),
+        started_ms=_milliseconds(task.started_at or task.created_at),
+        ended_ms=None if task.ended_at is None else _milliseconds(task.ended_at),
+        error=None if error is None else TaskError(*error),
+        detail=order.get("detail") or {},
+        result=made.get("result") or {},
+        link=picture_link(pepper(), settings.PUBLIC_URL, task.public_id, clock.now().timestamp()),
     )
 
 

@@ -44,7 +44,7 @@ from gateway.providers.task_forms import TASK_FORMS
 from gateway.providers.video_forms import VIDEO_FORMS
 from gateway.settings.installation import egress_policy
 from lib import clock
-from lib.ids import id_text
+from lib.ids import AttemptId, OrganisationId, id_text
 from lib.network.egress import EgressError, EgressPolicy
 from lib.network.host_client import HostClient
 from lib.network.outbound import BadPem
@@ -314,14 +314,14 @@ def _going_on(poll: Poll, form: TaskForm) -> _Waiting:
     state = _state(task) if status is None else moved(_state(task), status.state)
     wait_s = next_poll_s(form.poll, polls, failures=failures, retry_after_s=poll.retry_after_s)
     return _Waiting(
-        task.id,
-        state,
-        task.provider_state if status is None else status.word,
-        task.progress if status is None else max(task.progress, status.progress),
-        task.started_at or (now if state == "running" else None),
-        polls,
-        failures,
-        min(now + dt.timedelta(seconds=wait_s), task.created_at + _LIMIT),
+        id=task.id,
+        state=state,
+        provider_state=task.provider_state if status is None else status.word,
+        progress=task.progress if status is None else max(task.progress, status.progress),
+        started_at=task.started_at or (now if state == "running" else None),
+        polls=polls,
+        failures=failures,
+        next_poll_at=min(now + dt.timedelta(seconds=wait_s), task.created_at + _LIMIT),
     )
 
 
@@ -357,7 +357,12 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
         unsettled_holds.lock_wallets([task.organisation_id])
         resolved = unsettled_holds.end(ended)
         if resolved:
-            write_endings([RecordWritten(task.organisation_id, task.id, ending)])
+            record = RecordWritten(
+                organisation_id=OrganisationId(task.organisation_id),
+                attempt_id=AttemptId(task.id),
+                ending=ending,
+            )
+            write_endings([record])
         elif status.state == "succeeded":
             # The sweeper has released its hold: nobody has paid for it.
             status = VideoStatus("failed", task.progress, error=_SWEPT)
@@ -453,11 +458,17 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
         cost_nano=cost_nano,
     )
     return ending, Ended(
-        task.id, task.organisation_id, "settled", charge, ending.cost_beside(0), paid, units
+        attempt_id=AttemptId(task.id),
+        organisation_id=OrganisationId(task.organisation_id),
+        state="settled",
+        charge_nano=charge,
+        cost_nano=ending.cost_beside(0),
+        paid=paid,
+        units=units,
     )
 
 
 def _failed(task: MediaTask, error: TaskError) -> tuple[Ending, Ended]:
     kind, status = ("timeout", 504) if error is _TIMED_OUT else ("upstream_error", 502)
     ending = Ending(final=True, status=status, kind=kind, message=error.message)
-    return ending, Ended(task.id, task.organisation_id, "voided")
+    return ending, Ended(AttemptId(task.id), OrganisationId(task.organisation_id), "voided")

@@ -99,7 +99,6 @@ _PROTECTED: Final[Mapping[Dialect, frozenset[str]]] = MappingProxyType(
         ),
     }
 )
-DIALECTS: Final[tuple[Dialect, ...]] = tuple(_PROTECTED)
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -227,15 +227,15 @@ class Book:
             else:
                 unpriced = True
         return RowPriced(
-            str(row.organisation_id),
-            row.model,
-            row.charge_nano,
-            draft_nano,
-            row.cost_nano,
-            self._cost(row, tier),
-            repriced,
-            moved,
-            unpriced,
+            organisation=str(row.organisation_id),
+            model=row.model,
+            now_nano=row.charge_nano,
+            draft_nano=draft_nano,
+            cost_now_nano=row.cost_nano,
+            cost_draft_nano=self._cost(row, tier),
+            repriced=repriced,
+            moved=moved,
+            unpriced=unpriced,
         )
 
     def _find(self, row: _Row, tier: str) -> Price | None:

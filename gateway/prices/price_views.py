@@ -589,8 +589,7 @@ def _preview_result(preview: PricePreview) -> dict[str, Any]:
         "budgets": [
             {
                 **crossed,
-                # Previews of earlier versions kept the word itself.
-                "scope": SCOPE_NAMES.get(crossed["scope"], crossed["scope"]),
+                "scope": SCOPE_NAMES[crossed["scope"]],
                 "begins": dt.datetime.fromisoformat(crossed["begins"]),
             }
             for crossed in preview.result.get("budgets", ())

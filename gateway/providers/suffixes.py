@@ -16,6 +16,7 @@ import msgspec
 from dialects.chat.chat import Effort, ReasoningSettings
 from dialects.gemini.model_name import settings_of, split_name
 from gateway.providers.models import UNKNOWN, find_row, is_listed
+from lib.ids import ModelName
 
 _EFFORTS: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high", "xhigh")
 _EFFORT_ENDINGS: Final = tuple(f"-{effort}" for effort in _EFFORTS)
@@ -27,7 +28,7 @@ class RequestedModel(msgspec.Struct, frozen=True):
     """A model's plain name, and the thinking that its ending asked for, None without one. `alias`
     is the name that was asked for and stands for it, "" where it is its own."""
 
-    name: str
+    name: ModelName
     reasoning: ReasoningSettings | None = None
     alias: str = ""
 
@@ -47,7 +48,7 @@ def read_requested_model(name: str, known: Callable[[str], bool] = is_listed) ->
     base, suffix = split_name(name, known)
     if suffix is None:
         return _read_effort(name, known)
-    return RequestedModel(base, settings_of(suffix, (find_row(base) or UNKNOWN).efforts))
+    return RequestedModel(ModelName(base), settings_of(suffix, (find_row(base) or UNKNOWN).efforts))
 
 
 def _read_effort(name: str, known: Callable[[str], bool]) -> RequestedModel:
@@ -55,6 +56,8 @@ def _read_effort(name: str, known: Callable[[str], bool]) -> RequestedModel:
     effort = next((known_effort for known_effort in _EFFORTS if known_effort == ending), None)
     row = find_row(base)
     if effort is None or row is None or known(name) or not known(base):
-        return RequestedModel(name)
+        return RequestedModel(ModelName(name))
     has = row.thinking == "effort" and effort in (row.efforts or _USUAL)
-    return RequestedModel(base, ReasoningSettings(effort)) if has else RequestedModel(name)
+    if not has:
+        return RequestedModel(ModelName(name))
+    return RequestedModel(ModelName(base), ReasoningSettings(effort))

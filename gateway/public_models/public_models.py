@@ -139,17 +139,17 @@ class _Reader:
         served = self._served.get(name)
         can, listed, overrides = self._can(end, servers)
         return PublicModel(
-            name,
-            end if name in self._aliases else "",
-            servers,
-            served.price if served and served.pattern else price_of(end, self._prices),
-            tuple(served.priced) if served else (),
-            end in self._drafted,
-            listed,
-            overrides,
-            can,
-            self._entries.get(name),
-            tuple(sorted(self._leading.get(name, ()))),
+            name=name,
+            target=end if name in self._aliases else "",
+            servers=servers,
+            price=served.price if served and served.pattern else price_of(end, self._prices),
+            priced=tuple(served.priced) if served else (),
+            drafted=end in self._drafted,
+            listed=listed,
+            overrides=overrides,
+            can=can,
+            entry=self._entries.get(name),
+            aliases=tuple(sorted(self._leading.get(name, ()))),
         )
 
     def _servers(self, name: str) -> tuple[Server, ...]:

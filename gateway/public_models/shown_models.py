@@ -224,14 +224,14 @@ def _shown(
         can = overridden(can, overrides)
     owner = OWNERS.get((known or can).owner) or (gettext(provider.label) if provider else "")
     return ShownModel(
-        name,
-        owner,
-        known is not None,
-        can,
-        next((entry for entry in entries if not entry.condition), None),
-        tuple(entries),
-        tuple(sorted(set(same[str(channel.id), upstream]) - {name})),
-        own or served,
+        name=name,
+        owner=owner,
+        known=known is not None,
+        can=can,
+        entry=next((entry for entry in entries if not entry.condition), None),
+        entries=tuple(entries),
+        aliases=tuple(sorted(set(same[str(channel.id), upstream]) - {name})),
+        stated=own or served,
     )
 
 

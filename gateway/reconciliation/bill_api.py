@@ -138,7 +138,13 @@ def create_bill(request: HttpRequest, body: BillIn) -> Status[BillOut]:
     )
     channels = [access_channel(actor, id).id for id in body.channels]
     bill = provider_bills.reconcile(
-        actor, mapping, channels, body.first_on, body.last_on, BytesIO(body.csv.encode()), body.file
+        actor,
+        mapping,
+        channels,
+        first_on=body.first_on,
+        last_on=body.last_on,
+        file=BytesIO(body.csv.encode()),
+        file_name=body.file,
     )
     return Status(201, _bill(bill))
 

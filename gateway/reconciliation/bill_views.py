@@ -107,7 +107,13 @@ def bill_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         file = sent["file"]
         try:
             bill = provider_bills.reconcile(
-                actor, mapping, chosen, sent["first_on"], sent["last_on"], file.file, file.name
+                actor,
+                mapping,
+                chosen,
+                first_on=sent["first_on"],
+                last_on=sent["last_on"],
+                file=file.file,
+                file_name=file.name,
             )
         except Refused as refused:
             refused.tell(form)

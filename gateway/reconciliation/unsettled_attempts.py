@@ -29,19 +29,32 @@ def resolve_due() -> int:
     while True:
         with transaction.atomic():
             due = unsettled_holds.due_holds(_BATCH)
-            cuts = [Cut(*hold) for hold in due]
+            cuts = [
+                Cut(
+                    attempt_id=hold.attempt_id,
+                    organisation_id=hold.organisation_id,
+                    hold_nano=hold.amount_nano,
+                    mark=hold.mark,
+                    units=hold.units,
+                )
+                for hold in due
+            ]
             ends = crash_cut(cuts)
             resolved = unsettled_holds.expire(
                 [
                     Expired(
-                        hold, ending.charge_nano, ending.cost_beside(loss_nano), loss_nano, paid
+                        hold=hold,
+                        charge_nano=end.ending.charge_nano,
+                        cost_nano=end.ending.cost_beside(end.loss_nano),
+                        loss_nano=end.loss_nano,
+                        paid=end.paid,
                     )
-                    for hold, (ending, loss_nano, paid) in zip(due, ends, strict=True)
+                    for hold, end in zip(due, ends, strict=True)
                 ]
             )
             write_crash_cut(
-                (cut, ending)
-                for cut, (ending, *_) in zip(cuts, ends, strict=True)
+                (cut, end.ending)
+                for cut, end in zip(cuts, ends, strict=True)
                 if cut.attempt_id in resolved
             )
         swept += len(resolved)

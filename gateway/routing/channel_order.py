@@ -15,6 +15,7 @@ from typing import NamedTuple
 from billing.prices.name_patterns import matches
 from gateway.channels.bounds import RETRIES
 from gateway.routing.tie_breaking import Ordering, ordered
+from lib.ids import UpstreamModelName
 from usage.requests.choices import SkipReason, Why
 
 _MASK = 2**64 - 1
@@ -44,7 +45,7 @@ class Candidate:
     does."""
 
     channel_id: str
-    upstream_model: str
+    upstream_model: UpstreamModelName
     retries: int
     overrides: frozenset[tuple[str, int]] = frozenset()
     why: Why = field(default="only", compare=False)
@@ -83,7 +84,7 @@ def plan(
         else:
             in_order = ordered(equals, ordering, lambda some: _draw(list(some), seed))
         for route in in_order:
-            upstream_model = route.upstream_model or model
+            upstream_model = UpstreamModelName(route.upstream_model or model)
             candidates.append(
                 Candidate(route.channel_id, upstream_model, route.retries, route.overrides, why)
             )

@@ -27,9 +27,6 @@ _KINDS: Final[dict[MarkKind, Badge]] = {
 }
 
 
-_TEMPLATES: Final = ("gateway/status/usage_marks.html", "gateway/status/_usage_marks.html")
-
-
 @organisation_page("usage.read")
 @require_safe
 def marks_panel(request: HttpRequest, actor: Actor) -> HttpResponse:

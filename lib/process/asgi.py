@@ -19,9 +19,6 @@ has written nothing, and the response is to be sent as messages."""
 RESPOND: Final = "weir.respond"
 """Where a scope has its `Respond`, if its server has one."""
 
-Heed = Callable[[Scope, Callable[[], None]], bool]
-"""Calls this when the client of the request of a scope leaves before its response is whole. False
-where it will not, and leaving is heard of as a message."""
 
 HEED: Final = "weir.heed"
 """Where a scope has its `Heed`, if its server has one."""

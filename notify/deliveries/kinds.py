@@ -1,8 +1,6 @@
 """The kinds of facts that are told, and who gets a letter of each; webhooks may have them all.
 
-The texts of a letter are templates: `notify/letters/<kind>_subject.txt` and
-`notify/letters/<kind>_message.txt`,
-with `_` for the dot.
+The texts of a letter are one template, `notify/letters/<kind>.txt`, with `_` for the dot.
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import send_mail
-from django.template.loader import render_to_string
 from django.utils import translation
 
 from accounts.keys.lookup import key_state
@@ -20,7 +19,7 @@ from lib import clock
 from lib.database.tenancy import within
 from lib.ids import id_text
 from lib.network import egress
-from lib.network.mail import NoMailServer
+from lib.network.mail import NoMailServer, render_letter
 from lib.vault import VaultError
 from notify.deliveries.deliveries import end_try, open_hook
 from notify.models import Delivery, DeliveryState, Service, WebhookEndpoint
@@ -179,9 +178,7 @@ def _words(fact: Fact, user: User | None = None) -> tuple[str, str]:
         "public_url": settings.PUBLIC_URL,
         "user": user,
     }
-    name = f"notify/letters/{fact.kind.replace('.', '_')}"
-    subject = " ".join(render_to_string(f"{name}_subject.txt", context).split())
-    return subject, render_to_string(f"{name}_message.txt", context).strip() + "\n"
+    return render_letter(f"notify/letters/{fact.kind.replace('.', '_')}.txt", context)
 
 
 def _write(user: User | None, fact: Fact) -> Outcome:

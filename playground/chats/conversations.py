@@ -19,6 +19,7 @@ from playground.attachments.attachments import drop_unnamed, files_named
 from playground.chats.title_rules import TITLE_MAX
 from playground.chats.tree import Node, Tree
 from playground.models import Attachment, Conversation, Message, MessageRole, NamedBy, Run
+from usage.models import UsageRecord
 
 FOLDER_MAX: Final = 80
 KEPT_DELETED = dt.timedelta(hours=24)
@@ -81,6 +82,13 @@ def access_run(actor: Actor, id: str) -> Run:
         "conversation__organisation", "assistant_message__run", "user_message"
     )
     return one_of(runs.filter(conversation__in=_pages(actor)), id)
+
+
+def access_run_record(actor: Actor, id: str) -> tuple[Run, UsageRecord | None]:
+    """One run as `access_run` gives it, and what its request used; None while that is not known."""
+    run = access_run(actor, id)
+    records = UsageRecord.objects.filter(organisation=run.conversation.organisation, final=True)
+    return run, records.filter(request_id=run.request_id).first()
 
 
 def access_batch(actor: Actor, id: str) -> list[Run]:

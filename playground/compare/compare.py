@@ -59,13 +59,13 @@ def results(batch: Sequence[Run]) -> list[Result]:
         meters = outcome.get("meters") or {}
         rows.append(
             Result(
-                run.column,
-                run.model,
-                outcome.get("ttft_ms"),
-                outcome.get("total_ms"),
-                sum(n for name, n in meters.items() if name.startswith("out_")),
-                outcome.get("charge_nano"),
-                run.state,
+                column=run.column,
+                model=run.model,
+                ttft_ms=outcome.get("ttft_ms"),
+                total_ms=outcome.get("total_ms"),
+                tokens=sum(n for name, n in meters.items() if name.startswith("out_")),
+                charge_nano=outcome.get("charge_nano"),
+                state=run.state,
             )
         )
     done = [result for result in rows if result.state == RunState.DONE]

@@ -9,7 +9,7 @@ somebody; nothing says any more who that was.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access.access import AccessDenied
+from accounts.access.access import AccessDenied, one_of
 from accounts.access.actors import SYSTEM, Actor, actor_of_member, memberships
 from accounts.audit import audit
 from accounts.audit.audit import REASON_MAX
@@ -90,9 +90,19 @@ def check_may_erase(actor: Actor, person: User) -> None:
         raise AccessDenied(gettext("You cannot erase this person."))
 
 
+def find_erasure(person: User) -> Erasure | None:
+    """The erasure of a person whom access has given; None where nobody has asked for one."""
+    return Erasure.objects.filter(user=person).first()
+
+
+def access_own_erasure(actor: Actor, id: str) -> Erasure:
+    """An erasure that the actor has asked for. Http404 when it is another's or none."""
+    return one_of(Erasure.objects.filter(asked_by=actor.user), id)
+
+
 def obstacle_to(person: User) -> str:
     """Why a person cannot be erased now, in words for people; "" when they can."""
-    if person.erased_at is not None or Erasure.objects.filter(user=person).exists():
+    if person.erased_at is not None or find_erasure(person) is not None:
         return gettext("This person is being erased already.")
     if person.operator and not _others(User.objects.filter(operator=True), person).exists():
         return gettext(
@@ -326,11 +336,6 @@ def _budgets(person: User) -> QuerySet[Budget]:
 
 def _others(people: QuerySet[User], person: User) -> QuerySet[User]:
     return people.filter(is_active=True).exclude(pk=person.pk)
-
-
-def choices_of(actor: Actor, person: User, key: Key) -> Sequence[tuple[str, Receiver]]:
-    """The receivers of a key by the values that a form and the API use."""
-    return [(departures.value_of(receiver), receiver) for receiver in receivers(actor, person, key)]
 
 
 def receiver_named(actor: Actor, person: User, key: Key, name: str) -> Receiver:

@@ -296,24 +296,27 @@ def _shown(run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]) -> 
     files = [(one, _file(slug, one)) for one in run.files.all()]
     results = [shown for one, shown in files if one.role == RESULT]
     return ShownRun(
-        run,
-        state,
-        results,
-        [shown for one, shown in files if one.role != RESULT],
-        [
+        run=run,
+        state=state,
+        results=results,
+        given=[shown for one, shown in files if one.role != RESULT],
+        settings=[
             (label_of(name), value_word(name, value))
             for name, value in run.settings.items()
             if (name, value) not in _USUAL and name not in _UNSEEN
         ],
-        [(clock_text(start), start, text) for start, _end, text in run.facts.get("segments") or ()],
-        charge,
-        error,
-        step,
-        ask_href(outcome),
-        task if run.task else None,
-        _is_expired(state, results, task),
-        shown_song(slug, run, task) if run.kind == MediaKind.MUSIC else None,
-        shown_drawing(run, task, prices) if run.kind == MediaKind.MIDJOURNEY else None,
+        segments=[
+            (clock_text(start), start, text)
+            for start, _end, text in run.facts.get("segments") or ()
+        ],
+        charge_nano=charge,
+        error=error,
+        next_step=step,
+        ask_href=ask_href(outcome),
+        video=task if run.task else None,
+        expired=_is_expired(state, results, task),
+        song=shown_song(slug, run, task) if run.kind == MediaKind.MUSIC else None,
+        drawing=shown_drawing(run, task, prices) if run.kind == MediaKind.MIDJOURNEY else None,
     )
 
 
@@ -334,14 +337,14 @@ def _file(slug: str, one: MediaFile) -> ShownFile:
     if file is None:
         return ShownFile(one.name, one.role, "", "", "", "")
     return ShownFile(
-        one.name,
-        one.role,
-        file.kind,
-        reverse("file_show", args=[slug, file.text_id]),
-        data_size(file.size),
-        file.text_id,
-        file.facts.get("width"),
-        file.facts.get("height"),
+        name=one.name,
+        role=one.role,
+        kind=file.kind,
+        url=reverse("file_show", args=[slug, file.text_id]),
+        size=data_size(file.size),
+        id=file.text_id,
+        width=file.facts.get("width"),
+        height=file.facts.get("height"),
     )
 
 

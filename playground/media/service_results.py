@@ -91,14 +91,14 @@ def _clip(slug: str, run: MediaRun, number: int, told: Mapping[str, Any]) -> Cli
     length = facts.get("duration")
     seconds = float(length) if isinstance(length, int | float) and length > 0 else 0.0
     return Clip(
-        number,
-        _text(told, "id"),
-        _text(told, "title") or run.settings.get("title", ""),
-        _text(facts, "tags"),
-        clock(seconds) if seconds else "",
-        seconds,
-        reverse("media_clip", args=[slug, run.text_id, number]),
-        _text(facts, "prompt"),
+        number=number,
+        id=_text(told, "id"),
+        title=_text(told, "title") or run.settings.get("title", ""),
+        tags=_text(facts, "tags"),
+        length=clock(seconds) if seconds else "",
+        seconds=seconds,
+        url=reverse("media_clip", args=[slug, run.text_id, number]),
+        lyrics=_text(facts, "prompt"),
     )
 
 

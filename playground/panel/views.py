@@ -27,7 +27,7 @@ from lib.database.async_database import in_database
 from lib.htmx import is_htmx, toast
 from lib.ids import id_text
 from lib.refusal import Refused
-from playground.chats.conversations import access_run
+from playground.chats.conversations import access_run, access_run_record
 from playground.models_offered.offered_models import capabilities_of_model, chat_models
 from playground.panel.json_schema import check_schema, schema_like
 from playground.panel.json_text import InvalidJson, parse_json
@@ -54,9 +54,8 @@ from playground.turns.form import form_values, panel_settings, read_form
 from playground.turns.request import build_request, context_for, shown_request
 from playground.turns.summaries import most_nano, plan_summary
 from playground.turns.turns import TurnForm, TurnRefused, draft_of, files_of
-from relay.ledger.database import DatabaseAway
+from relay.errors import DatabaseAway
 from relay.requests.context import Bound
-from usage.models import UsageRecord
 
 # Above this the files of a request are shortened in its code: nobody reads or pastes them.
 _CODE_CHARACTERS_MAX = 200_000
@@ -301,14 +300,9 @@ def _presets(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_safe
 def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """One run as it went over the wire."""
-    run = access_run(actor, id)
+    run, record = access_run_record(actor, id)
     outcome = run.outcome or {}
     head = outcome.get("head") or {}
-    record = (
-        UsageRecord.objects.filter(organisation=run.conversation.organisation, final=True)
-        .filter(request_id=run.request_id)
-        .first()
-    )
     context = {
         "run": run,
         "request_id": id_text(run.request_id),

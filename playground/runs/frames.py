@@ -132,7 +132,15 @@ class FrameWriter:
             html = self._painter.end().html
             html += page.ended_html(self._run, state, outcome, answer, parts, further_choices)
         frames = [Frame(html, wire=self._incoming.take_wire())]
-        end_run(self._run.id, state, outcome, answer, frames, parts, further_choices)
+        end_run(
+            run_id=self._run.id,
+            state=state,
+            outcome=outcome,
+            answer=answer,
+            frames=frames,
+            parts=parts,
+            further_choices=further_choices,
+        )
 
 
 def _facts_of(incoming: IncomingAnswer) -> dict[str, Any]:

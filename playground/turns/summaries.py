@@ -53,7 +53,15 @@ def plan_summary(form: TurnForm) -> Plan:
         fixed = fixed_tokens(settings, path) + SUMMARY_TOKENS_MAX
         cap = settings.params.get("max_output")
         end += messages_left_out(path[begin:], fixed, can.context_max, cap)
-    return Plan(column.model, path, begin, end, before, can, form.payer)
+    return Plan(
+        model=column.model,
+        path=path,
+        begin=begin,
+        end=end,
+        before=before,
+        can=can,
+        payer=form.payer,
+    )
 
 
 def _portions(plan: Plan) -> list[str]:

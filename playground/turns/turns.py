@@ -214,7 +214,15 @@ def add_column(
         locked.save(update_fields=["columns", "key", "project"])
         form = TurnForm([column], "", token, payer)
         return _write_run(
-            actor, locked, first.user_message, column, number, first.batch, form, False, False
+            actor=actor,
+            conversation=locked,
+            question=first.user_message,
+            column=column,
+            number=number,
+            batch=first.batch,
+            form=form,
+            began=False,
+            wrote=False,
         )
 
 
@@ -259,7 +267,17 @@ def _write_turns(actor: Actor, form: TurnForm) -> list[Turn]:
         else:
             user_message = parents[key] = _write_question(conversation, form, parent, number)
         turns.append(
-            _write_run(actor, conversation, user_message, column, number, batch, form, began, wrote)
+            _write_run(
+                actor=actor,
+                conversation=conversation,
+                question=user_message,
+                column=column,
+                number=number,
+                batch=batch,
+                form=form,
+                began=began,
+                wrote=wrote,
+            )
         )
     leaf = turns[0].assistant_message
     Conversation.objects.filter(id=conversation.id).update(leaf=leaf)
@@ -350,7 +368,15 @@ def _write_run(
     )
     answer.run = run
     answer.save(update_fields=["run"])
-    return Turn(run, conversation, question, answer, True, began, wrote)
+    return Turn(
+        run=run,
+        conversation=conversation,
+        user_message=question,
+        assistant_message=answer,
+        fresh=True,
+        began_conversation=began,
+        wrote_user_message=wrote,
+    )
 
 
 def _new_conversation(actor: Actor, form: TurnForm) -> Conversation:

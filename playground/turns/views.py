@@ -291,13 +291,13 @@ def _page(
     models = models_context(actor, chosen)
     # The runs are looked at last, as after a Send.
     desk = desk_context(
-        request,
-        actor,
-        conversation,
-        models["chosen_model"],
-        gettext("Playground"),
-        form,
-        context.get("file_ids", []),
+        request=request,
+        actor=actor,
+        conversation=conversation,
+        model=models["chosen_model"],
+        name=gettext("Playground"),
+        form=form,
+        file_ids=context.get("file_ids", []),
     )
     run = desk["running_chats"].get(conversation.id) if conversation else None
     context = {

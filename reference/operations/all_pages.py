@@ -1,6 +1,6 @@
 """The operations of the relay: parameters, an example that runs, and the answer.
 
-A page tells one or more operations of `relay/endpoints.py` by the names that the usage
+A page tells one or more operations of `relay/endpoints/table.py` by the names that the usage
 records give them; a test finds the row without a page, and sends every example. Sources of the
 parameters: the published APIs of the dialects, and what the codecs read.
 """

@@ -30,15 +30,15 @@ CACHE_ID: Final = Field(
     "prompt_cache_key, safety_identifier, service_tier, verbosity", "string", PASSED
 )
 CHAT: Final = ReferencePage(
-    "chat-completions",
-    _("Chat Completions"),
-    _(
+    slug="chat-completions",
+    title=_("Chat Completions"),
+    summary=_(
         "A model's answer to a conversation, in OpenAI's format. Works with every chat "
         "model, whichever API its provider uses."
     ),
-    ("chat_completions",),
-    "/v1/chat/completions",
-    (
+    operations=("chat_completions",),
+    path="/v1/chat/completions",
+    fields=(
         MODEL_FIELD,
         Field(
             "messages",
@@ -132,7 +132,7 @@ CHAT: Final = ReferencePage(
         MAX_COST,
         FALLBACKS,
     ),
-    {
+    example={
         "model": MODEL,
         "messages": [
             {"role": "system", "content": "Answer in one sentence."},
@@ -140,7 +140,7 @@ CHAT: Final = ReferencePage(
         ],
         "max_completion_tokens": 100,
     },
-    """{
+    answer="""{
   "id": "chatcmpl-a1", "object": "chat.completion", "created": 1767100000,
   "model": "gpt-4o-mini",
   "choices": [
@@ -156,7 +156,7 @@ CHAT: Final = ReferencePage(
     "completion_tokens_details": {"reasoning_tokens": 0}
   }
 }""",
-    (
+    notes=(
         _("finish_reason is stop, length, tool_calls, content_filter or function_call."),
         _(
             "When streaming, the answer arrives in chunks with a delta and ends with data: "
@@ -167,15 +167,15 @@ CHAT: Final = ReferencePage(
     ),
 )
 RESPONSES: Final = ReferencePage(
-    "responses",
-    _("Responses"),
-    _(
+    slug="responses",
+    title=_("Responses"),
+    summary=_(
         "OpenAI's newer format: items in, items out, with reasoning and stored state. Works "
         "with every chat model."
     ),
-    ("responses",),
-    "/v1/responses",
-    (
+    operations=("responses",),
+    path="/v1/responses",
+    fields=(
         MODEL_FIELD,
         Field(
             "input",
@@ -236,13 +236,13 @@ RESPONSES: Final = ReferencePage(
         MAX_COST,
         FALLBACKS,
     ),
-    {
+    example={
         "model": MODEL,
         "instructions": "Answer in one sentence.",
         "input": "Why do rivers meander?",
         "max_output_tokens": 100,
     },
-    """{
+    answer="""{
   "id": "resp_1", "object": "response", "status": "completed",
   "model": "gpt-4o-mini",
   "output": [
@@ -253,7 +253,7 @@ RESPONSES: Final = ReferencePage(
   ],
   "usage": {"input_tokens": 24, "output_tokens": 31, "total_tokens": 55}
 }""",
-    (
+    notes=(
         _(
             "When streaming, every event has a type and a sequence_number. The last one is "
             "response.completed, response.incomplete or response.failed."
@@ -265,15 +265,15 @@ RESPONSES: Final = ReferencePage(
     ),
 )
 COMPACT: Final = ReferencePage(
-    "responses-compact",
-    _("Compact a conversation"),
-    _(
+    slug="responses-compact",
+    title=_("Compact a conversation"),
+    summary=_(
         "Turns a long conversation into one opaque item that later requests send in its "
         "place. Only for models whose provider supports it."
     ),
-    ("responses_compact",),
-    "/v1/responses/compact",
-    (
+    operations=("responses_compact",),
+    path="/v1/responses/compact",
+    fields=(
         MODEL_FIELD,
         Field("input", "string | object[]", _("The conversation so far, as items.")),
         Field("instructions", "string", _("The system prompt, for this request only.")),
@@ -281,29 +281,29 @@ COMPACT: Final = ReferencePage(
         MAX_COST,
         FALLBACKS,
     ),
-    {
+    example={
         "model": MODEL,
         "input": [
             {"role": "user", "content": "Why do rivers meander?"},
             {"role": "assistant", "content": "Because bends grow."},
         ],
     },
-    """{
+    answer="""{
   "id": "resp_2", "object": "response.compaction",
   "output": [{"type": "compaction", "encrypted_content": "…"}],
   "usage": {"input_tokens": 60, "output_tokens": 20, "total_tokens": 80}
 }""",
 )
 STORED: Final = ReferencePage(
-    "stored-responses",
-    _("Stored responses"),
-    _(
+    slug="stored-responses",
+    title=_("Stored responses"),
+    summary=_(
         "Retrieves a stored response, lists its input or deletes it. Only the API key that "
         "created it can use it. Responses are deleted after 24 hours."
     ),
-    ("response", "response_items"),
-    "/v1/responses/resp_1",
-    (
+    operations=("response", "response_items"),
+    path="/v1/responses/resp_1",
+    fields=(
         Field("id", "string", _("The response ID, in the path."), True),
         Field(
             "limit, after, order",
@@ -312,8 +312,8 @@ STORED: Final = ReferencePage(
             limits="1–100",
         ),
     ),
-    None,
-    """{"id": "resp_1", "object": "response", "status": "completed", "output": [ … ]}""",
-    (_("DELETE returns deleted: true."),),
+    example=None,
+    answer="""{"id": "resp_1", "object": "response", "status": "completed", "output": [ … ]}""",
+    notes=(_("DELETE returns deleted: true."),),
     argument="resp_1",
 )

@@ -9,16 +9,16 @@ from reference.operations.fields import Field
 from reference.operations.page import CONTENTS, MODEL_FIELD, ReferencePage
 
 MODELS: Final = ReferencePage(
-    "list-models",
-    _("List models"),
-    _(
+    slug="list-models",
+    title=_("List models"),
+    summary=_(
         "The models the key may use, with limits and prices. Add a name to get a single "
         "model. Models that are not in the catalogue have no limits, modalities or "
         "supported_parameters."
     ),
-    ("models", "model"),
-    "/v1/models",
-    (
+    operations=("models", "model"),
+    path="/v1/models",
+    fields=(
         Field(
             "x-goog-api-key, key",
             "header, query",
@@ -38,8 +38,8 @@ MODELS: Final = ReferencePage(
             ),
         ),
     ),
-    None,
-    """{
+    example=None,
+    answer="""{
   "object": "list",
   "data": [
     {
@@ -53,57 +53,57 @@ MODELS: Final = ReferencePage(
 }""",
 )
 COUNT: Final = ReferencePage(
-    "count-tokens",
-    _("Count tokens"),
-    _("Counts the input tokens of a request. No model is called and nothing is charged."),
-    ("count_tokens",),
-    "/v1/messages/count_tokens",
-    (
+    slug="count-tokens",
+    title=_("Count tokens"),
+    summary=_("Counts the input tokens of a request. No model is called and nothing is charged."),
+    operations=("count_tokens",),
+    path="/v1/messages/count_tokens",
+    fields=(
         MODEL_FIELD,
         Field("messages", "object[]", _("As in Messages."), True),
         Field("system, tools, tool_choice, thinking", "string | object", _("As in Messages.")),
     ),
-    {"model": MODEL, "messages": [{"role": "user", "content": "Why do rivers meander?"}]},
-    """{"input_tokens": 14}""",
+    example={"model": MODEL, "messages": [{"role": "user", "content": "Why do rivers meander?"}]},
+    answer="""{"input_tokens": 14}""",
 )
 RESPONSES_COUNT: Final = ReferencePage(
-    "responses-input-tokens",
-    _("Count tokens (Responses)"),
-    _("Counts the input tokens of a request. No model is called and nothing is charged."),
-    ("responses_input_tokens",),
-    "/v1/responses/input_tokens",
-    (
+    slug="responses-input-tokens",
+    title=_("Count tokens (Responses)"),
+    summary=_("Counts the input tokens of a request. No model is called and nothing is charged."),
+    operations=("responses_input_tokens",),
+    path="/v1/responses/input_tokens",
+    fields=(
         MODEL_FIELD,
         Field("input", "string | object[]", _("As in Responses."), True),
         Field("instructions, tools, tool_choice", "string | object", _("As in Responses.")),
     ),
-    {"model": MODEL, "input": "Why do rivers meander?"},
-    """{"object": "response.input_tokens", "input_tokens": 14}""",
+    example={"model": MODEL, "input": "Why do rivers meander?"},
+    answer="""{"object": "response.input_tokens", "input_tokens": 14}""",
     notes=(_("A response, conversation or prompt that is stored elsewhere is rejected."),),
 )
 GEMINI_COUNT: Final = ReferencePage(
-    "gemini-count-tokens",
-    _("Count tokens (Gemini)"),
-    _("Counts the input tokens of a request. No model is called and nothing is charged."),
-    ("gemini_count_tokens",),
-    f"/v1beta/models/{MODEL}:countTokens",
-    (
+    slug="gemini-count-tokens",
+    title=_("Count tokens (Gemini)"),
+    summary=_("Counts the input tokens of a request. No model is called and nothing is charged."),
+    operations=("gemini_count_tokens",),
+    path=f"/v1beta/models/{MODEL}:countTokens",
+    fields=(
         CONTENTS,
         Field("generateContentRequest", "object", _("A whole request instead of contents.")),
     ),
-    {"contents": [{"role": "user", "parts": [{"text": "Why do rivers meander?"}]}]},
-    """{"totalTokens": 14}""",
+    example={"contents": [{"role": "user", "parts": [{"text": "Why do rivers meander?"}]}]},
+    answer="""{"totalTokens": 14}""",
 )
 BALANCE: Final = ReferencePage(
-    "balance",
-    _("Balance"),
-    _(
+    slug="balance",
+    title=_("Balance"),
+    summary=_(
         "What the key has spent and can still spend, in the format of OpenAI's former "
         "dashboard API, for desktop clients that show it."
     ),
-    ("billing_subscription", "billing_usage", "billing_credit_grants"),
-    "/v1/dashboard/billing/subscription",
-    (
+    operations=("billing_subscription", "billing_usage", "billing_credit_grants"),
+    path="/v1/dashboard/billing/subscription",
+    fields=(
         Field(
             "start_date, end_date",
             "query",
@@ -111,8 +111,8 @@ BALANCE: Final = ReferencePage(
             limits="YYYY-MM-DD",
         ),
     ),
-    None,
-    """{
+    example=None,
+    answer="""{
   "object": "billing_subscription", "has_payment_method": true,
   "soft_limit_usd": 50.0, "hard_limit_usd": 50.0, "system_hard_limit_usd": 50.0
 }""",

@@ -55,12 +55,12 @@ _IMAGES_ANSWER: Final = """{
 }"""
 
 IMAGES: Final = ReferencePage(
-    "image-generations",
-    _("Generate images"),
-    _("Makes images from a text, with every image model, in OpenAI's format or Qwen's."),
-    ("image_generations",),
-    "/v1/images/generations",
-    (
+    slug="image-generations",
+    title=_("Generate images"),
+    summary=_("Makes images from a text, with every image model, in OpenAI's format or Qwen's."),
+    operations=("image_generations",),
+    path="/v1/images/generations",
+    fields=(
         MODEL_FIELD,
         _PROMPT,
         _COUNT,
@@ -83,16 +83,18 @@ IMAGES: Final = ReferencePage(
         USER,
         MAX_COST,
     ),
-    {"model": IMAGE_MODEL, "prompt": "A paper boat on a river", "size": "1024x1024"},
-    _IMAGES_ANSWER,
+    example={"model": IMAGE_MODEL, "prompt": "A paper boat on a river", "size": "1024x1024"},
+    answer=_IMAGES_ANSWER,
 )
 IMAGE_EDITS: Final = ReferencePage(
-    "image-edits",
-    _("Edit images"),
-    _("Changes images as a text says. Send files in a form, or links and data URLs in JSON."),
-    ("image_edits",),
-    "/v1/images/edits",
-    (
+    slug="image-edits",
+    title=_("Edit images"),
+    summary=_(
+        "Changes images as a text says. Send files in a form, or links and data URLs in JSON."
+    ),
+    operations=("image_edits",),
+    path="/v1/images/edits",
+    fields=(
         MODEL_FIELD,
         _PROMPT,
         Field(
@@ -115,18 +117,18 @@ IMAGE_EDITS: Final = ReferencePage(
         USER,
         MAX_COST,
     ),
-    {"model": IMAGE_MODEL, "prompt": "Add a heron on the bank"},
-    _IMAGES_ANSWER,
-    (_FORM_NOTE,),
+    example={"model": IMAGE_MODEL, "prompt": "Add a heron on the bank"},
+    answer=_IMAGES_ANSWER,
+    notes=(_FORM_NOTE,),
     files={"image": "river.png"},
 )
 IMAGE_VARIATIONS: Final = ReferencePage(
-    "image-variations",
-    _("Vary images"),
-    _("Makes images like another one, for models whose provider has this endpoint."),
-    ("image_variations",),
-    "/v1/images/variations",
-    (
+    slug="image-variations",
+    title=_("Vary images"),
+    summary=_("Makes images like another one, for models whose provider has this endpoint."),
+    operations=("image_variations",),
+    path="/v1/images/variations",
+    fields=(
         MODEL_FIELD,
         Field("image", "file", _("The image to vary."), True),
         _COUNT,
@@ -135,18 +137,18 @@ IMAGE_VARIATIONS: Final = ReferencePage(
         USER,
         MAX_COST,
     ),
-    {"model": IMAGE_MODEL},
-    """{"created": 1767100002, "data": [{"url": "https://pictures.example/boat.png"}]}""",
-    (_FORM_NOTE,),
+    example={"model": IMAGE_MODEL},
+    answer="""{"created": 1767100002, "data": [{"url": "https://pictures.example/boat.png"}]}""",
+    notes=(_FORM_NOTE,),
     files={"image": "river.png"},
 )
 SPEECH: Final = ReferencePage(
-    "speech",
-    _("Speech"),
-    _("Reads a text aloud. The audio is sent as it comes."),
-    ("speech",),
-    "/v1/audio/speech",
-    (
+    slug="speech",
+    title=_("Speech"),
+    summary=_("Reads a text aloud. The audio is sent as it comes."),
+    operations=("speech",),
+    path="/v1/audio/speech",
+    fields=(
         MODEL_FIELD,
         Field("input", "string", _("The text to read."), True),
         Field(
@@ -171,13 +173,17 @@ SPEECH: Final = ReferencePage(
         ),
         MAX_COST,
     ),
-    {"model": SPEECH_MODEL, "input": "Rivers meander because bends grow.", "voice": "alloy"},
-    """HTTP/1.1 200 OK
+    example={
+        "model": SPEECH_MODEL,
+        "input": "Rivers meander because bends grow.",
+        "voice": "alloy",
+    },
+    answer="""HTTP/1.1 200 OK
 content-type: audio/mpeg
 transfer-encoding: chunked
 
 ID3…""",
-    (_("Gemini models return wav or pcm only, and wav if no format is given."),),
+    notes=(_("Gemini models return wav or pcm only, and wav if no format is given."),),
 )
 _FILE: Final = Field(
     "file", "file", _("The audio: FLAC, MP3, MP4, M4A, MPEG, Ogg, WAV, WebM or AAC."), True
@@ -191,12 +197,12 @@ _HEARD_FORMAT: Final = Field(
     limits="json, text, srt, verbose_json, vtt",
 )
 TRANSCRIPTIONS: Final = ReferencePage(
-    "transcriptions",
-    _("Transcriptions"),
-    _("Writes down what is said in an audio file."),
-    ("transcriptions",),
-    "/v1/audio/transcriptions",
-    (
+    slug="transcriptions",
+    title=_("Transcriptions"),
+    summary=_("Writes down what is said in an audio file."),
+    operations=("transcriptions",),
+    path="/v1/audio/transcriptions",
+    fields=(
         MODEL_FIELD,
         _FILE,
         Field("language", "string", _("The language spoken, such as en. Default: detected.")),
@@ -217,20 +223,20 @@ TRANSCRIPTIONS: Final = ReferencePage(
         ),
         MAX_COST,
     ),
-    {"model": TRANSCRIPTION_MODEL, "response_format": "json"},
-    """{"text": "Rivers meander.", "usage": {"type": "duration", "seconds": 2}}""",
-    (_FORM_NOTE, _HOLD_NOTE),
+    example={"model": TRANSCRIPTION_MODEL, "response_format": "json"},
+    answer="""{"text": "Rivers meander.", "usage": {"type": "duration", "seconds": 2}}""",
+    notes=(_FORM_NOTE, _HOLD_NOTE),
     files={"file": "speech.mp3"},
 )
 TRANSLATIONS: Final = ReferencePage(
-    "translations",
-    _("Translations"),
-    _("Writes down in English what is said in an audio file."),
-    ("translations",),
-    "/v1/audio/translations",
-    (MODEL_FIELD, _FILE, _HEARD_PROMPT, _HEARD_FORMAT, _HEARD_TEMPERATURE, MAX_COST),
-    {"model": TRANSCRIPTION_MODEL, "response_format": "json"},
-    """{"text": "Rivers meander."}""",
-    (_FORM_NOTE, _HOLD_NOTE),
+    slug="translations",
+    title=_("Translations"),
+    summary=_("Writes down in English what is said in an audio file."),
+    operations=("translations",),
+    path="/v1/audio/translations",
+    fields=(MODEL_FIELD, _FILE, _HEARD_PROMPT, _HEARD_FORMAT, _HEARD_TEMPERATURE, MAX_COST),
+    example={"model": TRANSCRIPTION_MODEL, "response_format": "json"},
+    answer="""{"text": "Rivers meander."}""",
+    notes=(_FORM_NOTE, _HOLD_NOTE),
     files={"file": "speech.mp3"},
 )

@@ -18,12 +18,14 @@ from reference.operations.page import (
 )
 
 MESSAGES: Final = ReferencePage(
-    "messages",
-    _("Messages"),
-    _("Anthropic's format. Works with every chat model, and with coding agents made for Claude."),
-    ("messages",),
-    "/v1/messages",
-    (
+    slug="messages",
+    title=_("Messages"),
+    summary=_(
+        "Anthropic's format. Works with every chat model, and with coding agents made for Claude."
+    ),
+    operations=("messages",),
+    path="/v1/messages",
+    fields=(
         MODEL_FIELD,
         Field("max_tokens", "integer", _("The maximum number of tokens to generate."), True, "≥ 1"),
         Field(
@@ -79,13 +81,13 @@ MESSAGES: Final = ReferencePage(
         MAX_COST,
         FALLBACKS,
     ),
-    {
+    example={
         "model": MODEL,
         "max_tokens": 100,
         "system": "Answer in one sentence.",
         "messages": [{"role": "user", "content": "Why do rivers meander?"}],
     },
-    """{
+    answer="""{
   "id": "msg_1", "type": "message", "role": "assistant", "model": "gpt-4o-mini",
   "content": [{"type": "text", "text": "Because …"}],
   "stop_reason": "end_turn", "stop_sequence": null,
@@ -94,18 +96,18 @@ MESSAGES: Final = ReferencePage(
     "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0
   }
 }""",
-    (
+    notes=(
         _("input_tokens does not include tokens read from a cache."),
         _("Errors on this path use Anthropic's format: type, error, request_id."),
     ),
 )
 GEMINI: Final = ReferencePage(
-    "generate-content",
-    _("Generate content"),
-    _("Gemini's format, streaming or not. Works with every chat model."),
-    ("generate_content", "stream_generate_content"),
-    f"/v1beta/models/{MODEL}:generateContent",
-    (
+    slug="generate-content",
+    title=_("Generate content"),
+    summary=_("Gemini's format, streaming or not. Works with every chat model."),
+    operations=("generate_content", "stream_generate_content"),
+    path=f"/v1beta/models/{MODEL}:generateContent",
+    fields=(
         Field(
             "{model}",
             "string",
@@ -186,11 +188,11 @@ GEMINI: Final = ReferencePage(
             _("The API key, if a header cannot be set. It is removed before anything is logged."),
         ),
     ),
-    {
+    example={
         "contents": [{"role": "user", "parts": [{"text": "Why do rivers meander?"}]}],
         "generationConfig": {"maxOutputTokens": 100},
     },
-    """{
+    answer="""{
   "candidates": [
     {
       "content": {"role": "model", "parts": [{"text": "Because …"}]},
@@ -199,7 +201,7 @@ GEMINI: Final = ReferencePage(
   ],
   "usageMetadata": {"promptTokenCount": 14, "candidatesTokenCount": 31, "totalTokenCount": 45}
 }""",
-    (
+    notes=(
         _("Names may also be written in snake_case."),
         _("Errors on this path use Google's format: code, message, status."),
     ),

@@ -9,15 +9,15 @@ from reference.operations.fields import Field
 from reference.operations.page import ReferencePage
 
 REALTIME: Final = ReferencePage(
-    "realtime",
-    _("Realtime sessions"),
-    _(
+    slug="realtime",
+    title=_("Realtime sessions"),
+    summary=_(
         "A WebSocket for text and audio in both directions. Events are those of OpenAI's Realtime "
         "API, and of its beta. They are passed on unchanged."
     ),
-    ("realtime",),
-    f"/v1/realtime?model={REALTIME_MODEL}",
-    (
+    operations=("realtime",),
+    path=f"/v1/realtime?model={REALTIME_MODEL}",
+    fields=(
         Field("model", "string", _("The model to use, in the query. It cannot be changed."), True),
         Field(
             "openai-beta",
@@ -90,15 +90,15 @@ REALTIME: Final = ReferencePage(
             _("error: type, code, message, param, event_id of the client event at fault."),
         ),
     ),
-    None,
-    """{"type": "response.done", "event_id": "event_010", "response": {
+    example=None,
+    answer="""{"type": "response.done", "event_id": "event_010", "response": {
   "id": "resp_rt1", "object": "realtime.response", "status": "completed", "output": [],
   "usage": {"total_tokens": 29, "input_tokens": 24, "output_tokens": 5,
     "input_token_details": {"text_tokens": 24, "audio_tokens": 0, "image_tokens": 0,
       "cached_tokens": 0},
     "output_token_details": {"text_tokens": 5, "audio_tokens": 0}}
 }}""",
-    (
+    notes=(
         _(
             "Each response is a request of its own, with its usage and its receipt. The maximum "
             "cost is held before it can start, and charged by its usage."

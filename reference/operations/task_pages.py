@@ -43,32 +43,32 @@ _SUBMITTED: Final = """{
 }"""
 
 IMAGINE: Final = ReferencePage(
-    "midjourney-imagine",
-    _("Imagine"),
-    _("Makes a grid of four pictures from a text. The answer has the ID of the task."),
-    ("midjourney_imagine",),
-    "/mj/submit/imagine",
-    (
+    slug="midjourney-imagine",
+    title=_("Imagine"),
+    summary=_("Makes a grid of four pictures from a text. The answer has the ID of the task."),
+    operations=("midjourney_imagine",),
+    path="/mj/submit/imagine",
+    fields=(
         Field("prompt", "string", _("What the picture shows."), True, limits="1–32000"),
         _BOT,
         Field("base64Array", "string[]", _("Pictures to go by, as data URLs.")),
         Field("modes", "string[]", _("Modes to choose from."), limits="RELAX, FAST, TURBO"),
         *_END,
     ),
-    {"prompt": "A paper boat on a river --ar 16:9"},
-    _SUBMITTED,
-    (_HELD, _REFUSED, _MODES),
+    example={"prompt": "A paper boat on a river --ar 16:9"},
+    answer=_SUBMITTED,
+    notes=(_HELD, _REFUSED, _MODES),
 )
 CHANGE: Final = ReferencePage(
-    "midjourney-change",
-    _("Change"),
-    _(
+    slug="midjourney-change",
+    title=_("Change"),
+    summary=_(
         "Upscales or varies one of four pictures, or makes them again. simple-change takes the "
         "task and the action in one text."
     ),
-    ("midjourney_change", "midjourney_simple_change"),
-    "/mj/submit/change",
-    (
+    operations=("midjourney_change", "midjourney_simple_change"),
+    path="/mj/submit/change",
+    fields=(
         _TASK,
         Field("action", "string", _("What to do."), True, limits="UPSCALE, VARIATION, REROLL"),
         Field("index", "integer", _("Which picture. Not for REROLL."), limits="1–4"),
@@ -79,72 +79,74 @@ CHANGE: Final = ReferencePage(
         ),
         *_END,
     ),
-    {"taskId": "4817203956102847", "action": "UPSCALE", "index": 1},
-    _SUBMITTED,
-    (_HELD, _ACCOUNT, _TEAM),
+    example={"taskId": "4817203956102847", "action": "UPSCALE", "index": 1},
+    answer=_SUBMITTED,
+    notes=(_HELD, _ACCOUNT, _TEAM),
 )
 ACTION: Final = ReferencePage(
-    "midjourney-action",
-    _("Action and modal"),
-    _(
+    slug="midjourney-action",
+    title=_("Action and modal"),
+    summary=_(
         "Presses a button of a task. A button that opens a dialog, such as Custom Zoom or Vary "
         "Region, makes a task with the status MODAL: answer it at /mj/submit/modal."
     ),
-    ("midjourney_action", "midjourney_modal"),
-    "/mj/submit/action",
-    (
+    operations=("midjourney_action", "midjourney_modal"),
+    path="/mj/submit/action",
+    fields=(
         _TASK,
         Field("customId", "string", _("The customId of the button."), True),
         Field("prompt", "string", _("For modal: the prompt."), limits="≤ 32000"),
         Field("maskBase64", "string", _("For modal: the region to change, as a data URL.")),
         *_END,
     ),
-    {"taskId": "4817203956102847", "customId": "MJ::JOB::upsample::1::82c51c9d"},
-    _SUBMITTED,
-    (_HELD, _ACCOUNT, _TEAM),
+    example={"taskId": "4817203956102847", "customId": "MJ::JOB::upsample::1::82c51c9d"},
+    answer=_SUBMITTED,
+    notes=(_HELD, _ACCOUNT, _TEAM),
 )
 DESCRIBE: Final = ReferencePage(
-    "midjourney-describe",
-    _("Describe"),
-    _("Writes prompts that would make a picture. They are in properties.finalPrompt of the task."),
-    ("midjourney_describe",),
-    "/mj/submit/describe",
-    (Field("base64", "string", _("The picture, as a data URL."), True), _BOT, *_END),
-    {"base64": "data:image/png;base64,iVBORw0KGgo="},
-    _SUBMITTED,
-    (_HELD,),
+    slug="midjourney-describe",
+    title=_("Describe"),
+    summary=_(
+        "Writes prompts that would make a picture. They are in properties.finalPrompt of the task."
+    ),
+    operations=("midjourney_describe",),
+    path="/mj/submit/describe",
+    fields=(Field("base64", "string", _("The picture, as a data URL."), True), _BOT, *_END),
+    example={"base64": "data:image/png;base64,iVBORw0KGgo="},
+    answer=_SUBMITTED,
+    notes=(_HELD,),
 )
 BLEND: Final = ReferencePage(
-    "midjourney-blend",
-    _("Blend"),
-    _("Makes one picture of several."),
-    ("midjourney_blend",),
-    "/mj/submit/blend",
-    (
+    slug="midjourney-blend",
+    title=_("Blend"),
+    summary=_("Makes one picture of several."),
+    operations=("midjourney_blend",),
+    path="/mj/submit/blend",
+    fields=(
         Field("base64Array", "string[]", _("The pictures, as data URLs."), True, limits="2–5"),
         Field("dimensions", "string", _("Its shape."), limits="PORTRAIT, SQUARE, LANDSCAPE"),
         _BOT,
         *_END,
     ),
-    {
+    example={
         "base64Array": [
             "data:image/png;base64,iVBORw0KGgo=",
             "data:image/png;base64,iVBORw0KGgo=",
         ]
     },
-    _SUBMITTED,
-    (_HELD,),
+    answer=_SUBMITTED,
+    notes=(_HELD,),
 )
 SHORTEN: Final = ReferencePage(
-    "midjourney-shorten",
-    _("Shorten"),
-    _("Shortens a prompt. The result is in properties.finalPrompt of the task."),
-    ("midjourney_shorten",),
-    "/mj/submit/shorten",
-    (Field("prompt", "string", _("The prompt."), True, limits="1–32000"), _BOT, *_END),
-    {"prompt": "A very small and rather pretty paper boat on a wide river"},
-    _SUBMITTED,
-    (_HELD,),
+    slug="midjourney-shorten",
+    title=_("Shorten"),
+    summary=_("Shortens a prompt. The result is in properties.finalPrompt of the task."),
+    operations=("midjourney_shorten",),
+    path="/mj/submit/shorten",
+    fields=(Field("prompt", "string", _("The prompt."), True, limits="1–32000"), _BOT, *_END),
+    example={"prompt": "A very small and rather pretty paper boat on a wide river"},
+    answer=_SUBMITTED,
+    notes=(_HELD,),
 )
 _TOLD: Final = """{
   "id": "4817203956102847", "action": "IMAGINE", "customId": "", "botType": "MID_JOURNEY",
@@ -158,19 +160,19 @@ _TOLD: Final = """{
   "properties": {"finalPrompt": "A paper boat on a river --v 6.1"}
 }"""
 MIDJOURNEY_TASK: Final = ReferencePage(
-    "midjourney-task",
-    _("Retrieve a task"),
-    _(
+    slug="midjourney-task",
+    title=_("Retrieve a task"),
+    summary=_(
         "The state of a task, as last reported by its provider. /mj/image/{id} returns its "
         "picture, or parts of it with Range; imageUrl is a link to it that needs no key and "
         "expires after a day. image-seed returns its seed."
     ),
-    ("midjourney_task", "midjourney_seed", "midjourney_image"),
-    "/mj/task/4817203956102847/fetch",
-    (Field("id", "string", _("The task ID, in the path."), True),),
-    None,
-    _TOLD,
-    (
+    operations=("midjourney_task", "midjourney_seed", "midjourney_image"),
+    path="/mj/task/4817203956102847/fetch",
+    fields=(Field("id", "string", _("The task ID, in the path."), True),),
+    example=None,
+    answer=_TOLD,
+    notes=(
         _(
             "Status: NOT_START, SUBMITTED, IN_PROGRESS, MODAL, SUCCESS, FAILURE or CANCEL. Ask "
             "every 5 to 15 seconds."
@@ -179,15 +181,15 @@ MIDJOURNEY_TASK: Final = ReferencePage(
     ),
 )
 MIDJOURNEY_TASKS: Final = ReferencePage(
-    "midjourney-tasks",
-    _("List tasks"),
-    _("The state of several tasks, in the order of their IDs. Unknown IDs are left out."),
-    ("midjourney_tasks",),
-    "/mj/task/list-by-condition",
-    (Field("ids", "string[]", _("The task IDs."), True, limits="≤ 100"),),
-    {"ids": ["4817203956102847"]},
-    f"[{_TOLD}]",
-    (_TEAM,),
+    slug="midjourney-tasks",
+    title=_("List tasks"),
+    summary=_("The state of several tasks, in the order of their IDs. Unknown IDs are left out."),
+    operations=("midjourney_tasks",),
+    path="/mj/task/list-by-condition",
+    fields=(Field("ids", "string[]", _("The task IDs."), True, limits="≤ 100"),),
+    example={"ids": ["4817203956102847"]},
+    answer=f"[{_TOLD}]",
+    notes=(_TEAM,),
 )
 
 _SONG_HOOK: Final = Field("notify_hook", "string", _CALLED)
@@ -198,12 +200,12 @@ _SONG_REFUSED: Final = _(
     "success. It makes no task and costs nothing."
 )
 MUSIC: Final = ReferencePage(
-    "suno-music",
-    _("Make a song"),
-    _("Makes songs from lyrics or from an idea. The answer has the ID of the task."),
-    ("suno_music",),
-    "/suno/submit/music",
-    (
+    slug="suno-music",
+    title=_("Make a song"),
+    summary=_("Makes songs from lyrics or from an idea. The answer has the ID of the task."),
+    operations=("suno_music",),
+    path="/suno/submit/music",
+    fields=(
         Field(
             "prompt",
             "string",
@@ -223,24 +225,24 @@ MUSIC: Final = ReferencePage(
         _SONG_HOOK,
         MAX_COST,
     ),
-    {"gpt_description_prompt": "A slow song about rivers", "mv": "chirp-v4"},
-    _SONG,
-    (_HELD, _SONG_REFUSED, _ACCOUNT),
+    example={"gpt_description_prompt": "A slow song about rivers", "mv": "chirp-v4"},
+    answer=_SONG,
+    notes=(_HELD, _SONG_REFUSED, _ACCOUNT),
 )
 LYRICS: Final = ReferencePage(
-    "suno-lyrics",
-    _("Write lyrics"),
-    _("Writes the lyrics of a song."),
-    ("suno_lyrics",),
-    "/suno/submit/lyrics",
-    (
+    slug="suno-lyrics",
+    title=_("Write lyrics"),
+    summary=_("Writes the lyrics of a song."),
+    operations=("suno_lyrics",),
+    path="/suno/submit/lyrics",
+    fields=(
         Field("prompt", "string", _("What the song is about."), True, limits="≤ 32000"),
         _SONG_HOOK,
         MAX_COST,
     ),
-    {"prompt": "A slow song about rivers"},
-    _SONG,
-    (_HELD, _SONG_REFUSED),
+    example={"prompt": "A slow song about rivers"},
+    answer=_SONG,
+    notes=(_HELD, _SONG_REFUSED),
 )
 _SUNO_TOLD: Final = """{
     "task_id": "736a6f88-bd29-4b1e-b110-37132a5325ac", "notify_hook": "", "action": "MUSIC",
@@ -257,27 +259,27 @@ _SUNO_STATUS: Final = _(
     "seconds."
 )
 SUNO_TASK: Final = ReferencePage(
-    "suno-task",
-    _("Retrieve a song"),
-    _("The state of a task, as last reported by its provider."),
-    ("suno_task",),
-    "/suno/fetch/736a6f88-bd29-4b1e-b110-37132a5325ac",
-    (Field("id", "string", _("The task ID, in the path."), True),),
-    None,
-    f'{{\n  "code": "success", "message": "",\n  "data": {_SUNO_TOLD}\n}}',
-    (_SUNO_STATUS, _TEAM),
+    slug="suno-task",
+    title=_("Retrieve a song"),
+    summary=_("The state of a task, as last reported by its provider."),
+    operations=("suno_task",),
+    path="/suno/fetch/736a6f88-bd29-4b1e-b110-37132a5325ac",
+    fields=(Field("id", "string", _("The task ID, in the path."), True),),
+    example=None,
+    answer=f'{{\n  "code": "success", "message": "",\n  "data": {_SUNO_TOLD}\n}}',
+    notes=(_SUNO_STATUS, _TEAM),
 )
 SUNO_TASKS: Final = ReferencePage(
-    "suno-tasks",
-    _("List songs"),
-    _("The state of several tasks, in the order of their IDs. Unknown IDs are left out."),
-    ("suno_tasks",),
-    "/suno/fetch",
-    (
+    slug="suno-tasks",
+    title=_("List songs"),
+    summary=_("The state of several tasks, in the order of their IDs. Unknown IDs are left out."),
+    operations=("suno_tasks",),
+    path="/suno/fetch",
+    fields=(
         Field("ids", "string[]", _("The task IDs."), True, limits="≤ 100"),
         Field("action", "string", _("Only tasks of this action."), limits="MUSIC, LYRICS"),
     ),
-    {"ids": ["736a6f88-bd29-4b1e-b110-37132a5325ac"], "action": "MUSIC"},
-    f'{{\n  "code": "success", "message": "",\n  "data": [{_SUNO_TOLD}]\n}}',
-    (_TEAM,),
+    example={"ids": ["736a6f88-bd29-4b1e-b110-37132a5325ac"], "action": "MUSIC"},
+    answer=f'{{\n  "code": "success", "message": "",\n  "data": [{_SUNO_TOLD}]\n}}',
+    notes=(_TEAM,),
 )

@@ -24,15 +24,15 @@ from reference.operations.page import (
 )
 
 COMPLETIONS: Final = ReferencePage(
-    "completions",
-    _("Completions"),
-    _(
+    slug="completions",
+    title=_("Completions"),
+    summary=_(
         "The older format: continues a text. For models that only support chat, the text is "
         "sent as a message. Each text in a list is a separate request on the Requests page."
     ),
-    ("completions",),
-    "/v1/completions",
-    (
+    operations=("completions",),
+    path="/v1/completions",
+    fields=(
         MODEL_FIELD,
         Field(
             "prompt",
@@ -65,8 +65,8 @@ COMPLETIONS: Final = ReferencePage(
         USER,
         MAX_COST,
     ),
-    {"model": MODEL, "prompt": "Rivers meander because", "max_tokens": 40},
-    """{
+    example={"model": MODEL, "prompt": "Rivers meander because", "max_tokens": 40},
+    answer="""{
   "id": "cmpl-1", "object": "text_completion", "created": 1767100000,
   "model": "gpt-4o-mini",
   "choices": [{"text": " bends grow.", "index": 0, "logprobs": null, "finish_reason": "stop"}],
@@ -74,15 +74,15 @@ COMPLETIONS: Final = ReferencePage(
 }""",
 )
 EDITS: Final = ReferencePage(
-    "edits",
-    _("Edits"),
-    _(
+    slug="edits",
+    title=_("Edits"),
+    summary=_(
         "Changes a text as instructed. No provider offers this endpoint any more, so a chat model"
         " does the work."
     ),
-    ("edits",),
-    "/v1/edits",
-    (
+    operations=("edits",),
+    path="/v1/edits",
+    fields=(
         MODEL_FIELD,
         Field("instruction", "string", _("What to change."), True),
         Field("input", "string", _("The text to change.")),
@@ -92,20 +92,20 @@ EDITS: Final = ReferencePage(
         USER,
         MAX_COST,
     ),
-    {"model": MODEL, "input": "She go home", "instruction": "Fix the grammar"},
-    """{
+    example={"model": MODEL, "input": "She go home", "instruction": "Fix the grammar"},
+    answer="""{
   "object": "edit", "created": 1767100001,
   "choices": [{"text": "She goes home", "index": 0}],
   "usage": {"prompt_tokens": 30, "completion_tokens": 4, "total_tokens": 34}
 }""",
 )
 EMBEDDINGS: Final = ReferencePage(
-    "embeddings",
-    _("Embeddings"),
-    _("Turns texts into vectors, in OpenAI's format. Works with every embedding model."),
-    ("embeddings",),
-    "/v1/embeddings",
-    (
+    slug="embeddings",
+    title=_("Embeddings"),
+    summary=_("Turns texts into vectors, in OpenAI's format. Works with every embedding model."),
+    operations=("embeddings",),
+    path="/v1/embeddings",
+    fields=(
         Field(
             "model",
             "string",
@@ -137,8 +137,8 @@ EMBEDDINGS: Final = ReferencePage(
         USER,
         MAX_COST,
     ),
-    {"model": EMBEDDING_MODEL, "input": "Rivers meander", "encoding_format": "float"},
-    """{
+    example={"model": EMBEDDING_MODEL, "input": "Rivers meander", "encoding_format": "float"},
+    answer="""{
   "object": "list",
   "data": [{"object": "embedding", "index": 0, "embedding": [0.0123, -0.0456]}],
   "model": "text-embedding-3-small",
@@ -146,12 +146,12 @@ EMBEDDINGS: Final = ReferencePage(
 }""",
 )
 EMBED: Final = ReferencePage(
-    "embed-content",
-    _("Embed content"),
-    _("Turns texts into vectors, in Gemini's format, one at a time or in a batch."),
-    ("embed_content", "batch_embed_contents"),
-    f"/v1beta/models/{EMBEDDING_MODEL}:embedContent",
-    (
+    slug="embed-content",
+    title=_("Embed content"),
+    summary=_("Turns texts into vectors, in Gemini's format, one at a time or in a batch."),
+    operations=("embed_content", "batch_embed_contents"),
+    path=f"/v1beta/models/{EMBEDDING_MODEL}:embedContent",
+    fields=(
         Field("content", "object", _("What to embed, as parts with text."), True),
         Field(
             "requests",
@@ -165,19 +165,19 @@ EMBED: Final = ReferencePage(
         ),
         Field("taskType, title", "string", _("Passed on to Gemini, dropped for others.")),
     ),
-    {"content": {"parts": [{"text": "Rivers meander"}]}},
-    """{"embedding": {"values": [0.0123, -0.0456]}}""",
+    example={"content": {"parts": [{"text": "Rivers meander"}]}},
+    answer="""{"embedding": {"values": [0.0123, -0.0456]}}""",
 )
 RERANK: Final = ReferencePage(
-    "rerank",
-    _("Rerank"),
-    _(
+    slug="rerank",
+    title=_("Rerank"),
+    summary=_(
         "Sorts documents by how well they answer a query. /v2/rerank returns Cohere's "
         "format, the others Jina's."
     ),
-    ("rerank",),
-    "/v1/rerank",
-    (
+    operations=("rerank",),
+    path="/v1/rerank",
+    fields=(
         MODEL_FIELD,
         Field("query", "string", _("The search query."), True),
         Field(
@@ -196,25 +196,25 @@ RERANK: Final = ReferencePage(
         Field("max_tokens_per_doc", "integer", _("Where to cut off documents, for /v2/rerank.")),
         MAX_COST,
     ),
-    {
+    example={
         "model": RERANK_MODEL,
         "query": "Why do rivers meander?",
         "documents": ["Bends grow by erosion.", "Rivers are wet."],
         "top_n": 1,
     },
-    """{
+    answer="""{
   "model": "rerank-v3.5", "object": "list",
   "results": [{"index": 0, "relevance_score": 0.93}],
   "usage": {"prompt_tokens": 24, "total_tokens": 24}
 }""",
 )
 MODERATIONS: Final = ReferencePage(
-    "moderations",
-    _("Moderations"),
-    _("Checks whether texts or images are harmful, and in which way."),
-    ("moderations",),
-    "/v1/moderations",
-    (
+    slug="moderations",
+    title=_("Moderations"),
+    summary=_("Checks whether texts or images are harmful, and in which way."),
+    operations=("moderations",),
+    path="/v1/moderations",
+    fields=(
         Field(
             "input",
             "string | string[] | object[]",
@@ -224,8 +224,8 @@ MODERATIONS: Final = ReferencePage(
         Field("model", "string", _("The model to use. Default: omni-moderation-latest.")),
         MAX_COST,
     ),
-    {"model": MODERATION_MODEL, "input": "Rivers meander"},
-    """{
+    example={"model": MODERATION_MODEL, "input": "Rivers meander"},
+    answer="""{
   "id": "modr-1", "model": "omni-moderation-latest",
   "results": [{"flagged": false, "categories": {"violence": false}, "category_scores": {"violence": 0.0001}}]
 }""",  # noqa: E501

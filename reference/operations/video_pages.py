@@ -70,16 +70,16 @@ _KLING_STATES: Final = _(
 )
 
 VIDEOS: Final = ReferencePage(
-    "videos",
-    _("Create a video"),
-    _(
+    slug="videos",
+    title=_("Create a video"),
+    summary=_(
         "Orders a video. The answer has its ID; it is made in the background. GET lists the team's "
         "videos, with limit, after and order. Send a prompt to /remix to make another video from a "
         "completed one."
     ),
-    ("videos",),
-    "/v1/videos",
-    (
+    operations=("videos",),
+    path="/v1/videos",
+    fields=(
         Field("prompt", "string", _("What the video shows."), True, limits="1–32000"),
         Field("model", "string", _("The model to use. Default: sora-2.")),
         Field(
@@ -96,26 +96,26 @@ VIDEOS: Final = ReferencePage(
         ),
         MAX_COST,
     ),
-    {"model": VIDEO_MODEL, "prompt": "A river at dawn", "seconds": "4", "size": "1280x720"},
-    """{
+    example={"model": VIDEO_MODEL, "prompt": "A river at dawn", "seconds": "4", "size": "1280x720"},
+    answer="""{
   "id": "video_7d1f0c5b2a9e4f6c8d3b1a0e5f7c9d2b", "object": "video", "model": "sora-2",
   "status": "queued", "progress": 0, "created_at": 1767000900, "completed_at": null,
   "expires_at": null, "seconds": "4", "size": "1280x720", "prompt": "A river at dawn",
   "remixed_from_video_id": null, "error": null
 }""",
-    (_HELD, _TEAM),
+    notes=(_HELD, _TEAM),
 )
 VIDEO: Final = ReferencePage(
-    "video",
-    _("Retrieve a video"),
-    _(
+    slug="video",
+    title=_("Retrieve a video"),
+    summary=_(
         "The state of a video, as last reported by its provider. /content returns its bytes, or "
         "parts of them with Range, /events its progress as server-sent events. DELETE deletes a "
         "video that is completed or failed."
     ),
-    ("video", "video_content", "video_events"),
-    "/v1/videos/video_1",
-    (
+    operations=("video", "video_content", "video_events"),
+    path="/v1/videos/video_1",
+    fields=(
         _ID,
         Field(
             "variant",
@@ -123,14 +123,14 @@ VIDEO: Final = ReferencePage(
             _("Of the content, in the query. Default: video."),
         ),
     ),
-    None,
-    """{
+    example=None,
+    answer="""{
   "id": "video_1", "object": "video", "model": "sora-2", "status": "completed", "progress": 100,
   "created_at": 1767000900, "completed_at": 1767000990, "expires_at": 1767605790,
   "seconds": "4", "size": "1280x720", "prompt": "A river at dawn",
   "remixed_from_video_id": null, "error": null
 }""",
-    (
+    notes=(
         _("Status: queued, in_progress, completed or failed. Ask every 10 to 20 seconds."),
         _(
             "Events have the names video.queued, video.in_progress, video.completed and "
@@ -143,12 +143,12 @@ VIDEO: Final = ReferencePage(
     argument="video_1",
 )
 GENERATIONS: Final = ReferencePage(
-    "video-generations",
-    _("Video generations"),
-    _("Orders a video and retrieves it, in the format that several hubs share."),
-    ("video_generations", "video_generation"),
-    "/v1/video/generations",
-    (
+    slug="video-generations",
+    title=_("Video generations"),
+    summary=_("Orders a video and retrieves it, in the format that several hubs share."),
+    operations=("video_generations", "video_generation"),
+    path="/v1/video/generations",
+    fields=(
         MODEL_FIELD,
         Field("prompt", "string", _("What the video shows."), True, limits="1–32000"),
         Field("image", "string", _("First picture: an address or a data URL.")),
@@ -174,8 +174,8 @@ GENERATIONS: Final = ReferencePage(
         USER,
         MAX_COST,
     ),
-    {"model": VIDEO_MODEL, "prompt": "A river at dawn", "duration": 4},
-    """POST
+    example={"model": VIDEO_MODEL, "prompt": "A river at dawn", "duration": 4},
+    answer="""POST
 {"task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt", "status": "queued"}
 
 GET
@@ -185,55 +185,64 @@ GET
   "format": "mp4", "metadata": {"duration": 4, "width": 720, "height": 1280},
   "error": null
 }""",
-    (_HELD, _FAILED, _TEAM),
+    notes=(_HELD, _FAILED, _TEAM),
 )
 KLING_TEXT: Final = ReferencePage(
-    "kling-text2video",
-    _("Kling: text to video"),
-    _("Orders a video in Kling's format, with every video model, and retrieves it by its ID."),
-    ("kling_text2video", "kling_video"),
-    "/kling/v1/videos/text2video",
-    (
+    slug="kling-text2video",
+    title=_("Kling: text to video"),
+    summary=_(
+        "Orders a video in Kling's format, with every video model, and retrieves it by its ID."
+    ),
+    operations=("kling_text2video", "kling_video"),
+    path="/kling/v1/videos/text2video",
+    fields=(
         Field("prompt", "string", _("What the video shows."), True, limits="1–32000"),
         *_KLING_FIELDS,
     ),
-    {"model_name": KLING_MODEL, "prompt": "A river at dawn", "duration": "5", "mode": "std"},
-    _KLING_ANSWER,
-    (_HELD, _KLING_STATES, _DROPPED, _TEAM),
+    example={
+        "model_name": KLING_MODEL,
+        "prompt": "A river at dawn",
+        "duration": "5",
+        "mode": "std",
+    },
+    answer=_KLING_ANSWER,
+    notes=(_HELD, _KLING_STATES, _DROPPED, _TEAM),
     model_field="model_name",
 )
 KLING_IMAGE: Final = ReferencePage(
-    "kling-image2video",
-    _("Kling: image to video"),
-    _("Orders a video that begins with an image, in Kling's format, with every video model."),
-    ("kling_image2video",),
-    "/kling/v1/videos/image2video",
-    (
+    slug="kling-image2video",
+    title=_("Kling: image to video"),
+    summary=_(
+        "Orders a video that begins with an image, in Kling's format, with every video model."
+    ),
+    operations=("kling_image2video",),
+    path="/kling/v1/videos/image2video",
+    fields=(
         Field("image", "string", _("First image: a link, a data URL, or base64 alone."), True),
         Field("image_tail", "string", _("Last image, for providers that support it.")),
         Field("prompt", "string", _("What the video shows."), limits="1–32000"),
         *_KLING_FIELDS,
     ),
-    {
+    example={
         "model_name": KLING_MODEL,
         "image": "https://pictures.example/boat.png",
         "prompt": "The boat drifts away",
         "duration": "5",
     },
-    _KLING_ANSWER,
-    (_HELD, _KLING_STATES, _DROPPED, _TEAM),
+    answer=_KLING_ANSWER,
+    notes=(_HELD, _KLING_STATES, _DROPPED, _TEAM),
     model_field="model_name",
 )
 JIMENG: Final = ReferencePage(
-    "jimeng",
-    _("Jimeng videos"),
-    _(
+    slug="jimeng",
+    title=_("Jimeng videos"),
+    summary=_(
         "Orders a video in Jimeng's format, with every video model. Send the answer's task_id with "
         "Action=CVSync2AsyncGetResult to retrieve it. Requests are not signed: send your API key."
     ),
-    ("jimeng_videos",),
-    "/jimeng?Action=CVSync2AsyncSubmitTask&Version=2022-08-31",
-    (
+    operations=("jimeng_videos",),
+    path="/jimeng?Action=CVSync2AsyncSubmitTask&Version=2022-08-31",
+    fields=(
         Field(
             "Action",
             "string",
@@ -259,8 +268,8 @@ JIMENG: Final = ReferencePage(
         Field("task_id", "string", _("Of the video, to retrieve it.")),
         MAX_COST,
     ),
-    {"req_key": JIMENG_MODEL, "prompt": "A river at dawn", "frames": 121},
-    """CVSync2AsyncSubmitTask
+    example={"req_key": JIMENG_MODEL, "prompt": "A river at dawn", "frames": 121},
+    answer="""CVSync2AsyncSubmitTask
 {
   "code": 10000, "message": "Success", "request_id": "019a…", "status": 10000,
   "time_elapsed": "0ms", "data": {"task_id": "task_01k9m2s7c4x8v3b6n1q5w0e9rt"}
@@ -274,7 +283,7 @@ CVSync2AsyncGetResult
     "video_url": "https://weir.example/v1/videos/task_01k9m2s7c4x8v3b6n1q5w0e9rt/content"
   }
 }""",
-    (
+    notes=(
         _HELD,
         _("Status: in_queue, generating or done. A failed video has a code other than 10000."),
         _DROPPED,
@@ -283,15 +292,15 @@ CVSync2AsyncGetResult
     model_field="req_key",
 )
 VEO: Final = ReferencePage(
-    "predict-long-running",
-    _("Veo videos"),
-    _(
+    slug="predict-long-running",
+    title=_("Veo videos"),
+    summary=_(
         "Orders a video in Veo's format of the Gemini API, with every video model. Retrieve the "
         "operation by its name until it is done, then download its file."
     ),
-    ("predict_long_running", "veo_operation"),
-    f"/v1beta/models/{VEO_MODEL}:predictLongRunning",
-    (
+    operations=("predict_long_running", "veo_operation"),
+    path=f"/v1beta/models/{VEO_MODEL}:predictLongRunning",
+    fields=(
         Field("{model}", "string", _("The model to use, in the path. See GET /v1/models."), True),
         Field(
             "instances[0].prompt",
@@ -331,11 +340,11 @@ VEO: Final = ReferencePage(
             _("The API key, if a header cannot be set. It is removed before anything is logged."),
         ),
     ),
-    {
+    example={
         "instances": [{"prompt": "A river at dawn"}],
         "parameters": {"aspectRatio": "16:9", "durationSeconds": 8},
     },
-    f"""POST
+    answer=f"""POST
 {{"name": "models/{VEO_MODEL}/operations/task_01k9m2s7c4x8v3b6n1q5w0e9rt"}}
 
 GET
@@ -349,7 +358,7 @@ GET
     }}}}]}}
   }}
 }}""",
-    (
+    notes=(
         _HELD,
         _(
             "A failed video has error, with a code of google.rpc. One that was filtered has "

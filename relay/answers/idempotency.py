@@ -32,12 +32,13 @@ import msgspec
 from accounts.organisations.content_retention import RETENTION_HOURS_MAX
 from dialects.errors.errors import RequestFault, message_of
 from dialects.json.body import read_body
-from lib.ids import id_text
+from lib.ids import RequestId, id_text
 from lib.vault import VaultError
 from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
 from relay.credentials.keys import Principal
+from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer, Head, Sink
-from relay.ledger.database import DatabaseAway, DatabaseRefused, Statement
+from relay.ledger.database import Statement
 from relay.requests.context import RequestContext
 
 log = logging.getLogger(__name__)
@@ -64,14 +65,14 @@ class KeptHead(msgspec.Struct, frozen=True):
 class KeyUse(NamedTuple):
     """The row of a key that somebody uses. `alive`: whoever runs the request has said so lately."""
 
-    request_id: UUID
+    request_id: RequestId
     same_body: bool
     state: str
     head: str | None
     alive: bool
 
 
-class RunnerDied(Exception):
+class RunnerDied(RelayError):
     """The process that ran the request has died before its end."""
 
 
@@ -104,7 +105,7 @@ class IdempotentAnswer:
     async def claim(self) -> tuple[bool, KeyUse | None]:
         """Whether the key is this request's now; else who uses it, None where nobody does by now.
 
-        Raises DatabaseAway, DatabaseRefused.
+        Raises DatabaseFailed.
         """
         claimed, rows = await self._states.run([(_CLAIM, self.row), (_LOOK, self.row)])
         return bool(claimed), _key_use(rows[0]) if rows else None
@@ -121,7 +122,7 @@ class IdempotentAnswer:
         """What that request was answered, as it comes and while it is wanted, and whether it is the
         last of it.
 
-        Raises RunnerDied, VaultError, DatabaseAway, DatabaseRefused.
+        Raises RunnerDied, VaultError, DatabaseFailed.
         """
         row = {**self.row, "request": request_id, "limit": _PAGE}
         n = 0
@@ -176,7 +177,7 @@ class IdempotentAnswer:
         try:
             # Whoever waits may be cut; what is written must not be.
             await asyncio.shield(asyncio.ensure_future(self._states.run(statements)))
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseFailed as error:
             log.warning("request %s is not kept: %s", id_text(self._request_id), error)
             return False
         return True
@@ -272,7 +273,7 @@ class AnswerKeeper:
 
 def _key_use(row: Sequence[str | None]) -> KeyUse:
     request_id, same_body, state, head, alive = row
-    return KeyUse(UUID(request_id), same_body == "t", state or "", head, alive == "t")
+    return KeyUse(RequestId(UUID(request_id)), same_body == "t", state or "", head, alive == "t")
 
 
 # An answer that never began was not paid, but where it may not be kept, or the database was away
@@ -354,7 +355,7 @@ _RENEW_S: Final = 5.0
 class Replayer(Sink, Protocol):
     """A client that can be told the answer of an earlier request."""
 
-    def replay(self, request_id: UUID) -> None:
+    def replay(self, request_id: RequestId) -> None:
         """What follows is the answer of that request."""
 
 
@@ -398,7 +399,7 @@ class IdempotentRequests:
                 return
             try:
                 await self.states.run([answer.renewal() for answer in self._running])
-            except (DatabaseAway, DatabaseRefused) as error:
+            except DatabaseFailed as error:
                 log.warning("claims of idempotency keys are not renewed: %s", error)
 
 
@@ -434,7 +435,7 @@ class IdempotentRequest:
     async def claim(self) -> bool:
         """Whether this request is the one that runs. Otherwise it has been answered.
 
-        Raises RequestFault, DatabaseAway, DatabaseRefused.
+        Raises RequestFault, DatabaseFailed.
         """
         while not self.gone:
             self._claimed, use = await self._answer.claim()

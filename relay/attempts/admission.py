@@ -109,12 +109,12 @@ def prepare(batch: Iterable[tuple[AdmissionRequest, Verdict]]) -> list[Statement
 def _hold(request: AdmissionRequest) -> HoldRequest:
     attempt, guarded = request.attempt, request.guarded
     hold = HoldRequest(
-        attempt.id,
-        attempt.organisation_id,
-        attempt.key_id,
-        attempt.hold_nano,
-        request.ttl_seconds,
-        request.guards,
+        attempt_id=attempt.id,
+        organisation_id=attempt.organisation_id,
+        key_id=attempt.key_id,
+        amount_nano=attempt.hold_nano,
+        ttl_seconds=request.ttl_seconds,
+        guards=request.guards,
     )
     if guarded is None:
         return hold

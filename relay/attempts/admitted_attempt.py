@@ -1,7 +1,6 @@
 """An attempt as it was admitted: what is sent where, under which hold. Nothing of it changes."""
 
 from collections.abc import Mapping, Sequence
-from uuid import UUID
 
 import msgspec
 
@@ -9,10 +8,11 @@ from dialects.codec import Facts
 from gateway.channels.timeouts import Timeouts
 from gateway.prices.lookup import Price
 from gateway.routing.channel_order import Candidate, Skipped
+from lib.ids import AttemptId, UpstreamModelName
 from relay.credentials.keys import Principal
 from relay.front.downstream import Head
+from relay.front.limit_answers import Headroom
 from relay.holds.estimate import Size
-from relay.limits.limit_answers import Headroom
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.prepared import PreparedRequest
@@ -35,7 +35,7 @@ class PlacedHold(msgspec.Struct, frozen=True):
     that it is charged by and `cost` what the provider is owed by, None where there is none. `units`
     are the included ones that it took, of each meter in the order of the hold."""
 
-    attempt_id: UUID
+    attempt_id: AttemptId
     size: Size
     principal: Principal
     headroom: Mapping[str, Headroom]
@@ -52,7 +52,7 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
     number: int
     facts: Facts
     channel: Channel
-    upstream_model: str
+    upstream_model: UpstreamModelName
     prepared: PreparedRequest
     continuation: Continuation | None
     cut_above: int | None

@@ -10,7 +10,7 @@ from billing.holds.rules import state_for
 from billing.limits.charge_rule import ChargeRule, RuleInForce
 from billing.subscriptions.included_units import paid_by_units
 from gateway.health.faults import FAULTS
-from lib.ids import id_text
+from lib.ids import CostVersionId, PriceVersionId, id_text
 from relay.answers.answer_state import AnswerState
 from relay.answers.large_events import Gathering
 from relay.attempts.abandoned import DrainLimit, absorbed, drain_limit, rule_of
@@ -107,17 +107,18 @@ class AttemptEnd:
         if bill.basis == "absorbed" and not bill.meters:
             loss_nano = self._usage_meter.unknown_nano()
         ending = self._ending(outcome, bill, fault)
+        limited = hold.principal.limited or channel.limits is not None
+        included_nano, units = self._paid_by_units(bill)
         resolved = Resolved(
-            hold.principal.organisation_id,
-            hold.attempt_id,
-            state_for(bill.basis),
-            ending,
-            tokens_of(bill.cut_from or bill.meters)
-            if hold.principal.limited or channel.limits is not None
-            else 0,
-            loss_nano,
-            None if channel.limits is None else channel.uuid,
-            *self._paid_by_units(bill),
+            organisation_id=hold.principal.organisation_id,
+            attempt_id=hold.attempt_id,
+            state=state_for(bill.basis),
+            ending=ending,
+            tokens=tokens_of(bill.cut_from or bill.meters) if limited else 0,
+            loss_nano=loss_nano,
+            limited_channel_id=None if channel.limits is None else channel.uuid,
+            included_nano=included_nano,
+            units=units,
         )
         if self._admitted.facts.stream:
             # No mark takes its ending's place, however long the client takes to read the end.
@@ -138,14 +139,12 @@ class AttemptEnd:
         hold, channel = self._admitted.hold, self._admitted.channel
         ending: Ending = self._ending(outcome, _NOTHING_YET, "hold_replaced")
         return Resolved(
-            hold.principal.organisation_id,
-            hold.attempt_id,
-            state_for(ending.basis),
-            msgspec.structs.replace(ending, final=False),
-            0,
-            0,
-            None if channel.limits is None else channel.uuid,
-            *self._paid_by_units(_NOTHING_YET),
+            organisation_id=hold.principal.organisation_id,
+            attempt_id=hold.attempt_id,
+            state=state_for(ending.basis),
+            ending=msgspec.structs.replace(ending, final=False),
+            limited_channel_id=None if channel.limits is None else channel.uuid,
+            included_nano=0,
         )
 
     def _paid_by_units(self, bill: Bill) -> tuple[int, tuple[int, ...]]:
@@ -180,10 +179,10 @@ class AttemptEnd:
             address=self._context.options.address,
         )
         return Resolved(
-            hold.principal.organisation_id,
-            hold.attempt_id,
-            state_for(ending.basis),
-            ending,
+            organisation_id=hold.principal.organisation_id,
+            attempt_id=hold.attempt_id,
+            state=state_for(ending.basis),
+            ending=ending,
             loss_nano=self._usage_meter.unknown_nano() if absorbed else 0,
             limited_channel_id=None if channel.limits is None else channel.uuid,
         )
@@ -209,17 +208,17 @@ class AttemptEnd:
     def _outcome(self, error: ErrorAnswer | None, bill: Bill) -> Outcome:
         context = self._context
         return Outcome(
-            context.request_id,
-            200 if error is None else error.status,
-            None if error is None else error.kind,
-            "" if error is None else error.message,
-            self._usage_meter.finish_reason,
-            bill.meters,
-            bill.charge_nano,
-            bill.basis,
-            self._admitted.hold.size.hold_nano,
-            self.ttft_ms,
-            context.elapsed_ms(),
+            request_id=context.request_id,
+            status=200 if error is None else error.status,
+            kind=None if error is None else error.kind,
+            message="" if error is None else error.message,
+            finish_reason=self._usage_meter.finish_reason,
+            meters=bill.meters,
+            charge_nano=bill.charge_nano,
+            basis=bill.basis,
+            hold_nano=self._admitted.hold.size.hold_nano,
+            ttft_ms=self.ttft_ms,
+            total_ms=context.elapsed_ms(),
         )
 
     def _ending(self, outcome: Outcome, bill: Bill, fault: str) -> Ending:
@@ -238,8 +237,8 @@ class AttemptEnd:
             raw_usage=bill.raw_usage,
             flags=(*bill.flags, fault) if fault else bill.flags,
             cost_nano=self._usage_meter.cost_nano(bill),
-            price_version_id=None if price is None else price.id,
-            cost_version_id=None if cost is None else cost.id,
+            price_version_id=None if price is None else PriceVersionId(price.id),
+            cost_version_id=None if cost is None else CostVersionId(cost.id),
             upstream_request_id=self.upstream_request_id,
             dropped=dropped_text(self._admitted.prepared.dropped),
             address=self._context.options.address,

@@ -17,16 +17,16 @@ from billing.holds.sweep_holds import Mark, entrust_hold, mark_holds, renew_leas
 from billing.ledger.accounts import LOSS_KINDS, lock_accounts, open_accounts
 from billing.limits.budget_windows import note_refused
 from billing.limits.enforcement import lock_channels
-from lib.ids import new_ids
+from lib.ids import AttemptId, ChannelId, OrganisationId, new_ids
 from relay.ledger.database import Row, Statement
 from usage.records import sql as usage
 
 
-class Resolved(msgspec.Struct, frozen=True, array_like=True):
+class Resolved(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How one attempt ended."""
 
-    organisation_id: UUID
-    attempt_id: UUID
+    organisation_id: OrganisationId
+    attempt_id: AttemptId
     # Settled (with the ending's charge), voided, or kept.
     state: HoldState
     ending: usage.Ending
@@ -35,18 +35,18 @@ class Resolved(msgspec.Struct, frozen=True, array_like=True):
     # What it may have cost us and nobody pays, at the price of its admission (I13, I15).
     loss_nano: int = 0
     # Its channel, where that has limits.
-    limited_channel_id: UUID | None = None
+    limited_channel_id: ChannelId | None = None
     # What included units pay of the charge, and how many of each that it holds; None in what an
     # older release has kept.
     included_nano: int | None = None
     units: tuple[int, ...] = ()
 
 
-class LateEnding(msgspec.Struct, frozen=True, array_like=True):
+class LateEnding(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """The ending of an attempt whose hold somebody else had resolved when it was to be settled."""
 
-    organisation_id: UUID
-    attempt_id: UUID
+    organisation_id: OrganisationId
+    attempt_id: AttemptId
     ending: usage.Ending
 
 
@@ -95,15 +95,15 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
     if resolved:
         holds = [
             HoldResolved(
-                item.attempt_id,
-                posting_id,
-                item.organisation_id,
-                item.state,
-                item.ending.charge_nano,
-                item.tokens,
-                item.ending.cost_beside(item.loss_nano),
-                item.included_nano or 0,
-                item.units,
+                attempt_id=item.attempt_id,
+                posting_id=posting_id,
+                organisation_id=item.organisation_id,
+                state=item.state,
+                charge_nano=item.ending.charge_nano,
+                tokens=item.tokens,
+                cost_nano=item.ending.cost_beside(item.loss_nano),
+                included_nano=item.included_nano or 0,
+                units=item.units,
             )
             for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)
             if item.state != "kept"
@@ -153,12 +153,16 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
 
 
 def _record(item: Resolved | LateEnding) -> usage.RecordWritten:
-    return usage.RecordWritten(item.organisation_id, item.attempt_id, item.ending)
+    return usage.RecordWritten(
+        organisation_id=item.organisation_id, attempt_id=item.attempt_id, ending=item.ending
+    )
 
 
 def _address(item: Settled) -> usage.AddressNoted:
     id = item.request_id if isinstance(item, usage.Refusal) else item.attempt_id
-    return usage.AddressNoted(item.organisation_id, id, item.ending.address)
+    return usage.AddressNoted(
+        organisation_id=item.organisation_id, record_id=id, address=item.ending.address
+    )
 
 
 def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:
@@ -169,7 +173,9 @@ def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:
     """
     done = {row[0] for row in rows}
     return [
-        LateEnding(item.organisation_id, item.attempt_id, item.ending)
+        LateEnding(
+            organisation_id=item.organisation_id, attempt_id=item.attempt_id, ending=item.ending
+        )
         for item in batch
         if type(item) is Resolved
         and item.ending.basis in _COUNTED
@@ -179,7 +185,12 @@ def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:
 
 def _losses(lost: Sequence[Resolved]) -> list[Statement]:
     losses = [
-        Loss(item.attempt_id, posting_id, item.organisation_id, item.loss_nano)
+        Loss(
+            attempt_id=item.attempt_id,
+            posting_id=posting_id,
+            organisation_id=item.organisation_id,
+            amount_nano=item.loss_nano,
+        )
         for item, posting_id in zip(lost, new_ids(len(lost)), strict=True)
     ]
     organisations = {item.organisation_id for item in lost}

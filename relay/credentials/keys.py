@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -26,8 +26,9 @@ from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
 from dialects.errors.errors import RequestFault
+from lib.ids import KeyId, OrganisationId, TeamId, UserId
 from relay.ledger.database import Row
-from relay.requests.labels import NO_LABELS, Labels
+from relay.requests.labels import NO_LABELS, Attribution, Labels
 
 Statement = tuple[str, Mapping[str, object]]
 
@@ -71,10 +72,10 @@ class Principal:
     `allowances` the included units that they may take from, as of `guards` changes of them.
     """
 
-    key_id: UUID
-    organisation_id: UUID
-    team_id: UUID
-    user_id: int | None
+    key_id: KeyId
+    organisation_id: OrganisationId
+    team_id: TeamId
+    user_id: UserId | None
     kind: str
     model_patterns: tuple[str, ...]
     expires_at: float | None
@@ -144,6 +145,19 @@ class Principal:
         }
         return next((name for name in self.required_labels if not has[name]), None)
 
+    def attribution(self, labels: Labels, client_app: str) -> Attribution:
+        """Whom a request with these labels is counted to, by the labels that budgets go by: its own
+        project before its key's, the tags of both."""
+        if labels is NO_LABELS and not self.tags:
+            return Attribution(self.project, None, "", client_app)
+        tags = tuple(dict.fromkeys((*self.tags, *labels.tags)))
+        return Attribution(
+            labels.project or self.project,
+            msgspec.json.encode(tags).decode() if tags else None,
+            labels.customer,
+            client_app,
+        )
+
     def may_use(self, model: str) -> bool:
         """Whether the key's own list lets it ask for a model."""
         patterns = self.model_patterns
@@ -155,6 +169,9 @@ class Credentials(msgspec.Struct, frozen=True):
 
     key: str | None
     conflict: bool
+
+
+NO_CREDENTIALS: Final = Credentials(None, False)
 
 
 def read_credentials(
@@ -315,10 +332,10 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
     key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, policy = row
     decoded = _key_policy.decode(policy or "")
     return Principal(
-        key_id=UUID(key_id),
-        organisation_id=UUID(organisation),
-        team_id=UUID(team),
-        user_id=None if user is None else int(user),
+        key_id=KeyId(UUID(key_id)),
+        organisation_id=OrganisationId(UUID(organisation)),
+        team_id=TeamId(UUID(team)),
+        user_id=None if user is None else UserId(int(user)),
         kind=kind or "",
         model_patterns=tuple((patterns or "").split("\n")) if patterns else (),
         expires_at=None if expires is None else float(expires),

@@ -11,13 +11,13 @@ import msgspec
 
 from accounts.keys.last_uses import LAST_USES, PLAYGROUND
 from dialects.errors.errors import RequestFault
-from lib.ids import new_id
+from lib.ids import KeyId, OrganisationId, RequestId, TeamId, new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run
 from relay.credentials.keys import Principal
-from relay.credentials.page_session import PageSession, carry_session, read_session_bound
-from relay.endpoints import find_endpoint, read_invocation
+from relay.endpoints.generation import generate
+from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import Head
 from relay.front.queue_sink import QueueSink
 from relay.front.request_body import read_body_fields
@@ -26,9 +26,9 @@ from relay.lifespan import Lifespan
 from relay.media.answers.task_clips import open_clip
 from relay.media.answers.task_content import VideoContent, open_content
 from relay.media.media_operation import MediaOperation
+from relay.media.realtime.page_session import PageSession, carry_session, read_session_bound
 from relay.media.sourced_operation import SourcedOperation, about_its_source
 from relay.requests.context import (
-    NO_OPTIONS,
     Bound,
     Invocation,
     Outcome,
@@ -68,7 +68,15 @@ _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
 }
 # Who asks in a preview; nothing is kept for it, and nothing is found.
 _NOBODY: Final = Principal(
-    UUID(int=1), UUID(int=2), UUID(int=3), None, "model", (), None, False, retention_hours=0
+    key_id=KeyId(UUID(int=1)),
+    organisation_id=OrganisationId(UUID(int=2)),
+    team_id=TeamId(UUID(int=3)),
+    user_id=None,
+    kind="model",
+    model_patterns=(),
+    expires_at=None,
+    disabled=False,
+    retention_hours=0,
 )
 
 
@@ -111,7 +119,6 @@ class InProcessRelay:
         life = self._started()
         LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
         sink = QueueSink()
-        request_id = request_id or new_id()
         invocation = await _of_page(life, principal, operation, form, body)
         options = RequestOptions(labels=labels, client_app=PLAYGROUND)
         make_context = partial(
@@ -121,9 +128,9 @@ class InProcessRelay:
             principal,
             sink,
             invocation,
-            request_id,
-            source,
-            options,
+            request_id=RequestId(request_id or new_id()),
+            source=source,
+            options=options,
         )
         task = asyncio.create_task(self._chat_task(life, make_context, body, sink, on_admission))
         self._running.add(task)
@@ -161,9 +168,9 @@ class InProcessRelay:
             principal,
             QueueSink(),
             invocation,
-            new_id(),
-            "playground",
-            RequestOptions(max_cost_nano, labels),
+            request_id=RequestId(new_id()),
+            source="playground",
+            options=RequestOptions(max_cost_nano, labels),
         )
         return await read_bound(context, body, life.available_nano)
 
@@ -186,7 +193,7 @@ class InProcessRelay:
         Whoever asked closes it.
 
         Raises RequestFault where there is none, UpstreamFailed where its provider does not give it,
-        DatabaseAway, DatabaseRefused.
+        DatabaseFailed.
         """
         life = self._started()
         return await open_content(life.parts, life.snapshot, principal, task_id, range_=range_)
@@ -209,10 +216,10 @@ class InProcessRelay:
         """Where this body would go, posted to that path now; nothing is sent or held. Of the
         `headers` those count that say where it may go.
 
-        Raises RequestFault where nothing is posted to that path, DatabaseAway, DatabaseRefused.
+        Raises RequestFault where nothing is posted to that path, DatabaseFailed.
         """
         life, endpoint = self._started(), find_endpoint(path)
-        if endpoint is None or endpoint.handler not in ("chat", "unary"):
+        if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
         fields = read_body_fields(headers, endpoint.body_bytes_max)
         options = RequestOptions(
@@ -224,7 +231,7 @@ class InProcessRelay:
             principal,
             QueueSink(),
             read_invocation(endpoint, path, (), b""),
-            new_id(),
+            request_id=RequestId(new_id()),
             options=options,
         )
         return await preview_route(context, body, life.available_nano)
@@ -236,16 +243,21 @@ class InProcessRelay:
         nobody in particular; nothing is sent, and its key is masked.
 
         Raises RequestFault where nothing is posted to that path, UnknownProvider and BadAddress
-        where no request can be made, DatabaseAway, DatabaseRefused.
+        where no request can be made, DatabaseFailed.
         """
         life, endpoint = self._started(), find_endpoint(path)
-        if endpoint is None or endpoint.handler not in ("chat", "unary"):
+        if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
         snapshot, channel = alone(life.snapshot, row, MASK if row.keys else "")
         raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers]
         invocation = read_invocation(endpoint, path, raw_headers, b"")
         context = context_of_task(
-            life.parts, snapshot, _NOBODY, QueueSink(), invocation, new_id(), options=NO_OPTIONS
+            life.parts,
+            snapshot,
+            _NOBODY,
+            QueueSink(),
+            invocation,
+            request_id=RequestId(new_id()),
         )
         return await preview_sent(context, channel, body)
 
@@ -283,7 +295,7 @@ async def _of_page(
     life: Lifespan, principal: Principal, operation: PageOperation, form: Form | None, body: bytes
 ) -> Invocation:
     """What a page of ours asks; with the files of a form, where it has one, and the task that it is
-    about. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    about. Raises RequestFault, DatabaseFailed."""
     invocation = _PAGE_INVOCATIONS[operation]
     if isinstance(invocation.unary, SourcedOperation):
         states = life.parts.states

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import uniform
 from uuid import UUID
 
-from gateway.health.total_sql import add_to_total
+from gateway.health.sql import add_to_total
 from relay.credentials.keys import Principal
 from relay.front.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding, is_within_share
 from relay.front.turn_order import TURNS_EACH

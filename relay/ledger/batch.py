@@ -16,10 +16,12 @@ from uuid import UUID
 import msgspec
 
 from dialects.errors.errors import KINDS, ErrorKind, message_of
+from lib.ids import ChannelId
 from relay.attempts import admission, settlement
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Resolved, Settled
-from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Statement
+from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
+from relay.ledger.database import PipelinedConnection, Statement
 from relay.ledger.marks import LedgerMarks
 from relay.ledger.queue import Batch, LedgerQueue, Waiting
 from relay.ledger.recovery import LedgerRecovery
@@ -64,7 +66,7 @@ class BatchWriter:
         """Commit and tell the verdicts. Whoever is refused what an ending behind this batch may
         release is asked again together with it.
 
-        Raises DatabaseAway, and DatabaseRefused where another try may go through.
+        Raises DatabaseFailed where another try may go through.
         """
         releasing = {item.organisation_id for item in batch.behind}
         try:
@@ -166,7 +168,7 @@ class BatchWriter:
         if prepared:
             try:
                 await self._connection.run(prepared)
-            except (DatabaseAway, DatabaseRefused) as error:
+            except DatabaseFailed as error:
                 # Only of these: the others of their batch are decided.
                 self.fail(waiting, error)
                 return
@@ -178,7 +180,7 @@ class BatchWriter:
         for part in parts:
             try:
                 await self.write(part)
-            except (DatabaseAway, DatabaseRefused) as error:
+            except DatabaseFailed as error:
                 failed = error
         if failed is not None:
             raise failed
@@ -222,7 +224,7 @@ def _limited_channels(
     return {channel_id for channel_id in channels if channel_id is not None}
 
 
-def _limited_channel(request: AdmissionRequest) -> UUID | None:
+def _limited_channel(request: AdmissionRequest) -> ChannelId | None:
     guarded = request.guarded
     return None if guarded is None or guarded.channel is None else guarded.channel.channel_id
 
@@ -251,10 +253,10 @@ def _without_texts(item: Settled) -> Settled:
 
 def _void(request: AdmissionRequest, kind: ErrorKind) -> Resolved:
     return Resolved(
-        request.attempt.organisation_id,
-        request.attempt.id,
-        "voided",
-        _ending(kind),
+        organisation_id=request.attempt.organisation_id,
+        attempt_id=request.attempt.id,
+        state="voided",
+        ending=_ending(kind),
         limited_channel_id=_limited_channel(request),
     )
 
@@ -263,17 +265,17 @@ def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refu
     """The end of a request whose client has left."""
     attempt = request.attempt
     return Refusal(
-        attempt.organisation_id,
-        attempt.request_id,
-        attempt.team_id,
-        attempt.key_id,
-        attempt.user_id,
-        attempt.model,
-        attempt.dialect,
-        attempt.operation,
-        attempt.stream,
-        attempt.source,
-        _ending("client_closed"),
+        organisation_id=attempt.organisation_id,
+        request_id=attempt.request_id,
+        team_id=attempt.team_id,
+        key_id=attempt.key_id,
+        user_id=attempt.user_id,
+        model=attempt.model,
+        dialect=attempt.dialect,
+        operation=attempt.operation,
+        stream=attempt.stream,
+        source=attempt.source,
+        ending=_ending("client_closed"),
         after_attempts=after_attempts,
         project=attempt.project,
         tags=attempt.tags,

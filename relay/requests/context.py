@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol
-from uuid import UUID
 
 import msgspec
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from dialects.codec import Codec, Facts, Target
 from dialects.errors.task_errors import Family
+from lib.ids import ModelName, RequestId
 from relay.answers.large_events import LargeEvents
 from relay.answers.state_store import StateStore
 from relay.answers.unary import UnaryOperation
@@ -21,7 +21,6 @@ from relay.front.downstream import Downstream, ErrorAnswer, Sink
 from relay.front.turns import Turns
 from relay.health.channel_health import Health
 from relay.ledger.writer import LedgerWriter
-from relay.requests.attribution import attribution_of
 from relay.requests.error_excerpt import kept_message
 from relay.requests.labels import NO_LABELS, Labels
 from relay.routing.snapshot import Snapshot
@@ -57,7 +56,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """How a request ended. One that was refused has no meters and no charge. `basis` is that of
     its usage record; amounts are nano-USD; `budget_id` is the budget that refused it."""
 
-    request_id: UUID
+    request_id: RequestId
     status: int
     kind: str | None
     message: str
@@ -147,7 +146,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
     data_policy: DataPolicy = NO_POLICY
     client_app: str = ""
     address: str = ""
-    session_id: UUID | None = None
+    session_id: RequestId | None = None
 
 
 NO_OPTIONS: Final = RequestOptions()
@@ -180,7 +179,7 @@ class RequestContext:
         deadline: Deadline,
         invocation: Invocation,
         *,
-        request_id: UUID,
+        request_id: RequestId,
         source: Source,
         options: RequestOptions,
         began: float | None = None,
@@ -210,9 +209,19 @@ class RequestContext:
         """The outcome of a request that costs nothing."""
         total_ms = self.elapsed_ms()
         return Outcome(
-            self.request_id, error.status, error.kind, error.message,
-            "", {}, 0, basis, 0, None, total_ms, error.budget_id,
-        )  # fmt: skip
+            request_id=self.request_id,
+            status=error.status,
+            kind=error.kind,
+            message=error.message,
+            finish_reason="",
+            meters={},
+            charge_nano=0,
+            basis=basis,
+            hold_nano=0,
+            ttft_ms=None,
+            total_ms=total_ms,
+            budget_id=error.budget_id,
+        )
 
     def record_refusal(
         self,
@@ -235,22 +244,26 @@ class RequestContext:
             total_ms=outcome.total_ms,
             address=options.address,
         )
+        labels = principal.attribution(options.labels, options.client_app)
         self.parts.ledger.settle(
             Refusal(
-                principal.organisation_id,
-                self.request_id,
-                principal.team_id,
-                principal.key_id,
-                principal.user_id,
-                model[:MODEL_LENGTH_MAX],
-                self.invocation.codec.name,
-                self.invocation.operation,
-                stream,
-                self.source,
-                ending,
-                window_id,
-                after_attempts,
-                *attribution_of(principal, options.labels, options.client_app),
+                organisation_id=principal.organisation_id,
+                request_id=self.request_id,
+                team_id=principal.team_id,
+                key_id=principal.key_id,
+                user_id=principal.user_id,
+                model=ModelName(model[:MODEL_LENGTH_MAX]),
+                dialect=self.invocation.codec.name,
+                operation=self.invocation.operation,
+                stream=stream,
+                source=self.source,
+                ending=ending,
+                window_id=window_id,
+                after_attempts=after_attempts,
+                project=labels.project,
+                tags=labels.tags,
+                customer=labels.customer,
+                client_app=labels.client_app,
                 session_id=options.session_id,
             )
         )
@@ -263,7 +276,8 @@ def context_of_task(
     principal: Principal,
     sink: Sink,
     invocation: Invocation,
-    request_id: UUID,
+    *,
+    request_id: RequestId,
     source: Source = "api",
     options: RequestOptions = NO_OPTIONS,
     began: float | None = None,

@@ -12,6 +12,7 @@ from dialects.json.members import read_fallbacks
 from gateway.providers.models import is_listed
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
 from gateway.routing.model_rule_bounds import CAUSES
+from lib.ids import ModelName
 from relay.answers.unary import UnaryFacts
 from relay.requests.context import MODEL_LENGTH_MAX, Invocation, RequestContext
 from relay.requests.labels import LABELS_HEADER
@@ -105,7 +106,7 @@ class RequestReader:
 
     def _look_up(self, name: str, param: str = "model") -> RequestedModel:
         snapshot, principal = self._context.snapshot, self._context.principal
-        model = RequestedModel(name)
+        model = RequestedModel(ModelName(name))
         if has_ending(name):
             exact, aliases = snapshot.exact_routes, snapshot.aliases
             model = read_requested_model(

@@ -25,7 +25,7 @@ from dialects.completions.request_read import CompletionFacts
 from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.operation import Operation
 from gateway.providers.models import capabilities_of
-from lib.ids import id_text, new_id
+from lib.ids import RequestId, id_text, new_id
 from relay.answers.cost_in_answer import with_cost
 from relay.attempts.run import Run
 from relay.front.deadline import Deadline
@@ -127,7 +127,7 @@ class Prompts:
             Downstream(joined, shared=True),
             Deadline(task),  # type: ignore[arg-type]
             msgspec.structs.replace(whole.invocation, codec=_OnePrompt(joined, place)),
-            request_id=new_id() if place else whole.request_id,
+            request_id=RequestId(new_id()) if place else whole.request_id,
             source=whole.source,
             options=RequestOptions(self._max_cost_nano, whole.options.labels),
         )

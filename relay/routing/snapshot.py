@@ -26,6 +26,7 @@ from gateway.providers.signing import Signer
 from gateway.public_models.entry_rules import ModelEntry, merged
 from gateway.routing.channel_order import Candidate, Route, plan
 from gateway.routing.model_rule_bounds import ModelRule, rule_of
+from lib.ids import ChannelId, ChannelName
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, Outbound
 
@@ -35,8 +36,8 @@ class Channel:
     """One way to a provider, with its secrets opened."""
 
     id: str
-    uuid: UUID
-    name: str
+    uuid: ChannelId
+    name: ChannelName
     provider: Provider
     base_url: str
     address: Address
@@ -280,5 +281,17 @@ class _Matched(NamedTuple):
 # Clients choose the names that patterns meet: what is remembered of them has a bound.
 _KNOWN_MAX = 4096
 EMPTY = Snapshot(
-    -1, {}, {}, (), PriceList(()), {}, {}, EgressPolicy(), EgressPolicy(), "reject", 0.0, 0.0, 0
+    epoch=-1,
+    channels={},
+    exact_routes={},
+    pattern_routes=(),
+    charges=PriceList(()),
+    costs={},
+    plans={},
+    egress=EgressPolicy(),
+    egress_users=EgressPolicy(),
+    unpriced_models="reject",
+    loaded_at=0.0,
+    loaded_at_here=0.0,
+    created=0,
 )

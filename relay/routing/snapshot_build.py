@@ -25,6 +25,7 @@ from gateway.routing.channel_order import Route
 from gateway.routing.model_rule_bounds import CAUSES, ModelRule
 from gateway.routing.shadow_rules import read_shadow
 from gateway.routing.tie_breaking import PICKS, Pick
+from lib.ids import ChannelId, ChannelName
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError
@@ -233,13 +234,13 @@ def alone(snapshot: Snapshot, row: ChannelRow, secret: str) -> tuple[Snapshot, C
 def _routes(row: ChannelRow) -> list[Route]:
     return [
         Route(
-            row.id,
-            route.model,
-            route.upstream_model,
-            row.priority if route.priority is None else route.priority,
-            row.weight if route.weight is None else route.weight,
-            row.retries,
-            frozenset(route.can.items()),
+            channel_id=row.id,
+            model=route.model,
+            upstream_model=route.upstream_model,
+            priority=row.priority if route.priority is None else route.priority,
+            weight=row.weight if route.weight is None else route.weight,
+            retries=row.retries,
+            overrides=frozenset(route.can.items()),
         )
         for route in row.routes
     ]
@@ -273,8 +274,8 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
     provider, overrides = provider_named(row.provider), read_overrides(row.overrides)
     return Channel(
         id=row.id,
-        uuid=UUID(row.id),
-        name=row.name,
+        uuid=ChannelId(UUID(row.id)),
+        name=ChannelName(row.name),
         provider=provider,
         base_url=row.base_url,
         address=provider.address(row.base_url),
@@ -326,14 +327,14 @@ def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
     # What is shown to plans that are no more is shown to nobody.
     plans = {plan_ids[name] for name in row.plans if name in plan_ids}
     return ModelEntry(
-        row.name,
-        overrides_of(row.can, row.context_max, row.output_max),
-        row.deprecated_at,
-        row.sunset_at,
-        row.replacement,
-        row.forwards,
-        frozenset(plans) if row.plans else None,
-        frozenset(row.roles) if row.roles else None,
+        name=row.name,
+        overrides=overrides_of(row.can, row.context_max, row.output_max),
+        deprecated_at=row.deprecated_at,
+        sunset_at=row.sunset_at,
+        replacement=row.replacement,
+        forwards=row.forwards,
+        plan_ids=frozenset(plans) if row.plans else None,
+        roles=frozenset(row.roles) if row.roles else None,
     )
 
 
@@ -345,5 +346,5 @@ def _model_timeouts(row: ChannelRow) -> Mapping[str, Timeouts] | None:
 
 
 def _limits(row: ChannelRow) -> ChannelLimits | None:
-    limits = ChannelLimits(UUID(row.id), row.rpm, row.tpm, row.parallel)
+    limits = ChannelLimits(ChannelId(UUID(row.id)), row.rpm, row.tpm, row.parallel)
     return None if limits == (limits.channel_id, None, None, None) else limits

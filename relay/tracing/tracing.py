@@ -44,7 +44,7 @@ from relay.asgi import Relay
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import LateEnding, Resolved, Settled
 from relay.config import RelayConfig
-from relay.endpoints import find_endpoint
+from relay.endpoints.table import find_endpoint
 from relay.front.in_process import InProcessRelay
 from relay.front.queue_sink import QueueSink
 from relay.ledger.database import PipelinedConnection

@@ -8,7 +8,21 @@ from uuid import UUID
 
 from accounts.models import Key
 from billing.models import PriceVersion
-from lib.ids import new_id
+from lib.ids import (
+    AttemptId,
+    ChannelId,
+    ChannelName,
+    CostVersionId,
+    KeyId,
+    ModelName,
+    OrganisationId,
+    PriceVersionId,
+    RequestId,
+    TeamId,
+    UpstreamModelName,
+    UserId,
+    new_id,
+)
 from relay.attempts.admission import AdmissionRequest
 from relay.attempts.settlement import Resolved
 from relay.ledger.database import PipelinedConnection
@@ -70,13 +84,28 @@ class Books:
         }
 
     def _attempt(self) -> AttemptOpened:
-        key, id = self._key, new_id()
+        key, id = self._key, AttemptId(new_id())
         # A request's id is not its attempt's.
         return AttemptOpened(
-            key.organisation_id, id, new_id(), 1, key.team_id, key.id, key.user_id, self._model,
-            UUID(int=5), "provider-1", self._model, "openai", "chat", True, "api",
-            self._versions[0], _HOLD_NANO, cost_version_id=self._versions[1],
-        )  # fmt: skip
+            organisation_id=OrganisationId(key.organisation_id),
+            id=id,
+            request_id=RequestId(new_id()),
+            n=1,
+            team_id=TeamId(key.team_id),
+            key_id=KeyId(key.id),
+            user_id=None if key.user_id is None else UserId(key.user_id),
+            model=ModelName(self._model),
+            channel_id=ChannelId(UUID(int=5)),
+            channel_name=ChannelName("provider-1"),
+            upstream_model=UpstreamModelName(self._model),
+            dialect="openai",
+            operation="chat",
+            stream=True,
+            source="api",
+            price_version_id=PriceVersionId(self._versions[0]),
+            hold_nano=_HOLD_NANO,
+            cost_version_id=CostVersionId(self._versions[1]),
+        )
 
 
 def _ended(attempt: AttemptOpened) -> Resolved:
@@ -84,7 +113,12 @@ def _ended(attempt: AttemptOpened) -> Resolved:
         final=True, status=200, finish_reason="stop", meters=_METERS, charge_nano=_CHARGE_NANO,
         basis="measured", ttft_ms=300, total_ms=900, cost_nano=_COST_NANO,
     )  # fmt: skip
-    return Resolved(attempt.organisation_id, attempt.id, "settled", ending)
+    return Resolved(
+        organisation_id=attempt.organisation_id,
+        attempt_id=attempt.id,
+        state="settled",
+        ending=ending,
+    )
 
 
 def _parts(attempts: Sequence[AttemptOpened]) -> Iterator[Sequence[AttemptOpened]]:

@@ -19,7 +19,7 @@ from billing.limits.enforcement import HoldRequest, place_holds
 from billing.models import Account, Budget, BudgetWindow, Hold, RateSecond
 from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
-from lib.ids import new_id
+from lib.ids import AttemptId, KeyId, OrganisationId, new_id
 
 pytestmark = pytest.mark.django_db
 
@@ -52,9 +52,14 @@ def budget(key: Key, scope: str, amount_nano: int, subject: str = "") -> BudgetW
 
 def asked(key: Key, amount_nano: int = 0, *under: BudgetWindow, **over: Any) -> HoldRequest:
     hold = HoldRequest(
-        new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True,
+        attempt_id=AttemptId(new_id()),
+        organisation_id=OrganisationId(key.organisation_id),
+        key_id=KeyId(key.id),
+        amount_nano=amount_nano,
+        ttl_seconds=60,
+        guarded=True,
         budget_ids=tuple(one.budget_id for one in under),
-    )  # fmt: skip
+    )
     return msgspec.structs.replace(hold, **over)
 
 
@@ -212,9 +217,20 @@ def test_slow_budget_lets_one_at_a_time_through_above_its_limit(key: Key) -> Non
     def end(holds: list[HoldRequest]) -> None:
         with transaction.atomic():
             execute(lock_accounts([key.organisation_id]))
-            execute(resolve_holds([HoldResolved(
-                hold.attempt_id, new_id(), key.organisation_id, "settled", hold.amount_nano)
-                for hold in holds]))  # fmt: skip
+            execute(
+                resolve_holds(
+                    [
+                        HoldResolved(
+                            attempt_id=hold.attempt_id,
+                            posting_id=new_id(),
+                            organisation_id=OrganisationId(key.organisation_id),
+                            state="settled",
+                            charge_nano=hold.amount_nano,
+                        )
+                        for hold in holds
+                    ]
+                )
+            )
 
     end(first)
     assert stands(one) == (0, 100)
@@ -361,8 +377,19 @@ def test_open_holds_are_the_leases_of_requests_at_once(key: Key) -> None:
     assert (told["gate"], told["used"], told["wait_ms"]) == ("parallel", 2, 1000)
     with transaction.atomic():
         execute(lock_accounts([key.organisation_id]))
-        execute(resolve_holds([HoldResolved(
-            batch[0].attempt_id, new_id(), key.organisation_id, "settled", 0)]))  # fmt: skip
+        execute(
+            resolve_holds(
+                [
+                    HoldResolved(
+                        attempt_id=batch[0].attempt_id,
+                        posting_id=new_id(),
+                        organisation_id=OrganisationId(key.organisation_id),
+                        state="settled",
+                        charge_nano=0,
+                    )
+                ]
+            )
+        )
     assert words(asked(key), asked(key)) == ["admitted", "limited"]
     Hold.objects.update(expires_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
     assert words(asked(key), asked(key)) == ["admitted", "admitted"]

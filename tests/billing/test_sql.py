@@ -23,8 +23,8 @@ from billing.models import Hold, LedgerEntry, Posting, Process
 from billing.subscriptions.included_units import Paid
 from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
-from lib.ids import first_id_at, new_id
-from relay.limits.limit_answers import UsedUp
+from lib.ids import AttemptId, KeyId, OrganisationId, first_id_at, new_id
+from relay.front.limit_answers import UsedUp
 
 pytestmark = pytest.mark.django_db
 
@@ -49,8 +49,13 @@ NO_UNITS = Paid(0, {})
 
 
 def asked(key: Key, amount_nano: int, attempt_id: uuid.UUID | None = None) -> HoldRequest:
-    organisation_id = key.organisation_id
-    return HoldRequest(attempt_id or new_id(), organisation_id, key.id, amount_nano, 60)
+    return HoldRequest(
+        attempt_id=AttemptId(attempt_id or new_id()),
+        organisation_id=OrganisationId(key.organisation_id),
+        key_id=KeyId(key.id),
+        amount_nano=amount_nano,
+        ttl_seconds=60,
+    )
 
 
 def place(*batch: HoldRequest) -> list[tuple[Any, ...]]:
@@ -62,7 +67,13 @@ def place(*batch: HoldRequest) -> list[tuple[Any, ...]]:
 def resolve(hold: HoldRequest, state: str, charge_nano: int) -> list[tuple[Any, ...]]:
     with transaction.atomic():
         execute(lock_accounts([hold.organisation_id]))
-        resolved = HoldResolved(hold.attempt_id, new_id(), hold.organisation_id, state, charge_nano)
+        resolved = HoldResolved(
+            attempt_id=hold.attempt_id,
+            posting_id=new_id(),
+            organisation_id=hold.organisation_id,
+            state=state,
+            charge_nano=charge_nano,
+        )
         return execute(resolve_holds([resolved]))
 
 

@@ -13,7 +13,21 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from lib.ids import new_id
+from billing.holds.rules import HoldState
+from lib.ids import (
+    AttemptId,
+    ChannelId,
+    ChannelName,
+    CostVersionId,
+    KeyId,
+    ModelName,
+    OrganisationId,
+    PriceVersionId,
+    RequestId,
+    TeamId,
+    UpstreamModelName,
+    new_id,
+)
 from relay.attempts.admission import AdmissionRequest
 from relay.attempts.settlement import Resolved
 from relay.ledger.database import PipelinedConnection, Row, Statement
@@ -67,14 +81,29 @@ class Ledger:
         self.writer = LedgerWriter(connection)
 
     async def admit(
-        self, n: int = 1, request_id: uuid.UUID | None = None, replaces: Resolved | None = None
+        self, n: int = 1, request_id: RequestId | None = None, replaces: Resolved | None = None
     ) -> AttemptOpened:
         tenant = self.tenant
         attempt = AttemptOpened(
-            tenant.organisation_id, new_id(), request_id or new_id(), n, tenant.team_id,
-            tenant.key_id, None, "gpt-5-mini", uuid.UUID(int=5), "openai-main", "gpt-5-mini",
-            "openai", "chat_completions", True, "api", 7, 5_000_000, 1_000_000, 8,
-        )  # fmt: skip
+            organisation_id=OrganisationId(tenant.organisation_id),
+            id=AttemptId(new_id()),
+            request_id=request_id or RequestId(new_id()),
+            n=n,
+            team_id=TeamId(tenant.team_id),
+            key_id=KeyId(tenant.key_id),
+            user_id=None,
+            model=ModelName("gpt-5-mini"),
+            channel_id=ChannelId(uuid.UUID(int=5)),
+            channel_name=ChannelName("openai-main"),
+            upstream_model=UpstreamModelName("gpt-5-mini"),
+            dialect="openai",
+            operation="chat_completions",
+            stream=True,
+            source="api",
+            price_version_id=PriceVersionId(7),
+            hold_nano=5_000_000,
+            cost_version_id=CostVersionId(8),
+        )
         verdict = await self.writer.admit(AdmissionRequest(attempt, 60, replaces))
         assert verdict.word == "admitted"
         return attempt
@@ -84,11 +113,11 @@ class Ledger:
             final=True, status=200, finish_reason="stop", meters=_METERS, charge_nano=1_250_000,
             basis="measured", ttft_ms=300, total_ms=900, raw_usage=_RAW, cost_nano=1_000_000,
         )  # fmt: skip
-        return Resolved(attempt.organisation_id, attempt.id, "settled", ending)
+        return _resolved(attempt, "settled", ending)
 
     def failed(self, attempt: AttemptOpened) -> Resolved:
         ending = Ending(final=False, status=502, kind="upstream_error", message="It broke.")
-        return Resolved(attempt.organisation_id, attempt.id, "voided", ending)
+        return _resolved(attempt, "voided", ending)
 
     async def plain(self) -> None:
         self.writer.settle(self.ended(await self.admit()))
@@ -114,11 +143,29 @@ class Ledger:
         ending = Ending(final=True, status=402, kind="insufficient_balance", message="Too little.")
         self.writer.settle(
             Refusal(
-                tenant.organisation_id, new_id(), tenant.team_id, tenant.key_id, None,
-                "gpt-5-mini", "openai", "chat_completions", False, "api", ending,
+                organisation_id=OrganisationId(tenant.organisation_id),
+                request_id=RequestId(new_id()),
+                team_id=TeamId(tenant.team_id),
+                key_id=KeyId(tenant.key_id),
+                user_id=None,
+                model=ModelName("gpt-5-mini"),
+                dialect="openai",
+                operation="chat_completions",
+                stream=False,
+                source="api",
+                ending=ending,
             )
-        )  # fmt: skip
+        )
         await self.writer.join()
+
+
+def _resolved(attempt: AttemptOpened, state: HoldState, ending: Ending) -> Resolved:
+    return Resolved(
+        organisation_id=attempt.organisation_id,
+        attempt_id=attempt.id,
+        state=state,
+        ending=ending,
+    )
 
 
 class Marking:

@@ -13,7 +13,7 @@ import pytest
 
 from config.api.api import api
 from relay.config import MIB
-from relay.endpoints import ENDPOINTS
+from relay.endpoints.table import ENDPOINTS
 from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw
 from tests.deploy.shape import Running, Shape, program
 from tests.deploy.test_files import GIVEN

@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from relay.endpoints import ENDPOINTS, claimed
+from relay.endpoints.table import ENDPOINTS, claimed
 from tests.deploy import files
 from tests.deploy.files import ROOT
 

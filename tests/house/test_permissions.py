@@ -28,7 +28,7 @@ ASKED: Final = {
         gateway.access.access_channel_key gateway.access.access_model
         gateway.access.every_channel gateway.access.visible_test_runs
         gateway.access.visible_aliases gateway.access.visible_announcements
-        gateway.access.visible_entries gateway.access.visible_model_proposals
+        gateway.access.visible_model_proposals
         gateway.access.visible_models gateway.access.visible_rules
         gateway.access.visible_shadow_answers notify.access.operator_endpoints
         usage.books.findings.all_findings

@@ -36,9 +36,8 @@ def test_every_kind_that_is_put_is_known_and_every_letter_has_its_texts() -> Non
     assert put_kinds <= set(KINDS)
     for kind in KINDS.values():
         if kind.roles or kind.operators:
-            for part in ("subject", "message"):
-                name = f"templates/notify/letters/{kind.name.replace('.', '_')}_{part}.txt"
-                assert (ROOT / name).exists(), name
+            name = f"templates/notify/letters/{kind.name.replace('.', '_')}.txt"
+            assert (ROOT / name).exists(), name
 
 
 def _kinds_put(module: ast.Module) -> Iterator[str]:

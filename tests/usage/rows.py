@@ -13,7 +13,7 @@ from billing.holds.resolve_holds import HoldResolved, keep_holds, resolve_holds
 from billing.ledger import ledger
 from billing.models import Account, Hold, Price, PriceVersion
 from billing.wallets import wallets
-from lib.ids import first_id_at, new_id
+from lib.ids import AttemptId, OrganisationId, first_id_at, new_id
 from usage.models import Attempt, UsageRecord
 
 NOON = dt.datetime(2026, 11, 18, 12, 0, tzinfo=dt.UTC)
@@ -92,9 +92,13 @@ def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecor
         cost_nano = over.get("cost_nano")
         ledger.lock_wallet(attempt.organisation_id)
         resolved = HoldResolved(
-            attempt.id, new_id(), attempt.organisation_id, state, charge_nano,
+            attempt_id=AttemptId(attempt.id),
+            posting_id=new_id(),
+            organisation_id=OrganisationId(attempt.organisation_id),
+            state=state,
+            charge_nano=charge_nano,
             cost_nano=min(charge_nano, attempt.hold_nano) if cost_nano is None else cost_nano,
-        )  # fmt: skip
+        )
         ledger.execute(resolve_holds([resolved]))
     Hold.objects.filter(id=attempt.id).update(
         resolved_at=attempt.admitted_at + dt.timedelta(seconds=2)

@@ -1,7 +1,7 @@
 """Whether the charge of each usage record comes out of its own meters and price version (I10)."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -40,6 +40,20 @@ class Place(NamedTuple):
         return f"{self.organisation} {self.record}"
 
 
+class _Record(NamedTuple):
+    """The columns of a usage record that its charge follows from."""
+
+    id: UUID
+    meters: Any
+    charge_nano: int
+    price_version_id: int | None
+    multiplier_ppm: int
+    hold_nano: int
+    basis: str
+    saved_nano: int | None
+    pricing: Any
+
+
 class WrongCharge(NamedTuple):
     """A record whose charge or saving is not what it should be."""
 
@@ -75,56 +89,68 @@ def wrong_charges_after(
     page: dict[str, Any] = {"organisation": organisation, "after": after, "limit": _ROWS}
     with connection.cursor() as cursor:
         cursor.execute(_RECORDS, page)
-        rows = cursor.fetchall()
-    missing = {row[3] for row in rows if row[3] is not None} - versions.keys()
-    for id, version in StoredVersion.objects.in_bulk(missing).items():
+        records = [_Record(*row) for row in cursor.fetchall()]
+    named = {record.price_version_id for record in records} - {None}
+    for id, version in StoredVersion.objects.in_bulk(named - versions.keys()).items():
         versions[id] = PriceVersion.from_stored(version.rates)
-    wrong = [one for row in rows if (one := _judge(row, versions)) is not None]
-    if len(rows) == _ROWS:
-        return wrong, Place(organisation, rows[-1][0])
+    wrong = [one for record in records if (one := _judge(record, versions)) is not None]
+    if len(records) == _ROWS:
+        return wrong, Place(organisation, records[-1].id)
     return wrong, Place(UUID(int=organisation.int + 1), _FIRST)
 
 
-def _judge(row: Any, versions: Mapping[int, PriceVersion]) -> WrongCharge | None:
-    id, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis, saved_nano, priced = row
-    # Django's connection gives JSON as text.
-    meters: Mapping[str, int] = json.loads(stored) if isinstance(stored, str) else stored
-    if basis in UNCHARGED or version_id is None:
-        return _wrong(id, "charged", 0, charge_nano)
-    version = versions[version_id].multiplied(multiplier_ppm)
-    if priced is not None:
-        return _judge_parts(row, meters, version)
+def _judge(record: _Record, versions: Mapping[int, PriceVersion]) -> WrongCharge | None:
+    meters: Mapping[str, int] = _decode(record.meters)
+    if record.basis in UNCHARGED or record.price_version_id is None:
+        return _wrong(record.id, "charged", 0, record.charge_nano)
+    version = versions[record.price_version_id].multiplied(record.multiplier_ppm)
+    if record.pricing is not None:
+        return _judge_parts(record, meters, version)
     total = total_of(meters, version)
     if not isinstance(total, int):
-        return WrongCharge(id, "", charge_nano, f"its meters have no price: {total.reason}")
-    wrong = _wrong(id, "charged", min(total, hold_nano), charge_nano)
-    if wrong is None and saved_nano is not None:
-        return _wrong(id, "saved", saved_by_cache(meters, version), saved_nano)
-    return wrong
+        return _unpriced(record, f"its meters have no price: {total.reason}")
+    return _compare(record, total, lambda: saved_by_cache(meters, version))
 
 
-def _judge_parts(row: Any, meters: Mapping[str, int], version: PriceVersion) -> WrongCharge | None:
+def _judge_parts(
+    record: _Record, meters: Mapping[str, int], version: PriceVersion
+) -> WrongCharge | None:
     """The same of a record whose charge is the sum of parts, or under conditions."""
-    id, _, charge_nano, _, _, hold_nano, _, saved_nano, priced = row
-    pricing = json.loads(priced) if isinstance(priced, str) else priced
     try:
-        parts = stored_parts(pricing, meters, version)
+        parts = stored_parts(_decode(record.pricing), meters, version)
     except (PriceInvalid, MeterUnknown) as error:
-        return WrongCharge(id, "", charge_nano, f"its parts have no price: {error}")
+        return _unpriced(record, f"its parts have no price: {error}")
     used = dict.fromkeys(meters, 0)
     for part in parts:
         for name, count in part.meters.items():
             used[name] = used.get(name, 0) + count
     if used != meters:
-        return WrongCharge(id, dict(meters), used, "its parts are not what it used")
+        return WrongCharge(record.id, dict(meters), used, "its parts are not what it used")
     total = total_of_parts([(part.meters, part.version) for part in parts])
     if not isinstance(total, int):
-        return WrongCharge(id, "", charge_nano, f"its parts have no price: {total.reason}")
-    wrong = _wrong(id, "charged", min(total, hold_nano), charge_nano)
-    if wrong is None and saved_nano is not None:
-        saved = sum(saved_by_cache(part.meters, part.version) for part in parts)
-        return _wrong(id, "saved", saved, saved_nano)
+        return _unpriced(record, f"its parts have no price: {total.reason}")
+    return _compare(
+        record, total, lambda: sum(saved_by_cache(part.meters, part.version) for part in parts)
+    )
+
+
+def _compare(
+    record: _Record, total_nano: int, count_saved: Callable[[], int]
+) -> WrongCharge | None:
+    charged = min(total_nano, record.hold_nano)
+    wrong = _wrong(record.id, "charged", charged, record.charge_nano)
+    if wrong is None and record.saved_nano is not None:
+        return _wrong(record.id, "saved", count_saved(), record.saved_nano)
     return wrong
+
+
+def _unpriced(record: _Record, problem: str) -> WrongCharge:
+    return WrongCharge(record.id, "", record.charge_nano, problem)
+
+
+def _decode(stored: Any) -> Any:
+    """Django's connection gives JSON as text."""
+    return json.loads(stored) if isinstance(stored, str) else stored
 
 
 def _wrong(id: UUID, what: str, expected: int, found: int) -> WrongCharge | None:
@@ -133,8 +159,7 @@ def _wrong(id: UUID, what: str, expected: int, found: int) -> WrongCharge | None
     return WrongCharge(id, expected, found, f"{what} {found}, expected {expected}")
 
 
-_RECORDS: Final = """
-    SELECT id, meters, charge_nano, price_version_id, multiplier_ppm, hold_nano, basis, saved_nano,
-        pricing
+_RECORDS: Final = f"""
+    SELECT {", ".join(_Record._fields)}
     FROM usage_usagerecord WHERE organisation_id = %(organisation)s AND id > %(after)s
-    ORDER BY id LIMIT %(limit)s"""
+    ORDER BY id LIMIT %(limit)s"""  # noqa: S608 - only names of columns are put in

@@ -46,18 +46,33 @@ _SECONDS: Final = pgettext_lazy("unit", "s")
 _UNKNOWN: Final = (None, None, None)
 _CHARTS: Final[Mapping[str, _Chart]] = {
     "duration": _Chart(
-        _("Duration"), _("Duration"), "duration", SHARE_NAMES,
-        lambda times: times.total or _UNKNOWN, 1000, _SECONDS,
+        title=_("Duration"),
+        short=_("Duration"),
+        kind="duration",
+        heads=SHARE_NAMES,
+        figures=lambda times: times.total or _UNKNOWN,
+        scale=1000,
+        unit=_SECONDS,
     ),
     "ttft": _Chart(
-        _("Time to first token"), _("TTFT"), "duration", SHARE_NAMES,
-        lambda times: times.ttft or _UNKNOWN, 1000, _SECONDS,
+        title=_("Time to first token"),
+        short=_("TTFT"),
+        kind="duration",
+        heads=SHARE_NAMES,
+        figures=lambda times: times.ttft or _UNKNOWN,
+        scale=1000,
+        unit=_SECONDS,
     ),
     "speed": _Chart(
-        _("Tokens per second"), _("Tokens/s"), "speed", (_("Tokens per second"),),
-        lambda times: (times.rate_tenths,), 10, "",
+        title=_("Tokens per second"),
+        short=_("Tokens/s"),
+        kind="speed",
+        heads=(_("Tokens per second"),),
+        figures=lambda times: (times.rate_tenths,),
+        scale=10,
+        unit="",
     ),
-}  # fmt: skip
+}
 
 
 @organisation_page("usage.read")

@@ -16,6 +16,7 @@ from accounts.access import access
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from accounts.models import Key
+from billing.limits import budgets
 from lib.htmx import back_to, see_other
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
@@ -32,7 +33,6 @@ from usage.keys.bulk import (
     state_change,
 )
 from usage.keys.last_use import use_of_keys
-from usage.keys.views import budgets_of
 from usage.limits.budget_forms import BulkBudgetForm, BulkExpiryForm, BulkLimitsForm
 
 _KEYS_MAX: Final = 200
@@ -112,7 +112,7 @@ def _change(
         return limits_change(actor, form.limits())
     if act == "expiry":
         return expiry_change(actor, data["on"])
-    own = budgets_of(actor, list(chosen))
+    own = budgets.budgets_of_keys(actor, chosen)
     return budget_change(actor, own, data["budget"], data["period"])
 
 

@@ -21,7 +21,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, Source
 from lib.tables.table import Table
 from usage.keys.last_use import use_of_keys
-from usage.keys.views import badge_of, budgets_of, owner_of
+from usage.keys.views import badge_of, owner_of
 from usage.limits.budget_views import meter_of
 from usage.limits.effective_limits import effective_settings
 from usage.reports import filters, reports
@@ -77,7 +77,7 @@ def _last_days(actor: Actor, scope: filters.Scope) -> UsageFilter:
 
 def _about(actor: Actor, key: Key) -> dict[str, Any]:
     """What the key may do, and what the actor may do with it."""
-    own = list(budgets_of(actor, [key]).values())
+    own = list(budgets.budgets_of_keys(actor, [key]).values())
     standing = next(iter(budgets.standing_of(own)), None)
     living = key.revoked_at is None
     return {

@@ -22,7 +22,7 @@ from accounts.keys import lookup as key_lookup
 from accounts.models import Key, KeyKind
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budgets
-from billing.models import Budget, BudgetScope
+from billing.models import Budget
 from lib import clock
 from lib.htmx import go_to, render_dialog
 from lib.ids import id_text
@@ -193,7 +193,7 @@ def _used(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
 def _rows(actor: Actor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The keys of one page with all that is shown of them."""
     now = clock.now()
-    own = budgets_of(actor, [row["key"] for row in rows])
+    own = budgets.budgets_of_keys(actor, [row["key"] for row in rows])
     standings = {
         standing.budget.subject: standing for standing in budgets.standing_of(list(own.values()))
     }
@@ -228,19 +228,6 @@ def badge_of(key: Key) -> Badge:
     if state == "active" and key.expires_at is not None and key.expires_at <= now + _SOON:
         state = "soon"
     return _BADGES[state]
-
-
-def budgets_of(actor: Actor, keys: list[Key]) -> dict[str, Budget]:
-    """The enabled budget of each key; where there are several, the one of the longest period."""
-    rows = Budget.objects.filter(
-        organisation=actor.organisation,
-        scope=BudgetScope.KEY,
-        subject__in=[str(key.id) for key in keys],
-        enabled=True,
-    )
-    order = ("hour", "day", "week", "month", "total")
-    by_period = sorted(rows, key=lambda budget: order.index(budget.period))
-    return {budget.subject: budget for budget in by_period}
 
 
 @organisation_page("keys.write_own")
@@ -298,7 +285,7 @@ def _shown_once(
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.writable_key(actor, id)
-    budget = budgets_of(actor, [key]).get(str(key.id))
+    budget = budgets.budgets_of_keys(actor, [key]).get(str(key.id))
     may_budget = access.scope_of(actor, "budgets.write") is not None
     form = KeyEditForm.of(key, budget, request.POST or None, may_budget=may_budget)
     if may_budget and request.GET.get("focus") == "budget":

@@ -109,9 +109,17 @@ class _Names:
     ) -> Line:
         project, team = self.of(place)
         return Line(
-            "usage", 0, project, team, place.model, meter, rate_nano, multiplier_ppm, quantity,
-            place.origin,
-        )  # fmt: skip
+            kind="usage",
+            amount_nano=0,
+            project=project,
+            team=team,
+            model=place.model,
+            meter=meter,
+            rate_nano_per_million=rate_nano,
+            multiplier_ppm=multiplier_ppm,
+            quantity=quantity,
+            origin=place.origin,
+        )
 
 
 def _flat(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:

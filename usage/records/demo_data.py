@@ -403,10 +403,35 @@ class _Book:
         if end == "refused":
             self._refuse(request_id, at, sender, model, counted_to)
         elif end == "retried":
-            self._attempt(request_id, 1, at, sender, shape, "failed", counted_to, final=False)
-            self._attempt(request_id, 2, at + 250, sender, shape, "answered", counted_to)
+            self._attempt(
+                request_id=request_id,
+                n=1,
+                at=at,
+                sender=sender,
+                shape=shape,
+                end="failed",
+                counted_to=counted_to,
+                final=False,
+            )
+            self._attempt(
+                request_id=request_id,
+                n=2,
+                at=at + 250,
+                sender=sender,
+                shape=shape,
+                end="answered",
+                counted_to=counted_to,
+            )
         else:
-            self._attempt(request_id, 1, at, sender, shape, end, counted_to)
+            self._attempt(
+                request_id=request_id,
+                n=1,
+                at=at,
+                sender=sender,
+                shape=shape,
+                end=end,
+                counted_to=counted_to,
+            )
 
     def _attempt(
         self,

@@ -102,13 +102,13 @@ def to_post(limit: int) -> list[LateUsage]:
             total = max(total, charge_nano)
         late_usages.append(
             LateUsage(
-                row.attempt_id,
-                row.organisation_id,
-                row.source,
-                meters,
-                charge_nano,
-                total if isinstance(total, int) else None,
-                cost_of(meters, cost_version),
+                attempt_id=row.attempt_id,
+                organisation_id=row.organisation_id,
+                source=row.source,
+                meters=meters,
+                charge_nano=charge_nano,
+                total_nano=total if isinstance(total, int) else None,
+                cost_nano=cost_of(meters, cost_version),
             )
         )
     return late_usages

@@ -12,6 +12,7 @@ from django.db import connection
 from billing.models import PriceVersion as StoredVersion
 from billing.prices.pricing import CostLines, PriceVersion, price, total_of
 from billing.subscriptions.included_units import NOTHING_PAID, Paid, paid_by_units
+from lib.ids import AttemptId, OrganisationId
 from usage.records import sql
 from usage.records.savings import saved_of
 
@@ -29,8 +30,8 @@ class Cut(NamedTuple):
     """An attempt whose process died: what it held, how far it surely was, and the included units
     that it holds."""
 
-    attempt_id: UUID
-    organisation_id: UUID
+    attempt_id: AttemptId
+    organisation_id: OrganisationId
     hold_nano: int
     mark: Mapping[str, int] | None
     units: Mapping[str, int] = MappingProxyType({})
@@ -71,7 +72,12 @@ def _paid(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
 def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:
     """Write the records, in the transaction that resolves the holds."""
     write_endings(
-        [sql.RecordWritten(cut.organisation_id, cut.attempt_id, ending) for cut, ending in cuts]
+        [
+            sql.RecordWritten(
+                organisation_id=cut.organisation_id, attempt_id=cut.attempt_id, ending=ending
+            )
+            for cut, ending in cuts
+        ]
     )
 
 

@@ -6,7 +6,6 @@ developer, its own for a key that calls models. Names of columns come from the t
 never from a query.
 """
 
-import datetime as dt
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from usage.reports.filters import EVERYTHING, Metric, Scope, UsageFilter
 from usage.reports.groupings import GroupBy
 from usage.reports.visibility import NIL, Period, Where, run, where_of
 from usage.rollups.buckets import Span
-from usage.rollups.levels import COMMON, Standing, standing, summed, summed_by_span
+from usage.rollups.levels import COMMON, Standing, summed, summed_by_span
 from usage.rollups.sums import MERGED_SAVED
 from usage.rollups.used_rows import used_rows
 
@@ -143,11 +142,6 @@ class Choices:
     teams: tuple[tuple[str, str], ...]
 
 
-def complete_to() -> dt.datetime | None:
-    """Up to when all requests are in the rollups; None before the first run."""
-    return standing().complete_to
-
-
 def usage_totals(
     actor: Actor, span: Span, scope: Scope = EVERYTHING, *, metered: bool = True
 ) -> Totals:
@@ -219,10 +213,10 @@ def choices(actor: Actor, span: Span, at: Standing | None = None) -> Choices:
     rows = run(
         f"""
         SELECT used.model, used.key_id, k.name, u.email, used.channel_id, used.channel_name,
-               used.there, t.slug, t.name
+               used.served, t.slug, t.name
         FROM (
             SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name, r.team_id,
-                   r.requests > r.errors OR r.charge_nano <> 0 OR r.channel_id <> %(nil)s AS there
+                   r.requests > r.errors OR r.charge_nano <> 0 OR r.channel_id <> %(nil)s AS served
             FROM {found.text} r
         ) used
         LEFT JOIN accounts_key k ON k.id = used.key_id
@@ -230,15 +224,34 @@ def choices(actor: Actor, span: Span, at: Standing | None = None) -> Choices:
         LEFT JOIN accounts_team t ON t.id = used.team_id""",  # noqa: S608 - own names only
         {**found.parameters, "nil": NIL},
     )
-    keys = {row[1]: row[2] or str(row[1]) for row in rows}
-    channels = {row[4]: row[5] for row in rows if row[4] != NIL}
+    used = [_Used(*row) for row in rows]
+    keys = {one.key_id: one.key_name or str(one.key_id) for one in used}
+    channels = {one.channel_id: one.channel_name for one in used if one.channel_id != NIL}
     return Choices(
-        models=tuple(sorted({row[0] for row in rows if row[6]})),
+        models=tuple(sorted({one.model for one in used if one.served})),
         keys=tuple(sorted(keys.items(), key=lambda item: item[1].lower())),
-        users=tuple(sorted({row[3] for row in rows if row[3]})),
+        users=tuple(sorted({one.email for one in used if one.email})),
         channels=tuple(sorted(channels.items(), key=lambda item: item[1].lower())),
-        teams=tuple(sorted({(row[7], row[8]) for row in rows if row[7]})),
+        teams=tuple(sorted({one.team for one in used if one.team_slug})),
     )
+
+
+class _Used(NamedTuple):
+    """What some requests have in common, with the names of today; the columns of `choices`."""
+
+    model: str
+    key_id: UUID
+    key_name: str | None
+    email: str | None
+    channel_id: UUID
+    channel_name: str
+    served: bool
+    team_slug: str | None
+    team_name: str | None
+
+    @property
+    def team(self) -> tuple[str, str]:
+        return self.team_slug or "", self.team_name or ""
 
 
 class Tokens(NamedTuple):

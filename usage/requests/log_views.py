@@ -81,7 +81,16 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     templates = ("usage/requests/requests.html", "usage/requests/_requests.html")
     files = start if detached or source.may_be_longer_than(DIRECT_ROWS) else ""
     with timezone.override(usage_filter.zone):
-        return answer_table(request, state, source, templates, context, make, bar, files)
+        return answer_table(
+            request=request,
+            state=state,
+            source=source,
+            templates=templates,
+            context=context,
+            make=make,
+            bar=bar,
+            files=files,
+        )
 
 
 def read_filter(request: HttpRequest, actor: Actor) -> UsageFilter:

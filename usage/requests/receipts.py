@@ -303,10 +303,15 @@ def receipt(row: RequestRow, in_force: PriceShown | None) -> Receipt:
             rate, conditions = line.rate_nano_per_million, part.conditions
             lines.append(
                 ReceiptLine(
-                    line.meter, line.quantity, rate, _usd(amount), line.condition_ppm,
-                    conditions, part.model,
+                    meter=line.meter,
+                    quantity=line.quantity,
+                    rate_nano_per_million=rate,
+                    amount=_usd(amount),
+                    condition_ppm=line.condition_ppm,
+                    conditions=conditions,
+                    model=part.model,
                 )
-            )  # fmt: skip
+            )
     total_nano = round_half_even(exact, _EXACT_PER_NANO)
     rounding = total_nano * _EXACT_PER_NANO - exact
     above = waived = 0
@@ -572,13 +577,13 @@ def _price(row: _AttemptRow) -> PriceShown | None:
     if row.price_version_id is None or row.valid_from is None:
         return None
     return PriceShown(
-        row.price_version_id,
-        row.price_model or "",
-        row.valid_from,
-        row.valid_to,
-        row.source_of_price or "",
-        read_json(row.rates),
-        row.multiplier_ppm,
+        version_id=row.price_version_id,
+        model=row.price_model or "",
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+        source=row.source_of_price or "",
+        rates=read_json(row.rates),
+        multiplier_ppm=row.multiplier_ppm,
     )
 
 

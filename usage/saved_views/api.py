@@ -5,13 +5,12 @@ import datetime as dt
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.utils.translation import gettext
 from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts.access import actors
-from accounts.access.actors import Actor
 from lib.api import pagination
 from lib.api.openapi import Schema
 from lib.ids import id_text
@@ -138,7 +137,7 @@ def delete_saved_view(request: HttpRequest, id: str) -> Status[None]:
 @router.get("/saved-views/{id}/report", response=ReportOut, summary="Show a report")
 def show_report(request: HttpRequest, id: str) -> ReportOut:
     """When one of your views is sent by email, and to whom."""
-    return _report(_schedule(actors.actor_of(request), id))
+    return _report(scheduled_reports.access_schedule(actors.actor_of(request), id))
 
 
 @router.put("/saved-views/{id}/report", response=ReportOut, summary="Schedule a report")
@@ -165,15 +164,8 @@ def set_report(request: HttpRequest, id: str, body: ReportIn) -> ReportOut:
 def end_report(request: HttpRequest, id: str) -> Status[None]:
     """The view stays."""
     actor = actors.actor_of(request)
-    scheduled_reports.end_schedule(actor, _schedule(actor, id))
+    scheduled_reports.end_schedule(actor, scheduled_reports.access_schedule(actor, id))
     return Status(204, None)
-
-
-def _schedule(actor: Actor, id: str) -> ReportSchedule:
-    schedule = ReportSchedule.objects.filter(view=saved_views.own_view(actor, id)).first()
-    if schedule is None:
-        raise Http404
-    return schedule
 
 
 def _view(view: SavedView) -> SavedViewOut:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -54,7 +54,7 @@ class ScheduleForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def report_schedule(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     view = own_view(actor, id)
-    schedule = ReportSchedule.objects.filter(view=view).first()
+    schedule = scheduled_reports.find_schedule(view)
     form = ScheduleForm(actor, view, request.POST or None, initial=_initial(actor, schedule))
     if form.is_valid():
         terms = form.cleaned_data | {"zone": ZoneInfo(form.cleaned_data["zone"])}
@@ -86,10 +86,7 @@ def _initial(actor: Actor, schedule: ReportSchedule | None) -> dict[str, Any]:
 @organisation_page("usage.read")
 @require_POST
 def report_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    schedule = ReportSchedule.objects.filter(view=own_view(actor, id)).first()
-    if schedule is None:
-        raise Http404
-    scheduled_reports.end_schedule(actor, schedule)
+    scheduled_reports.end_schedule(actor, scheduled_reports.access_schedule(actor, id))
     messages.success(request, gettext("Report ended."))
     return see_other("views", slug_of(actor))
 

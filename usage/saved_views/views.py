@@ -20,9 +20,10 @@ from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
-from usage.models import ReportSchedule, SavedView, ViewPage
+from usage.models import SavedView, ViewPage
 from usage.saved_views import saved_views
 from usage.saved_views.saved_views import NAME_MAX, own_view, visible_views
+from usage.saved_views.scheduled_reports import due_times
 
 _SHARED, _OWN = Badge(gettext_lazy("Shared"), "info"), Badge(gettext_lazy("Only you"))
 VIEWS = Table(
@@ -72,12 +73,10 @@ def href_of(actor: Actor, view: SavedView) -> str:
 @require_safe
 def view_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(VIEWS, request, actor)
-    due = dict(ReportSchedule.objects.values_list("view", "due_at"))
-    rows = [
-        _row(actor, view, due.get(view.id))
-        for view in visible_views(actor)
-        if state.value("q").casefold() in view.name.casefold()
-    ]
+    query = state.value("q").casefold()
+    views = [view for view in visible_views(actor) if query in view.name.casefold()]
+    due = due_times(views)
+    rows = [_row(actor, view, due.get(view.id)) for view in views]
     templates = ("usage/saved_views/views.html", "usage/saved_views/_views.html")
     return answer_table(request, state, ListSource(rows), templates, {})
 

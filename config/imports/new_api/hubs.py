@@ -69,16 +69,16 @@ def convert(
     plans = plans_of(reader, ratios, grouped, used, auto)
     rate_of, closed = quota_options.rates_by_group(options)
     terms = Terms(
-        LABELS[peer],
-        quota_per_usd,
-        plans,
-        usable_groups(
+        label=LABELS[peer],
+        quota_per_usd=quota_per_usd,
+        plans=plans,
+        usable=usable_groups(
             _document(options, "UserUsableGroups"), _document(options, _SPECIAL_GROUPS) or {},
             ratios,
         ),
-        auto,
-        rate_of,
-        reader.without_accepted((*closed, *quota_options.forbidden_words(options))),
+        auto=auto,
+        rate_of=rate_of,
+        closed=reader.without_accepted((*closed, *quota_options.forbidden_words(options))),
     )  # fmt: skip
     organisations = read_users(reader, terms)
     codes = read_codes(reader, terms, now)

@@ -1,33 +1,30 @@
-"""What is told of tasks of Suno: their state as it is stored. For every other team, and of what
-never was, there is no task. No provider is asked for it."""
-
-import msgspec
+"""Tasks of Suno as they are stored; no provider is asked. For every other team, and for an id that
+never was, there is no task."""
 
 from dialects.errors.errors import RequestFault
 from dialects.media import suno
-from relay.answers.state_store import StateStore
-from relay.credentials.keys import Principal
+from relay.endpoints.request import Request
 from relay.media import media_tasks
 from relay.media.media_tasks import Task
 
 
-async def one(states: StateStore, principal: Principal, task_id: str) -> bytes:
-    """The body that tells of a task. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    found = await media_tasks.find(states, principal, [task_id], "suno")
-    if task_id not in found:
+async def show_task(request: Request) -> None:
+    """Answer with the task that the path names."""
+    states, principal, task_id = request.life.parts.states, request.principal, request.task_id
+    tasks = await media_tasks.find(states, principal, [task_id], "suno")
+    if task_id not in tasks:
         raise RequestFault("task_not_found", "id", task_id)
-    return msgspec.json.encode(suno.envelope(_shown(found[task_id])))
+    await request.respond(suno.envelope(_write(tasks[task_id])))
 
 
-async def several(states: StateStore, principal: Principal, raw: bytes) -> bytes:
-    """The body that tells of those tasks that there are, in the order in which they are asked for.
-    Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    ids, action = suno.read_ids(raw)
-    found = await media_tasks.find(states, principal, ids, "suno")
-    shown = [_shown(found[id_]) for id_ in dict.fromkeys(ids) if id_ in found]
-    kept = [task for task in shown if action in ("", task["action"])]
-    return msgspec.json.encode(suno.envelope(kept))
+async def list_tasks(request: Request) -> None:
+    """Answer with the tasks that the body names, in its order, without those that do not exist."""
+    ids, action = suno.read_ids(await request.read_body(request.read_fields()))
+    tasks = await media_tasks.find(request.life.parts.states, request.principal, ids, "suno")
+    written = [_write(tasks[id_]) for id_ in dict.fromkeys(ids) if id_ in tasks]
+    kept = [task for task in written if action in ("", task["action"])]
+    await request.respond(suno.envelope(kept))
 
 
-def _shown(task: Task) -> dict[str, object]:
+def _write(task: Task) -> dict[str, object]:
     return suno.write(media_tasks.shown(task, ""))

@@ -1,18 +1,16 @@
-"""What is told of media tasks: their state as it is stored, in the form of the endpoint that is
-asked. No provider is asked for it. For every other team, after its deletion, and of what never was,
-there is no task.
+"""Videos as they are stored, in the form of the endpoint that is asked; no provider is asked. For
+every other team, after its deletion, and for an id that never was, there is no task.
 """
 
-from collections.abc import Callable, MutableMapping
-from typing import Any, Final
-from urllib.parse import parse_qsl
-
-import msgspec
+from typing import Final
 
 from dialects.errors.errors import RequestFault
 from dialects.media import jimeng, kling, veo, video_generations, videos
+from gateway.media_tasks.content_links import signed_link
+from lib.ids import id_text
 from relay.answers.state_store import StateStore
 from relay.credentials.keys import Principal
+from relay.endpoints.request import Request
 from relay.media import media_tasks
 from relay.media.media_tasks import Task
 from relay.media.video_order import Source
@@ -21,39 +19,77 @@ _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100
 
 
-async def answer(
-    states: StateStore,
-    principal: Principal,
-    handler: str,
-    scope: MutableMapping[str, Any],
-    task_id: str,
-    link_to: Callable[[str], str],
-    request_id: str,
-) -> bytes:
-    """The body of the answer; `link_to` gives the address of a video's bytes. Raises RequestFault,
-    DatabaseAway, DatabaseRefused."""
-    if handler == "videos":
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        return msgspec.json.encode(await _list(states, principal, query))
-    task = await find(states, principal, task_id)
-    if scope["method"] == "DELETE":
-        return msgspec.json.encode(await _delete(states, principal, task))
-    url = link_to(task_id)
-    match handler:
-        case "video_generation":
-            return msgspec.json.encode(video_generations.write(task.video, url))
-        case "kling_video":
-            shown = url if task.video.state == "succeeded" else ""
-            return msgspec.json.encode(kling.write(task.video, shown, request_id))
-        case "veo_operation":
-            return msgspec.json.encode(veo.write(task.video, url))
-        case "jimeng_result":
-            return msgspec.json.encode(jimeng.write(task.video, url, request_id))
-    return msgspec.json.encode(videos.write(task.video))
+async def list_videos(request: Request) -> None:
+    """Answer with a page of the videos of the key's team."""
+    states, principal, query = request.life.parts.states, request.principal, request.query
+    limit, after = _read_limit(query.get("limit", "")), None
+    if query.get("after"):
+        after = (await find(states, principal, query["after"])).id
+    order = query.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise RequestFault("invalid_value", "order", "order must be asc or desc")
+    tasks, more = await media_tasks.page(
+        states, principal, after=after, limit=limit, ascending=order == "asc"
+    )
+    await request.respond(videos.write_list([task.video for task in tasks], has_more=more))
+
+
+async def show_video(request: Request) -> None:
+    """Answer with a video, or delete it."""
+    task = await _find_of(request, request.task_id)
+    if request.scope["method"] != "DELETE":
+        await request.respond(videos.write(task.video))
+        return
+    if not await media_tasks.forget(request.life.parts.states, request.principal, task):
+        what = "the video is still being made: it can be deleted when it is completed or failed"
+        raise RequestFault("conflict", "video_id", what)
+    await request.respond(videos.write_deleted(task.video.id))
+
+
+async def show_generation(request: Request) -> None:
+    """Answer with a video in the form of `/v1/video/generations`."""
+    task = await _find_of(request, request.task_id)
+    url = _content_link(request, request.task_id)
+    await request.respond(video_generations.write(task.video, url))
+
+
+async def show_kling_video(request: Request) -> None:
+    """Answer with a video as Kling shows one."""
+    task = await _find_of(request, request.task_id)
+    succeeded = task.video.state == "succeeded"
+    url = _content_link(request, request.task_id) if succeeded else ""
+    await request.respond(kling.write(task.video, url, id_text(request.sink.request_id)))
+
+
+async def show_veo_operation(request: Request) -> None:
+    """Answer with a video as Veo shows one."""
+    task = await _find_of(request, request.task_id)
+    file = veo.file_name(request.task_id)
+    url = f"{request.life.config.public_url}/v1beta/files/{file}:download?alt=media"
+    await request.respond(veo.write(task.video, url))
+
+
+async def show_jimeng_result(request: Request) -> None:
+    """Answer with the video that a body names, as Jimeng shows one."""
+    task_id = jimeng.read_task(await request.read_body(request.read_fields()))
+    task = await _find_of(request, task_id)
+    url = _content_link(request, task_id)
+    await request.respond(jimeng.write(task.video, url, id_text(request.sink.request_id)))
+
+
+async def _find_of(request: Request, task_id: str) -> Task:
+    return await find(request.life.parts.states, request.principal, task_id)
+
+
+def _content_link(request: Request, task_id: str) -> str:
+    """The signed link to a video's bytes."""
+    config = request.life.config
+    url = f"{config.public_url}/v1/videos/{task_id}/content"
+    return signed_link(config.pepper, url, task_id, request.snapshot.now())
 
 
 async def find(states: StateStore, principal: Principal, task_id: str) -> Task:
-    """A task of the principal's team. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    """A task of the principal's team. Raises RequestFault, DatabaseFailed."""
     task = (await media_tasks.find(states, principal, [task_id])).get(task_id)
     if task is None:
         raise RequestFault("task_not_found", "video_id", task_id)
@@ -61,7 +97,7 @@ async def find(states: StateStore, principal: Principal, task_id: str) -> Task:
 
 
 async def find_linked(states: StateStore, task_id: str) -> Task:
-    """A task whose link was shown. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    """A task whose link was shown. Raises RequestFault, DatabaseFailed."""
     task = await media_tasks.find_any(states, task_id, "video")
     if task is None:
         raise RequestFault("task_not_found", "video_id", task_id)
@@ -76,32 +112,14 @@ async def source_of(states: StateStore, principal: Principal, task_id: str) -> S
         what = f"video {task_id} is not completed: only a completed video can be remixed"
         raise RequestFault("conflict", "video_id", what)
     return Source(
-        task_id, task.upstream_id, task.channel_id, task.channel_key_id, video.model, video.seconds,
-        video.size,
-    )  # fmt: skip
-
-
-async def _list(
-    states: StateStore, principal: Principal, query: dict[str, str]
-) -> dict[str, object]:
-    limit = _read_limit(query.get("limit", ""))
-    after = None
-    if query.get("after"):
-        after = (await find(states, principal, query["after"])).id
-    order = query.get("order", "desc")
-    if order not in ("asc", "desc"):
-        raise RequestFault("invalid_value", "order", "order must be asc or desc")
-    found, more = await media_tasks.page(
-        states, principal, after=after, limit=limit, ascending=order == "asc"
+        public_id=task_id,
+        upstream_id=task.upstream_id,
+        channel_id=task.channel_id,
+        channel_key_id=task.channel_key_id,
+        model=video.model,
+        seconds=video.seconds,
+        size=video.size,
     )
-    return videos.write_list([task.video for task in found], has_more=more)
-
-
-async def _delete(states: StateStore, principal: Principal, task: Task) -> dict[str, object]:
-    if not await media_tasks.forget(states, principal, task):
-        what = "the video is still being made: it can be deleted when it is completed or failed"
-        raise RequestFault("conflict", "video_id", what)
-    return videos.write_deleted(task.video.id)
 
 
 def _read_limit(text: str) -> int:

@@ -8,7 +8,6 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from dialects.chat.fold import AnswerFault
@@ -20,6 +19,7 @@ from lib.ids import id_text, new_id
 from lib.process.asgi import Receive, Scope
 from lib.process.waiting import timeout
 from relay.credentials.keys import Principal
+from relay.endpoints.request import Request
 from relay.front.error_answers import answer_to_failures
 from relay.front.http_sink import HttpSink
 from relay.media.answers import task_answers
@@ -39,25 +39,17 @@ _LINK_BYTES_MAX: Final = 64 * 1024
 _PASSED: Final = ("content-length", "content-range", "accept-ranges", "etag", "last-modified")
 
 
-async def serve(
-    parts: Parts,
-    snapshot: Snapshot,
-    principal: Principal | None,
-    scope: Scope,
-    receive: Receive,
-    sink: HttpSink,
-) -> None:
-    """Answer a request for the content of a task, None: of who has its link. Raises RequestFault,
-    DatabaseAway, DatabaseRefused."""
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-    variant = query.get("variant", _VARIANTS[0])
-    wanted = _Wanted(sink.invocation.target.task, variant, asked_range(scope))
+async def stream_content(request: Request) -> None:
+    """Answer with the content of a task, for a key or for whoever has its link."""
+    parts, snapshot, sink = request.life.parts, request.snapshot, request.sink
+    variant = request.query.get("variant", _VARIANTS[0])
+    wanted = _Wanted(request.task_id, variant, asked_range(request.scope))
     try:
-        answer, channel = await _ask(parts, snapshot, principal, wanted, sink.request_id)
+        answer, channel = await _ask(parts, snapshot, request.caller, wanted, sink.request_id)
     except UpstreamFailed as failure:
         await sink.refuse(answer_to_failures([failure]))
         return
-    await pass_on(answer, channel, receive, sink)
+    await pass_on(answer, channel, request.receive, sink)
 
 
 class VideoContent:
@@ -93,8 +85,8 @@ class VideoContent:
 async def open_content(
     parts: Parts, snapshot: Snapshot, principal: Principal, task_id: str, *, range_: bytes
 ) -> VideoContent:
-    """The content of a task, for a page of ours. Raises RequestFault, UpstreamFailed, DatabaseAway,
-    DatabaseRefused."""
+    """The content of a task, for a page of ours. Raises RequestFault, UpstreamFailed,
+    DatabaseFailed."""
     wanted = _Wanted(task_id, _VARIANTS[0], known_range(range_))
     return VideoContent(*await _ask(parts, snapshot, principal, wanted, new_id()))
 
@@ -114,8 +106,7 @@ async def _ask(
     wanted: _Wanted,
     request_id: UUID,
 ) -> tuple[Answer, Channel]:
-    """The provider's answer, begun. Raises RequestFault, UpstreamFailed, DatabaseAway,
-    DatabaseRefused."""
+    """The provider's answer, begun. Raises RequestFault, UpstreamFailed, DatabaseFailed."""
     if principal is None:
         task = await task_answers.find_linked(parts.states, wanted.task_id)
     else:

@@ -10,7 +10,6 @@ themselves.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -18,10 +17,9 @@ import msgspec
 from dialects.codec import EVENT_STREAM
 from dialects.media import videos
 from lib.process.asgi import Receive
-from relay.answers.state_store import StateStore
-from relay.credentials.keys import Principal
+from relay.endpoints.request import Request
+from relay.errors import DatabaseFailed
 from relay.front.http_sink import HttpSink
-from relay.ledger.database import DatabaseAway, DatabaseRefused
 from relay.media.answers import task_answers
 from relay.media.media_tasks import Task
 
@@ -36,26 +34,20 @@ _FIELDS: Final = (
 )
 
 
-async def serve(
-    states: StateStore,
-    principal: Principal,
-    sink: HttpSink,
-    receive: Receive,
-    stopping: Callable[[], bool],
-) -> None:
-    """Answer a request for the events of a video. Raises RequestFault, DatabaseAway,
-    DatabaseRefused before the first of them."""
-    task_id = sink.invocation.target.task
+async def stream_events(request: Request) -> None:
+    """Answer with the events of a video. Raises before the first of them only."""
+    states, principal = request.life.parts.states, request.principal
+    task_id, sink = request.task_id, request.sink
     task = await task_answers.find(states, principal, task_id)
     await sink.begin_bytes(200, _FIELDS)
-    gone = asyncio.create_task(_gone(receive))
+    gone = asyncio.create_task(_gone(request.receive))
     try:
         await _tell(sink, task)
         loop = asyncio.get_running_loop()
         began = looked = spoke = loop.time()
         while task.video.state in ("queued", "running") and loop.time() - began < _TOTAL_S:
             await asyncio.wait((gone,), timeout=_TICK_S)
-            if gone.done() or stopping():
+            if gone.done() or request.life.readiness.draining:
                 break
             now = loop.time()
             if now - looked < _LOOK_S:
@@ -63,7 +55,7 @@ async def serve(
             looked = now
             try:
                 seen = await task_answers.find(states, principal, task_id)
-            except (DatabaseAway, DatabaseRefused):
+            except DatabaseFailed:
                 break
             if (seen.video.state, seen.video.progress) != (task.video.state, task.video.progress):
                 task, spoke = seen, now

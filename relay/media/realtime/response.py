@@ -4,10 +4,10 @@ once, by what its provider tells of it."""
 import asyncio
 from collections import deque
 from typing import Final
-from uuid import UUID
 
 from dialects.errors.errors import clean_upstream
 from dialects.realtime import Response, ServerEvent, SpokenResponse
+from lib.ids import RequestId
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.attempts.settlement import Resolved
@@ -82,7 +82,7 @@ class MeteredResponse:
         return self._admitted.hold.size.hold_nano
 
     @property
-    def request_id(self) -> UUID:
+    def request_id(self) -> RequestId:
         """The request that it is in the log."""
         return self._context.request_id
 

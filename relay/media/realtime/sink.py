@@ -8,9 +8,10 @@ from uuid import UUID
 
 from dialects.errors.errors import ErrorKind
 from dialects.realtime import error_event
-from lib.ids import id_text, new_id
+from lib.ids import RequestId, id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout
+from relay.errors import ClientGone
 from relay.front.downstream import ErrorAnswer, Head
 from relay.front.http_sink import HttpSink
 from relay.requests.context import Invocation, Outcome
@@ -37,7 +38,7 @@ _CODES: Final[dict[ErrorKind, int]] = {
 }
 
 
-class ClientLeft(Exception):
+class ClientLeft(ClientGone):
     """The client has closed its end."""
 
 
@@ -56,7 +57,9 @@ class RealtimeSink(HttpSink):
 
     __slots__ = ("_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener")
 
-    def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, request_id: RequestId, invocation: Invocation
+    ) -> None:
         super().__init__(scope, _as_websocket(send), request_id, invocation)
         self._receive: Receive = _nobody
         self._send_event = send

@@ -23,7 +23,7 @@ from billing.wallets.wallets import add_opening_credit
 from gateway.channels.limits import limits_of
 from gateway.models import Channel
 from lib import clock
-from lib.ids import new_id
+from lib.ids import AttemptId, ChannelId, KeyId, OrganisationId, new_id
 
 pytestmark = pytest.mark.django_db
 
@@ -45,12 +45,18 @@ def keys() -> tuple[Key, Key]:
 
 
 def limits(**most: int) -> ChannelLimits:
-    return ChannelLimits(new_id(), **most)
+    return ChannelLimits(ChannelId(new_id()), **most)
 
 
 def request(key: Key, channel: ChannelLimits, amount_nano: int = 0, **over: Any) -> HoldRequest:
     hold = HoldRequest(
-        new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True, channel=channel
+        attempt_id=AttemptId(new_id()),
+        organisation_id=OrganisationId(key.organisation_id),
+        key_id=KeyId(key.id),
+        amount_nano=amount_nano,
+        ttl_seconds=60,
+        guarded=True,
+        channel=channel,
     )
     return msgspec.structs.replace(hold, **over)
 
@@ -70,7 +76,12 @@ def resolve(hold: HoldRequest, state: str = "voided", tokens: int = 0) -> None:
     with transaction.atomic():
         execute(lock_accounts([hold.organisation_id]))
         resolved = HoldResolved(
-            hold.attempt_id, new_id(), hold.organisation_id, state, 0, tokens=tokens
+            attempt_id=hold.attempt_id,
+            posting_id=new_id(),
+            organisation_id=hold.organisation_id,
+            state=state,
+            charge_nano=0,
+            tokens=tokens,
         )
         execute(resolve_holds([resolved]))
 
@@ -183,7 +194,14 @@ def test_the_sweeper_takes_the_lock_of_a_channel_before_it_touches_its_counts(
         wait_for_a_lock()
         # One statement for each: a sweeper that had no lock would have come in between.
         for hold in settled:
-            ended = HoldResolved(hold.id, new_id(), hold.organisation_id, "settled", 0, tokens=3)
+            ended = HoldResolved(
+                attempt_id=AttemptId(hold.id),
+                posting_id=new_id(),
+                organisation_id=OrganisationId(hold.organisation_id),
+                state="settled",
+                charge_nano=0,
+                tokens=3,
+            )
             execute(resolve_holds([ended]))
     sweeping.join()
     assert set(swept) == {hold.id for hold in lost}

@@ -14,7 +14,7 @@ from billing.limits.budget_windows import correct_windows
 from billing.limits.enforcement import HoldRequest, place_holds
 from billing.models import Budget, BudgetWindow, Hold, RateSecond
 from billing.wallets.wallets import add_opening_credit
-from lib.ids import new_id
+from lib.ids import AttemptId, KeyId, OrganisationId, new_id
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +44,13 @@ def window(key: Key, scope: str, amount_nano: int = 500) -> BudgetWindow:
 
 
 def held(key: Key, amount_nano: int, *windows: BudgetWindow, tokens: int = 0) -> HoldRequest:
-    asked = HoldRequest(new_id(), key.organisation_id, key.id, amount_nano, 60)
+    asked = HoldRequest(
+        attempt_id=AttemptId(new_id()),
+        organisation_id=OrganisationId(key.organisation_id),
+        key_id=KeyId(key.id),
+        amount_nano=amount_nano,
+        ttl_seconds=60,
+    )
     with transaction.atomic():
         execute(lock_accounts([key.organisation_id]))
         execute(place_holds([asked]))
@@ -65,7 +71,12 @@ def resolve(*resolved: HoldResolved) -> None:
 
 def settled(hold: HoldRequest, charge_nano: int, tokens: int = 0) -> HoldResolved:
     return HoldResolved(
-        hold.attempt_id, new_id(), hold.organisation_id, "settled", charge_nano, tokens
+        attempt_id=hold.attempt_id,
+        posting_id=new_id(),
+        organisation_id=hold.organisation_id,
+        state="settled",
+        charge_nano=charge_nano,
+        tokens=tokens,
     )
 
 

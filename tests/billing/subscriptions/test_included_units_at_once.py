@@ -14,7 +14,7 @@ from billing.models import Account, IncludedUnits, Posting, SubscriptionPlan
 from billing.subscriptions.plans import unit_term, write_plan
 from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscriptions import choose_plan
-from lib.ids import new_id
+from lib.ids import AttemptId, KeyId, OrganisationId, new_id
 from tests import cast
 from tests.billing.racing import racers
 from tests.billing.test_sql import place
@@ -29,9 +29,16 @@ def take(job: tuple[UUID, UUID, int]) -> UUID | None:
     while word == "stale":
         wallet = Account.objects.get(organisation=organisation_id, kind="customer:available")
         hold = HoldRequest(
-            new_id(), organisation_id, key_id, 0, 600, wallet.guards, guarded=True,
-            units=((row.id, count),), included_nano=count * PRICE,
-        )  # fmt: skip
+            attempt_id=AttemptId(new_id()),
+            organisation_id=OrganisationId(organisation_id),
+            key_id=KeyId(key_id),
+            amount_nano=0,
+            ttl_seconds=600,
+            guards=wallet.guards,
+            guarded=True,
+            units=((row.id, count),),
+            included_nano=count * PRICE,
+        )
         ((word, *_),) = place(hold)
     row.refresh_from_db()
     assert row.taken <= row.included
@@ -42,9 +49,14 @@ def resolve(job: tuple[UUID, UUID, str, int]) -> int:
     """One of those who end a request; how many units it used, 0 where somebody else ended it."""
     organisation_id, attempt_id, state, used = job
     resolved = HoldResolved(
-        attempt_id, new_id(), organisation_id, state, used * PRICE,
-        included_nano=used * PRICE, units=(used,),
-    )  # fmt: skip
+        attempt_id=AttemptId(attempt_id),
+        posting_id=new_id(),
+        organisation_id=OrganisationId(organisation_id),
+        state=state,
+        charge_nano=used * PRICE,
+        included_nano=used * PRICE,
+        units=(used,),
+    )
     with transaction.atomic():
         execute(lock_accounts([organisation_id]))
         return used if execute(resolve_holds([resolved])) else 0

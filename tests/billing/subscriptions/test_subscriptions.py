@@ -57,7 +57,7 @@ from billing.subscriptions.subscriptions import (
 )
 from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
-from lib.ids import id_text, new_id
+from lib.ids import AttemptId, KeyId, OrganisationId, id_text, new_id
 from lib.refusal import Refused
 from outbox.models import Fact
 from tests import cast
@@ -707,9 +707,15 @@ def verdict(key: Key, amount_nano: int, budget: Budget) -> str:
     """What a request that would hold so much is answered, as the relay asks."""
     account = Account.objects.get(organisation=key.organisation, kind="customer:available")
     hold = HoldRequest(
-        new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True,
-        budget_ids=(budget.id,), guards=account.guards,
-    )  # fmt: skip
+        attempt_id=AttemptId(new_id()),
+        organisation_id=OrganisationId(key.organisation_id),
+        key_id=KeyId(key.id),
+        amount_nano=amount_nano,
+        ttl_seconds=60,
+        guarded=True,
+        budget_ids=(budget.id,),
+        guards=account.guards,
+    )
     [[word, *_]] = place(hold)
     return str(word)
 

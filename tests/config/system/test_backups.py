@@ -27,7 +27,7 @@ from config.system import backups
 from config.system import restore as restoring
 from config.system.backups import BackupError
 from lib.database import postgres_tools
-from lib.ids import new_id, parse_id
+from lib.ids import AttemptId, OrganisationId, new_id, parse_id
 from lib.vault import WrongSecret
 from relay.attempts.settlement import Resolved
 from relay.ledger.spool import Spool
@@ -171,7 +171,16 @@ def test_keys_work_and_what_a_spool_still_has_is_booked_once(restored: Restored)
     spool.open()
     known, unknown = restored.attempt["id"], new_id()
     spool.append(
-        [Resolved(tenant.organisation_id, id, "settled", ending, 30) for id in (known, unknown)]
+        [
+            Resolved(
+                organisation_id=OrganisationId(tenant.organisation_id),
+                attempt_id=AttemptId(id),
+                state="settled",
+                ending=ending,
+                tokens=30,
+            )
+            for id in (known, unknown)
+        ]
     )
     spool.close()
     hub.start()

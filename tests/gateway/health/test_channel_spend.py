@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from gateway.channels.channels import create_channel
-from gateway.health.spend_sql import Spend, read_spend
+from gateway.health.sql import Spend, read_spend
 from gateway.health.traffic import count_new_records
 from gateway.models import Channel, ChannelSpend
 from tests import databases

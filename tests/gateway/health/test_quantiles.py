@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.health.quantiles import quantile_of
+from gateway.health.figures import quantile_of
 
 
 @pytest.mark.parametrize(

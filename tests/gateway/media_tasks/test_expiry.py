@@ -6,9 +6,8 @@ from datetime import timedelta
 import pytest
 
 from accounts.models import Organisation
-from gateway.expired_content import drop_expired
 from gateway.models import AnswerPiece, IdempotentAnswer, KeptState
-from gateway.tasks import drop_expired_state
+from gateway.tasks import drop_expired, drop_expired_state
 from lib import clock
 from lib.ids import new_id
 
@@ -46,7 +45,7 @@ def test_only_what_is_over_is_dropped() -> None:
 
 
 def test_more_than_a_batch_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.expired_content._BATCH", 2)
+    monkeypatch.setattr("gateway.tasks._BATCH", 2)
     owner = Organisation.objects.create(name="o", slug="o")
     for _ in range(5):
         fill(owner, clock.now() - timedelta(seconds=1))

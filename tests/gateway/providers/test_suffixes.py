@@ -8,6 +8,7 @@ from gateway.providers import provider_named
 from gateway.providers.models import capabilities_of
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
 from gateway.providers.targets import upstream_of
+from lib.ids import ModelName
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_suffix_is_cut_off_and_sets_the_thinking(
     ],
 )
 def test_a_name_that_is_left_whole(name: str) -> None:
-    assert read_requested_model(name) == RequestedModel(name)
+    assert read_requested_model(name) == RequestedModel(ModelName(name))
 
 
 def test_a_model_that_really_ends_so_is_itself() -> None:
@@ -119,10 +120,10 @@ def test_the_installation_says_which_models_there_are() -> None:
 def test_an_effort_is_cut_off_where_the_model_has_it(name: str, base: str, effort: Any) -> None:
     assert has_ending(name)
     assert read_requested_model(name, {base}.__contains__) == RequestedModel(
-        base, ReasoningSettings(effort)
+        ModelName(base), ReasoningSettings(effort)
     )
     assert read_requested_model(name).name == (name if "/" in base else base)
-    assert read_requested_model(name, {name, base}.__contains__) == RequestedModel(name)
+    assert read_requested_model(name, {name, base}.__contains__) == RequestedModel(ModelName(name))
 
 
 @pytest.mark.parametrize(
@@ -131,4 +132,4 @@ def test_an_effort_is_cut_off_where_the_model_has_it(name: str, base: str, effor
      "claude-opus-4-6-high", "gemini-3-pro-preview-high", "gpt-5.1-codex-max", "-high", "high"],
 )  # fmt: skip
 def test_an_effort_that_the_model_has_not_is_part_of_its_name(name: str) -> None:
-    assert read_requested_model(name) == RequestedModel(name)
+    assert read_requested_model(name) == RequestedModel(ModelName(name))

@@ -1,6 +1,7 @@
 from collections import Counter
 
 from gateway.routing.channel_order import Candidate, Route, plan
+from lib.ids import UpstreamModelName
 
 
 def ids(candidates: list[Candidate]) -> list[str]:
@@ -15,15 +16,15 @@ def test_exact_name_before_longer_pattern_before_shorter() -> None:
         Route("other", "claude"),
     ]
     assert plan("gpt-5", routes, seed=1) == [
-        Candidate("exact", "gpt-5", 1),
-        Candidate("long", "up", 2),
-        Candidate("short", "gpt-5", 2),
+        Candidate("exact", UpstreamModelName("gpt-5"), 1),
+        Candidate("long", UpstreamModelName("up"), 2),
+        Candidate("short", UpstreamModelName("gpt-5"), 2),
     ]
 
 
 def test_a_channel_stands_once_with_its_closest_route() -> None:
     routes = [Route("a", "m*", "far"), Route("a", "m", "near"), Route("a", "*", "off")]
-    assert plan("m", routes, seed=1) == [Candidate("a", "near", 2)]
+    assert plan("m", routes, seed=1) == [Candidate("a", UpstreamModelName("near"), 2)]
 
 
 def test_priority_and_skip() -> None:

@@ -27,7 +27,7 @@ from dialects.openai.stream_encode import Encoder
 from gateway.models import Channel, Route
 from lib import clock
 from lib.database.async_database import in_database
-from lib.ids import id_text, new_id
+from lib.ids import KeyId, OrganisationId, TeamId, UserId, id_text, new_id
 from playground.models import Conversation, Message, Run, RunState
 from playground.payers.paying import default_payer
 from playground.rendering.page import ask_href, error_text
@@ -59,7 +59,16 @@ class ScriptedRelay:
         self.labels: list[Labels] = []
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
-        return Principal(key_id, new_id(), new_id(), user_id, "playground", (), None, False)
+        return Principal(
+            key_id=KeyId(key_id),
+            organisation_id=OrganisationId(new_id()),
+            team_id=TeamId(new_id()),
+            user_id=None if user_id is None else UserId(user_id),
+            kind="playground",
+            model_patterns=(),
+            expires_at=None,
+            disabled=False,
+        )
 
     async def chat(
         self,

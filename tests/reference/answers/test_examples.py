@@ -20,7 +20,7 @@ from gateway.models import Channel, Route
 from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT
 from reference.operations.all_pages import PAGES
-from relay.endpoints import find_endpoint, listed_rows
+from relay.endpoints.table import find_endpoint, listed_rows
 from tests.cast import Cast, signed_in
 
 pytestmark = pytest.mark.django_db

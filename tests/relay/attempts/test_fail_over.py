@@ -1,7 +1,8 @@
 from gateway.routing.channel_order import Candidate
+from lib.ids import UpstreamModelName
 from relay.attempts.rules import AttemptsLeft, attempt_order, next_candidate
 
-A, B, C, D = (Candidate(name, "m", 2) for name in "abcd")
+A, B, C, D = (Candidate(name, UpstreamModelName("m"), 2) for name in "abcd")
 ALL = [A, B, C, D]
 
 
@@ -23,7 +24,10 @@ def test_closed_channels_are_passed_over() -> None:
 
 
 def test_retries_of_every_failed_channel_bind() -> None:
-    never, once = Candidate("n", "m", 0), Candidate("o", "m", 1)
+    never, once = (
+        Candidate("n", UpstreamModelName("m"), 0),
+        Candidate("o", UpstreamModelName("m"), 1),
+    )
     assert next_candidate([never, A], [never]) is None
     assert next_candidate([once, A, B], [once]) is A
     assert next_candidate([once, A, B], [once, A]) is None

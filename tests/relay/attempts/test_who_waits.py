@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from lib.ids import KeyId, OrganisationId, TeamId, UserId
 from relay.asgi import Relay
 from relay.attempts.admitted_attempt import Chosen, PlacedHold
 from relay.attempts.settlement import Resolved
@@ -129,5 +130,12 @@ async def test_of_those_behind_the_playgrounds_key_only_who_has_left_is_ended(hu
 
 def _signed_in(key: Tenant, user_id: int) -> Principal:
     return Principal(
-        key.key_id, key.organisation_id, key.team_id, user_id, "playground", (), None, False
+        key_id=KeyId(key.key_id),
+        organisation_id=OrganisationId(key.organisation_id),
+        team_id=TeamId(key.team_id),
+        user_id=UserId(user_id),
+        kind="playground",
+        model_patterns=(),
+        expires_at=None,
+        disabled=False,
     )

@@ -12,8 +12,10 @@ import pytest
 
 from accounts.keys import key_format
 from dialects.errors.errors import RequestFault
+from lib.ids import UserId
 from relay.credentials.keys import Authenticator, Credentials, read_credentials
-from relay.ledger.database import DatabaseAway, Row
+from relay.errors import DatabaseAway
+from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Labels
 
 KEY = "sk-of-another-system-0123456789"
@@ -110,7 +112,7 @@ async def test_request_falls_under_the_budgets_of_its_model_labels_and_person() 
     assert found.guards == 3
     assert found.budget_ids_for("claude", NO_LABELS) == (1, 4)
     assert found.budget_ids_for("gpt-5", Labels("search", ("eu",), "c-1")) == (1, 2, 4, 5, 6, 7)
-    assert replace(found, user_id=7).budget_ids_for("m", Labels("se", (), "c")) == (1, 3, 4)
+    assert replace(found, user_id=UserId(7)).budget_ids_for("m", Labels("se", (), "c")) == (1, 3, 4)
 
 
 async def test_key_is_looked_up_once_however_many_wait_and_again_after_a_change() -> None:

@@ -44,7 +44,7 @@ def erase(user_id: int) -> str:
 
 def drop_kept() -> None:
     """What is over goes, as by the worker. To be called beside the hub."""
-    from gateway.expired_content import drop_expired
+    from gateway.tasks import drop_expired
 
     drop_expired()
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from relay.endpoints import ENDPOINTS, claimed, find_endpoint
+from relay.endpoints.generation import generate
+from relay.endpoints.models import list_models, show_model
+from relay.endpoints.request import Handler
+from relay.endpoints.table import ENDPOINTS, claimed, find_endpoint
+from relay.media.answers import midjourney_answers, suno_answers
+from relay.media.answers.midjourney_picture import stream_picture
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 
@@ -16,40 +21,40 @@ NGINX = Path(__file__).parents[3] / "deploy/nginx/hub.conf"
 @pytest.mark.parametrize(
     ("path", "handler"),
     [
-        ("/v1/chat/completions", "chat"),
-        ("/api/v1/chat/completions", "chat"),
-        ("/chat/completions", "chat"),
-        ("/v1/chat/completions/", "chat"),
-        ("/v1/v1/chat/completions", "chat"),
-        ("/api/v1/v1/chat/completions", "chat"),
-        ("/v1/v1/v1/models/", "models"),
-        ("/api/v1/models", "models"),
-        ("/v1beta/models/", "models"),
-        ("/v1/models/owner/name", "model"),
-        ("/api/v1/models/name:8b", "model"),
-        ("/v1/models/name:embedContent", "unary"),
-        ("/v1beta/models/owner/name:batchEmbedContents", "unary"),
-        ("/api/v1/engines/owner/name/embeddings", "unary"),
-        ("/v1/v1/embeddings", "unary"),
-        ("/v2/rerank", "unary"),
-        ("/rerank/", "unary"),
-        ("/api/v1/moderations", "unary"),
-        ("/completions", "chat"),
-        ("/edits", "chat"),
-        ("/mj/submit/imagine", "unary"),
-        ("/mj-turbo/mj/submit/simple-change/", "unary"),
-        ("/mj-fast/mj/task/1/fetch", "midjourney_task"),
-        ("/mj/task/list-by-condition", "midjourney_tasks"),
-        ("/mj/image/1", "midjourney_image"),
-        ("/suno/submit/lyrics", "unary"),
-        ("/suno/fetch/1", "suno_task"),
-        ("/suno/fetch", "suno_tasks"),
+        ("/v1/chat/completions", generate),
+        ("/api/v1/chat/completions", generate),
+        ("/chat/completions", generate),
+        ("/v1/chat/completions/", generate),
+        ("/v1/v1/chat/completions", generate),
+        ("/api/v1/v1/chat/completions", generate),
+        ("/v1/v1/v1/models/", list_models),
+        ("/api/v1/models", list_models),
+        ("/v1beta/models/", list_models),
+        ("/v1/models/owner/name", show_model),
+        ("/api/v1/models/name:8b", show_model),
+        ("/v1/models/name:embedContent", generate),
+        ("/v1beta/models/owner/name:batchEmbedContents", generate),
+        ("/api/v1/engines/owner/name/embeddings", generate),
+        ("/v1/v1/embeddings", generate),
+        ("/v2/rerank", generate),
+        ("/rerank/", generate),
+        ("/api/v1/moderations", generate),
+        ("/completions", generate),
+        ("/edits", generate),
+        ("/mj/submit/imagine", generate),
+        ("/mj-turbo/mj/submit/simple-change/", generate),
+        ("/mj-fast/mj/task/1/fetch", midjourney_answers.show_task),
+        ("/mj/task/list-by-condition", midjourney_answers.list_tasks),
+        ("/mj/image/1", stream_picture),
+        ("/suno/submit/lyrics", generate),
+        ("/suno/fetch/1", suno_answers.show_task),
+        ("/suno/fetch", suno_answers.list_tasks),
     ],
 )
-def test_rows_and_their_aliases(path: str, handler: str) -> None:
+def test_rows_and_their_aliases(path: str, handler: Handler) -> None:
     endpoint = find_endpoint(path)
     assert endpoint is not None
-    assert endpoint.handler == handler
+    assert endpoint.handler is handler
     assert claimed(path)
 
 

@@ -11,7 +11,7 @@ from openai import OpenAI
 
 from accounts.keys import key_format
 from lib.ids import parse_id
-from relay.endpoints import ENDPOINTS
+from relay.endpoints.table import ENDPOINTS
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Answer, Hub, Tenant
 from tests.relay.asking import ask

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from relay.asgi import _Watch
+from relay.endpoints.generation import ClientWatch
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant, running_hub
 from tests.relay.asking import ask
@@ -149,7 +149,7 @@ async def test_a_request_that_was_watched_goes_with_its_end() -> None:
     """P9: nothing of it waits for the collection of garbage."""
     run = _Answered()
     gone = weakref.ref(run)
-    watch = _Watch(_nothing_comes, run)  # type: ignore[arg-type]
+    watch = ClientWatch(_nothing_comes, run.leave)
     watch._begin()
     await asyncio.sleep(0)
     watch.stop()

@@ -15,6 +15,7 @@ from gateway.health.breaker import BreakerRule
 from gateway.health.faults import FAULTS
 from gateway.providers import provider_named
 from gateway.routing.channel_order import Candidate
+from lib.ids import ChannelId, ChannelName, UpstreamModelName
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
 from relay.routing.snapshot import EMPTY, Channel
@@ -32,8 +33,8 @@ NEVER = {"failures": 3, "open_for": 3600}
 
 CHANNEL = Channel(
     id="c",
-    uuid=UUID(int=1),
-    name="c",
+    uuid=ChannelId(UUID(int=1)),
+    name=ChannelName("c"),
     provider=provider_named("openai_compatible"),
     base_url="http://127.0.0.1/v1",
     address=provider_named("openai_compatible").address("http://127.0.0.1/v1"),
@@ -44,7 +45,7 @@ CHANNEL = Channel(
     timeouts=Timeouts(),
     breaker=BreakerRule(),
 )
-CANDIDATE = Candidate("c", "m", 2)
+CANDIDATE = Candidate("c", UpstreamModelName("m"), 2)
 WHO = UUID(int=2)
 # What each column "health effect" makes of a channel with one key, after 20 attempts and after one.
 EFFECTS: dict[str, tuple[str, str]] = {
@@ -69,7 +70,7 @@ def test_health_effect_of_every_row(fault: str) -> None:
         health.begin(CANDIDATE, CHANNEL, WHO).failed(UpstreamFailed(fault, "upstream_error", "x"))
         assert n or health.channel_status("c").condition == once
     assert health.channel_status("c").condition == often
-    other = Candidate("c", "another", 2)
+    other = Candidate("c", UpstreamModelName("another"), 2)
     assert (health.out([CANDIDATE], WHO) == set()) == (often == "good")
     assert (health.out([other], WHO) == set()) == (often in ("good", "models_out"))
     health.keep(EMPTY)
@@ -79,7 +80,7 @@ def test_health_effect_of_every_row(fault: str) -> None:
 def why(*faults: tuple[Channel, str, int]) -> str:
     """What a client hears after these faults of channels, each so many times."""
     health = Health()
-    candidates = [Candidate(channel.id, "m", 2) for channel, _, _ in faults]
+    candidates = [Candidate(channel.id, UpstreamModelName("m"), 2) for channel, _, _ in faults]
     for (channel, fault, times), candidate in zip(faults, candidates, strict=True):
         for _ in range(times):
             probe = health.begin(candidate, channel, WHO)

@@ -10,12 +10,24 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from lib.ids import new_id
+from lib.ids import (
+    AttemptId,
+    ChannelId,
+    ChannelName,
+    KeyId,
+    ModelName,
+    OrganisationId,
+    RequestId,
+    TeamId,
+    UpstreamModelName,
+    new_id,
+)
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Resolved
+from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger import database
 from relay.ledger import queue as ledger_queue
-from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
+from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.journal import Journal
 from relay.ledger.queue import BATCH_MAX
 from relay.ledger.spool import Kept, read
@@ -34,10 +46,24 @@ async def connection(hub: Hub) -> AsyncIterator[PipelinedConnection]:
 
 def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> AdmissionRequest:
     attempt = AttemptOpened(
-        tenant.organisation_id, new_id(), new_id(), 1, tenant.team_id, tenant.key_id, None, "m",
-        uuid.UUID(int=5), "channel", "up", "openai", "chat_completions", True, "api", None,
-        hold_nano,
-    )  # fmt: skip
+        organisation_id=OrganisationId(tenant.organisation_id),
+        id=AttemptId(new_id()),
+        request_id=RequestId(new_id()),
+        n=1,
+        team_id=TeamId(tenant.team_id),
+        key_id=KeyId(tenant.key_id),
+        user_id=None,
+        model=ModelName("m"),
+        channel_id=ChannelId(uuid.UUID(int=5)),
+        channel_name=ChannelName("channel"),
+        upstream_model=UpstreamModelName("up"),
+        dialect="openai",
+        operation="chat_completions",
+        stream=True,
+        source="api",
+        price_version_id=None,
+        hold_nano=hold_nano,
+    )
     return AdmissionRequest(msgspec.structs.replace(attempt, **over), 60, None)
 
 
@@ -45,10 +71,10 @@ def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Resol
     ending = Ending(final=True, status=200, charge_nano=charge_nano, basis="measured", total_ms=5)
     attempt = one.attempt
     return Resolved(
-        attempt.organisation_id,
-        attempt.id,
-        "settled",
-        msgspec.structs.replace(ending, **over),
+        organisation_id=attempt.organisation_id,
+        attempt_id=attempt.id,
+        state="settled",
+        ending=msgspec.structs.replace(ending, **over),
     )
 
 
@@ -399,7 +425,7 @@ async def test_an_ending_rides_with_the_marks_of_other_streams(
 class FailingOnce(PipelinedConnection):
     """A connection on which the next transaction fails in that way, and only that one."""
 
-    fault: DatabaseAway | DatabaseRefused | None = None
+    fault: DatabaseFailed | None = None
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         fault, self.fault = self.fault, None
@@ -438,7 +464,7 @@ async def test_what_passes_is_tried_again_and_not_taken_for_what_cannot_be_store
 
 @pytest.mark.parametrize("fault", [DatabaseAway("gone"), DatabaseRefused("40001", "not serial")])
 async def test_a_lease_that_was_not_written_is_written_with_the_next_transaction(
-    hub: Hub, failing_once: FailingOnce, fault: DatabaseAway | DatabaseRefused
+    hub: Hub, failing_once: FailingOnce, fault: DatabaseFailed
 ) -> None:
     """A process that lives is not taken for dead because the database was away once."""
     ledger, tenant = LedgerWriter(failing_once), hub.tenant()

@@ -9,10 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lib.ids import new_id
+from lib.ids import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId, UserId, new_id
 from relay.attempts.settlement import Marked, Resolved, Settled
+from relay.errors import DatabaseAway
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
-from relay.ledger.database import DatabaseAway, PipelinedConnection, Row, Statement
+from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.queue import BATCH_MAX
 from relay.ledger.spool import Kept, Spool, SpoolUnusable, read
 from relay.ledger.writer import LedgerWriter
@@ -30,10 +31,29 @@ _BYTES_MAX = 64 * 1024
 def endings(count: int) -> list[Settled]:
     ending = Ending(final=True, status=200, message='é "\n', meters='{"in_text":1}', flags=("a",))
     refusal = Refusal(
-        new_id(), new_id(), new_id(), new_id(), 7, "m", "openai", "x", False, "api", ending
+        organisation_id=OrganisationId(new_id()),
+        request_id=RequestId(new_id()),
+        team_id=TeamId(new_id()),
+        key_id=KeyId(new_id()),
+        user_id=UserId(7),
+        model=ModelName("m"),
+        dialect="openai",
+        operation="x",
+        stream=False,
+        source="api",
+        ending=ending,
     )
     return [
-        *[Resolved(new_id(), new_id(), "settled", ending, 3) for _ in range(count - 1)],
+        *[
+            Resolved(
+                organisation_id=OrganisationId(new_id()),
+                attempt_id=AttemptId(new_id()),
+                state="settled",
+                ending=ending,
+                tokens=3,
+            )
+            for _ in range(count - 1)
+        ],
         refusal,
     ]
 

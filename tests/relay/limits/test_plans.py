@@ -16,6 +16,17 @@ from billing.holds.resolve_holds import HoldResolved, Loss, post_losses, resolve
 from billing.holds.sweep_holds import Mark, mark_holds
 from billing.ledger.accounts import lock_accounts
 from billing.limits.enforcement import HoldRequest, place_holds
+from lib.ids import (
+    AttemptId,
+    ChannelId,
+    ChannelName,
+    KeyId,
+    ModelName,
+    OrganisationId,
+    RequestId,
+    TeamId,
+    UpstreamModelName,
+)
 from relay.ledger.database import SESSION, Prepared, Statement
 from tests.databases import own_database
 from usage.records import sql as usage
@@ -23,10 +34,36 @@ from usage.records import sql as usage
 # Of a time whose month nobody has made: it lies in the default partition.
 _ID = uuid.UUID(int=1 << 127)
 _OPENED = usage.AttemptOpened(
-    _ID, _ID, _ID, 1, _ID, _ID, None, "m", _ID, "c", "u", "openai", "chat", False, "api", None, 5
+    organisation_id=OrganisationId(_ID),
+    id=AttemptId(_ID),
+    request_id=RequestId(_ID),
+    n=1,
+    team_id=TeamId(_ID),
+    key_id=KeyId(_ID),
+    user_id=None,
+    model=ModelName("m"),
+    channel_id=ChannelId(_ID),
+    channel_name=ChannelName("c"),
+    upstream_model=UpstreamModelName("u"),
+    dialect="openai",
+    operation="chat",
+    stream=False,
+    source="api",
+    price_version_id=None,
+    hold_nano=5,
 )
-_ENDED = usage.RecordWritten(_ID, _ID, usage.Ending(final=True, status=200))
-_ASKED = HoldRequest(_ID, _ID, _ID, 5, 60)
+_ENDED = usage.RecordWritten(
+    organisation_id=OrganisationId(_ID),
+    attempt_id=AttemptId(_ID),
+    ending=usage.Ending(final=True, status=200),
+)
+_ASKED = HoldRequest(
+    attempt_id=AttemptId(_ID),
+    organisation_id=OrganisationId(_ID),
+    key_id=KeyId(_ID),
+    amount_nano=5,
+    ttl_seconds=60,
+)
 
 STATEMENTS: dict[str, Statement] = {
     "lock_accounts": lock_accounts([_ID]),
@@ -35,11 +72,28 @@ STATEMENTS: dict[str, Statement] = {
     "open_attempts": usage.open_attempts([_OPENED]),
     "mark_holds": mark_holds([Mark(_ID, "{}")]),
     "resolve_holds": resolve_holds(
-        [HoldResolved(_ID, _ID, _ID, "settled", 5)]
+        [
+            HoldResolved(
+                attempt_id=AttemptId(_ID),
+                posting_id=_ID,
+                organisation_id=OrganisationId(_ID),
+                state="settled",
+                charge_nano=5,
+            )
+        ]
     ),
     "write_records": usage.write_records([_ENDED]),
-    "post_losses": post_losses([Loss(_ID, _ID, _ID, 5)]),
-}  # fmt: skip
+    "post_losses": post_losses(
+        [
+            Loss(
+                attempt_id=AttemptId(_ID),
+                posting_id=_ID,
+                organisation_id=OrganisationId(_ID),
+                amount_nano=5,
+            )
+        ]
+    ),
+}
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

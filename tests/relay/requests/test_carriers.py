@@ -11,7 +11,10 @@ import pytest
 from accounts.limits.rules import ENDPOINTS
 from dialects.media.midjourney import MODELS
 from dialects.media.suno import MODEL_OF
-from relay.endpoints import Endpoint, listed_rows
+from relay.endpoints.balance import show_balance
+from relay.endpoints.generation import refuse_not_implemented, remix_video
+from relay.endpoints.request import Endpoint
+from relay.endpoints.table import listed_rows
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 
@@ -25,8 +28,8 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
 # Rows that answer about models, or about what one has made, without asking one; of what is not
 # there nothing else is made.
 ABOUT = (
-    "models", "model", "billing", "not_implemented", "response", "response_items", "video",
-    "video_content", "video_generation", "video_events", "remix", "kling_video", "jimeng_result",
+    "models", "model", "response", "response_items", "video",
+    "video_content", "video_generation", "video_events", "kling_video", "jimeng_result",
     "veo_operation", "realtime", "midjourney_task", "midjourney_tasks", "midjourney_seed",
     "suno_task", "suno_tasks",
     "midjourney_change", "midjourney_simple_change", "midjourney_action", "midjourney_modal",
@@ -40,6 +43,7 @@ MORE: dict[str, dict[str, Any]] = {
     # There a prompt is one that is stored, which nobody can count.
     "responses_input_tokens": {"prompt": None},
 }
+ASKS_NONE = (show_balance, refuse_not_implemented, remix_video)
 LIMITS = ("networks", "endpoints", "models")
 
 
@@ -88,7 +92,9 @@ def holds(row: Endpoint, limit: str) -> bool:
     """Whether a key with such a limit is refused at a row."""
     if limit == "networks":
         return True
-    return row.restricted if limit == "endpoints" else not {row.handler, row.operation} & {*ABOUT}
+    if limit == "endpoints":
+        return row.restricted
+    return row.handler not in ASKS_NONE and not {row.shows, row.operation} & {*ABOUT}
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -116,8 +122,8 @@ def test_what_is_no_carrier_of_a_row_opens_nothing(hub: Hub, model: str) -> None
 
 def test_models_are_listed_as_far_as_the_key_goes(hub: Hub, model: str) -> None:
     """The row is open to all, and says nothing of what the key may not ask."""
-    lists = [path for path, row in listed_rows().items() if row.handler == "models"]
-    ones = [path for path, row in listed_rows().items() if row.handler == "model"]
+    lists = [path for path, row in listed_rows().items() if row.shows == "models"]
+    ones = [path for path, row in listed_rows().items() if row.shows == "model"]
     near, far = hub.tenant(), limited(hub, "models")
     for carrier in CARRIERS:
         for path in lists:

@@ -8,7 +8,10 @@ import pytest
 from gateway.prices.lookup import Price
 from gateway.providers.models import Endpoint, find_row
 from gateway.providers.suffixes import RequestedModel
-from relay.endpoints import find_endpoint, listed_rows
+from lib.ids import ModelName
+from relay.endpoints.generation import generate, remix_video
+from relay.endpoints.table import find_endpoint, listed_rows
+from relay.media.realtime.open_session import open_session
 from relay.routing.model_products import PRODUCT_OF, PRODUCTS, products_of, unpriced_fault
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub
@@ -120,7 +123,7 @@ def test_every_paid_operation_says_what_it_asks_for() -> None:
     paid = {
         row.operation
         for row in listed_rows().values()
-        if row.handler in ("chat", "unary", "remix", "realtime")
+        if row.handler in (generate, remix_video, open_session)
     }
     assert paid == set(PRODUCT_OF)
 
@@ -153,7 +156,7 @@ def test_what_a_model_makes(model: str, meters: tuple[str, ...], made: list[Endp
 
 
 def test_the_refusal_of_an_alias_tells_nothing_of_what_it_stands_for() -> None:
-    model = RequestedModel("secret-model", alias="team model")
+    model = RequestedModel(ModelName("secret-model"), alias="team model")
     price: Price | None = None
     fault = unpriced_fault(model, "chat_completions", None, price, "https://hub.example")
     assert "secret" not in fault.message

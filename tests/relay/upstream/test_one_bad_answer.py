@@ -16,13 +16,14 @@ import pytest
 from gateway.health.breaker import BreakerRule
 from gateway.health.faults import FAULTS
 from gateway.routing.channel_order import Candidate
+from lib.ids import UpstreamModelName
 from relay.health.channel_health import Health, HealthProbe
 from relay.upstream.upstream import UpstreamFailed
 from tests.relay.health.test_health import CANDIDATE, CHANNEL
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
-SPARE = Candidate("spare", "m", 2)
-ANOTHER = Candidate("c", "another", 2)
+SPARE = Candidate("spare", UpstreamModelName("m"), 2)
+ANOTHER = Candidate("c", UpstreamModelName("another"), 2)
 STEP_S = 0.25
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 
+from lib.ids import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId
 from tests.beside import Beside, manage
 from tests.fakes.upstream import FakeUpstream
 from tests.hostile import EVERYTHING
@@ -550,9 +551,18 @@ def come_late() -> None:
     # As the relay writes it, late: nothing is asked back. From where a request came is kept where
     # an hourly job forgets it, and never in what waits for months.
     refusal = Refusal(
-        key.organisation_id, id_at(mid_month(3)), key.team_id, key.id, None, "gpt-5", "openai",
-        "chat", False, "api", Ending(True, 429, kind="rate_limited", address="192.0.2.9"),
-    )  # fmt: skip
+        organisation_id=OrganisationId(key.organisation_id),
+        request_id=RequestId(id_at(mid_month(3))),
+        team_id=TeamId(key.team_id),
+        key_id=KeyId(key.id),
+        user_id=None,
+        model=ModelName("gpt-5"),
+        dialect="openai",
+        operation="chat",
+        stream=False,
+        source="api",
+        ending=Ending(final=True, status=429, kind="rate_limited", address="192.0.2.9"),
+    )
     execute: Any = ledger.execute
     for statement in settlement.statements([refusal]):
         execute(statement)
@@ -641,12 +651,15 @@ def end_late() -> None:
     from usage.records.sql import Ending
 
     meters = '{"in_text": 1000, "out_text": 100}'
-    ending = Ending(True, 200, meters=meters, charge_nano=210_000, basis="measured")
+    ending = Ending(final=True, status=200, meters=meters, charge_nano=210_000, basis="measured")
     first, end = ids()
     found = Posting.objects.filter(attempt_id__gte=first, attempt_id__lt=end)
     items = [
         settlement.Resolved(
-            posting.organisation_id, cast(UUID, posting.attempt_id), "settled", ending
+            organisation_id=OrganisationId(posting.organisation_id),
+            attempt_id=AttemptId(cast(UUID, posting.attempt_id)),
+            state="settled",
+            ending=ending,
         )
         for posting in [found.get(kind="expire"), found.filter(kind="settle").latest("id")]
     ]

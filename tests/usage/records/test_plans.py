@@ -14,7 +14,7 @@ from psycopg import sql as composing
 
 from accounts.models import Key, User
 from lib import clock
-from lib.ids import id_text
+from lib.ids import AttemptId, OrganisationId, id_text
 from tests import cast
 from tests.usage.rows import CHANNEL, credit, happen
 from usage.months import partitions
@@ -154,7 +154,12 @@ def test_jobs_and_the_relay_open_the_months_of_their_attempts(key: Key) -> None:
         versions_of([(record.organisation_id, record.id)])
         take_unsure([CHANNEL], 5)
     ending = sql.Ending(final=True, status=200)
-    asked.append(sql.write_records([sql.RecordWritten(record.organisation_id, record.id, ending)]))
+    written = sql.RecordWritten(
+        organisation_id=OrganisationId(record.organisation_id),
+        attempt_id=AttemptId(record.id),
+        ending=ending,
+    )
+    asked.append(sql.write_records([written]))
     assert len(asked) == 3
     for statement in asked:
         # Where a new record belongs, no plan tells.

@@ -1,11 +1,45 @@
-"""How the texts of a batch are written."""
+"""Attempts and records are written as they are said to be: each field in its own column."""
 
+import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 import pytest
 
-from lib.ids import id_array, new_id, new_ids
-from usage.records.sql import AddressNoted, Ending, RecordWritten, note_addresses, write_records
+from billing.ledger.ledger import execute
+from billing.models import Hold
+from lib import clock
+from lib.ids import (
+    AttemptId,
+    ChannelId,
+    ChannelName,
+    CostVersionId,
+    KeyId,
+    ModelName,
+    OrganisationId,
+    PriceVersionId,
+    RequestId,
+    TeamId,
+    UpstreamModelName,
+    UserId,
+    id_array,
+    new_id,
+    new_ids,
+)
+from tests import cast
+from usage.models import Attempt, ClientAddress, UsageRecord
+from usage.records.sql import (
+    AddressNoted,
+    AttemptOpened,
+    Ending,
+    RecordWritten,
+    Refusal,
+    note_addresses,
+    open_attempts,
+    write_records,
+    write_refusals,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,23 +55,31 @@ from usage.records.sql import AddressNoted, Ending, RecordWritten, note_addresse
     ],
 )
 def test_texts_are_quoted(texts: Sequence[str], literal: str) -> None:
-    _, parameters = note_addresses([AddressNoted(new_id(), new_id(), text) for text in texts])
-    assert parameters["addresses"] == literal
+    owner, id = OrganisationId(new_id()), AttemptId(new_id())
+    _, parameters = note_addresses(
+        [AddressNoted(organisation_id=owner, record_id=id, address=text) for text in texts]
+    )
+    assert parameters["address"] == literal
 
 
 def test_what_lacks_is_null() -> None:
     endings = [
         Ending(final=True, status=200, raw_usage='{"a": "\0"}', flags=("x", "y")),
-        Ending(final=False, status=500, kind="internal", total_ms=7, price_version_id=3),
+        Ending(
+            final=False, status=500, kind="internal", total_ms=7, price_version_id=PriceVersionId(3)
+        ),
     ]
-    records = [RecordWritten(new_id(), new_id(), ending) for ending in endings]
+    owner, id = OrganisationId(new_id()), AttemptId(new_id())
+    records = [
+        RecordWritten(organisation_id=owner, attempt_id=id, ending=ending) for ending in endings
+    ]
     _, parameters = write_records(records)
-    assert parameters["raw_usages"] == '{"{\\"a\\": \\"\\"}",null}'
+    assert parameters["raw_usage"] == '{"{\\"a\\": \\"\\"}",null}'
     assert parameters["flags"] == '{"x,y",""}'
-    assert parameters["finals"] == "{True,False}"
-    assert parameters["kinds"] == "{null,internal}"
-    assert parameters["totals"] == "{null,7}"
-    assert parameters["price_versions"] == "{null,3}"
+    assert parameters["final"] == "{True,False}"
+    assert parameters["kind"] == '{null,"internal"}'
+    assert parameters["total_ms"] == "{null,7}"
+    assert parameters["price_version_id"] == "{null,3}"
     assert parameters["dropped"] == "{}"
 
 
@@ -45,3 +87,146 @@ def test_ids_are_written_without_hyphens() -> None:
     ids = new_ids(3)
     assert id_array(ids) == "{" + ",".join(id.hex for id in ids) + "}"
     assert id_array([]) == "{}"
+
+
+# No two values are the same: one in another's column is seen.
+ENDING = Ending(
+    final=True, status=418, kind="teapot", message="It is a teapot.", finish_reason="length",
+    meters='{"in_text": 3}', charge_nano=17, basis="measured", ttft_ms=19, total_ms=23,
+    raw_usage='{"prompt_tokens": 3}', flags=("one", "two"), cost_nano=29,
+    price_version_id=PriceVersionId(31), cost_version_id=CostVersionId(37),
+    upstream_request_id="req_up", dropped="seed,user", address="192.0.2.41", saved_nano=43,
+    pricing='{"conditions": ["speed"]}',
+)  # fmt: skip
+
+
+@pytest.fixture
+def attempt(people: cast.Cast) -> AttemptOpened:
+    """One that is opened, with its hold."""
+    opened = AttemptOpened(
+        organisation_id=OrganisationId(people.acme.id),
+        id=AttemptId(new_id()),
+        request_id=RequestId(new_id()),
+        n=2,
+        team_id=TeamId(new_id()),
+        key_id=KeyId(new_id()),
+        user_id=UserId(5),
+        model=ModelName("asked"),
+        channel_id=ChannelId(new_id()),
+        channel_name=ChannelName("channel"),
+        upstream_model=UpstreamModelName("upstream"),
+        dialect="gemini",
+        operation="chat",
+        stream=True,
+        source="playground",
+        price_version_id=PriceVersionId(7),
+        hold_nano=1_000,
+        multiplier_ppm=900_000,
+        cost_version_id=CostVersionId(11),
+        input_estimate=13,
+        skipped='[{"channel": "other", "reason": "rests"}]',
+        why="weight",
+        channel_key="k3y4",
+        channel_key_id=new_id(),
+        asked_model="alias",
+        project="project",
+        tags='{"a": "b"}',
+        customer="customer",
+        client_app="app",
+        end_user="end-user",
+        session_id=RequestId(new_id()),
+    )
+    Hold.objects.create(
+        id=opened.id,
+        organisation_id=opened.organisation_id,
+        amount_nano=opened.hold_nano,
+        expires_at=clock.now() + dt.timedelta(hours=1),
+        posted=False,
+    )
+    execute(open_attempts([opened]))
+    return opened
+
+
+def _values(row: msgspec.Struct, *, without: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of a struct as the database keeps them."""
+    values = msgspec.structs.asdict(row)
+    for name in ("skipped", "tags", "meters", "raw_usage", "pricing"):
+        if values.get(name) is not None:
+            values[name] = msgspec.json.decode(values[name])
+    for name in ("flags", "dropped"):
+        if values.get(name):
+            words = values[name]
+            values[name] = words.split(",") if isinstance(words, str) else list(words)
+    return {name: value for name, value in values.items() if name not in without}
+
+
+def test_each_field_of_an_attempt_is_in_its_own_column(attempt: AttemptOpened) -> None:
+    stored = Attempt.objects.get(id=attempt.id)
+    assert {name: getattr(stored, name) for name in _values(attempt)} == _values(attempt)
+
+
+def test_each_field_of_an_ending_is_in_its_own_column(attempt: AttemptOpened) -> None:
+    written = RecordWritten(
+        organisation_id=attempt.organisation_id, attempt_id=attempt.id, ending=ENDING
+    )
+    execute(write_records([written]))
+    stored = UsageRecord.objects.get(id=attempt.id)
+    of_the_attempt = _values(
+        attempt,
+        without=[
+            "n", "input_estimate", "skipped", "why", "channel_key", "channel_key_id",
+            "asked_model", "price_version_id", "cost_version_id",
+        ],
+    )  # fmt: skip
+    expected = of_the_attempt | _values(ENDING, without=["address"])
+    assert {name: getattr(stored, name) for name in expected} == expected
+
+
+def test_an_ending_without_versions_has_those_of_its_attempt(attempt: AttemptOpened) -> None:
+    ending = Ending(final=True, status=200, charge_nano=5_000)
+    written = RecordWritten(
+        organisation_id=attempt.organisation_id, attempt_id=attempt.id, ending=ending
+    )
+    execute(write_records([written]))
+    stored = UsageRecord.objects.get(id=attempt.id)
+    assert (stored.price_version_id, stored.cost_version_id) == (7, 11)
+    assert stored.charge_nano == attempt.hold_nano, "I13: never above the hold"
+    assert (stored.kind, stored.message, stored.dropped, stored.flags) == (None, "", None, [])
+
+
+def test_each_field_of_a_refusal_is_in_its_own_column(people: cast.Cast) -> None:
+    refusal = Refusal(
+        organisation_id=OrganisationId(people.acme.id),
+        request_id=RequestId(new_id()),
+        team_id=TeamId(new_id()),
+        key_id=KeyId(new_id()),
+        user_id=UserId(5),
+        model=ModelName("asked"),
+        dialect="gemini",
+        operation="chat",
+        stream=True,
+        source="playground",
+        ending=ENDING,
+        project="project",
+        tags='{"a": "b"}',
+        customer="customer",
+        client_app="app",
+        end_user="end-user",
+        session_id=RequestId(new_id()),
+    )
+    execute(write_refusals([refusal]))
+    stored = UsageRecord.objects.get(id=refusal.request_id)
+    expected = _values(refusal, without=["ending", "window_id", "after_attempts"])
+    expected |= _values(ENDING, without=["address"])
+    assert {name: getattr(stored, name) for name in expected} == expected
+
+
+def test_an_address_is_noted_for_its_record(people: cast.Cast) -> None:
+    noted = AddressNoted(
+        organisation_id=OrganisationId(people.acme.id),
+        record_id=AttemptId(new_id()),
+        address="192.0.2.41",
+    )
+    execute(note_addresses([noted]))
+    stored = ClientAddress.objects.get(record_id=noted.record_id)
+    assert (stored.organisation_id, stored.address) == (people.acme.id, "192.0.2.41")

@@ -10,7 +10,7 @@ from accounts.models import Key
 from accounts.organisations import organisations
 from billing.ledger import ledger
 from lib import clock
-from lib.ids import id_text, new_id
+from lib.ids import AttemptId, OrganisationId, id_text, new_id
 from tests import cast
 from tests.usage.rows import happen, id_at
 from usage.models import ClientAddress
@@ -46,7 +46,14 @@ def test_one_that_was_written_late_goes_with_its_request(people: cast.Cast) -> N
     """A process that the database was away for writes it days later."""
     organisations.set_client_address_days(people.acme, 7, actor=SYSTEM)
     days = [clock.now() - dt.timedelta(days=days) for days in (8, 6)]
-    late = [AddressNoted(people.acme.id, id_at(at), "192.0.2.9") for at in days]
+    late = [
+        AddressNoted(
+            organisation_id=OrganisationId(people.acme.id),
+            record_id=AttemptId(id_at(at)),
+            address="192.0.2.9",
+        )
+        for at in days
+    ]
     ledger.execute(note_addresses(late))
     assert drop_old() == 1
     assert ClientAddress.objects.get().record_id == late[1].record_id

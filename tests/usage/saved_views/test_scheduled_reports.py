@@ -77,7 +77,7 @@ def test_a_week_is_told_once_to_each_of_what_they_see(
     assert [row["group"] for row in alices.body["rows"]] == ["qwen", "gpt-5"]
     assert [row["group"] for row in bobs.body["rows"]] == ["gpt-5"]
     assert (bobs.body["first_on"], bobs.body["last_on"]) == ("2026-11-16", "2026-11-22")
-    text = render_to_string("notify/letters/report_due_message.txt", alices.body)
+    text = render_to_string("notify/letters/report_due.txt", alices.body)
     assert "- qwen: 3.00 USD, 1 requests" in text
     shown = cast.signed_in(people.alice).get(alices.body["page"]).content.decode()
     assert "$5.00" in shown

@@ -1,0 +1,75 @@
+"""What channels have cost today and this month, as many records as are settled, each once; and
+totals of `/metrics` that have no labels."""
+
+from collections.abc import Iterable
+from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID
+
+from lib.ids import id_array
+
+Statement = tuple[str, dict[str, str]]
+
+ZONE: Final = "UTC"
+"""The zone whose days and months caps go by: the installation's (config/settings.py)."""
+
+Family = Literal["shed", "dropped_lines", "damaged_records"]
+"""Requests that were refused by a busy process; log lines that nobody read in time; records of
+spools and journals that could not be read."""
+
+ALONE: Final = ("shed", "dropped_lines", "damaged_records")
+"""All of them: none belongs to a model or a channel."""
+
+
+class Spend(NamedTuple):
+    """What one channel has cost, and in how many seconds the day and the month end."""
+
+    channel_id: UUID
+    day_nano: int
+    month_nano: int
+    day_left_s: float
+    month_left_s: float
+
+
+def read_spend(channel_ids: Iterable[UUID]) -> Statement:
+    """A row of `Spend` for each of these channels, as texts or numbers."""
+    return _READ_SPEND, {"channels": id_array(channel_ids), "zone": ZONE}
+
+
+def add_to_total(family: Family, value: int) -> tuple[str, dict[str, Any]]:
+    """Add this to what all processes have counted."""
+    return _ADD, {"family": family, "value": value}
+
+
+# Days are counted with the traffic (gateway/health/traffic.py). What its last run did not see is
+# read from the records, by the snapshot that it left.
+_READ_SPEND: Final = """
+    WITH clock AS (
+        SELECT at, at::date AS today, date_trunc('month', at) AS month
+        FROM (SELECT now() AT TIME ZONE %(zone)s AS at) here
+    ),
+    counted AS (
+        SELECT coalesce((SELECT snapshot FROM gateway_trafficcursor), '1:1:')::pg_snapshot AS seen
+    ),
+    cost AS (
+        SELECT channel_id, day, cost_nano FROM gateway_channelspend, clock
+        WHERE channel_id = ANY (%(channels)s::uuid[]) AND day >= month
+        UNION ALL
+        SELECT r.channel_id, (r.ended_at AT TIME ZONE %(zone)s)::date,
+               coalesce(r.cost_nano, r.charge_nano)
+        FROM clock, counted, usage_usagerecord r
+        WHERE r.xid >= pg_snapshot_xmin(seen) AND NOT pg_visible_in_snapshot(r.xid, seen)
+          AND r.channel_id = ANY (%(channels)s::uuid[])
+          AND r.ended_at >= month AT TIME ZONE %(zone)s
+    )
+    SELECT channel.id, coalesce(sum(cost_nano) FILTER (WHERE day = today), 0)::bigint,
+           coalesce(sum(cost_nano), 0)::bigint,
+           extract(epoch FROM today + 1 - at)::float,
+           extract(epoch FROM month + interval '1 month' - at)::float
+    FROM clock, unnest(%(channels)s::uuid[]) AS channel (id)
+    LEFT JOIN cost ON cost.channel_id = channel.id
+    GROUP BY channel.id, today, month, at"""
+
+_ADD: Final = """
+    INSERT INTO gateway_traffictotal AS total (family, labels, value, counts)
+    VALUES (%(family)s, '{}', %(value)s::bigint, '{}')
+    ON CONFLICT (family, labels) DO UPDATE SET value = total.value + excluded.value"""

@@ -1,0 +1,181 @@
+"""Structs written as rows of one statement, each field as an array.
+
+The struct is the list of columns: names, types and values are derived from its fields, so that a
+column is added, moved or renamed in one place and never paired with another one's values.
+"""
+
+import types
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    NamedTuple,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+from uuid import UUID
+
+import msgspec
+
+from lib.ids import id_array
+
+Json = Annotated[str, "jsonb"]
+"""JSON text, for a column of the type jsonb."""
+Words = Annotated[Sequence[str], "text[]"]
+"""Words without commas, for a column of the type text[]."""
+JoinedWords = Annotated[str, "text[]"]
+"""The same, joined by commas already."""
+
+Row = TypeVar("Row", bound=msgspec.Struct)
+_ALWAYS_SENT: Final = object()
+
+
+class _Column(NamedTuple):
+    place: int
+    name: str
+    array_type: str
+    value: str
+    write: Callable[[Sequence[Any]], str]
+    # What most rows have: None or "". What lacks at the end of an array comes out of `unnest` as
+    # null, so that a column where no row has anything else is sent as an empty array.
+    absent: Any
+
+
+class RowArrays(Generic[Row]):
+    """The fields of a struct as columns of `unnest(arrays) AS t (names)`: all `without` some, or
+    `only` these. A field whose default is None or "" costs nothing where no row has it."""
+
+    def __init__(
+        self, row_type: type[Row], *, without: Collection[str] = (), only: Collection[str] = ()
+    ) -> None:
+        fields = msgspec.structs.fields(row_type)
+        _check_known({*without, *only}, [field.name for field in fields])
+        hints = get_type_hints(row_type, include_extras=True)
+        self._columns: Final = tuple(
+            _column(place, field.name, hints[field.name], field.default)
+            for place, field in enumerate(fields)
+            if (field.name in only if only else field.name not in without)
+        )
+
+    @property
+    def names(self) -> str:
+        """The columns, for `INSERT INTO` and for the alias of `unnest`."""
+        return ", ".join(column.name for column in self._columns)
+
+    @property
+    def arrays(self) -> str:
+        """The arguments of `unnest`."""
+        return ", ".join(f"%({column.name})s::{column.array_type}" for column in self._columns)
+
+    def select(self, **replaced: str) -> str:
+        """What `SELECT` reads of `t` for each of `names`; `replaced` are other expressions."""
+        _check_known(replaced, [column.name for column in self._columns])
+        return ", ".join(replaced.get(column.name, column.value) for column in self._columns)
+
+    def parameters(self, rows: Iterable[Row]) -> dict[str, str]:
+        """The arrays of these rows, by the names of their columns."""
+        columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+        count = len(columns[0])
+        arrays = {}
+        # Unpacked, and without a call for what is absent: this is done for every request.
+        for place, name, _, _, write, absent in self._columns:
+            values = columns[place]
+            if absent is not _ALWAYS_SENT and values.count(absent) == count:
+                arrays[name] = "{}"
+            else:
+                arrays[name] = write(values)
+        return arrays
+
+
+def _check_known(names: Iterable[str], known: Collection[str]) -> None:
+    unknown = set(names).difference(known)
+    if unknown:
+        raise ValueError(f"The struct has no such columns: {', '.join(sorted(unknown))}.")
+
+
+def array(values: Sequence[object]) -> str:
+    """An array literal of values whose text needs no quoting; None is null."""
+    if None in values:
+        values = ["null" if value is None else value for value in values]
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def quoted_array(texts: Sequence[str | None]) -> str:
+    """An array literal of any texts; NUL, which the database has no place for, is left out."""
+    if None in texts:
+        quoted = ["null" if text is None else _quote([text]) for text in texts]
+        return "{" + ",".join(quoted) + "}"
+    return "{" + _quote(cast(Sequence[str], texts)) + "}"
+
+
+def _quote(texts: Sequence[str]) -> str:
+    """The items of an array literal, quoted all at once: most need nothing more than the quotes.
+    NUL parts them meanwhile."""
+    joined = "\0".join(texts)
+    if joined.count("\0") >= len(texts):
+        joined = "\0".join([text.replace("\0", "") for text in texts])
+    if "\\" in joined:
+        joined = joined.replace("\\", "\\\\")
+    if '"' in joined:
+        joined = joined.replace('"', '\\"')
+    return '"' + joined.replace("\0", '","') + '"' if texts else ""
+
+
+def optional_id_array(ids: Sequence[UUID | None]) -> str:
+    """An array literal of ids; None is null."""
+    return array([None if id_ is None else id_.hex for id_ in ids])
+
+
+def numbers_array(rows: Sequence[Sequence[int]]) -> str:
+    """An array literal of texts, each of which is an array literal of numbers: an array of arrays
+    would have to be rectangular."""
+    return "{" + ",".join([f'"{array(numbers)}"' for numbers in rows]) + "}"
+
+
+def _words_array(words: Sequence[Sequence[str]]) -> str:
+    return quoted_array([*map(",".join, words)])
+
+
+def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
+    plain, stored_as, nullable = _read_type(hint)
+    write, database_type = _WRITERS[plain]
+    if plain is UUID and nullable:
+        write = optional_id_array
+    value = f"t.{name}"
+    if stored_as == "text[]":
+        # The words of a row are one text on the way.
+        value = f"string_to_array({value}, ',')"
+    elif stored_as is not None:
+        database_type = stored_as
+    if default == "":
+        value = f"coalesce({value}, '')"
+    absent = default if default is None or default == "" else _ALWAYS_SENT
+    return _Column(place, name, f"{database_type}[]", value, write, absent)
+
+
+def _read_type(hint: Any) -> tuple[Any, str | None, bool]:
+    """The plain type of a field, what else its column is stored as, and whether it may be None."""
+    if get_origin(hint) in (Union, types.UnionType):
+        parts = [_read_type(part) for part in get_args(hint) if part is not type(None)]
+        ((plain, stored_as, _),) = set(parts)
+        return plain, stored_as, type(None) in get_args(hint)
+    if get_origin(hint) is Annotated:
+        plain, stored_as = get_args(hint)
+        return plain, stored_as, False
+    return getattr(hint, "__supertype__", hint), None, False
+
+
+_WRITERS: Final[dict[Any, tuple[Callable[[Sequence[Any]], str], str]]] = {
+    UUID: (id_array, "uuid"),
+    bool: (array, "boolean"),
+    int: (array, "bigint"),
+    str: (quoted_array, "text"),
+    Sequence[str]: (_words_array, "text"),
+    tuple[int, ...]: (numbers_array, "text"),
+}

@@ -1,0 +1,197 @@
+"""Requests that ask a model, or a service of media tasks: the body is read, and `Run` answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from dialects.codec import Target
+from dialects.errors.errors import RequestFault
+from dialects.json.forms import FormFile, object_of
+from lib.process.asgi import HEED, Receive
+from relay.answers.idempotency import IdempotentRequest
+from relay.attempts.run import Run
+from relay.endpoints.request import Request
+from relay.front.error_answers import answer_to
+from relay.front.request_body import read_body_fields, too_large
+from relay.media.answers import task_answers
+from relay.media.media_operation import MediaOperation
+from relay.media.sourced_operation import SourcedOperation, about_its_source
+from relay.media.video_operations import Remix
+from relay.requests.context import Invocation, RequestContext
+from relay.requests.form_body import FORM_BYTES_MAX, read_form
+from relay.requests.several_prompts import Prompts
+from relay.requests.uploads import Form
+
+# A request that ends sooner needs nobody to watch its client; a client that leaves must be noticed
+# within 250 ms (P6).
+_WATCH_AFTER_S: Final = 0.05
+
+_FindSource = Callable[[Request, Invocation, bytes], Awaitable[Invocation]]
+"""The invocation with the earlier task that it is about. Raises as a handler does."""
+
+
+async def generate(request: Request) -> None:
+    """Answer what the body asks of a model or of a service of media tasks."""
+    await _generate(request, _find_source)
+
+
+async def remix_video(request: Request) -> None:
+    """The same, of the video that the path names."""
+    await _generate(request, _find_remix_source)
+
+
+async def count_tokens(request: Request) -> None:
+    """Answer how many tokens the request of the body would have."""
+    fields = request.read_fields()
+    raw = await request.read_body(fields)
+    context = request.make_context(request.invocation, request.options_of(fields))
+    run = Run(context)
+    with _Registration(request, run, run.leave):
+        await run.count_tokens(raw)
+
+
+async def refuse_not_implemented(request: Request) -> None:
+    """Record a request for what is not implemented. Raises RequestFault."""
+    fault = RequestFault("not_implemented", None, "")
+    request.make_context(request.invocation).record_refusal(answer_to(fault), "", stream=False)
+    raise fault
+
+
+async def _generate(request: Request, find_source: _FindSource) -> None:
+    endpoint, invocation = request.endpoint, request.invocation
+    bytes_max = FORM_BYTES_MAX if endpoint.takes_form else endpoint.body_bytes_max
+    headers = request.scope["headers"]
+    fields = read_body_fields(headers, bytes_max, takes_form=endpoint.takes_form)
+    form = Form() if fields.form_type else None
+    try:
+        if form is None:
+            raw = await request.read_body(fields)
+        else:
+            config = request.life.config
+            await read_form(request.receive, fields.form_type, fields.length, config, form)
+            invocation, raw = _with_form(invocation, form, endpoint.body_bytes_max)
+            await request.refresh()
+        invocation = await find_source(request, invocation, raw)
+        context = request.make_context(invocation, request.options_of(fields))
+        run = Prompts(context) if invocation.operation == "completions" else Run(context)
+        if (key := fields.idempotency_key) is None:
+            with _Registration(request, run, run.leave):
+                await run.answer(raw)
+        else:
+            files = b"" if form is None else await form.digest()
+            store, sink = request.life.idempotent_requests, request.sink
+            idempotent = IdempotentRequest(store, context, sink, key, raw, files)
+            await _answer_once(request, context, run, raw, idempotent)
+    finally:
+        if form is not None:
+            form.close()
+
+
+async def _find_source(request: Request, invocation: Invocation, raw: bytes) -> Invocation:
+    if not isinstance(invocation.unary, SourcedOperation):
+        return invocation
+    life = request.life
+    unary = await about_its_source(
+        invocation.unary,
+        life.parts.states,
+        request.principal,
+        raw,
+        key=request.credentials.key or "",
+        hook_networks=life.config.hook_networks,
+    )
+    return msgspec.structs.replace(invocation, unary=unary)
+
+
+async def _find_remix_source(request: Request, invocation: Invocation, raw: bytes) -> Invocation:
+    states, task_id = request.life.parts.states, request.task_id
+    source = await task_answers.source_of(states, request.principal, task_id)
+    target = Target(source.model, task=task_id)
+    return msgspec.structs.replace(invocation, target=target, unary=Remix(source))
+
+
+def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invocation, bytes]:
+    """What is asked by a form, and its texts as the body; of an operation that sends no files on,
+    also its pictures. Raises RequestFault."""
+    operation = invocation.unary
+    if not isinstance(operation, MediaOperation):
+        if (size := sum(file.size for file in form.files)) > bytes_max // 2:
+            raise too_large(size, bytes_max // 2)
+        for file in form.files:
+            file.check("image")
+        pictures = [
+            FormFile(file.name, file.media_type, b"".join(file.pieces())) for file in form.files
+        ]
+        return invocation, object_of(form.texts, pictures)
+    raw = operation.members_of(form)
+    return msgspec.structs.replace(invocation, unary=operation.of_form(form)), raw
+
+
+async def _answer_once(
+    request: Request,
+    context: RequestContext,
+    run: Run | Prompts,
+    raw: bytes,
+    idempotent: IdempotentRequest,
+) -> None:
+    """Answer, or replay the answer that the request had under its key (P5)."""
+    try:
+        with _Registration(request, run, idempotent.leave):
+            if await idempotent.claim():
+                context.downstream.record(idempotent)
+                await run.answer(raw)
+    finally:
+        await idempotent.close()
+
+
+class _Registration:
+    """Registers a request while it runs, to hear that its client leaves or its key ends."""
+
+    __slots__ = ("_run", "_running", "_watch")
+
+    def __init__(self, request: Request, run: Run | Prompts, leave: Callable[[], None]) -> None:
+        self._run, self._running = run, request.life.running
+        heed = request.scope.get(HEED)
+        # Some servers call `leave` themselves.
+        calls = heed is not None and heed(request.scope, leave)
+        self._watch = None if calls else ClientWatch(request.receive, leave)
+        self._running.enter(run, request.principal)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *raised: object) -> None:
+        self._running.leave(self._run)
+        if self._watch is not None:
+            self._watch.stop()
+
+
+class ClientWatch:
+    """Notices that the client of a running request has gone."""
+
+    __slots__ = ("_leave", "_receive", "_task", "_timer")
+
+    def __init__(self, receive: Receive, leave: Callable[[], None]) -> None:
+        self._receive = receive
+        self._leave = leave
+        self._task: asyncio.Task[None] | None = None
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_WATCH_AFTER_S, self._begin)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            # How it was cancelled leads back here: until the next collection of garbage nothing of
+            # the request would go, neither its body nor its answer.
+            self._task = None
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        # Only a closed connection gives this message: a server that stops lets answers end.
+        self._leave()

@@ -1,0 +1,120 @@
+"""The models that a key may ask for: as a list, and one by one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+from billing.prices.meters import format_rate
+from dialects.endpoints import models_list
+from dialects.endpoints.models_list import ListForm, ModelRow
+from dialects.errors.errors import RequestFault
+from gateway.providers.lifecycle import shutdown_date
+from gateway.providers.models import Capabilities, find_row
+from gateway.providers.overrides import UNSAID, overridden
+from gateway.providers.parameters import supported_parameters
+from gateway.routing.channel_order import Candidate, plan
+from relay.credentials.keys import Principal
+from relay.endpoints.request import Request
+from relay.routing.retired_models import retired
+from relay.routing.snapshot import Snapshot
+
+_OWNER = "weir"
+_MODALITIES = ("text", "image", "audio", "file", "video")
+
+
+def form_of(path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> ListForm:
+    """The shape of list, and of its errors, that a request means."""
+    names = {name.decode("latin-1") for name, _ in headers}
+    return models_list.form_of(path, names, dict(parse_qsl(query.decode("latin-1"))))
+
+
+async def list_models(request: Request) -> None:
+    """Answer with all of them, in the form that the client means."""
+    snapshot, principal, query = request.snapshot, request.principal, request.query
+    await request.respond(render(snapshot, principal, _form_of(request), query))
+
+
+async def show_model(request: Request) -> None:
+    """Answer with the one that the path names."""
+    name = request.invocation.target.model
+    await request.respond(render_one(request.snapshot, request.principal, _form_of(request), name))
+
+
+def _form_of(request: Request) -> ListForm:
+    scope = request.scope
+    return form_of(scope["path"], scope["headers"], scope["query_string"])
+
+
+def render(
+    snapshot: Snapshot, principal: Principal, form: ListForm, query: Mapping[str, str]
+) -> bytes:
+    """The models with an enabled channel that the key's own list lets it use, sorted by id, but for
+    those that are refused for want of a price. A pattern shows the priced names that it meets.
+    Raises RequestFault for a page that cannot be."""
+    rows = [
+        _row(snapshot, principal, name)
+        for name in snapshot.listed_models()
+        if _may_call(snapshot, principal, name) and not _has_ended(snapshot, name)
+    ]
+    return models_list.encode(rows, form, query)
+
+
+def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: str) -> bytes:
+    """One of them, be it listed or met by a pattern. Raises RequestFault."""
+    if not snapshot.routes_of(name) or not _may_call(snapshot, principal, name):
+        raise RequestFault("model_not_found", "model", "", model=name)
+    if _has_ended(snapshot, name):
+        raise retired(snapshot, name)
+    return models_list.encode_model(_row(snapshot, principal, name), form)
+
+
+def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:
+    return (
+        principal.may_use(name)
+        and snapshot.shows(name, principal.plan_id, principal.role)
+        and not snapshot.refuses(name)
+    )
+
+
+def _has_ended(snapshot: Snapshot, name: str) -> bool:
+    """Whether a model is no more, be it that another one answers in its place."""
+    return bool(snapshot.entries) and snapshot.answering(name) != snapshot.served_name(name)
+
+
+def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
+    candidate = plan(snapshot.served_name(name), snapshot.routes_of(name), seed=0)[0]
+    capabilities = _capabilities(candidate, name)
+    price = snapshot.price_of(
+        name, snapshot.multiplier_for(name, principal.plan_id, principal.multipliers)
+    )
+    rates = {} if price is None else price.version.shown_rates()
+    provider = snapshot.channels[candidate.channel_id].provider.name
+    modalities = capabilities.inputs | capabilities.outputs if capabilities is not None else ()
+    return ModelRow(
+        id=name,
+        created=snapshot.created,
+        owned_by=(capabilities.owner if capabilities is not None else "") or _OWNER,
+        context=None if capabilities is None else capabilities.context_max,
+        output_max=None if capabilities is None else capabilities.output_max,
+        modalities=tuple(kind for kind in _MODALITIES if kind in modalities),
+        parameters=() if capabilities is None else supported_parameters(capabilities),
+        shutdown_date=_shutdown_date(snapshot, name)
+        or shutdown_date(provider, candidate.upstream_model),
+        pricing={meter: format_rate(meter, rate) for meter, rate in sorted(rates.items())},
+    )
+
+
+def _shutdown_date(snapshot: Snapshot, name: str) -> str | None:
+    """The day on which the operator ends a model."""
+    for known in (name, snapshot.served_name(name)):
+        entry = snapshot.entries.get(known)
+        if entry is not None and entry.sunset_at is not None:
+            return datetime.fromtimestamp(entry.sunset_at, UTC).date().isoformat()
+    return None
+
+
+def _capabilities(candidate: Candidate, name: str) -> Capabilities | None:
+    """What is known of the model by the name that it has at its first channel, or by its own, and
+    by its operator."""
+    known = find_row(candidate.upstream_model) or find_row(name)
+    return overridden(known or UNSAID, candidate.overrides) if candidate.overrides else known

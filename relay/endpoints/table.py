@@ -1,0 +1,577 @@
+"""The exact rows that the relay answers; everything else is Django's, or nobody's.
+
+    {p}  /v1, /api/v1              {g}  /v1beta, /v1, /api/v1beta
+
+A trailing slash is accepted, and `/v1/v1/…` is read as `/v1/…` (a base URL with `/v1` typed
+twice). What a query says beside the path is not looked at:
+`/v1/responses?api-version=…/responses`, which a client library makes of a base URL with a query, is
+the row of its path. Unknown paths under `/v1`, `/v1beta`, `/anthropic` and those of the services of
+tasks are answered here, in the form of their clients; `/api/v1/…` that is no row belongs to the
+management API.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, cast
+from urllib.parse import parse_qsl
+
+from dialects.chat.chat import Dialect
+from dialects.codec import Target
+from dialects.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
+from dialects.errors.task_errors import Family
+from dialects.gemini.model_name import read_target
+from dialects.media import veo
+from dialects.media.midjourney import Submitted
+from dialects.media.suno import MODEL_OF
+from relay.answers.unary import (
+    BATCH_EMBED_CONTENTS,
+    EMBED_CONTENT,
+    EMBEDDINGS,
+    MODERATIONS,
+    RERANK_COHERE,
+    RERANK_JINA,
+)
+from relay.config import BODY_BYTES_MAX as _BODY
+from relay.endpoints.balance import show_balance
+from relay.endpoints.generation import count_tokens, generate, refuse_not_implemented, remix_video
+from relay.endpoints.models import form_of, list_models, show_model
+from relay.endpoints.request import Endpoint
+from relay.endpoints.stored_responses import list_input_items, show_response
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import ErrorResponse, error_response
+from relay.media.answers import midjourney_answers, suno_answers
+from relay.media.answers.midjourney_picture import stream_picture
+from relay.media.answers.task_answers import (
+    list_videos,
+    show_generation,
+    show_jimeng_result,
+    show_kling_video,
+    show_veo_operation,
+    show_video,
+)
+from relay.media.answers.task_content import stream_content
+from relay.media.answers.task_events import stream_events
+from relay.media.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
+from relay.media.kling_operations import (
+    IMAGE_TO_VIDEO,
+    JIMENG_VIDEOS,
+    PREDICT_LONG_RUNNING,
+    TEXT_TO_VIDEO,
+)
+from relay.media.media_operation import MediaOperation
+from relay.media.realtime.open_session import open_session
+from relay.media.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
+from relay.media.task_operations import submit_picture, submit_song
+from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
+from relay.requests.context import Invocation
+
+# The body of a question for one task.
+_QUESTION: Final = 64 * 1024
+
+_CHAT: Final = Endpoint(generate, ("POST",), "openai", "chat_completions", _BODY)
+_RESPONSES: Final = Endpoint(generate, ("POST",), "responses", "responses", _BODY)
+_INPUT_TOKENS: Final = Endpoint(
+    count_tokens, ("POST",), "responses", "responses_input_tokens", _BODY
+)
+_MESSAGES: Final = Endpoint(generate, ("POST",), "anthropic", "messages", _BODY)
+_COUNT: Final = Endpoint(count_tokens, ("POST",), "anthropic", "count_tokens", _BODY)
+_COMPLETIONS: Final = Endpoint(generate, ("POST",), "openai", "completions", _BODY)
+_EDITS: Final = Endpoint(generate, ("POST",), "openai", "edits", _BODY)
+_MODELS: Final = Endpoint(list_models, ("GET",), shows="models", key_in_query=True)
+_MODEL: Final = Endpoint(show_model, ("GET",), shows="model", path_names="model", key_in_query=True)
+_EMBEDDINGS: Final = Endpoint(generate, ("POST",), "openai", "embeddings", _BODY, unary=EMBEDDINGS)
+_ENGINE: Final = replace(_EMBEDDINGS, path_names="model", key_in_query=True)
+_MODERATIONS: Final = Endpoint(
+    generate, ("POST",), "openai", "moderations", _BODY, unary=MODERATIONS
+)
+_RERANK: Final = Endpoint(generate, ("POST",), "openai", "rerank", _BODY, unary=RERANK_JINA)
+_RERANK_2: Final = replace(_RERANK, unary=RERANK_COHERE)
+_MEDIA: Final[dict[str, Endpoint]] = {
+    path: Endpoint(
+        generate,
+        ("POST",),
+        "openai",
+        operation,
+        _BODY,
+        unary=unary,
+        takes_form=isinstance(unary, MediaOperation),
+    )
+    for path, operation, unary in (
+        ("images/generations", "image_generations", IMAGE_GENERATIONS),
+        ("images/edits", "image_edits", IMAGE_EDITS),
+        ("images/variations", "image_variations", IMAGE_VARIATIONS),
+        ("audio/speech", "speech", SPEECH),
+        ("audio/transcriptions", "transcriptions", TRANSCRIPTIONS),
+        ("audio/translations", "translations", TRANSLATIONS),
+    )
+}
+_RESPONSE: Final = Endpoint(
+    show_response, ("GET", "DELETE"), "responses", "responses", shows="response",
+    path_names="response",
+)  # fmt: skip
+_RESPONSE_ITEMS: Final = Endpoint(
+    list_input_items, ("GET",), "responses", "responses", shows="response_items",
+    path_names="response",
+)  # fmt: skip
+_COMPACT: Final = Endpoint(generate, ("POST",), "responses", "responses_compact", _BODY)
+_VIDEO_LIST: Final = Endpoint(list_videos, ("GET",), operation="videos", shows="videos")
+_VIDEOS: Final = Endpoint(
+    generate, ("POST", "GET"), "openai", "videos", _BODY, unary=VIDEOS, takes_form=True,
+    reading=_VIDEO_LIST,
+)  # fmt: skip
+_GENERATIONS: Final = Endpoint(
+    generate, ("POST",), "openai", "video_generations", _BODY, unary=VIDEO_GENERATIONS
+)
+# {p}/… about one task.
+_OF_VIDEO: Final[dict[str, Endpoint]] = {
+    "videos/{id}": Endpoint(
+        show_video, ("GET", "DELETE"), operation="videos", shows="video", path_names="task"
+    ),
+    "videos/{id}/content": Endpoint(
+        stream_content,
+        ("GET",),
+        operation="videos",
+        shows="video_content",
+        path_names="task",
+        opens_by_link=True,
+    ),
+    "videos/{id}/events": Endpoint(
+        stream_events, ("GET",), operation="videos", shows="video_events", path_names="task"
+    ),
+    "videos/{id}/remix": Endpoint(
+        remix_video, ("POST",), "openai", "videos", _BODY, path_names="task", takes_form=True
+    ),
+    "video/generations/{id}": Endpoint(
+        show_generation,
+        ("GET",),
+        operation="video_generations",
+        shows="video_generation",
+        path_names="task",
+    ),
+}
+_REALTIME: Final = Endpoint(open_session, ("GET",), operation="realtime")
+# The addresses of Midjourney's tasks, by how fast the picture shall be made.
+_MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
+    "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
+}  # fmt: skip
+_SUBMITTED: Final[dict[Submitted, str]] = {
+    "imagine": "midjourney_imagine",
+    "change": "midjourney_change",
+    "simple-change": "midjourney_simple_change",
+    "describe": "midjourney_describe",
+    "blend": "midjourney_blend",
+    "action": "midjourney_action",
+    "modal": "midjourney_modal",
+    "shorten": "midjourney_shorten",
+}
+_MIDJOURNEY_LIST: Final = Endpoint(
+    midjourney_answers.list_tasks, ("POST",), operation="midjourney_tasks",
+    body_bytes_max=_QUESTION, shows="midjourney_tasks",
+)  # fmt: skip
+_SUNO_LIST: Final = Endpoint(
+    suno_answers.list_tasks, ("POST",), operation="suno_tasks", body_bytes_max=_QUESTION,
+    shows="suno_tasks",
+)  # fmt: skip
+_TASK_SERVICES: Final[dict[str, Endpoint]] = (
+    {
+        f"{root}/submit/{path}": Endpoint(
+            generate, ("POST",), "openai", operation, _BODY, unary=submit_picture(path, mode)
+        )
+        for path, operation in _SUBMITTED.items()
+        for mode, root in _MIDJOURNEY_ROOTS.items()
+    }
+    | {f"{root}/task/list-by-condition": _MIDJOURNEY_LIST for root in _MIDJOURNEY_ROOTS.values()}
+    | {
+        f"/suno/submit/{action}": Endpoint(
+            generate, ("POST",), "openai", model, _BODY, unary=submit_song(action)
+        )
+        for action, model in MODEL_OF.items()
+    }
+    | {"/suno/fetch": _SUNO_LIST}
+)
+_MIDJOURNEY_TASK: Final = Endpoint(
+    midjourney_answers.show_task, ("GET",), operation="midjourney_tasks",
+    shows="midjourney_task", path_names="task",
+)  # fmt: skip
+_MIDJOURNEY_IMAGE: Final = Endpoint(
+    stream_picture, ("GET",), operation="midjourney_tasks", shows="midjourney_image",
+    path_names="task", opens_by_link=True,
+)  # fmt: skip
+_OF_TASK: Final[dict[str, Endpoint]] = {
+    f"{root}/{path}": endpoint
+    for path, endpoint in (
+        ("task/{id}/fetch", _MIDJOURNEY_TASK),
+        (
+            "task/{id}/image-seed",
+            replace(
+                _MIDJOURNEY_TASK, handler=midjourney_answers.show_seed, shows="midjourney_seed"
+            ),
+        ),
+        ("image/{id}", _MIDJOURNEY_IMAGE),
+    )
+    for root in _MIDJOURNEY_ROOTS.values()
+} | {
+    "/suno/fetch/{id}": Endpoint(
+        suno_answers.show_task,
+        ("GET",),
+        operation="suno_tasks",
+        shows="suno_task",
+        path_names="task",
+    )
+}
+_TEXT_TO_VIDEO: Final = Endpoint(
+    generate, ("POST",), "openai", "kling_text2video", _BODY, unary=TEXT_TO_VIDEO, family="kling"
+)
+_IMAGE_TO_VIDEO: Final = replace(
+    _TEXT_TO_VIDEO, operation="kling_image2video", unary=IMAGE_TO_VIDEO
+)
+_OF_KLING: Final[dict[str, Endpoint]] = {
+    f"videos/{kind}/{{id}}": Endpoint(
+        show_kling_video,
+        ("GET",),
+        operation=operation,
+        shows="kling_video",
+        path_names="task",
+        family="kling",
+    )
+    for kind, operation in (
+        ("text2video", "kling_text2video"),
+        ("image2video", "kling_image2video"),
+    )
+}
+_JIMENG: Final = Endpoint(
+    generate, ("POST",), "openai", "jimeng_videos", _BODY, unary=JIMENG_VIDEOS, family="jimeng",
+    asking=Endpoint(
+        show_jimeng_result, ("POST",), "openai", "jimeng_videos", _QUESTION, "jimeng_result",
+        family="jimeng",
+    ),
+)  # fmt: skip
+# {g}/… of a video in Veo's form; what its bytes are called is no id.
+_VEO_OPERATION: Final = Endpoint(
+    show_veo_operation,
+    ("GET",),
+    "gemini",
+    "predict_long_running",
+    shows="veo_operation",
+    path_names="task",
+    key_in_query=True,
+)
+_VEO_FILE: Final = "files/{id}:download"
+_OF_VEO: Final[dict[str, Endpoint]] = {
+    "models/{model}/operations/{id}": _VEO_OPERATION,
+    "operations/{id}": _VEO_OPERATION,
+    _VEO_FILE: Endpoint(
+        stream_content,
+        ("GET",),
+        "gemini",
+        "predict_long_running",
+        shows="video_content",
+        path_names="file",
+        key_in_query=True,
+        opens_by_link=True,
+    ),
+}
+_OWN_CODECS: Final = {**TEXT_CODECS, **MEDIA_CODECS}
+
+ENDPOINTS: Final[dict[str, Endpoint]] = (
+    {
+        "/v1/chat/completions": _CHAT,
+        "/api/v1/chat/completions": _CHAT,
+        "/chat/completions": _CHAT,
+        "/v1/responses": _RESPONSES,
+        "/api/v1/responses": _RESPONSES,
+        "/v1/responses/responses": _RESPONSES,
+        "/responses": _RESPONSES,
+        "/v1/responses/compact": _COMPACT,
+        "/api/v1/responses/compact": _COMPACT,
+        "/v1/responses/input_tokens": _INPUT_TOKENS,
+        "/api/v1/responses/input_tokens": _INPUT_TOKENS,
+        "/v1/messages": _MESSAGES,
+        "/api/v1/messages": _MESSAGES,
+        "/anthropic/v1/messages": _MESSAGES,
+        "/v1/messages/count_tokens": _COUNT,
+        "/api/v1/messages/count_tokens": _COUNT,
+        "/anthropic/v1/messages/count_tokens": _COUNT,
+        "/v1/models": _MODELS,
+        "/api/v1/models": _MODELS,
+        "/v1beta/models": _MODELS,
+        "/api/v1beta/models": _MODELS,
+        "/v1/completions": _COMPLETIONS,
+        "/api/v1/completions": _COMPLETIONS,
+        "/completions": _COMPLETIONS,
+        "/v1/edits": _EDITS,
+        "/api/v1/edits": _EDITS,
+        "/edits": _EDITS,
+        "/v1/embeddings": _EMBEDDINGS,
+        "/api/v1/embeddings": _EMBEDDINGS,
+        "/v1/moderations": _MODERATIONS,
+        "/api/v1/moderations": _MODERATIONS,
+        "/v1/rerank": _RERANK,
+        "/api/v1/rerank": _RERANK,
+        "/rerank": _RERANK,
+        "/v2/rerank": _RERANK_2,
+        "/v1/videos": _VIDEOS,
+        "/api/v1/videos": _VIDEOS,
+        "/v1/video/generations": _GENERATIONS,
+        "/api/v1/video/generations": _GENERATIONS,
+        "/v1/realtime": _REALTIME,
+        "/api/v1/realtime": _REALTIME,
+        "/kling/v1/videos/text2video": _TEXT_TO_VIDEO,
+        "/v1/videos/text2video": _TEXT_TO_VIDEO,
+        "/kling/v1/videos/image2video": _IMAGE_TO_VIDEO,
+        "/v1/videos/image2video": _IMAGE_TO_VIDEO,
+        "/jimeng": _JIMENG,
+    }
+    | {
+        f"{root}/dashboard/billing/{name}": Endpoint(
+            show_balance, ("GET",), operation=f"billing_{name}"
+        )
+        for root in ("", "/v1", "/api/v1")
+        for name in ("subscription", "usage", "credit_grants")
+    }
+    | {f"{root}/{path}": row for path, row in _MEDIA.items() for root in ("/v1", "/api/v1")}
+    | _TASK_SERVICES
+)
+
+# {g}/models/{model}:{action}
+_GEMINI: Final[dict[str, Endpoint]] = {
+    action: Endpoint(
+        handler,
+        ("POST",),
+        "gemini",
+        operation,
+        _BODY,
+        key_in_query=True,
+        stream=action.startswith("stream"),
+        unary=unary,
+    )
+    for action, handler, operation, unary in (
+        ("generateContent", generate, "generate_content", None),
+        ("streamGenerateContent", generate, "stream_generate_content", None),
+        ("countTokens", count_tokens, "gemini_count_tokens", None),
+        ("embedContent", generate, "embed_content", EMBED_CONTENT),
+        ("batchEmbedContents", generate, "batch_embed_contents", BATCH_EMBED_CONTENTS),
+        ("predictLongRunning", generate, "predict_long_running", PREDICT_LONG_RUNNING),
+    )
+}
+_GEMINI_ROOTS: Final = ("/v1beta/models/", "/v1/models/", "/api/v1beta/models/")
+
+
+def _missing(operation: str, methods: tuple[str, ...]) -> Endpoint:
+    return Endpoint(refuse_not_implemented, methods, operation=operation)
+
+
+# {p}/… that answers 501: the words of its path, None for an id.
+_Words = tuple[str | None, ...]
+_NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
+    ("files",): _missing("files", ("GET", "POST")),
+    ("files", None): _missing("files", ("GET", "DELETE")),
+    ("files", None, "content"): _missing("files", ("GET",)),
+    # Sessions that are opened by something else than a key, or carried by something else than a
+    # WebSocket.
+    ("realtime", "client_secrets"): Endpoint(
+        refuse_not_implemented, ("POST",), operation="realtime_sessions"
+    ),
+    ("realtime", "sessions"): Endpoint(
+        refuse_not_implemented, ("POST",), operation="realtime_sessions"
+    ),
+    ("realtime", "transcription_sessions"): _missing("realtime_sessions", ("POST",)),
+    ("realtime", "calls"): Endpoint(
+        refuse_not_implemented, ("POST",), operation="realtime_sessions"
+    ),
+} | {
+    (*start, *rest): _missing("fine_tunes", methods)
+    for start in (("fine-tunes",), ("fine_tuning", "jobs"))
+    for rest, methods in (
+        ((), ("GET", "POST")),
+        ((None,), ("GET",)),
+        ((None, "cancel"), ("POST",)),
+        ((None, "events"), ("GET",)),
+    )
+}
+# The same of everything below a word: OpenAI's stored objects and the work that is done on them.
+_NOT_MADE_BELOW: Final[dict[str, Endpoint]] = {
+    name: _missing(name, ("GET", "POST", "DELETE"))
+    for name in ("batches", "assistants", "threads", "vector_stores")
+}
+_OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
+_GEMINI_ROOT: Final = "(?:/v1beta|/v1|/api/v1beta)/"
+_OPENAI_ROOT: Final = "(?:/api)?/v1/"
+# Rows whose path names something; the first that fits is the one.
+_NAMING: Final = {
+    re.compile(path.replace("{model}", ".+").replace("{id}", "([^/]+)")): endpoint
+    for path, endpoint in (
+        *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_VEO.items()),
+        # Clients of an address without TLS ask for the whole address of some bytes as their name.
+        (f"{_GEMINI_ROOT}files/https?://.+/{_VEO_FILE}", _OF_VEO[_VEO_FILE]),
+        *((f"(?:/kling)?/v1/{path}", endpoint) for path, endpoint in _OF_KLING.items()),
+        *((f"{_OPENAI_ROOT}{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
+        *_OF_TASK.items(),
+        (f"{_OPENAI_ROOT}engines/(.+)/embeddings", _ENGINE),
+        ("(?:/api)?/v1(?:beta)?/models/(.+)", _MODEL),
+        (f"{_OPENAI_ROOT}responses/{{id}}", _RESPONSE),
+        (f"{_OPENAI_ROOT}responses/{{id}}/input_items", _RESPONSE_ITEMS),
+    )
+}
+# Below these everything is answered here, be it with 404.
+_OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
+# Services of tasks: below these as well, in the form that their clients read.
+_FAMILY: Final = re.compile(
+    r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
+)
+# Each request is looked at, and hardly one is for them.
+_FAMILY_BEGINS: Final = ("/mj", "/suno", "/kling", "/jimeng")
+_NO_TARGET: Final = Target()
+_OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
+
+
+def find_endpoint(path: str) -> Endpoint | None:
+    """The row of a path, aliases included."""
+    endpoint = ENDPOINTS.get(path)
+    if endpoint is not None:
+        return endpoint
+    canonical = _canonical(path)
+    return (
+        ENDPOINTS.get(canonical)
+        or _find_gemini(canonical)
+        or _find_naming(canonical)
+        or _find_not_implemented(canonical)
+    )
+
+
+def listed_rows() -> dict[str, Endpoint]:
+    """Every row as people read it, with what a path names in braces, and so the mode of one."""
+    rows = ENDPOINTS | _OF_TASK
+    modes = [path for path in rows if path.startswith("/mj-")]
+    one_mode = _MIDJOURNEY_ROOTS["fast"]
+    for path in modes:
+        row = rows.pop(path)
+        if path.startswith(one_mode):
+            rows[path.replace(one_mode, "/mj-{mode}/mj")] = row
+    for root in _GEMINI_ROOTS:
+        rows |= {f"{root}{{model}}:{action}": row for action, row in _GEMINI.items()}
+        rows[f"{root}{{model}}"] = _MODEL
+        rows |= {f"{root.removesuffix('models/')}{path}": row for path, row in _OF_VEO.items()}
+    rows["/api/v1/models/{model}"] = _MODEL
+    for root in ("/kling/v1/", "/v1/"):
+        rows |= {f"{root}{path}": row for path, row in _OF_KLING.items()}
+    for root in reversed(_OPENAI_ROOTS):
+        rows[f"{root}engines/{{model}}/embeddings"] = _ENGINE
+        rows[f"{root}responses/{{id}}"] = _RESPONSE
+        rows[f"{root}responses/{{id}}/input_items"] = _RESPONSE_ITEMS
+        rows |= {f"{root}{path}": row for path, row in _OF_VIDEO.items()}
+        for words, row in _NOT_IMPLEMENTED.items():
+            rows[root + "/".join(word or "{id}" for word in words)] = row
+        for word, row in _NOT_MADE_BELOW.items():
+            rows |= {f"{root}{word}": row, f"{root}{word}/{{id}}": row}
+    return rows
+
+
+def claimed(path: str) -> bool:
+    """Whether the relay answers this path, be it with 404."""
+    return (
+        path in ENDPOINTS
+        or path.startswith(_OWN)
+        or path in _OWN_ROOTS
+        or family_of(path) is not None
+        or find_endpoint(path) is not None
+    )
+
+
+def dialect_of(path: str) -> Dialect:
+    """In which dialect a path is answered that is no row."""
+    path = _canonical(path)
+    if path.startswith(("/v1beta", "/api/v1beta")) or _model_call(path) is not None:
+        return "gemini"
+    return "anthropic" if path.startswith(("/anthropic", "/v1/messages/")) else "openai"
+
+
+def family_of(path: str) -> Family | None:
+    """The service of tasks in whose form a path is answered that is no row."""
+    if not path.startswith(_FAMILY_BEGINS):
+        return None
+    match = _FAMILY.fullmatch(path)
+    return None if match is None else cast(Family, match[1])
+
+
+def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
+    """What the path of a request says beside its body."""
+    if endpoint.path_names:
+        named = _name_in(_canonical(path))
+        if endpoint.path_names in ("model", "response"):
+            return Target(named)
+        return Target(task=veo.id_of_file(named) if endpoint.path_names == "file" else named)
+    if endpoint.dialect != "gemini":
+        return _NO_TARGET
+    called = read_target(_model_call(_canonical(path)) or "")
+    model = "" if called is None else called[0]
+    words = parse_qsl(query.decode("latin-1"))
+    return Target(model, endpoint.stream, endpoint.stream and ("alt", "sse") not in words)
+
+
+def _find_gemini(path: str) -> Endpoint | None:
+    called = read_target(_model_call(path) or "")
+    return None if called is None else _GEMINI.get(called[1])
+
+
+def _model_call(path: str) -> str | None:
+    """`{model}:{action}` of a path that calls a model."""
+    for root in _GEMINI_ROOTS:
+        if path.startswith(root) and ":" in path:
+            return path.removeprefix(root)
+    return None
+
+
+def _find_naming(path: str) -> Endpoint | None:
+    rows = (endpoint for pattern, endpoint in _NAMING.items() if pattern.fullmatch(path))
+    return next(rows, None)
+
+
+def _name_in(path: str) -> str:
+    """What a path names."""
+    matches = (pattern.fullmatch(path) for pattern in _NAMING)
+    return next((match[1] for match in matches if match is not None), "")
+
+
+def _find_not_implemented(path: str) -> Endpoint | None:
+    for root in _OPENAI_ROOTS:
+        if path.startswith(root):
+            words = path.removeprefix(root).split("/")
+            if words[0] in _NOT_MADE_BELOW:
+                return _NOT_MADE_BELOW[words[0]]
+            for row, endpoint in _NOT_IMPLEMENTED.items():
+                if len(row) == len(words) and all(map(_fits, row, words)):
+                    return endpoint
+    return None
+
+
+def _fits(wanted: str | None, word: str) -> bool:
+    return bool(word) if wanted is None else word == wanted
+
+
+def _canonical(path: str) -> str:
+    path = path.removesuffix("/")
+    while path.startswith(("/v1/v1/", "/api/v1/v1/")):
+        path = path.replace("/v1/v1/", "/v1/", 1)
+    return path
+
+
+def read_invocation(
+    endpoint: Endpoint | None, path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes
+) -> Invocation:
+    """Of a path that is no row (None): in which form it is refused."""
+    if endpoint is None:
+        return Invocation(CODECS[dialect_of(path)], "", family=family_of(path))
+    codec = _OWN_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
+    if endpoint.shows in ("models", "model"):
+        codec = CODECS[form_of(path, headers, query)]
+    target = target_of(endpoint, path, query)
+    family = endpoint.family or family_of(path)
+    return Invocation(codec, endpoint.operation, target, headers, endpoint.unary, family)
+
+
+def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:
+    """The response to a request of which no more is known than its path, or the beginning of it."""
+    invocation = read_invocation(find_endpoint(path), path, (), b"")
+    return error_response(error, invocation, request_id)

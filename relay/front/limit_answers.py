@@ -1,0 +1,164 @@
+"""What budgets and limits say to a client: the refusal that names the most limiting one, and the
+headers that tell how much is left."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from math import ceil
+from typing import Any, Final, NamedTuple
+
+from billing.currency.money import format_usd
+from dialects.chat.chat import Dialect
+from dialects.errors.errors import RequestFault, message_of, quote_value, retry_after_s
+from gateway.health.channel_state import BarReason
+from relay.errors import RelayError
+
+_NAMES: Final = {
+    "requests": "requests per minute",
+    "tokens": "tokens per minute",
+    "parallel": "requests at once",
+}
+# The books count by whole seconds, so that the first of a window is free a little later.
+_WINDOW_MS: Final = 60_000
+_ANTHROPIC: Final = "anthropic-ratelimit"
+
+
+class Headroom(NamedTuple):
+    """What is left of one limit of a key, and in how many milliseconds all of it is free again."""
+
+    limit: int
+    left: int
+    reset_ms: int
+
+
+class LimitReached(RequestFault):
+    """A limit of requests or tokens. `wait_ms` is when it would fit, if nobody else comes, None
+    where it never does; `budget_id` is the budget whose used-up amount is the limit, if one is.
+    `public_url` is where people find us."""
+
+    def __init__(self, reached: Mapping[str, Any], public_url: str) -> None:
+        super().__init__("rate_limited", None, "")
+        self.wait_ms: int | None = min(reached["wait_ms"], _WINDOW_MS)
+        self.headroom: Mapping[str, Headroom] = {}
+        self.budget_id: int | None = None
+        if reached["gate"] == "slow":
+            self.budget_id = reached["budget"]
+            what = f"{_standing(reached)}), so its requests run one at a time"
+            self.message = message_of("rate_limited", what, seconds=retry_after_s(self.wait_ms))
+            self.message += _ask_for_more(reached, public_url)
+            return
+        gate, limit, used = reached["gate"], reached["limit"], reached["used"]
+        what = f"{limit} {_NAMES[gate]} of this {reached['scope']}"
+        what += f", {used} are running" if gate == "parallel" else f", {used} are used"
+        if reached["need"] > limit:
+            what += f" and this request needs {reached['need']}"
+        elif gate == "tokens":
+            what += f" and this request needs up to {reached['need']}"
+        if reached["scope"] == "key" and gate != "parallel":
+            self.headroom = {gate: Headroom(limit, max(0, limit - used), self.wait_ms)}
+        seconds = retry_after_s(self.wait_ms)
+        self.message = message_of("rate_limited", what, seconds=seconds)
+        if reached["need"] > limit:
+            self.message = self.message.removesuffix(f"; retry in {seconds} s")
+            self.message += (
+                ". The request is larger than the whole limit, so waiting does not help: "
+            )
+            self.message += "request fewer tokens, or have the limit raised"
+            self.wait_ms = None
+
+
+class ChannelFull(RelayError):
+    """A limit of the channel's own is reached: another one may serve the request. `wait_ms` is when
+    it would fit, if nobody else comes, None where it never does."""
+
+    def __init__(self, reached: Mapping[str, Any]) -> None:
+        super().__init__(f"{reached['limit']} {_NAMES[reached['gate']]} of the channel")
+        self.reason: BarReason = reached["gate"]
+        fits = reached["need"] <= reached["limit"]
+        self.wait_ms: int | None = min(reached["wait_ms"], _WINDOW_MS) if fits else None
+
+
+def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
+    """What the admission told of a request that it let through."""
+    if gates is None:
+        return {}
+    return {
+        kind: Headroom(limit, left, min(reset_ms, _WINDOW_MS))
+        for kind, (limit, left, reset_ms) in gates.items()
+    }
+
+
+class UsedUp(RequestFault):
+    """The refusal for money, by what has the least of it: the wallet, or the budget `budget_id` in
+    its window `window_id`."""
+
+    def __init__(
+        self,
+        budget: Mapping[str, Any] | None,
+        needed_nano: int,
+        available_nano: int,
+        public_url: str,
+    ) -> None:
+        needed = format_usd(needed_nano)
+        self.budget_id: int | None = None
+        self.window_id: int | None = None
+        if budget is None or budget["gate"] == "wallet":
+            available = format_usd(available_nano)
+            what = f"team balance is used up (needed {needed} USD, available {available} USD"
+            what += (
+                f", debt {format_usd(budget['owed'])} USD)" if budget and budget["owed"] else ")"
+            )
+            what += f". Top up on the page Billing of {public_url}" if public_url else ""
+        else:
+            self.budget_id, self.window_id = budget["budget"], budget["window"]
+            reset = "it does not reset"
+            if budget["period"] != "total":
+                reset_at = dt.datetime.fromtimestamp(budget["reset"], dt.UTC)
+                reset = f"it resets at {reset_at:%Y-%m-%dT%H:%M:%SZ}"
+            what = f"{_standing(budget)}, needed {needed} USD; {reset})"
+            what += _ask_for_more(budget, public_url)
+        super().__init__("insufficient_balance", None, what)
+
+
+def _standing(budget: Mapping[str, Any]) -> str:
+    """What stands under a budget, up to a bracket that is still to be closed."""
+    scope, subject = budget["scope"], budget["subject"]
+    named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
+    per = "" if budget["period"] == "total" else f" per {budget['period']}"
+    # With something left, it is this request that does not fit: a smaller one still may.
+    fits_none = budget["spent"] + budget["held"] >= budget["limit"]
+    stands = "is used up" if fits_none else "has less left than this request may cost"
+    return (
+        f"{scope} budget{named} {stands} (spent {format_usd(budget['spent'])} USD and held "
+        f"{format_usd(budget['held'])} USD of {format_usd(budget['limit'])} USD{per}"
+    )
+
+
+def _ask_for_more(budget: Mapping[str, Any], public_url: str) -> str:
+    return f". Request more: {public_url}/b/{budget['budget']}" if public_url else ""
+
+
+def limit_headers(
+    dialect: Dialect, headroom: Mapping[str, Headroom], now: float
+) -> Iterator[tuple[bytes, bytes]]:
+    """The headers of an answer; `now` is in Unix seconds."""
+    for kind, (limit, left, reset_ms) in headroom.items():
+        if dialect == "anthropic":
+            reset = dt.datetime.fromtimestamp(ceil(now + reset_ms / 1000), dt.UTC)
+            fields = {"limit": str(limit), "remaining": str(left),
+                    "reset": f"{reset:%Y-%m-%dT%H:%M:%SZ}"}  # fmt: skip
+            headers = {f"{_ANTHROPIC}-{kind}-{name}": value for name, value in fields.items()}
+        else:
+            fields = {"limit": str(limit), "remaining": str(left), "reset": _duration(reset_ms)}
+            headers = {f"x-ratelimit-{name}-{kind}": value for name, value in fields.items()}
+        for name, value in headers.items():
+            yield name.encode(), value.encode()
+
+
+def _duration(ms: int) -> str:
+    """As Go writes durations: 300ms, 1.2s, 6m0s."""
+    if ms < 1000:
+        return f"{ms}ms"
+    minutes, rest = divmod(ms, 60_000)
+    seconds, rest = divmod(rest, 1000)
+    tail = f".{rest:03d}".rstrip("0") if rest else ""
+    return f"{minutes}m{seconds}{tail}s" if minutes else f"{seconds}{tail}s"
