@@ -18,9 +18,10 @@ from dialects.chat.chat import (
     ToolCall,
     Url,
 )
+from dialects.errors.errors import DialectError
 
 
-class AnswerFault(Exception):
+class AnswerFault(DialectError):
     """The answer is none: the upstream failed inside it (F23), or it cannot be read."""
 
     def __init__(self, event: neutral.UpstreamError | neutral.Broken) -> None:

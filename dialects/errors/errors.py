@@ -274,7 +274,11 @@ _TAG = re.compile(r"<[^<>]{0,2000}>?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\s]+")
 
 
-class RequestFault(Exception):
+class DialectError(Exception):
+    """What translating can raise; `dialects/translation.py` draws the tree."""
+
+
+class RequestFault(DialectError):
     """The client's request is wrong; it is answered and never sent on.
 
     `kind` is a client kind of `KINDS`, `param` the path of the field or None, `message` the

@@ -5,11 +5,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from dialects.errors.errors import DialectError
+
 # msgspec has no union of raw and null: what is absent is empty, and null is looked at by `given`.
 ABSENT: Final = msgspec.Raw()
 
 
-class ReadFault(Exception):
+class ReadFault(DialectError):
     """The text is no JSON object (F15)."""
 
 
