@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.anthropic import (
-    answer_decode,
-    answer_encode,
-    errors,
-    foreign_thoughts,
-    request_decode,
-    request_encode,
-    request_read,
-    stream_decode,
-    stream_encode,
-    usage,
-)
-from dialects.anthropic.request_read import ChatFacts
+from dialects.anthropic import errors, usage
+from dialects.anthropic.answer import decode as answer_decode
+from dialects.anthropic.answer import encode as answer_encode
+from dialects.anthropic.request import decode as request_decode
+from dialects.anthropic.request import encode as request_encode
+from dialects.anthropic.request import foreign_thoughts
+from dialects.anthropic.request import read as request_read
+from dialects.anthropic.request.read import ChatFacts
+from dialects.anthropic.stream import decode as stream_decode
+from dialects.anthropic.stream import encode as stream_encode
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.chat.searches import most_searches, search_tools
 from dialects.chat.steps import OtherSteps, other_steps

@@ -2,32 +2,32 @@
 
 Any client dialect reaches any upstream dialect through these types; no dialect knows another.
 
-    client body --request_decode--> ChatRequest --request_encode--> upstream body
-    upstream body --answer_decode--> ChatAnswer --answer_encode--> client body
-    upstream frames --stream_decode--> events.Event --stream_encode--> client frames
+    client body --request/decode--> ChatRequest --request/encode--> upstream body
+    upstream body --answer/decode--> ChatAnswer --answer/encode--> client body
+    upstream frames --stream/decode--> events.Event --stream/encode--> client frames
 
 When both ends speak one dialect and nothing must change, none of this runs: the bytes go on.
 
 Each dialect package (openai, responses, anthropic, gemini) has exactly these, and `codec.py`, which
 puts them behind the one face of `codec.Codec`:
 
-    request_read.read(raw) -> ChatFacts      what must be known of a request that goes on as it came
-    request_read.edit(facts, upstream_model) -> bytes
-    request_decode.decode(raw, *, request_id, received_at) -> ChatRequest   raises RequestFault
+    request/read.read(raw) -> ChatFacts      what must be known of a request that goes on as it came
+    request/read.edit(facts, upstream_model) -> bytes
+    request/decode.decode(raw, *, request_id, received_at) -> ChatRequest   raises RequestFault
         gemini also takes model and stream, here and in read: they stand in its path
-    request_encode.encode(request, upstream) -> Encoded                     raises RequestFault
-    request_encode.fetched_urls(request) -> tuple[str, ...]   addresses that must become Base64
+    request/encode.encode(request, upstream) -> Encoded                     raises RequestFault
+    request/encode.fetched_urls(request) -> tuple[str, ...]   addresses that must become Base64
         first (`turns.replace_urls`); encode refuses what is left of them
-    answer_decode.read(raw, *, translate=False) -> WholeAnswer   never raises; what the relay uses
+    answer/decode.read(raw, *, translate=False) -> WholeAnswer   never raises; what the relay uses
         on same-dialect answers
-    answer_decode.decode(raw) -> ChatAnswer  the fold of its events; raises fold.AnswerFault
+    answer/decode.decode(raw) -> ChatAnswer  the fold of its events; raises fold.AnswerFault
         openai also takes audio_type here and in read and Decoder: no answer of it tells its own
         anthropic also takes answer_tool here and in read and Decoder: see Encoded
         gemini also takes request_id here and in read and Decoder: its calls may have no ids
-    answer_encode.encode(answer, request) -> bytes
-    stream_decode.Decoder(..., translate=False)   .feed(bytes) -> list[Step], .end() -> list[Step],
+    answer/encode.encode(answer, request) -> bytes
+    stream/decode.Decoder(..., translate=False)   .feed(bytes) -> list[Step], .end() -> list[Step],
         .usage, .complete, .text_bytes, .reasoning_bytes
-    stream_encode.Encoder(request)           .feed(Event) -> bytes, .end() -> bytes,
+    stream/encode.Encoder(request)           .feed(Event) -> bytes, .end() -> bytes,
         .fail(kind, message) -> bytes
         gemini also takes array, for a client that asked for no events but a JSON array
     errors.read(status, headers, body) -> UpstreamFault, errors.render(kind, message),

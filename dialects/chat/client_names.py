@@ -1,6 +1,6 @@
 """What a client called a parameter, so that a dropped one is named in its own words.
 
-Which fields a dialect drops, and which it refuses, its `request_encode` says.
+Which fields a dialect drops, and which it refuses, its `request/encode` says.
 """
 
 from collections.abc import Mapping

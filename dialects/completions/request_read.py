@@ -34,7 +34,7 @@ from dialects.json.members import (
     read_user,
     small_members,
 )
-from dialects.openai.request_read import ask_usage_of, read_include_usage
+from dialects.openai.request.read import ask_usage_of, read_include_usage
 
 BEST_OF_MAX: Final = 20
 OUTPUT_CAP: Final = 16

@@ -11,7 +11,7 @@ from dialects.completions.finish_reasons import write_reason
 from dialects.completions.request_decode import CompletionPlan
 from dialects.errors.errors import ErrorKind
 from dialects.openai.errors import frame as error_frame
-from dialects.openai.stream_decode import DONE_FRAME
+from dialects.openai.stream.decode import DONE_FRAME
 from dialects.openai.usage import encode as write_usage
 from dialects.usage.usage import Counts
 

@@ -8,20 +8,17 @@ from dialects.chat.searches import SEARCHES_ASSUMED
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target
 from dialects.errors.errors import KINDS, ErrorKind, retry_after_s
-from dialects.gemini import (
-    answer_decode,
-    answer_encode,
-    errors,
-    foreign_thoughts,
-    request_decode,
-    request_encode,
-    request_read,
-    stream_decode,
-    stream_encode,
-    usage,
-)
-from dialects.gemini.request_read import ChatFacts
-from dialects.gemini.thinking import suffix_thinking
+from dialects.gemini import errors, usage
+from dialects.gemini.answer import decode as answer_decode
+from dialects.gemini.answer import encode as answer_encode
+from dialects.gemini.request import decode as request_decode
+from dialects.gemini.request import encode as request_encode
+from dialects.gemini.request import foreign_thoughts
+from dialects.gemini.request import read as request_read
+from dialects.gemini.request.read import ChatFacts
+from dialects.gemini.request.thinking import suffix_thinking
+from dialects.gemini.stream import decode as stream_decode
+from dialects.gemini.stream import encode as stream_encode
 from dialects.json.body import Quirks
 from dialects.usage.usage import Quantities
 

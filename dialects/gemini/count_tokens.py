@@ -11,9 +11,9 @@ import msgspec
 from dialects.chat.chat import ChatRequest, Encoded, Upstream
 from dialects.errors.errors import RequestFault
 from dialects.gemini.names import camel, spelling
-from dialects.gemini.request_decode import decode_members
-from dialects.gemini.request_encode import encode as encode_request
-from dialects.gemini.request_read import read
+from dialects.gemini.request.decode import decode_members
+from dialects.gemini.request.encode import encode as encode_request
+from dialects.gemini.request.read import read
 from dialects.json.body import Body, read_body
 from dialects.json.members import check_model, read_members
 from dialects.media.media import MediaKind

@@ -10,20 +10,16 @@ from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
 from dialects.json.raw_json import value_of
 from dialects.media.media import audio_type
-from dialects.openai import (
-    answer_decode,
-    answer_encode,
-    errors,
-    quirks,
-    request_decode,
-    request_encode,
-    request_read,
-    searches,
-    stream_decode,
-    stream_encode,
-    usage,
-)
-from dialects.openai.request_read import ChatFacts
+from dialects.openai import errors, usage
+from dialects.openai.answer import decode as answer_decode
+from dialects.openai.answer import encode as answer_encode
+from dialects.openai.request import decode as request_decode
+from dialects.openai.request import encode as request_encode
+from dialects.openai.request import quirks, searches
+from dialects.openai.request import read as request_read
+from dialects.openai.request.read import ChatFacts
+from dialects.openai.stream import decode as stream_decode
+from dialects.openai.stream import encode as stream_encode
 from dialects.operation import Needs
 from dialects.usage.usage import Quantities
 

@@ -13,19 +13,16 @@ from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.json.body import Quirks
 from dialects.json.raw_json import members_of, value_of
 from dialects.operation import Operation
-from dialects.responses import (
-    answer_decode,
-    answer_encode,
-    errors,
-    quirks,
-    request_decode,
-    request_encode,
-    request_read,
-    stream_decode,
-    stream_encode,
-    usage,
-)
-from dialects.responses.request_read import ChatFacts
+from dialects.responses import errors, usage
+from dialects.responses.answer import decode as answer_decode
+from dialects.responses.answer import encode as answer_encode
+from dialects.responses.request import decode as request_decode
+from dialects.responses.request import encode as request_encode
+from dialects.responses.request import quirks
+from dialects.responses.request import read as request_read
+from dialects.responses.request.read import ChatFacts
+from dialects.responses.stream import decode as stream_decode
+from dialects.responses.stream import encode as stream_encode
 from dialects.usage.usage import Quantities
 
 

@@ -39,7 +39,7 @@ from dialects.responses.client_tools import (
     read_arguments,
     read_output,
 )
-from dialects.responses.request_read import read_file_source
+from dialects.responses.request.read import read_file_source
 
 _ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "system", "developer")
 _REDACTED: Final = "redacted:"

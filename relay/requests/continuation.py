@@ -19,7 +19,7 @@ import msgspec
 from dialects.codec import Codec, Target
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.responses import state
-from dialects.responses.request_read import ChatFacts
+from dialects.responses.request.read import ChatFacts
 from dialects.responses.state import KeptItem, KeptResponse
 from relay.answers.state_store import State
 from relay.requests.context import RequestContext

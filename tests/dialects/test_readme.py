@@ -198,17 +198,19 @@ def test_an_unknown_dialect_is_named_with_those_there_are() -> None:
         translate(body, "openai", "grok", "u")  # type: ignore[arg-type]
 
 
-FACE = (
-    "codec", "request_read", "request_decode", "request_encode", "answer_decode", "answer_encode",
-    "stream_decode", "stream_encode", "errors", "usage", "wire",
+FILES = (
+    "codec", "errors", "usage",
+    "request/read", "request/decode", "request/encode",
+    "answer/decode", "answer/encode", "answer/wire", "answer/events", "answer/finish_reasons",
+    "stream/decode", "stream/encode",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_has_the_same_files(dialect: Dialect) -> None:
-    assert [name for name in FACE if not (ROOM / dialect / f"{name}.py").is_file()] == []
-    for name in FACE:
-        assert f"`{name}" in PAGE
+    assert [name for name in FILES if not (ROOM / dialect / f"{name}.py").is_file()] == []
+    for name in FILES:
+        assert f"`{name}`" in PAGE
 
 
 def test_the_readme_names_existing_files() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic import answer_decode as anthropic_response
-from dialects.anthropic import stream_decode as anthropic
+from dialects.anthropic.answer import decode as anthropic_response
+from dialects.anthropic.stream import decode as anthropic
 from dialects.chat.chat import ChatAnswer
 from dialects.chat.events import (
     Broken,
@@ -21,15 +21,15 @@ from dialects.chat.events import (
     ToolCallStart,
 )
 from dialects.completions import stream_decode as completions
-from dialects.gemini import answer_decode as gemini_response
-from dialects.gemini import stream_decode as gemini
+from dialects.gemini.answer import decode as gemini_response
 from dialects.gemini.part_forms import object_of
+from dialects.gemini.stream import decode as gemini
 from dialects.json.json_repair import read_answer_body, repair
 from dialects.json.lone_surrogates import Pairs, mark, readable, replace
-from dialects.openai import answer_decode as openai_response
-from dialects.openai import stream_decode as openai
-from dialects.responses import answer_decode as responses_response
-from dialects.responses import stream_decode as responses
+from dialects.openai.answer import decode as openai_response
+from dialects.openai.stream import decode as openai
+from dialects.responses.answer import decode as responses_response
+from dialects.responses.stream import decode as responses
 
 HIGH, LOW = chr(0xD83D), chr(0xDE00)
 

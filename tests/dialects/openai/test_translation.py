@@ -29,9 +29,9 @@ from dialects.chat.events import (
 from dialects.chat.fold import fold
 from dialects.chat.turns import derive_id
 from dialects.json.lone_surrogates import Pairs
-from dialects.openai.answer_decode import decode, read
-from dialects.openai.answer_events import Translation
-from dialects.openai.stream_decode import Decoder
+from dialects.openai.answer.decode import decode, read
+from dialects.openai.answer.events import Translation
+from dialects.openai.stream.decode import Decoder
 from dialects.usage.usage import Counts
 from tests.dialects.exchanges import by_bytes, load_exchange, summary_of
 from tests.dialects.openai.golden import (
@@ -42,7 +42,7 @@ from tests.dialects.openai.golden import (
     body_of,
     check_summary,
 )
-from tests.dialects.openai.test_stream_decode import chunk
+from tests.dialects.openai.stream.test_decode import chunk
 
 
 def stream(*chunks: bytes) -> list[Event]:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from dialects.chat.chat import Message, Reasoning, Text, ToolCall, ToolResult
 from dialects.chat.events import Seal
 from dialects.json.body import read_body
-from dialects.responses.answer_encode import encode
-from dialects.responses.request_decode import decode
+from dialects.responses.answer.encode import encode
+from dialects.responses.request.decode import decode
 from dialects.responses.state import (
     KeptResponse,
     continue_body,

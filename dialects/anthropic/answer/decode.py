@@ -1,0 +1,44 @@
+"""Reading a whole (not streamed) answer of the anthropic dialect.
+
+The answer goes to a client of the same dialect byte for byte; it is read for its usage, its stop
+reason and the size of its text. To others it is told in full.
+"""
+
+from dialects.anthropic.answer.events import BlockReader
+from dialects.anthropic.answer.wire import read_message
+from dialects.anthropic.errors import read_object
+from dialects.anthropic.stream.decode import counted, read_start
+from dialects.chat.chat import ChatAnswer
+from dialects.chat.events import Broken, Event
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
+from dialects.json.raw_json import given
+
+
+def read(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> WholeAnswer:
+    """Read the body of a 200. Never raises. `answer_tool`: see `Encoded`."""
+    try:
+        message = parse_whole(raw, read_message)
+    except AnswerFault as fault:
+        return failed(fault.event)
+    error = given(message.error)
+    if message.type == "error" or error is not None:
+        return failed(read_object(error or raw).event)
+    if message.content is None:
+        return failed(Broken("F24"))
+    reader = BlockReader(translate=translate, answer_tool=answer_tool)
+    events: list[Event] = [read_start(message)] if translate else []
+    for index, block in enumerate(message.content):
+        reader.open(index, block, raw, events)
+        reader.close(index, events)
+    if message.stop_reason:
+        reader.finish(message.stop_reason, message.stop_sequence or "", events)
+    usage = given(message.usage)
+    if usage is not None and translate:
+        events.append(counted(usage))
+    return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)
+
+
+def decode(raw: bytes, *, answer_tool: str = "") -> ChatAnswer:
+    """The answer in neutral words. Raises AnswerFault."""
+    return read(raw, translate=True, answer_tool=answer_tool).folded()

@@ -1,0 +1,40 @@
+"""Reading a whole (not streamed) answer of the responses dialect, and a compaction.
+
+The answer goes to a client of the same dialect byte for byte; it is read for its usage, its finish
+reason and the size of its text. For clients of other dialects it is decoded.
+"""
+
+from dialects.chat.chat import ChatAnswer
+from dialects.chat.events import Broken
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
+from dialects.json.raw_json import given
+from dialects.responses.answer.events import AnswerReader
+from dialects.responses.answer.wire import items_of, read_response
+from dialects.responses.errors import read_object
+
+
+def read(raw: bytes, *, translate: bool = False) -> WholeAnswer:
+    """Read the body of a 200. Never raises.
+
+    A compaction has no finish, and a response that is still queued neither.
+    """
+    try:
+        response = parse_whole(raw, read_response)
+    except AnswerFault as fault:
+        return failed(fault.event)
+    error = given(response.error)
+    if error is not None or response.status == "failed" or response.object == "error":
+        return failed(read_object(error or raw).event)
+    if items_of(response.output) is None:
+        return failed(Broken("F24"))
+    reader = AnswerReader(translate=translate)
+    events = reader.finish(response)
+    return WholeAnswer(
+        events, response.whole_usage, reader.text_bytes, reader.reasoning_bytes, reader.searches
+    )
+
+
+def decode(raw: bytes) -> ChatAnswer:
+    """The answer in neutral words. Raises AnswerFault where `read` tells `error` or `broken`."""
+    return read(raw, translate=True).folded()
