@@ -7,7 +7,7 @@ chat            the waist: requests, answers and events in neutral words
 json, streams   reading and editing bytes without parsing them whole
 errors, usage   what a client is told, what an upstream said, what an answer used
 media, realtime images, sound, videos and sessions
-completions, endpoints
+endpoints       
                 paths that take one body and answer with one text, beside the chats
 """
 

@@ -27,12 +27,12 @@ from dialects.chat.chat import (
 from dialects.chat.events import Event, Step
 from dialects.chat.steps import OtherSteps
 from dialects.chat.whole_answer import WholeAnswer
+from dialects.endpoints.operation import NO_NEEDS, Needs, Operation, chat_operation
 from dialects.errors import api_errors
 from dialects.errors.errors import ErrorKind, retry_after_s
 from dialects.errors.upstream_errors import UpstreamFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks
 from dialects.media.media import MediaKind
-from dialects.operation import NO_NEEDS, Needs, Operation, chat_operation
 from dialects.usage.usage import Quantities
 
 EVENT_STREAM: Final = "text/event-stream"

@@ -8,7 +8,7 @@ from typing import Any, Final
 from dialects.anthropic.codec import MessagesCodec
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec
-from dialects.completions.codec import CompletionsCodec
+from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.edits import EditsCodec
 from dialects.gemini.codec import GenerateContentCodec
 from dialects.media.media_codec import ImagesCodec, MediaCodec

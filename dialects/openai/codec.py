@@ -6,6 +6,7 @@ from typing import Any, Final
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, F, Target
+from dialects.endpoints.operation import Needs
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
 from dialects.json.raw_json import value_of
@@ -20,7 +21,6 @@ from dialects.openai.request import read as request_read
 from dialects.openai.request.read import ChatFacts
 from dialects.openai.stream import decode as stream_decode
 from dialects.openai.stream import encode as stream_encode
-from dialects.operation import Needs
 from dialects.usage.usage import Quantities
 
 _LENGTH: Final = (

@@ -9,10 +9,10 @@ from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings,
 from dialects.chat.searches import most_searches, search_tools
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, Target
+from dialects.endpoints.operation import Operation
 from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.json.body import Quirks
 from dialects.json.raw_json import members_of, value_of
-from dialects.operation import Operation
 from dialects.responses import errors, usage
 from dialects.responses.answer import decode as answer_decode
 from dialects.responses.answer import encode as answer_encode

@@ -16,13 +16,13 @@ from dialects.chat.chat import Dialect, Encoded
 from dialects.codec import JSON, Codec, Target
 from dialects.endpoints import embeddings, moderations, rerank
 from dialects.endpoints.embeddings import EmbeddingFacts
+from dialects.endpoints.operation import Operation
 from dialects.endpoints.rerank import RerankFacts, RerankForm
 from dialects.endpoints.unary import PlainAnswer
 from dialects.errors.errors import RequestFault
 from dialects.gemini import embed
 from dialects.gemini.embed import EmbedFacts
 from dialects.json.body import Body
-from dialects.operation import Operation
 from dialects.streams.passed_answer import PassedAnswer
 from dialects.usage.usage import Quantities
 from relay.counting.tokenizer import count_texts

@@ -13,9 +13,9 @@ from dialects.anthropic.request import foreign_thoughts
 from dialects.anthropic.request import read as anthropic_request
 from dialects.chat.chat import Dialect
 from dialects.codec import JSON, Target
+from dialects.endpoints.operation import Operation
 from dialects.gemini import count_tokens as gemini_count
 from dialects.json.body import Body
-from dialects.operation import Operation
 from dialects.responses import input_tokens as responses_count
 from dialects.responses.request import read as responses_request
 from gateway.health.faults import FAULTS

@@ -30,9 +30,9 @@ from dialects.chat.reasoning_seals import calls_without, give_back, read_collect
 from dialects.chat.turns import replace_urls
 from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.codecs import CODECS
+from dialects.endpoints.operation import Needs, Operation, chat_operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
-from dialects.operation import Needs, Operation, chat_operation
 from gateway.overrides.rules import RequestOverrides, is_header_value
 from gateway.providers.models import (
     Capabilities,

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from dialects.anthropic.request import read as anthropic_request
-from dialects.completions import request_read as completions_request
 from dialects.endpoints import edits, embeddings, moderations, rerank
+from dialects.endpoints.completions import request_read as completions_request
 from dialects.errors.errors import RequestFault
 from dialects.gemini.request import read as gemini_request
 from dialects.openai.request import read as openai_request

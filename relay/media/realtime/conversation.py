@@ -4,8 +4,8 @@ most how much."""
 from collections.abc import Mapping
 from typing import Final
 
-from dialects import realtime
-from dialects.realtime import ClientEvent, ServerEvent
+from dialects.streams import realtime
+from dialects.streams.realtime import ClientEvent, ServerEvent
 
 # A token of text is rarely less, in any script, and every event has names beside its text.
 _BYTES_A_TOKEN: Final = 3

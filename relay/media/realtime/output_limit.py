@@ -3,8 +3,8 @@ long a one as the model can make: its provider is told."""
 
 from typing import Literal
 
-from dialects import realtime
-from dialects.realtime import SessionSettings
+from dialects.streams import realtime
+from dialects.streams.realtime import SessionSettings
 from relay.requests.context import Invocation
 from relay.upstream.websocket import UpstreamSocket
 

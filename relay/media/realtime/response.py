@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from dialects.errors.errors import clean_upstream
-from dialects.realtime import Response, ServerEvent, SpokenResponse
+from dialects.streams.realtime import Response, ServerEvent, SpokenResponse
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.attempts.settlement import Resolved

@@ -15,11 +15,11 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from dialects import realtime
 from dialects.errors.errors import RequestFault
 from dialects.media.sound import told_ms, told_tokens
-from dialects.realtime import ClientEvent, ServerEvent
+from dialects.streams import realtime
 from dialects.streams.model_alias import name_answer
+from dialects.streams.realtime import ClientEvent, ServerEvent
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.config import SESSION_IDLE_S, SESSION_S, USAGE_AFTER_TEXT_S

@@ -8,8 +8,8 @@ import pytest
 
 from dialects.anthropic.request import decode as anthropic_request_decode
 from dialects.anthropic.request import read as anthropic_request_read
-from dialects.completions import request_decode as completions_request_decode
-from dialects.completions import request_read as completions_request_read
+from dialects.endpoints.completions import request_decode as completions_request_decode
+from dialects.endpoints.completions import request_read as completions_request_read
 from dialects.errors.errors import RequestFault
 from dialects.gemini.request import decode as gemini_request_decode
 from dialects.gemini.request import read as gemini_request_read

@@ -20,7 +20,7 @@ from dialects.chat.events import (
     ToolCallEnd,
     ToolCallStart,
 )
-from dialects.completions import stream_decode as completions
+from dialects.endpoints.completions import stream_decode as completions
 from dialects.gemini.answer import decode as gemini_response
 from dialects.gemini.part_forms import object_of
 from dialects.gemini.stream import decode as gemini

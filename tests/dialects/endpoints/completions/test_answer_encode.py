@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from dialects.chat.chat import ChatAnswer, Choice, Reasoning, Refusal, Text, ToolCall
 from dialects.chat.events import Finish, FinishReason, TextDelta
-from dialects.completions.answer_decode import read
-from dialects.completions.answer_encode import encode
-from dialects.completions.request_decode import decode
+from dialects.endpoints.completions.answer_decode import read
+from dialects.endpoints.completions.answer_encode import encode
+from dialects.endpoints.completions.request_decode import decode
 from dialects.openai.usage import quantities
 from dialects.usage.usage import Counts
 from tests.dialects.exchanges import EXPECTED, exchange, wire

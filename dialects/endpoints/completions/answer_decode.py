@@ -3,7 +3,7 @@
 from dialects.chat.events import Event
 from dialects.chat.fold import AnswerFault
 from dialects.chat.whole_answer import WholeAnswer, failed
-from dialects.completions.wire import ChoiceReader, read_choices, usage_of
+from dialects.endpoints.completions.wire import ChoiceReader, read_choices, usage_of
 from dialects.endpoints.unary import broken, open_answer
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat.chat import Text
-from dialects.completions.request_decode import CompletionPlan, decode
-from dialects.completions.request_read import edit, read
+from dialects.endpoints.completions.request_decode import CompletionPlan, decode
+from dialects.endpoints.completions.request_read import edit, read
 from dialects.errors.errors import RequestFault
 from tests.dialects.exchanges import exchange, refusal
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID

@@ -18,9 +18,9 @@ from dialects.chat.events import (
     UpstreamError,
     Usage,
 )
-from dialects.completions.request_decode import CompletionPlan, decode
-from dialects.completions.stream_decode import DONE_FRAME, Decoder
-from dialects.completions.stream_encode import Encoder
+from dialects.endpoints.completions.request_decode import CompletionPlan, decode
+from dialects.endpoints.completions.stream_decode import DONE_FRAME, Decoder
+from dialects.endpoints.completions.stream_encode import Encoder
 from dialects.usage.usage import Counts
 from tests.dialects.exchanges import events_of, raw_of, wire
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID

@@ -6,9 +6,9 @@ import msgspec
 
 from dialects.chat.events import Event, Finish, RefusalDelta, Start, TextDelta, Usage
 from dialects.chat.turns import derive_id
-from dialects.completions.answer_encode import ID_PREFIX, add_counts
-from dialects.completions.finish_reasons import write_reason
-from dialects.completions.request_decode import CompletionPlan
+from dialects.endpoints.completions.answer_encode import ID_PREFIX, add_counts
+from dialects.endpoints.completions.finish_reasons import write_reason
+from dialects.endpoints.completions.request_decode import CompletionPlan
 from dialects.errors.errors import ErrorKind
 from dialects.openai.errors import frame as error_frame
 from dialects.openai.stream.decode import DONE_FRAME

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat.events import Event, Finish, TextDelta
-from dialects.completions.finish_reasons import FINISH_REASONS
+from dialects.endpoints.completions.finish_reasons import FINISH_REASONS
 from dialects.endpoints.unary import RawMembers, given
 from dialects.json.raw_json import dicts
 from dialects.streams.stream import ChoiceProgress

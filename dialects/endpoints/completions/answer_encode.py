@@ -7,8 +7,8 @@ import msgspec
 
 from dialects.chat.chat import ChatAnswer, Choice, Refusal, Text
 from dialects.chat.turns import derive_id
-from dialects.completions.finish_reasons import write_reason
-from dialects.completions.request_decode import CompletionPlan
+from dialects.endpoints.completions.finish_reasons import write_reason
+from dialects.endpoints.completions.request_decode import CompletionPlan
 from dialects.openai.usage import encode as write_usage
 from dialects.usage.usage import Counts
 

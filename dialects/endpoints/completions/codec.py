@@ -8,7 +8,7 @@ from typing import Any, Final
 from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Decoder, Encoder, Target
-from dialects.completions import (
+from dialects.endpoints.completions import (
     answer_decode,
     answer_encode,
     request_decode,
@@ -16,12 +16,12 @@ from dialects.completions import (
     stream_decode,
     stream_encode,
 )
-from dialects.completions.request_decode import CompletionPlan
-from dialects.completions.request_read import CompletionFacts
+from dialects.endpoints.completions.request_decode import CompletionPlan
+from dialects.endpoints.completions.request_read import CompletionFacts
+from dialects.endpoints.operation import Operation
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Quirks
 from dialects.openai.codec import OpenAICodec
-from dialects.operation import Operation
 
 _LENGTH: Final = (
     b'data: {"id":"","object":"text_completion","created":0,"model":"",'
