@@ -4,11 +4,10 @@ provider, no price and no socket.
 translation     what most callers need: requests, answers, streams and errors between two dialects
 codecs          the table: a codec for each dialect; codec: what a codec does
 chat            the waist: requests, answers and events in neutral words
-json, streams   reading and editing bytes without parsing them whole
+json, streams   bytes that are read and edited without parsing all of them; realtime sessions
 errors, usage   what a client is told, what an upstream said, what an answer used
-media, realtime images, sound, videos and sessions
-endpoints       
-                paths that take one body and answer with one text, beside the chats
+media           images, sound and videos
+endpoints       paths that take one body and answer with one text, beside the chats
 """
 
 from dialects.chat.chat import Dialect, Upstream

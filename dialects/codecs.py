@@ -3,17 +3,35 @@ those whose streams are no chat's."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from dialects.anthropic.codec import MessagesCodec
 from dialects.chat.chat import Dialect
-from dialects.codec import Codec
+from dialects.codec import Codec, Target
 from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.edits import EditsCodec
+from dialects.errors.errors import ErrorKind
 from dialects.gemini.codec import GenerateContentCodec
-from dialects.media.media_codec import ImagesCodec, MediaCodec
 from dialects.openai.codec import ChatCompletionsCodec
+from dialects.openai.errors import render
 from dialects.responses.codec import CompactCodec, ResponsesCodec
+
+
+class MediaCodec(ChatCompletionsCodec):
+    """Their events have a type, and so has an error among them."""
+
+    before: ClassVar[bytes] = b""
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        error = render(kind, message, request_id=request_id)
+        return self.before + b'data: {"type":"error",' + error[1:] + b"\n\n"
+
+
+class ImagesCodec(MediaCodec):
+    """Those of images are named as well."""
+
+    before = b"event: error\n"
+
 
 CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
     {

@@ -14,8 +14,7 @@ from dialects.anthropic.request.read import ChatFacts
 from dialects.anthropic.stream import decode as stream_decode
 from dialects.anthropic.stream import encode as stream_encode
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
-from dialects.chat.searches import most_searches, search_tools
-from dialects.chat.steps import OtherSteps, other_steps
+from dialects.chat.steps import OtherSteps, most_searches, other_steps, search_tools
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, Target
 from dialects.errors.errors import ErrorKind
@@ -64,10 +63,10 @@ class MessagesCodec(Codec[ChatFacts]):
         return sum(most_searches(tool.get("max_uses")) for tool in search_tools(facts.body))
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        return answer_decode.read(raw)
+        return answer_decode.decode(raw)
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
-        return answer_decode.read(raw, translate=True, answer_tool=answer_tool)
+        return answer_decode.decode(raw, translate=True, answer_tool=answer_tool)
 
     def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
         return stream_decode.Decoder()

@@ -18,12 +18,10 @@ puts them behind the one face of `codec.Codec`:
     request/encode.encode(request, upstream) -> Encoded                     raises RequestFault
     request/encode.fetched_urls(request) -> tuple[str, ...]   addresses that must become Base64
         first (`turns.replace_urls`); encode refuses what is left of them
-    answer/decode.read(raw, *, translate=False) -> WholeAnswer   never raises; what the relay uses
-        on same-dialect answers
-    answer/decode.decode(raw) -> ChatAnswer  the fold of its events; raises fold.AnswerFault
-        openai also takes audio_type here and in read and Decoder: no answer of it tells its own
-        anthropic also takes answer_tool here and in read and Decoder: see Encoded
-        gemini also takes request_id here and in read and Decoder: its calls may have no ids
+    answer/decode.decode(raw, *, translate=False) -> WholeAnswer   never raises
+        openai also takes audio_type, here and in Decoder: its answers do not say theirs
+        anthropic also takes answer_tool, here and in Decoder: see Encoded
+        gemini also takes request_id, here and in Decoder: its calls may have no ids
     answer/encode.encode(answer, request) -> bytes
     stream/decode.Decoder(..., translate=False)   .feed(bytes) -> list[Step], .end() -> list[Step],
         .usage, .complete, .text_bytes, .reasoning_bytes

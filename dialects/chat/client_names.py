@@ -48,7 +48,6 @@ _SEARCH_TOOLS: Final = frozenset({"anthropic", "responses", "gemini"})
 _OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
     {"responses": ("image_generation", "tool_search"), "anthropic": ("tool_search_tool_",)}
 )
-_NO_SEARCH: Final = "this model does not support web search"
 # Fields that all but gemini call as we do are not listed.
 _GENERATION: Final = "generationConfig."
 _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(

@@ -1,14 +1,15 @@
-"""The steps that a request lets its provider take beside the answer of its own model, and that the
-usage of the answer tells as parts: compaction, other models, advice. A hold is sized by them (I13).
-"""
+"""What a request lets its provider do and bill beside its own model's answer: compaction, other
+models, advice, web searches. The size of a hold depends on it (I13)."""
 
 from typing import Any, Final, NamedTuple
 
-from dialects.chat.searches import most_searches
 from dialects.json.body import Body
 from dialects.json.raw_json import dicts, value_of
 
 _COMPACTS: Final = ("compaction", "context_management")
+# Where nobody bounds the searches of a request, that many are held for; what is above is not the
+# customer's (I13).
+SEARCHES_ASSUMED: Final = 10
 
 
 class Advisor(NamedTuple):
@@ -68,3 +69,17 @@ def _advisors(raw_tools: bytes) -> tuple[Advisor, ...]:
         )
         for tool in tools
     )
+
+
+def search_tools(body: Body) -> list[dict[str, Any]]:
+    """The provider's own search tools of a request."""
+    raw = body.value("tools")
+    if raw is None or b"web_search" not in raw:
+        return []
+    tools = dicts(value_of(raw))
+    return [tool for tool in tools if str(tool.get("type")).startswith("web_search")]
+
+
+def most_searches(uses_max: Any, assumed: int = SEARCHES_ASSUMED) -> int:
+    """The bound that a client wants; what is none bounds nothing."""
+    return uses_max if type(uses_max) is int and uses_max >= 0 else assumed

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
-from dialects.chat.searches import SEARCHES_ASSUMED
+from dialects.chat.steps import SEARCHES_ASSUMED
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target
 from dialects.errors.errors import KINDS, ErrorKind, retry_after_s
@@ -76,10 +76,10 @@ class GenerateContentCodec(Codec[ChatFacts]):
         return SEARCHES_ASSUMED if any(name in raw for name in named) else 0
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        return answer_decode.read(raw)
+        return answer_decode.decode(raw)
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
-        return answer_decode.read(raw, translate=True, request_id=request.request_id)
+        return answer_decode.decode(raw, translate=True, request_id=request.request_id)
 
     def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
         return stream_decode.Decoder(choices=facts.choices, array=target.array)

@@ -416,12 +416,6 @@ def _percent(value: str | int | None) -> int:
     return int(match[1]) if match else 0
 
 
-def read_seed(raw: bytes) -> Submission:
-    """What a provider says when it is asked for the seed of a task's picture; the seed stands in
-    the place of an id. Raises AnswerFault."""
-    return read_submission(raw)
-
-
 # To the client ------------------------------------------------------------------------------------
 
 _SHOWN: Final[Mapping[VideoState, str]] = {

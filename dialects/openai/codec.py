@@ -39,11 +39,11 @@ class OpenAICodec(Codec[F]):
     read_error_object = staticmethod(errors.read_object)
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        return answer_decode.read(raw)
+        return answer_decode.decode(raw)
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
         format_ = "" if request.audio is None else request.audio.format
-        return answer_decode.read(raw, translate=True, audio_type=audio_type(format_ or "wav"))
+        return answer_decode.decode(raw, translate=True, audio_type=audio_type(format_ or "wav"))
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
         return stream_decode.Decoder(

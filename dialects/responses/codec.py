@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
-from dialects.chat.searches import most_searches, search_tools
+from dialects.chat.steps import most_searches, search_tools
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, Target
 from dialects.endpoints.operation import Operation
@@ -82,10 +82,10 @@ class ResponsesCodec(Codec[ChatFacts]):
         return msgspec.json.encode(response) if isinstance(response, dict) else response
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        return answer_decode.read(raw)
+        return answer_decode.decode(raw)
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
-        return answer_decode.read(raw, translate=True)
+        return answer_decode.decode(raw, translate=True)
 
     def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
         return stream_decode.Decoder()

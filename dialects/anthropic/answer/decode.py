@@ -8,14 +8,13 @@ from dialects.anthropic.answer.events import BlockReader
 from dialects.anthropic.answer.wire import read_message
 from dialects.anthropic.errors import read_object
 from dialects.anthropic.stream.decode import counted, read_start
-from dialects.chat.chat import ChatAnswer
 from dialects.chat.events import Broken, Event
 from dialects.chat.fold import AnswerFault
 from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
 from dialects.json.raw_json import given
 
 
-def read(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> WholeAnswer:
+def decode(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> WholeAnswer:
     """Read the body of a 200. Never raises. `answer_tool`: see `Encoded`."""
     try:
         message = parse_whole(raw, read_message)
@@ -37,8 +36,3 @@ def read(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> Whole
     if usage is not None and translate:
         events.append(counted(usage))
     return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)
-
-
-def decode(raw: bytes, *, answer_tool: str = "") -> ChatAnswer:
-    """The answer in neutral words. Raises AnswerFault."""
-    return read(raw, translate=True, answer_tool=answer_tool).folded()

@@ -6,10 +6,11 @@ They go on as they came to a provider that has them, else every prompt is a chat
 from typing import Any, Final
 
 from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject
-from dialects.chat.whole_answer import WholeAnswer
+from dialects.chat.events import Event
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed
 from dialects.codec import Decoder, Encoder, Target
 from dialects.endpoints.completions import (
-    answer_decode,
     answer_encode,
     request_decode,
     request_read,
@@ -18,7 +19,9 @@ from dialects.endpoints.completions import (
 )
 from dialects.endpoints.completions.request_decode import CompletionPlan
 from dialects.endpoints.completions.request_read import CompletionFacts
+from dialects.endpoints.completions.wire import ChoiceReader, read_choices, usage_of
 from dialects.endpoints.operation import Operation
+from dialects.endpoints.unary import broken, open_answer
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Quirks
 from dialects.openai.codec import OpenAICodec
@@ -62,7 +65,7 @@ class CompletionsCodec(OpenAICodec[CompletionFacts]):
         return "completions"
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        return answer_decode.read(raw)
+        return read_answer(raw)
 
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         return answer_encode.encode([answer], _plan(request))
@@ -88,6 +91,21 @@ class _UnechoedDecoder(stream_decode.Decoder):
     @property
     def text_bytes(self) -> int:
         return max(0, super().text_bytes - self._echoed_bytes)
+
+
+def read_answer(raw: bytes) -> WholeAnswer:
+    """Read the body of a 200, which goes to the client byte for byte. Never raises."""
+    try:
+        members = open_answer(raw)
+        choices = read_choices(members)
+        if not choices:
+            raise broken("F24")
+    except AnswerFault as fault:
+        return failed(fault.event)
+    reader, events = ChoiceReader(), list[Event]()
+    for choice in choices:
+        reader.read(choice, events)
+    return WholeAnswer(events, usage_of(members, choices), reader.text_bytes)
 
 
 def _plan(request: ChatRequest) -> CompletionPlan:

@@ -6,14 +6,13 @@ reasons and the size of its text. A JSON array of pieces is read as the answer t
 
 import msgspec
 
-from dialects.chat.chat import ChatAnswer
 from dialects.chat.events import Broken, UpstreamError
 from dialects.chat.whole_answer import WholeAnswer, failed
 from dialects.gemini.stream.decode import Decoder
 from dialects.streams.stream import is_utf8
 
 
-def read(raw: bytes, *, translate: bool = False, request_id: str = "") -> WholeAnswer:
+def decode(raw: bytes, *, translate: bool = False, request_id: str = "") -> WholeAnswer:
     """Read the body of a 200. Never raises."""
     body = raw.strip()
     if body and not body.startswith((b"{", b"[")):
@@ -33,11 +32,6 @@ def read(raw: bytes, *, translate: bool = False, request_id: str = "") -> WholeA
         # Something stands behind the answer, and would go on to the client with it.
         return failed(Broken("F15" if is_utf8(body) else "F16"))
     return WholeAnswer(events, decoder.usage, decoder.text_bytes, decoder.reasoning_bytes)
-
-
-def decode(raw: bytes, *, request_id: str = "") -> ChatAnswer:
-    """The whole answer in neutral words. Raises fold.AnswerFault."""
-    return read(raw, translate=True, request_id=request_id).folded()
 
 
 def _is_json(raw: bytes) -> bool:

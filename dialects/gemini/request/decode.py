@@ -89,19 +89,7 @@ def decode(
     the caller to say.
     """
     read_body(raw)
-    return decode_members(
-        camel(read_members(raw)),
-        model=model,
-        stream=stream,
-        request_id=request_id,
-        received_at=received_at,
-    )
-
-
-def decode_members(
-    body: Members, *, model: str, stream: bool, request_id: str, received_at: int
-) -> ChatRequest:
-    """The same of a body that has been read, or of the one inside a countTokens request."""
+    body = camel(read_members(raw))
     reader = ContentsReader(request_id)
     messages = (*reader.system(body), *reader.messages(body))
     check_sizes(messages, "contents")

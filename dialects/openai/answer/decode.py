@@ -6,7 +6,6 @@ reasons and the size of its text. For clients of other dialects it is decoded.
 
 from operator import attrgetter
 
-from dialects.chat.chat import ChatAnswer
 from dialects.chat.events import Broken, Event, Usage
 from dialects.chat.fold import AnswerFault
 from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
@@ -19,15 +18,7 @@ from dialects.openai.errors import read_object
 _reason_of = attrgetter("finish_reason")
 
 
-def decode(raw: bytes, *, audio_type: str = "audio/wav") -> ChatAnswer:
-    """The answer in neutral words. Raises AnswerFault where `read` tells `error` or `broken`.
-
-    `audio_type` is the media type of the sound that was asked for, which no answer tells.
-    """
-    return read(raw, translate=True, audio_type=audio_type).folded()
-
-
-def read(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav") -> WholeAnswer:
+def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav") -> WholeAnswer:
     """Read the body of a 200. Never raises."""
     try:
         answer = parse_whole(raw, read_answer)

@@ -6,7 +6,7 @@ channel may stand for another gateway, behind which any of them answers.
 
 from typing import Final
 
-from dialects.chat.searches import SEARCHES_ASSUMED, most_searches
+from dialects.chat.steps import SEARCHES_ASSUMED, most_searches
 from dialects.json.raw_json import members_of
 from dialects.openai.request.read import ChatFacts
 

@@ -4,7 +4,6 @@ The answer goes to a client of the same dialect byte for byte; it is read for it
 reason and the size of its text. For clients of other dialects it is decoded.
 """
 
-from dialects.chat.chat import ChatAnswer
 from dialects.chat.events import Broken
 from dialects.chat.fold import AnswerFault
 from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
@@ -14,7 +13,7 @@ from dialects.responses.answer.wire import items_of, read_response
 from dialects.responses.errors import read_object
 
 
-def read(raw: bytes, *, translate: bool = False) -> WholeAnswer:
+def decode(raw: bytes, *, translate: bool = False) -> WholeAnswer:
     """Read the body of a 200. Never raises.
 
     A compaction has no finish, and a response that is still queued neither.
@@ -33,8 +32,3 @@ def read(raw: bytes, *, translate: bool = False) -> WholeAnswer:
     return WholeAnswer(
         events, response.whole_usage, reader.text_bytes, reader.reasoning_bytes, reader.searches
     )
-
-
-def decode(raw: bytes) -> ChatAnswer:
-    """The answer in neutral words. Raises AnswerFault where `read` tells `error` or `broken`."""
-    return read(raw, translate=True).folded()

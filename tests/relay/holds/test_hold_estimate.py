@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat.searches import SEARCHES_ASSUMED
+from dialects.chat.steps import SEARCHES_ASSUMED
 from dialects.codec import Target
 from dialects.codecs import CODECS
 from dialects.openai.request.searches import LIVE_SOURCES_ASSUMED

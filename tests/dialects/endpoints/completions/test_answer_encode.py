@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from dialects.chat.chat import ChatAnswer, Choice, Reasoning, Refusal, Text, ToolCall
 from dialects.chat.events import Finish, FinishReason, TextDelta
-from dialects.endpoints.completions.answer_decode import read
 from dialects.endpoints.completions.answer_encode import encode
+from dialects.endpoints.completions.codec import read_answer
 from dialects.endpoints.completions.request_decode import decode
 from dialects.openai.usage import quantities
 from dialects.usage.usage import Counts
@@ -19,7 +19,7 @@ KEY = "openai_chat_nonstream.json#text_completion"
 
 def test_golden_answer() -> None:
     want = EXPECTED["codec"][KEY]
-    got = read(exchange(KEY)[1])
+    got = read_answer(exchange(KEY)[1])
     (choice,) = want["choices"]
     assert got.events == [TextDelta(0, choice["text"]), Finish(0, choice["stop"])]
     assert (got.error, got.broken, got.reasoning_bytes) == (None, None, 0)
@@ -41,17 +41,17 @@ def test_golden_answer() -> None:
     ],
 )
 def test_an_answer_that_is_none(raw: bytes, broken: str) -> None:
-    assert read(raw).broken == broken
+    assert read_answer(raw).broken == broken
 
 
 def test_an_error_in_a_success() -> None:
-    got = read(wire(error={"message": "no", "code": "context_length_exceeded"}))
+    got = read_answer(wire(error={"message": "no", "code": "context_length_exceeded"}))
     assert got.error is not None
     assert got.error.kind == "context_length_exceeded"
 
 
 def test_odd_choices_are_read_as_far_as_they_go() -> None:
-    got = read(
+    got = read_answer(
         wire(
             choices=[
                 {"index": "x", "text": 5, "finish_reason": 7, "usage": {"total_tokens": 3}},
@@ -121,4 +121,4 @@ def test_reasons(reason: FinishReason | None, expected: str | None) -> None:
 
 @given(st.binary(max_size=60))
 def test_no_bytes_are_too_odd(raw: bytes) -> None:
-    read(raw)
+    read_answer(raw)

@@ -20,7 +20,7 @@ from dialects.chat.chat import (
 )
 from dialects.chat.events import Broken, Seal, TextDelta, TokenLogprob, UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.gemini.answer.decode import decode, read
+from dialects.gemini.answer.decode import decode
 from dialects.gemini.answer.encode import encode
 from dialects.usage.usage import Counts
 from tests.dialects import neutral
@@ -38,10 +38,14 @@ def encoded_body(answer: ChatAnswer, **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("key", ANSWERS)
 def test_golden_answer(key: str) -> None:
     raw, want = load(key), EXPECTED["codec"][key]
-    answer = read(raw)
+    answer = decode(raw)
     assert (answer.error, answer.broken) == (None, None)
-    check_answer(decode(raw), want)
-    check_answer(decode(encode(decode(raw), REQUEST)), want | {"usage": no_search(want["usage"])})
+    translated = decode(raw, translate=True).folded()
+    check_answer(translated, want)
+    check_answer(
+        decode(encode(translated, REQUEST), translate=True).folded(),
+        want | {"usage": no_search(want["usage"])},
+    )
 
 
 def no_search(usage: dict[str, int]) -> dict[str, int]:
@@ -69,31 +73,31 @@ def no_search(usage: dict[str, int]) -> dict[str, int]:
     ],
 )
 def test_broken_answer(raw: bytes, fault: Any) -> None:
-    assert read(raw).broken == fault
+    assert decode(raw).broken == fault
     with pytest.raises(AnswerFault) as caught:
-        decode(raw)
+        decode(raw, translate=True).folded()
     assert caught.value.event == Broken(fault)
 
 
 def test_an_answer_that_is_whole_needs_no_reason() -> None:
-    answer = read(b' {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n')
+    answer = decode(b' {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n')
     assert answer.events == [TextDelta(0, "a")]
     assert (answer.usage, answer.text_bytes, answer.reasoning_bytes) == (None, 1, 0)
 
 
 def test_error_in_a_success() -> None:
     raw = b'[{"error":{"code":429,"message":"x","status":"RESOURCE_EXHAUSTED"}}]'
-    answer = read(raw)
+    answer = decode(raw)
     assert answer.error is not None
     assert answer.error.kind == "upstream_rate_limited"
     with pytest.raises(AnswerFault) as caught:
-        decode(raw)
+        decode(raw, translate=True).folded()
     assert isinstance(caught.value.event, UpstreamError)
 
 
 def test_ids_of_calls_come_from_the_request_or_the_answer() -> None:
     def ids(raw: bytes, request_id: str) -> str:
-        (part,) = decode(raw, request_id=request_id).choices[0].parts
+        (part,) = decode(raw, request_id=request_id, translate=True).folded().choices[0].parts
         call_id: str = part.id  # type: ignore[union-attr]
         return call_id
 
@@ -175,5 +179,5 @@ def test_likelihoods_and_seals_without_a_part() -> None:
 
 @given(st.binary(max_size=80))
 def test_no_bytes_crash(raw: bytes) -> None:
-    read(raw)
-    read(b"[" + raw)
+    decode(raw)
+    decode(b"[" + raw)

@@ -306,4 +306,9 @@ def test_any_answer_survives_as_a_stream(answer: ChatAnswer, array: bool) -> Non
 
 @given(answers())
 def test_any_answer_survives_whole(answer: ChatAnswer) -> None:
-    survives(answer, gemini_answer_decode.decode(gemini_answer_encode.encode(answer, REQUEST)))
+    survives(
+        answer,
+        gemini_answer_decode.decode(
+            gemini_answer_encode.encode(answer, REQUEST), translate=True
+        ).folded(),
+    )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat.events import TextDelta
-from dialects.openai.answer.decode import read
+from dialects.openai.answer.decode import decode
 from dialects.openai.usage import quantities
 from tests.dialects.exchanges import load_exchange, summary_of
 from tests.dialects.openai.golden import (
@@ -20,7 +20,7 @@ from tests.dialects.openai.golden import (
 @pytest.mark.parametrize("key", ANSWERS)
 def test_golden_answer(key: str) -> None:
     want = EXPECTED["codec"][key]
-    answer = read(body_of(load_exchange(key)["response"]))
+    answer = decode(body_of(load_exchange(key)["response"]))
     assert (answer.error, answer.broken) == (None, None)
     for choice, expected in enumerate(want["choices"]):
         check_summary(summary_of(answer.events, choice), expected)
@@ -42,7 +42,7 @@ def test_golden_answer(key: str) -> None:
     ],
 )
 def test_broken_answer(raw: bytes, fault: str) -> None:
-    assert read(raw).broken == fault
+    assert decode(raw).broken == fault
 
 
 @pytest.mark.parametrize(
@@ -54,17 +54,17 @@ def test_broken_answer(raw: bytes, fault: str) -> None:
     ],
 )
 def test_error_in_a_success(body: object, kind: str) -> None:
-    answer = read(json.dumps(body).encode())
+    answer = decode(json.dumps(body).encode())
     assert answer.error is not None
     assert answer.error.kind == kind
 
 
 def test_white_space_before_the_answer_and_usage_in_the_choice() -> None:
-    answer = read(b'\n\n {"choices":[{"message":{"content":"hi"},"usage":{"a":1}}],"error":null}')
+    answer = decode(b'\n\n {"choices":[{"message":{"content":"hi"},"usage":{"a":1}}],"error":null}')
     assert answer.events == [TextDelta(0, "hi")]
     assert (answer.usage, answer.text_bytes, answer.reasoning_bytes) == (b'{"a":1}', 2, 0)
 
 
 @given(st.binary(max_size=80))
 def test_no_bytes_crash(raw: bytes) -> None:
-    read(raw)
+    decode(raw)
