@@ -1,7 +1,7 @@
 """What is asked of a dialect, whichever it is: the protocol that `<dialect>/codec.py` fulfils.
 
     client's dialect    read, edit, decode      write_answer, encoder      render, frame, headers
-    upstream's dialect  encode, fetched_urls    read_answer, decoder       read_error, quantities
+    upstream's dialect  encode, urls_to_fetch    read_answer, decoder       read_error, quantities
 
 Where both are the same, bytes go through: `edit` changes single members of the body, and the
 upstream's own frames are forwarded. Where they differ, the request is decoded once and encoded for
@@ -160,7 +160,7 @@ class Codec(ABC, Generic[F]):
         """The body for an upstream of this dialect."""
 
     @abstractmethod
-    def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
+    def urls_to_fetch(self, request: ChatRequest) -> tuple[str, ...]:
         """The addresses of a request that an upstream of this dialect does not read itself."""
 
     def needs(self, facts: F) -> Needs:
@@ -180,11 +180,11 @@ class Codec(ABC, Generic[F]):
         return False
 
     def fit(self, facts: F, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        """What they change; `thoughts` is the known reasoning of `bare_calls`. Raises
+        """What they change; `thoughts` is the known reasoning of `calls_without_reasoning`. Raises
         RequestFault."""
         return NO_QUIRKS
 
-    def bare_calls(self, facts: F) -> list[str]:
+    def calls_without_reasoning(self, facts: F) -> list[str]:
         """The ids of earlier tool calls that are shown without the reasoning that led to them."""
         return []
 
@@ -205,7 +205,7 @@ class Codec(ABC, Generic[F]):
         """A bound of the web searches that the provider may make and bill for the request."""
         return 0
 
-    def undecoded(self, facts: F) -> tuple[str, ...]:
+    def undecoded_fields(self, facts: F) -> tuple[str, ...]:
         """The parameters that `decode` leaves out; where it keeps all, the encoder says it."""
         return ()
 

@@ -62,7 +62,7 @@ def translate(
     request_id = request_id or sha256(raw).hexdigest()
     request = reader.decode(facts, target, request_id, received_at)
     encoded = writer.encode(request, Upstream(model) if isinstance(model, str) else model)
-    return Translation(reader, writer, target, request, encoded, reader.undecoded(facts))
+    return Translation(reader, writer, target, request, encoded, reader.undecoded_fields(facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Translation:
         whole = self.upstream.translate_answer(raw, self.request, answer_tool)
         if whole.broken == "F15" and (repaired := repair(raw)) is not None:
             whole = self.upstream.translate_answer(repaired.read, self.request, answer_tool)
-        return self.client.write_answer(whole.folded(), self.request)
+        return self.client.write_answer(whole.fold(), self.request)
 
     def stream(self) -> "TranslatedStream":
         """Open a streamed answer."""

@@ -30,7 +30,7 @@ class MessagesCodec(Codec[ChatFacts]):
     model_in_frame = ("message", "model")
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
     encode = staticmethod(request_encode.encode)
-    fetched_urls = staticmethod(request_encode.fetched_urls)
+    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     write_answer = staticmethod(answer_encode.encode)
     read_error = staticmethod(errors.read)
     read_error_object = staticmethod(errors.read_object)

@@ -115,20 +115,20 @@ def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> Upst
     return describe(kind, fault, detail, status=status, wait_ms=wait_ms)
 
 
-def _kind_of(status: int, word: str, said: str) -> tuple[ErrorKind, str]:
+def _kind_of(status: int, word: str, text: str) -> tuple[ErrorKind, str]:
     """Kind and row of the fault table. Words about our account stand above any status."""
-    if _NO_CREDIT in said or word == "billing_error":
+    if _NO_CREDIT in text or word == "billing_error":
         return "upstream_auth", "F9"
     if status == 500 and word == "overloaded_error":
         return "overloaded", "F10"
-    if is_unsupported(status, said):
+    if is_unsupported(status, text):
         return "unsupported_capability", "F39"
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if 400 <= status < 500:
-        if any(words in said for words in _CONTEXT):
+        if any(words in text for words in _CONTEXT):
             return "context_length_exceeded", "F6"
-        if any(words in said for words in _FILTERED):
+        if any(words in text for words in _FILTERED):
             return "content_filtered", "F6"
         return "provider_rejected", "F6"
     return "upstream_error", "F21" if 300 <= status < 400 else "F10"

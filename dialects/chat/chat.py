@@ -16,7 +16,7 @@ puts them behind the one face of `codec.Codec`:
     request/decode.decode(raw, *, request_id, received_at) -> ChatRequest   raises RequestFault
         gemini also takes model and stream, here and in read: they stand in its path
     request/encode.encode(request, upstream) -> Encoded                     raises RequestFault
-    request/encode.fetched_urls(request) -> tuple[str, ...]   addresses that must become Base64
+    request/encode.urls_to_fetch(request) -> tuple[str, ...]   addresses that must become Base64
         first (`turns.replace_urls`); encode refuses what is left of them
     answer/decode.decode(raw, *, translate=False) -> WholeAnswer   never raises
         openai also takes audio_type, here and in Decoder: its answers do not say theirs

@@ -99,7 +99,7 @@ def client_name(request: ChatRequest, field: str) -> str:
     return _NAMES[request.dialect].get(field, field)
 
 
-def given(request: ChatRequest, field: str) -> bool:
+def is_set(request: ChatRequest, field: str) -> bool:
     """Whether the client said anything for a field; False, 0 and "none" are something."""
     value = getattr(request, field)
     return value is not None and value != () and value != {}
@@ -113,7 +113,7 @@ def dropped_names(
     `dialect` is the one that is encoded to: members of `extra` survive only in their own. `marks`:
     the model understands those for its cache.
     """
-    names = [client_name(request, field) for field in fields if _is_missed(request, field)]
+    names = [client_name(request, field) for field in fields if _changes_nothing(request, field)]
     names += _lost_of_history(request, dialect, marks=marks)
     if any(type(tool) is FunctionTool and tool.grammar for tool in request.tools):
         names.append("tools.format")
@@ -122,19 +122,19 @@ def dropped_names(
     return tuple(dict.fromkeys(names))
 
 
-def _is_missed(request: ChatRequest, field: str) -> bool:
+def _changes_nothing(request: ChatRequest, field: str) -> bool:
     """Whether a field says what nobody does without it."""
     if field == "include" and set(request.include) <= _ALWAYS_INCLUDED:
         return False
-    return given(request, field)
+    return is_set(request, field)
 
 
-def lost_of_search(search: WebSearch, *kept: str) -> tuple[str, ...]:
-    """The limits of a web search that an upstream is not told, for it can say only `kept`."""
+def lost_of_search(search: WebSearch, *supported: str) -> tuple[str, ...]:
+    """The limits of a web search that an upstream is not told, for it can say only `supported`."""
     names = [
         f"tools.{member}"
         for limit, member in _SEARCH_LIMITS.items()
-        if limit not in kept and getattr(search, limit)
+        if limit not in supported and getattr(search, limit)
     ]
     if search.form == "search_parameters":
         own = search.own

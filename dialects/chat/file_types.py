@@ -55,7 +55,7 @@ _TAKEN_AS: Final = {"audio": ("audio/", "video/"), "image": ("image/",)}
 _DRAWN: Final = "image/svg+xml"
 
 
-def judge(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
+def detect_type(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
     """The media type of a file that begins so and the ending of its name, both "" where only its
     provider can tell; None where its content, or else its name, says that it is not of the kind."""
     if (known := type_of(head, kind)) is not None:
@@ -87,6 +87,6 @@ def type_of(head: bytes, kind: Kind) -> tuple[str, str] | None:
     return None
 
 
-def named_types(kind: Kind) -> str:
+def list_formats(kind: Kind) -> str:
     """The formats of a kind, for a refusal."""
     return ", ".join(ending for of_kind, _, ending, _ in _SIGNS if of_kind == kind)

@@ -186,35 +186,35 @@ class _AnswerFolder:
             case neutral.UpstreamError() | neutral.Broken():
                 raise AnswerFault(event)
             case neutral.TextDelta() | neutral.RefusalDelta() | neutral.ReasoningDelta():
-                self._of(event.choice).words(type(event)).pieces.append(event.text)
+                self._choice(event.choice).words(type(event)).pieces.append(event.text)
             case neutral.ReasoningSeal():
-                self._of(event.choice).words(neutral.ReasoningDelta).seal = event.seal
+                self._choice(event.choice).words(neutral.ReasoningDelta).seal = event.seal
             case neutral.ToolCallStart():
-                self._of(event.choice).open(event)
+                self._choice(event.choice).open(event)
             case neutral.ToolArgumentsDelta():
-                self._of(event.choice).calls[event.index].arguments.append(event.text)
+                self._choice(event.choice).calls[event.index].arguments.append(event.text)
             case neutral.ImageOutput(choice=at, url=url) if url:
-                self._of(at).parts.append(Image(Url(url)))
+                self._choice(at).parts.append(Image(Url(url)))
             case neutral.ImageOutput(choice=at):
-                self._of(at).parts.append(Image(Base64(event.data, event.media_type)))
+                self._choice(at).parts.append(Image(Base64(event.data, event.media_type)))
             case neutral.AudioDelta():
-                self._of(event.choice).add_audio(event)
+                self._choice(event.choice).add_audio(event)
             case _:
                 self._add_rest(event)
 
     def _add_rest(self, event: neutral.Event) -> None:
         match event:
             case neutral.Citation():
-                self._of(event.choice).citations.append(event.source)
+                self._choice(event.choice).citations.append(event.source)
             case neutral.LogprobsDelta():
-                choice = self._of(event.choice)
+                choice = self._choice(event.choice)
                 logprobs = choice.refusal_logprobs if event.refusal else choice.logprobs
                 logprobs.extend(event.tokens)
             case neutral.Finish():
-                choice = self._of(event.choice)
+                choice = self._choice(event.choice)
                 choice.finish, choice.stop_sequence = event.reason, event.stop_sequence
 
-    def _of(self, index: int) -> _ChoiceFolder:
+    def _choice(self, index: int) -> _ChoiceFolder:
         return self._choices.setdefault(index, _ChoiceFolder())
 
     def answer(self) -> ChatAnswer:

@@ -61,7 +61,7 @@ def merge_messages(messages: tuple[Message, ...]) -> tuple[MergedMessage, ...]:
     return tuple(MergedMessage(role, _results_first(parts, places)) for role, parts in turns)
 
 
-def answered_at_once(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def move_results_to_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The messages with the results of tools right behind the turn that called for them, for whom
     refuses what stands between."""
     ordered: list[Message] = []

@@ -30,7 +30,7 @@ class WholeAnswer(msgspec.Struct, frozen=True):
     error: UpstreamError | None = None
     broken: BrokenFault | None = None
 
-    def folded(self) -> ChatAnswer:
+    def fold(self) -> ChatAnswer:
         """The answer in neutral words. Raises AnswerFault where it is no success."""
         if self.error is not None:
             raise AnswerFault(self.error)
@@ -39,7 +39,7 @@ class WholeAnswer(msgspec.Struct, frozen=True):
         return fold(self.events)
 
 
-def failed(event: UpstreamError | Broken) -> WholeAnswer:
+def failed_answer(event: UpstreamError | Broken) -> WholeAnswer:
     """An answer that is none."""
     if isinstance(event, UpstreamError):
         return WholeAnswer([], None, 0, error=event)

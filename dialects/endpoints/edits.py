@@ -66,7 +66,7 @@ def read(raw: bytes, *, request_id: str, received_at: int) -> EditFacts:
     body = read_body(raw)
     members = read_members(raw)
     model = read_model(members)
-    instruction = members.due("instruction", members.text("instruction"))
+    instruction = members.required("instruction", members.text("instruction"))
     choices = members.integer("n", 1, CHOICES_MAX)
     text = _INPUT_MARKS.format(instruction=instruction, input=members.text("input") or "")
     request = ChatRequest(
@@ -120,7 +120,7 @@ class EditsCodec(OpenAICodec[EditFacts]):
             facts.request, request_id=request_id, received_at=received_at
         )
 
-    def undecoded(self, facts: EditFacts) -> tuple[str, ...]:
+    def undecoded_fields(self, facts: EditFacts) -> tuple[str, ...]:
         return facts.dropped
 
     def operation(self, target: Target, *, stream: bool) -> Operation | None:

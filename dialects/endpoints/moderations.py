@@ -12,15 +12,15 @@ from typing import Final
 import msgspec
 
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import PlainAnswer, broken, failure, given, open_answer
+from dialects.endpoints.unary import PlainAnswer, answer_fault, failure, member_bytes, open_answer
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
-    due_value,
     edit_body,
     read_max_cost,
     read_model,
     read_user,
+    required_value,
     small_members,
 )
 from dialects.usage.usage import Quantities
@@ -90,11 +90,11 @@ def read_answer(raw: bytes) -> PlainAnswer:
 def decode_answer(raw: bytes) -> tuple[Verdict, ...]:
     """The verdicts in the order of the inputs. Raises AnswerFault."""
     try:
-        results = _results.decode(given(open_answer(raw), "results") or b"[]")
+        results = _results.decode(member_bytes(open_answer(raw), "results") or b"[]")
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     if not results:
-        raise broken("F24")
+        raise answer_fault("F24")
     return tuple(result.verdict() for result in results)
 
 
@@ -104,8 +104,8 @@ class _Result(msgspec.Struct):
     categories: dict[str, bool | None] | None = None
 
     def verdict(self) -> Verdict:
-        met = [name for name, met in (self.categories or {}).items() if met]
-        return Verdict(self.flagged, tuple(met))
+        matched = [name for name, matched in (self.categories or {}).items() if matched]
+        return Verdict(self.flagged, tuple(matched))
 
 
 _items = msgspec.json.Decoder(str | list[str | dict[str, msgspec.Raw]])
@@ -113,7 +113,7 @@ _results = msgspec.json.Decoder(list[_Result])
 
 
 def _count_inputs(body: Body) -> int:
-    raw = due_value(body, "input")
+    raw = required_value(body, "input")
     try:
         value = _items.decode(raw)
     except msgspec.ValidationError:

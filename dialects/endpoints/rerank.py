@@ -24,22 +24,22 @@ from dialects.chat.turns import derive_id
 from dialects.endpoints.unary import (
     PlainAnswer,
     RawMembers,
-    broken,
+    answer_fault,
     failure,
-    given,
     input_quantities,
+    member_bytes,
     open_answer,
 )
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
     Members,
-    due_value,
     edit_body,
     read_integers,
     read_max_cost,
     read_model,
     read_user,
+    required_value,
     small_members,
 )
 from dialects.json.raw_json import object_of, value_of
@@ -113,7 +113,7 @@ def read(raw: bytes, *, form: RerankForm) -> RerankFacts:
     body = read_body(raw)
     members = small_members(body, _SMALL)
     model = read_model(members)
-    query, documents = due_value(body, "query"), due_value(body, "documents")
+    query, documents = required_value(body, "query"), required_value(body, "documents")
     _check_text("query", query)
     items = _read_documents(documents)
     return_documents = bool(members.boolean("return_documents"))
@@ -176,7 +176,7 @@ def read_answer(raw: bytes) -> PlainAnswer:
         _results_of(members)
     except AnswerFault as fault:
         return failure(fault)
-    usage = given(members, "usage") or given(members, "meta")
+    usage = member_bytes(members, "usage") or member_bytes(members, "meta")
     return PlainAnswer(_quantities(members), usage)
 
 
@@ -186,9 +186,9 @@ def decode_answer(raw: bytes, documents: int | None = None) -> Ranking:
     results = _results_of(members)
     places = {result.index for result in results}
     if len(places) < len(results) or min(places) < 0:
-        raise broken("F15")
+        raise answer_fault("F15")
     if documents is not None and max(places) >= documents:
-        raise broken("F15")
+        raise answer_fault("F15")
     return Ranking(
         results=tuple(sorted(results, key=lambda result: -result.relevance_score)),
         id=_word(members, "id"),
@@ -197,16 +197,16 @@ def decode_answer(raw: bytes, documents: int | None = None) -> Ranking:
     )
 
 
-def is_whole(raw: bytes) -> bool:
+def has_jina_form(raw: bytes) -> bool:
     """Whether an answer is told as jina tells it. Raises AnswerFault.
 
     Xinference takes jina's requests and answers in a form of its own: a document is a bare text,
     and there is no usage.
     """
     members = open_answer(raw)
-    if given(members, "usage") is None:
+    if member_bytes(members, "usage") is None:
         return False
-    rows = _rows.decode(given(members, "results") or b"[]")
+    rows = _rows.decode(member_bytes(members, "results") or b"[]")
     return not any(isinstance(row.get("document"), str) for row in rows)
 
 
@@ -268,16 +268,16 @@ def _text(path: str, raw: bytes) -> str:
 
 def _results_of(members: RawMembers) -> list[Ranked]:
     try:
-        results = _results.decode(given(members, "results") or b"[]")
+        results = _results.decode(member_bytes(members, "results") or b"[]")
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     if not results:
-        raise broken("F24")
+        raise answer_fault("F24")
     return results
 
 
 def _word(members: RawMembers, name: str) -> str:
-    value = given(members, name) or b""
+    value = member_bytes(members, name) or b""
     return str(msgspec.json.decode(value)) if value.startswith(b'"') else ""
 
 
@@ -286,7 +286,7 @@ def _quantities(members: RawMembers) -> Quantities:
 
     Servers that bill by neither tell zeros of both beside the tokens that they have read.
     """
-    meta = _object(given(members, "meta"))
+    meta = _object(member_bytes(members, "meta"))
     units, tokens = _object(meta.get("billed_units")), _object(meta.get("tokens"))
     billed = UsageMembers(units)
     searches = billed.count("search_units")
@@ -294,7 +294,7 @@ def _quantities(members: RawMembers) -> Quantities:
         return billed.result({})
     if searches:
         return Quantities({"searches": searches}, ())
-    usage = given(members, "usage")
+    usage = member_bytes(members, "usage")
     if usage is None:
         read_tokens = units.get("input_tokens") or tokens.get("input_tokens")
         usage = msgspec.json.encode({"input_tokens": read_tokens})

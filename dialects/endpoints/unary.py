@@ -46,20 +46,20 @@ NOTHING: Final = Quantities({}, ("usage_missing",))
 def open_answer(raw: bytes) -> RawMembers:
     """The top-level members of the body of a 200. Raises AnswerFault."""
     members = parse_whole(raw, top_members)
-    error = given(members, "error")
-    if error is None and given(members, "object") == b'"error"':
+    error = member_bytes(members, "error")
+    if error is None and member_bytes(members, "object") == b'"error"':
         error = raw
     if error is not None:
         raise AnswerFault(read_object(error).event)
     return members
 
 
-def broken(fault: BrokenFault) -> AnswerFault:
+def answer_fault(fault: BrokenFault) -> AnswerFault:
     """An answer that cannot be read."""
     return AnswerFault(Broken(fault))
 
 
-def given(members: RawMembers, name: str) -> bytes | None:
+def member_bytes(members: RawMembers, name: str) -> bytes | None:
     """The bytes of a member, None when it is absent or null."""
     value = bytes(members.get(name, b""))
     return None if value in (b"", b"null") else value

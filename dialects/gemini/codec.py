@@ -29,7 +29,7 @@ class GenerateContentCodec(Codec[ChatFacts]):
     name = "gemini"
     model_in_answer = model_in_frame = ("modelVersion",)
     encode = staticmethod(request_encode.encode)
-    fetched_urls = staticmethod(request_encode.fetched_urls)
+    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     thinking = staticmethod(suffix_thinking)
     write_answer = staticmethod(answer_encode.encode)
     read_error = staticmethod(errors.read)

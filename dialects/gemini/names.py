@@ -24,11 +24,11 @@ def camel(members: Members) -> Members:
         return members
     value: dict[str, Any] = {}
     for name, item in members.value.items():
-        spelled = camel_name(name)
-        if spelled in value:
-            what = f"{members.at(spelled)} appears twice in the object"
+        camel_spelling = camel_name(name)
+        if camel_spelling in value:
+            what = f"{members.at(camel_spelling)} appears twice in the object"
             raise RequestFault("malformed_json", None, what)
-        value[spelled] = item
+        value[camel_spelling] = item
     return Members(value, members.path)
 
 
@@ -50,7 +50,7 @@ def spelling(body: Body, name: str) -> str:
     return snake
 
 
-def repeated(members: Members, name: str) -> list[Members]:
+def read_objects(members: Members, name: str) -> list[Members]:
     """An array of objects, or one object in its place, which Google reads alike; [] when absent."""
     value = members.value.get(name)
     if isinstance(value, dict):

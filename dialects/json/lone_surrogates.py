@@ -51,7 +51,7 @@ def replace(raw: bytes) -> bytes | None:
     return _respell(raw, marks=False)
 
 
-def readable(raw: bytes) -> bytes:
+def make_readable(raw: bytes) -> bytes:
     """The text as a parser takes it."""
     return replace(raw) or raw
 
@@ -80,7 +80,7 @@ class Pairs:
 
     def _join(self, event: neutral.Event) -> list[neutral.Event]:
         if not isinstance(event, _TEXTS):
-            return [_unmarked(event)]
+            return [_remove_marks(event)]
         key = _key(event)
         held = self._held.pop(key, None)
         text = event.text if held is None else held.text + event.text
@@ -92,8 +92,8 @@ class Pairs:
 
     def _release(self, event: neutral.Event) -> list[neutral.Event]:
         """What waits for a piece that cannot come any more."""
-        gone = [key for key in self._held if _ends(key, event)]
-        return [_unmarked(self._held.pop(key)) for key in gone]
+        closed = [key for key in self._held if _ends(key, event)]
+        return [_remove_marks(self._held.pop(key)) for key in closed]
 
 
 def _respell(raw: bytes, *, marks: bool) -> bytes | None:
@@ -146,7 +146,7 @@ def _is_marked(event: neutral.Event) -> bool:
     return _MARKED_BYTES.search(msgspec.json.encode(event)) is not None
 
 
-def _unmarked(event: neutral.Event) -> neutral.Event:
+def _remove_marks(event: neutral.Event) -> neutral.Event:
     raw = msgspec.json.encode(event)
     if _MARKED_BYTES.search(raw) is None:
         return event

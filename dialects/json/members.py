@@ -105,7 +105,7 @@ class Members(msgspec.Struct, frozen=True):
 
     def tool_name(self) -> str:
         """The `name` of a function or tool of the client's."""
-        name = self.due("name", self.text("name"))
+        name = self.required("name", self.text("name"))
         letters = name.replace("_", "a").replace("-", "a")
         if not (letters.isascii() and letters.isalnum() and len(name) <= _TOOL_NAME_CHARACTERS_MAX):
             self.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
@@ -148,7 +148,7 @@ class Members(msgspec.Struct, frozen=True):
                 self.refuse_type(f"{name}[{i}]", "a string")
         return tuple(items)
 
-    def due(self, name: str, value: _T | None) -> _T:
+    def required(self, name: str, value: _T | None) -> _T:
         """What was read for a member that must be there."""
         if value is None:
             self.refuse("missing_parameter", name, "is required")
@@ -157,8 +157,8 @@ class Members(msgspec.Struct, frozen=True):
     def refuse_type(self, name: str, wanted: str) -> NoReturn:
         """Raise invalid_type, quoting what stands there."""
         inner, _, _ = name.partition("[")
-        given = "" if inner != name else f", not {_quote(self.value.get(name))}"
-        self.refuse("invalid_type", name, f"must be {wanted}{given}")
+        suffix = "" if inner != name else f", not {_quote(self.value.get(name))}"
+        self.refuse("invalid_type", name, f"must be {wanted}{suffix}")
 
     def refuse_value(self, name: str, what: str) -> NoReturn:
         """Raise invalid_value."""
@@ -212,7 +212,7 @@ def read_integers(members: Members, **ranges: tuple[int, int]) -> dict[str, int 
     return {name: members.integer(name, low, high) for name, (low, high) in ranges.items()}
 
 
-def due_value(body: Body, name: str) -> bytes:
+def required_value(body: Body, name: str) -> bytes:
     """The bytes of a member that must be there. Raises RequestFault."""
     raw = body.value(name)
     if raw is None:
@@ -222,7 +222,7 @@ def due_value(body: Body, name: str) -> bytes:
 
 def read_array(body: Body, name: str) -> list[msgspec.Raw]:
     """A member that must be there and be an array, none of its items read. Raises RequestFault."""
-    raw = due_value(body, name)
+    raw = required_value(body, name)
     if not raw.startswith(b"["):
         raise RequestFault("invalid_type", name, f"{name} must be an array")
     return _raws.decode(raw)
@@ -254,7 +254,7 @@ def read_model(members: Members, otherwise: str | None = None) -> str:
     model = members.text("model")
     if model is None:
         model = otherwise
-    return check_model(members.due("model", model or None))
+    return check_model(members.required("model", model or None))
 
 
 def read_fallbacks(body: Body) -> list[str] | None:

@@ -39,8 +39,8 @@ def check_names(body: Members, tools: Iterable[Tool]) -> None:
 def read_json_schema(form: Members) -> JsonSchema:
     """A named schema for the answer."""
     return JsonSchema(
-        schema=form.due("schema", form.json("schema")),
-        name=form.due("name", form.text("name")),
+        schema=form.required("schema", form.json("schema")),
+        name=form.required("name", form.text("name")),
         strict=form.boolean("strict"),
         description=form.text("description"),
     )

@@ -40,8 +40,8 @@ def bound_ms(head: bytes, size: int) -> int:
 
 def length_ms(head: bytes, tail: bytes, size: int) -> int:
     """Milliseconds, never more than `bound_ms`; by its size where it does not say."""
-    said = _said_ms(head, tail, size)
-    return min(size // _BYTES_PER_MS if said is None else said, bound_ms(head, size))
+    declared = _declared_ms(head, tail, size)
+    return min(size // _BYTES_PER_MS if declared is None else declared, bound_ms(head, size))
 
 
 def samples_ms(size: int, rate: int, width: int = 2) -> int:
@@ -49,7 +49,7 @@ def samples_ms(size: int, rate: int, width: int = 2) -> int:
     return size * 1000 // (rate * width)
 
 
-def _said_ms(head: bytes, tail: bytes, size: int) -> int | None:
+def _declared_ms(head: bytes, tail: bytes, size: int) -> int | None:
     try:
         if head.startswith((b"RIFF", b"RF64")):
             rate = _samples_rate(head)
@@ -81,8 +81,8 @@ def _samples_bytes(head: bytes, size: int) -> int:
     at = head.find(b"data", 12)
     if at < 0 or len(head) < at + 8:
         return size
-    rest, said = size - at - 8, int(struct.unpack_from("<I", head, at + 4)[0])
-    return said if 0 < said < rest else rest
+    rest, declared = size - at - 8, int(struct.unpack_from("<I", head, at + 4)[0])
+    return declared if 0 < declared < rest else rest
 
 
 def _flac_ms(head: bytes) -> int | None:

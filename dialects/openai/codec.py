@@ -34,7 +34,7 @@ class OpenAICodec(Codec[F]):
 
     name = "openai"
     encode = staticmethod(request_encode.encode)
-    fetched_urls = staticmethod(request_encode.fetched_urls)
+    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     read_error = staticmethod(errors.read)
     read_error_object = staticmethod(errors.read_object)
 
@@ -96,7 +96,7 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
     def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
         return quirks.fit(facts.body, upstream.flags, upstream.efforts, thoughts)
 
-    def bare_calls(self, facts: ChatFacts) -> list[str]:
+    def calls_without_reasoning(self, facts: ChatFacts) -> list[str]:
         return quirks.calls_without_reasoning(facts.body)
 
     def decode(

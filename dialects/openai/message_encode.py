@@ -26,7 +26,7 @@ from dialects.chat.chat import (
     Video,
 )
 from dialects.chat.events import Seal, Source
-from dialects.chat.turns import answered_at_once, split_system
+from dialects.chat.turns import move_results_to_calls, split_system
 from dialects.errors.errors import RequestFault
 from dialects.media.media import audio_format, data_url, file_name
 
@@ -47,11 +47,11 @@ def write_messages(
         if texts:
             messages = (Message("system", texts), *messages)
     if request.dialect != "openai":
-        messages = answered_at_once(messages)
+        messages = move_results_to_calls(messages)
     writer = _Writer(flags, same=request.dialect == "openai")
     for message in messages:
         writer.add(message)
-    return writer.done()
+    return writer.finish()
 
 
 class _Writer:
@@ -78,7 +78,7 @@ class _Writer:
             written["name"] = message.name
         self._written.append(written)
 
-    def done(self) -> list[dict[str, Any]]:
+    def finish(self) -> list[dict[str, Any]]:
         self._show_pictures()
         return self._written
 
@@ -99,9 +99,9 @@ class _Writer:
 
     def _result(self, parts: tuple[Part, ...]) -> dict[str, Any]:
         (result,) = (part for part in parts if isinstance(part, ToolResult))
-        shown = [_in_words(part) for part in result.parts]
-        texts = [part for part in shown if isinstance(part, Text)]
-        self._pictures += [part for part in shown if not isinstance(part, Text)]
+        parts_as_text = [_to_text(part) for part in result.parts]
+        texts = [part for part in parts_as_text if isinstance(part, Text)]
+        self._pictures += [part for part in parts_as_text if not isinstance(part, Text)]
         content = self._content(texts)
         return {"role": "tool", "tool_call_id": result.call_id, "content": content}
 
@@ -128,7 +128,7 @@ class _Writer:
 
     def _content(self, parts: Iterable[Part]) -> str | list[dict[str, Any]]:
         """A string where one does, else a list of parts."""
-        parts = [_in_words(part) for part in parts if not isinstance(part, OwnPart)]
+        parts = [_to_text(part) for part in parts if not isinstance(part, OwnPart)]
         match parts:
             case []:
                 return ""
@@ -139,7 +139,7 @@ class _Writer:
 
     def _part(self, part: Part) -> dict[str, Any]:
         if isinstance(part, File) and not self._same:
-            part = _named(part)
+            part = _name_file(part)
         written = _write_part(part)
         cache = getattr(part, "cache", None)
         if cache and self._marks:
@@ -149,7 +149,7 @@ class _Writer:
         return written
 
 
-def _in_words(part: Part) -> Part:
+def _to_text(part: Part) -> Part:
     """A document that came as words: in a `file` OpenAI takes PDF alone, and others nothing."""
     if isinstance(part, File) and isinstance(part.source, PlainText):
         return Text(part.source.text, part.cache)
@@ -197,7 +197,7 @@ def _write_file(part: File) -> dict[str, Any]:
             raise _unsupported("a file by its address")
 
 
-def _named(part: File) -> File:
+def _name_file(part: File) -> File:
     """A file of another dialect, which needs no name; OpenAI refuses one without."""
     if isinstance(part.source, FileId):
         raise _unsupported("a file stored at another provider")
@@ -221,9 +221,9 @@ def reasoning_text(parts: tuple[Part, ...]) -> str:
 
 def write_citation(source: Source) -> dict[str, Any]:
     """A source as an annotation; without a place it stands at 0 to 0."""
-    cited = {"url": source.url, "title": source.title}
+    annotation = {"url": source.url, "title": source.title}
     place = {"start_index": source.start or 0, "end_index": source.end or 0}
-    return {"type": "url_citation", "url_citation": place | cited}
+    return {"type": "url_citation", "url_citation": place | annotation}
 
 
 class SealWriter:
@@ -260,7 +260,7 @@ class SealWriter:
         self._entries.append(entry)
         self._characters = 0
 
-    def take(self) -> dict[str, Any]:
+    def next_extra_content(self) -> dict[str, Any]:
         """The `extra_content` of the call that comes now; {} when it has none."""
         self.close()
         extra: dict[str, Any] = {}
@@ -289,7 +289,7 @@ def write_calls(
                 call = write_call(part)
                 wanted = {
                     owner: value
-                    for owner, value in seals.take().items()
+                    for owner, value in seals.next_extra_content().items()
                     if (google if owner == "google" else others)
                 }
                 calls.append(call | {"extra_content": wanted} if wanted else call)

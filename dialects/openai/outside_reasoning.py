@@ -28,7 +28,7 @@ class InsideDecoder:
 
 def rewrite_usage(raw: bytes, usage: bytes | None) -> bytes:
     """An answer, or a piece of one, whose usage object is `usage`."""
-    inside = None if usage is None else _inside(usage)
+    inside = None if usage is None else _count_reasoning_inside(usage)
     if inside is None or usage is None:
         return raw
     before, match, after = raw.rpartition(usage)
@@ -42,7 +42,7 @@ def _rewrite(step: Step) -> Step:
     return step
 
 
-def _inside(usage: bytes) -> bytes | None:
+def _count_reasoning_inside(usage: bytes) -> bytes | None:
     """The usage object with all output in its completion; None where it is so."""
     completion = completion_with_reasoning(usage)
     if completion is None:

@@ -88,22 +88,22 @@ class TagsDecoder:
         if self._splitter.too_large or (
             len(tags) >= self._choices and all(state.at == "text" for state in tags)
         ):
-            left, self._splitter = self._splitter.end(), None
-            untagged += b"" if left is None else left.raw
+            last_frame, self._splitter = self._splitter.end(), None
+            untagged += b"" if last_frame is None else last_frame.raw
         return self._decoder.feed(untagged) if untagged else []
 
     def end(self) -> list[Step]:
         """The upstream has closed."""
-        left = None if self._splitter is None else self._splitter.end()
-        steps = [] if left is None else self._decoder.feed(left.raw)
+        last_frame = None if self._splitter is None else self._splitter.end()
+        steps = [] if last_frame is None else self._decoder.feed(last_frame.raw)
         return steps + self._decoder.end()
 
     def _untag(self, frame: Frame) -> bytes:
         top = _read(frame.data or b"")
-        changed = [self._move(choice) for choice in dicts(top.get("choices"))]
+        changed = [self._move_reasoning(choice) for choice in dicts(top.get("choices"))]
         return write_data(top) if any(changed) else frame.raw
 
-    def _move(self, choice: dict[str, Any]) -> bool:
+    def _move_reasoning(self, choice: dict[str, Any]) -> bool:
         index = choice.get("index")
         tags = self._tags.setdefault(index if isinstance(index, int) else 0, ThinkTags())
         delta = object_of(choice.get("delta"))
@@ -111,20 +111,20 @@ class TagsDecoder:
         if tags.at == "text" or (not last and not delta.get("content")):
             return False
         choice["delta"] = delta
-        return _move(delta, tags, last=last)
+        return _move_reasoning(delta, tags, last=last)
 
 
 def untag_answer(raw: bytes) -> bytes:
     """A whole answer with the text in tags as `reasoning_content`."""
     top = _read(raw)
-    moved = [
-        _move(object_of(choice.get("message")), ThinkTags(), last=True)
+    choices_changed = [
+        _move_reasoning(object_of(choice.get("message")), ThinkTags(), last=True)
         for choice in dicts(top.get("choices"))
     ]
-    return msgspec.json.encode(top) if any(moved) else raw
+    return msgspec.json.encode(top) if any(choices_changed) else raw
 
 
-def _move(message: dict[str, Any], tags: ThinkTags, *, last: bool) -> bool:
+def _move_reasoning(message: dict[str, Any], tags: ThinkTags, *, last: bool) -> bool:
     """Move what is reasoning in a message, or in a piece of one; whether anything changed."""
     content = as_text(message.get("content"))
     thought, text = tags.feed(content, last=last)

@@ -38,7 +38,7 @@ def completion_with_reasoning(raw: bytes) -> int | None:
     prompt, completion = usage.count("prompt_tokens"), usage.count("completion_tokens")
     if prompt is None or completion is None:
         return None
-    reasoning = usage.count("reasoning_tokens", usage.inner("completion_tokens_details")) or 0
+    reasoning = usage.count("reasoning_tokens", usage.nested("completion_tokens_details")) or 0
     output = _output(usage, prompt, completion, reasoning, usage.count("total_tokens"))
     return None if output == completion else output
 
@@ -83,8 +83,8 @@ def _meters(usage: UsageMembers) -> Quantities:
     if prompt < 0 or completion < 0:
         usage.flags.add("usage_parts_above_total")
         return usage.result({})
-    inputs = usage.inner("prompt_tokens_details")
-    outputs = usage.inner("completion_tokens_details")
+    inputs = usage.nested("prompt_tokens_details")
+    outputs = usage.nested("completion_tokens_details")
     written = None
     if not inputs.keys().isdisjoint(_OF_WRITING):
         written = usage.count("cache_write_tokens", inputs)
@@ -137,5 +137,5 @@ def _searches(usage: UsageMembers) -> int | None:
     if usage.members.keys().isdisjoint(_OF_SEARCHES):
         return None
     sources = usage.count("num_sources_used")
-    search = usage.inner("plugins").get("search")
+    search = usage.nested("plugins").get("search")
     return sources or usage.count("count", search if isinstance(search, dict) else {})

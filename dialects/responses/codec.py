@@ -32,7 +32,7 @@ class ResponsesCodec(Codec[ChatFacts]):
     name = "responses"
     model_in_frame = ("response", "model")
     encode = staticmethod(request_encode.encode)
-    fetched_urls = staticmethod(request_encode.fetched_urls)
+    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     write_answer = staticmethod(answer_encode.encode)
     read_error = staticmethod(errors.read)
     read_error_object = staticmethod(errors.read_object)

@@ -47,7 +47,7 @@ def _meters(usage: UsageMembers, searches: int) -> Quantities:
         return usage.result({})
     if total is not None and total != input_ + output:
         usage.flags.add("usage_mismatch")
-    inputs, outputs = usage.inner("input_tokens_details"), usage.inner("output_tokens_details")
+    inputs, outputs = usage.nested("input_tokens_details"), usage.nested("output_tokens_details")
     cached = usage.count("cached_tokens", inputs) or 0
     written = usage.count("cache_write_tokens", inputs) or 0
     lifetimes = _lifetimes(usage, inputs, written) if written else {}

@@ -69,20 +69,20 @@ def _only_place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
     the root has that member, its name stands there once, and none is spelled by numbers."""
     if len(path) != 1 or b"\\u" in raw:
         return None
-    found = _text_member(path[0]).search(raw)
-    if found is None:
+    match = _text_member(path[0]).search(raw)
+    if match is None:
         return None
-    member, at = found[1], found.start()
+    member, at = match[1], match.start()
     if not raw.find(member) == raw.rfind(member) == at:
         return None
     if raw.count(b"{", 0, at) == 1:
         # Before it stands no other object that it could be in.
-        return found.span(2)
+        return match.span(2)
     try:
         root = _root.decode(raw)
     except msgspec.DecodeError:
         return None
-    return found.span(2) if path[0] in root else None
+    return match.span(2) if path[0] in root else None
 
 
 @cache

@@ -22,12 +22,12 @@ _PCM_BYTES_MS: Final = 48
 _PHONE_BYTES_MS: Final = 8
 _PHONE_FORMATS: Final = frozenset({"audio/pcmu", "audio/pcma", "g711_ulaw", "g711_alaw"})
 # A token of sound that is heard, and of sound that is said (OpenAI, "Managing costs", 2025-08).
-HEARD_MS: Final = 100
+INPUT_TOKEN_MS: Final = 100
 GA_LIMIT: Final = "max_output_tokens"
 BETA_LIMIT: Final = "max_response_output_tokens"
 """What the most that a response may say is called in the settings, and in a request for one: in the
 form that is generally available, and in its beta."""
-SAID_MS: Final = 50
+OUTPUT_TOKEN_MS: Final = 50
 
 _WORDS: Final = frozenset(
     {
@@ -97,8 +97,8 @@ class Response(msgspec.Struct, frozen=True):
         if self.status != "failed":
             return ""
         error = _member(self.status_details, "error")
-        said = _member(error, "message") or _member(error, "code") or _member(error, "type")
-        return said if isinstance(said, str) else "the response failed"
+        spoken = _member(error, "message") or _member(error, "code") or _member(error, "type")
+        return spoken if isinstance(spoken, str) else "the response failed"
 
 
 _client_event = msgspec.json.Decoder(ClientEvent)
@@ -150,14 +150,14 @@ def read_settings(raw: msgspec.Raw) -> SessionSettings:
         session = None
     model = _member(session, "model")
     audio = _member(session, "audio")
-    heard, said = _member(audio, "input"), _member(audio, "output")
-    writes = _member(heard, "transcription") or _member(session, "input_audio_transcription")
+    input_, spoken = _member(audio, "input"), _member(audio, "output")
+    writes = _member(input_, "transcription") or _member(session, "input_audio_transcription")
     written_by = _member(writes, "model")
     return SessionSettings(
         model if isinstance(model, str) else None,
         written_by if isinstance(written_by, str) else None,
-        _bytes_ms(_member(heard, "format") or _member(session, "input_audio_format")),
-        _bytes_ms(_member(said, "format") or _member(session, "output_audio_format")),
+        _bytes_ms(_member(input_, "format") or _member(session, "input_audio_format")),
+        _bytes_ms(_member(spoken, "format") or _member(session, "output_audio_format")),
         _limit(_member(session, GA_LIMIT) or _member(session, BETA_LIMIT)),
     )
 
@@ -168,12 +168,12 @@ def quantities(raw: bytes | None) -> Quantities:
     opened = read_members(raw, "realtime")
     if isinstance(opened, Quantities):
         return opened
-    total, made = opened.count("input_tokens"), opened.count("output_tokens")
-    if total is None or made is None:
+    total, output_tokens = opened.count("input_tokens"), opened.count("output_tokens")
+    if total is None or output_tokens is None:
         return opened.missing()
-    heard, said = opened.inner("input_token_details"), opened.inner("output_token_details")
-    output = opened.output_meters(made, 0, said)
-    return opened.result(_input_meters(opened, total, heard) | output)
+    input_, spoken = opened.nested("input_token_details"), opened.nested("output_token_details")
+    output = opened.output_meters(output_tokens, 0, spoken)
+    return opened.result(_input_meters(opened, total, input_) | output)
 
 
 def _input_meters(usage: UsageMembers, total: int, details: dict[str, Any]) -> dict[str, int]:
@@ -235,14 +235,14 @@ class SpokenResponse(PassedAnswer):
         """How long the sound is that has come."""
         return self._sound_bytes // self.said_bytes_ms
 
-    def said_min(self) -> dict[str, int]:
+    def minimum_output(self) -> dict[str, int]:
         """Meters that no count of what has come is below."""
-        return present(out_text=self.pieces, out_audio=self.sound_ms // SAID_MS)
+        return present(out_text=self.pieces, out_audio=self.sound_ms // OUTPUT_TOKEN_MS)
 
-    def counted_here(self) -> dict[str, int]:
+    def own_count(self) -> dict[str, int]:
         """Our own count of what was read and has come."""
         words = -(-self.text_bytes // 4)
-        out = present(out_audio=-(-self.sound_ms // SAID_MS))
+        out = present(out_audio=-(-self.sound_ms // OUTPUT_TOKEN_MS))
         return {"in_text": 0, **self.heard, "out_text": words, **out}
 
 
@@ -259,7 +259,7 @@ def limit_session(name: str, tokens: int | Literal["inf"]) -> bytes:
     return msgspec.json.encode({"type": "session.update", "session": session})
 
 
-def limited(raw: bytes, member: str, name: str, tokens: int) -> bytes:
+def limit_tokens(raw: bytes, member: str, name: str, tokens: int) -> bytes:
     """A client's event with that limit in one of its objects, where it has none there or a higher
     one; what has no such object, and what cannot be read, as it came."""
     try:
@@ -269,8 +269,8 @@ def limited(raw: bytes, member: str, name: str, tokens: int) -> bytes:
     inner = event.get(member) or {}
     if not isinstance(inner, dict):
         return raw
-    wished = _limit(inner.get(name))
-    if isinstance(wished, int) and wished <= tokens:
+    requested = _limit(inner.get(name))
+    if isinstance(requested, int) and requested <= tokens:
         return raw
     event[member] = {**inner, name: tokens}
     return msgspec.json.encode(event)

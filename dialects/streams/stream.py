@@ -88,7 +88,7 @@ class FrameDecoder(ABC):
         self._template: _Template | None = None
         self._misses = 0 if forwarded else _MISSES_MAX
         # What the client gets of a frame, where that is not what came.
-        self._show: Callable[[bytes], bytes] | None = None
+        self._rewriter: Callable[[bytes], bytes] | None = None
         self.usage: bytes | None = None
         self.complete = False
 
@@ -104,7 +104,7 @@ class FrameDecoder(ABC):
 
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
         """Give the client each frame as `rewrite` has it, which changes nothing of its texts."""
-        self._show = rewrite
+        self._rewriter = rewrite
 
     def feed(self, chunk: bytes) -> list[Step]:
         """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
@@ -114,17 +114,17 @@ class FrameDecoder(ABC):
         if self._misses < _MISSES_MAX and self._splitter.begins(chunk):
             chunk = self._feed_alike(chunk, steps)
         for frame in self._splitter.feed(chunk) if chunk and not self._closed else ():
-            steps.append(self._shown(self._read(frame)))
+            steps.append(self._rewrite(self._read(frame)))
             if self._closed:
                 return steps
         if self._splitter.too_large:
             steps.append(self._break("F17"))
         return steps
 
-    def _shown(self, step: Step) -> Step:
-        if self._show is None or not step.raw:
+    def _rewrite(self, step: Step) -> Step:
+        if self._rewriter is None or not step.raw:
             return step
-        return Step(self._show(step.raw), step.events)
+        return Step(self._rewriter(step.raw), step.events)
 
     def _feed_alike(self, chunk: bytes, steps: list[Step]) -> bytes:
         """Read the whole frames of a chunk, of which most will differ from the one before in
@@ -140,19 +140,19 @@ class FrameDecoder(ABC):
                 return chunk[at:]
             (frame,) = self._splitter.feed(chunk[at:end])
             step = self._read(frame)
-            shown = self._shown(step)
-            steps.append(shown)
+            rewritten = self._rewrite(step)
+            steps.append(rewritten)
             at = end
             if self._closed:
                 return b""
-            self._template = _template(frame, step, shown.raw)
+            self._template = _template(frame, step, rewritten.raw)
             self._misses += self._template is not None
 
     def _skip_alike(self, template: "_Template", chunk: bytes, at: int, steps: list[Step]) -> int:
         """Where the first frame from `at` on stands that differs in more than its text."""
         choice, before, after, shown_before, shown_after = template
         events: list[Event] = []
-        shown: list[bytes] = []
+        rewritten: list[bytes] = []
         begin, text_bytes = at, 0
         before_bytes, after_bytes = len(before), len(after)
         while chunk.startswith(before, at):
@@ -171,12 +171,12 @@ class FrameDecoder(ABC):
                 break
             events.append(TextDelta(choice, text))
             at = match.end() + after_bytes
-            if self._show is not None:
-                shown += (shown_before, raw, shown_after)
+            if self._rewriter is not None:
+                rewritten += (shown_before, raw, shown_after)
         if events:
             self._misses = 0
             self._reader.text_bytes += text_bytes
-            steps.append(Step(b"".join(shown) or chunk[begin:at], events))
+            steps.append(Step(b"".join(rewritten) or chunk[begin:at], events))
         return at
 
     def end(self) -> list[Step]:
@@ -188,7 +188,7 @@ class FrameDecoder(ABC):
         # Cut right behind `data:` it says nothing, and no client could read it.
         if frame is not None and frame.data:
             steps += self._read_leftover(frame)
-        steps = [self._shown(step) for step in steps]
+        steps = [self._rewrite(step) for step in steps]
         if not self._closed:
             steps.append(self._stop())
         return steps
@@ -249,7 +249,7 @@ class _Template(NamedTuple):
     shown_after: bytes
 
 
-def _template(frame: Frame, step: Step, shown: bytes) -> _Template | None:
+def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
     """What the next frame may look like, if this one tells a piece of text and nothing else.
 
     Such a frame and one that differs in this text alone are read the same. Where a text stands
@@ -262,19 +262,19 @@ def _template(frame: Frame, step: Step, shown: bytes) -> _Template | None:
         return None
     # As it is written with escapes where they must be, and where they may be.
     forms = {msgspec.json.encode(events[0].text), json.dumps(events[0].text).encode()}
-    found = [form for form in forms if form in raw]
-    if len(found) != 1:
+    matches = [form for form in forms if form in raw]
+    if len(matches) != 1:
         return None
-    text = found[0]
-    if raw.count(text) != 1 or shown.count(text) != 1 or raw.count(b"\\") != text.count(b"\\"):
+    text = matches[0]
+    if raw.count(text) != 1 or rewritten.count(text) != 1 or raw.count(b"\\") != text.count(b"\\"):
         return None
-    around = shown_around = _around(raw, text)
-    if shown is not raw:
-        shown_around = _around(shown, text)
+    around = shown_around = _split_around(raw, text)
+    if rewritten is not raw:
+        shown_around = _split_around(rewritten, text)
     return _Template(events[0].choice, *around, *shown_around)
 
 
-def _around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:
+def _split_around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:
     """What stands before and after a text that is quoted."""
     at = raw.index(text)
     return raw[: at + 1], raw[at + len(text) - 1 :]

@@ -22,19 +22,19 @@ _METERS: Final[Mapping[str, str]] = {
 _WORD_MAX: Final = 40
 
 
-def with_lifetime(told: Quantities, body: Body) -> Quantities:
+def with_lifetime(quantities: Quantities, body: Body) -> Quantities:
     """A usage that has UNTOLD, with that on the meter of the time that was asked for. A time that
     nobody has classified puts it under review (P28)."""
     if _NAME not in body.members:
-        return told
+        return quantities
     ttl = members_of(body.value(_NAME)).get("ttl")
     if ttl is None:
-        return told
+        return quantities
     meter = _METERS.get(ttl) if isinstance(ttl, str) else None
     if meter is None:
         unknown = f"{_NAME}.ttl={str(ttl)[:_WORD_MAX]}"
-        return msgspec.structs.replace(told, unknown=(*told.unknown, unknown))
-    meters = dict(told.meters)
+        return msgspec.structs.replace(quantities, unknown=(*quantities.unknown, unknown))
+    meters = dict(quantities.meters)
     written = meters.pop(UNTOLD)
     meters[meter] = meters.get(meter, 0) + written
-    return msgspec.structs.replace(told, meters=meters)
+    return msgspec.structs.replace(quantities, meters=meters)

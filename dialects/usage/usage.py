@@ -78,7 +78,7 @@ class Quantities(msgspec.Struct, frozen=True):
         return "usage_missing" in self.flags
 
     @property
-    def stands(self) -> bool:
+    def reliable(self) -> bool:
         """There is a count, and it does not lie."""
         return not self.flags or not (self.missing or self.quarantined)
 
@@ -157,7 +157,7 @@ class UsageMembers(msgspec.Struct):
     unknown: list[str] = []
     conditions: dict[str, str] = {}
 
-    def hear(self, kind: str, value: Any) -> None:
+    def add_condition(self, kind: str, value: Any) -> None:
         """A condition that the object tells; None tells none."""
         if value is None:
             return
@@ -166,7 +166,7 @@ class UsageMembers(msgspec.Struct):
             self.unknown.append(f"{kind}={word[:40]}")
         self.conditions[kind] = word
 
-    def inner(self, name: str) -> dict[str, Any]:
+    def nested(self, name: str) -> dict[str, Any]:
         """An object inside of it; {} for all else."""
         value = self.members.get(name)
         return value if isinstance(value, dict) else {}

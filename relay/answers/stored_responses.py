@@ -30,7 +30,7 @@ async def answer(
     stored = await states.find(principal, "response", [response_id])
     if response_id not in stored:
         raise _Missing(response_id)
-    kept = state.read_kept(stored[response_id])
+    kept = state.decode_kept(stored[response_id])
     if scope["method"] == "DELETE":
         for item, _ in state.keep_items(bytes(kept.response), ""):
             await states.drop(principal, "item", item)

@@ -298,7 +298,7 @@ class _Rerank(UnaryOperation):
 
 
 def _fit_ranking(own: RerankFacts, request_id: str, raw: bytes, meters: _Meters) -> bytes:
-    return raw if rerank.is_whole(raw) else _write_ranking(own, request_id, raw, meters)
+    return raw if rerank.has_jina_form(raw) else _write_ranking(own, request_id, raw, meters)
 
 
 def _write_ranking(own: RerankFacts, request_id: str, raw: bytes, meters: _Meters) -> bytes:

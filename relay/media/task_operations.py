@@ -262,7 +262,7 @@ _SUNO: Final = TaskService(
     new_id=lambda: str(uuid4()),
     encode=suno.encode,
     read_accepted=_read_song,
-    write_accepted=lambda raw, id_: suno.envelope(id_),
+    write_accepted=lambda raw, id_: suno.write_envelope(id_),
 )
 
 

@@ -63,12 +63,12 @@ def decode(key: str) -> ChatAnswer:
     _, raw = exchange(key)
     match key.partition("_")[0]:
         case "anthropic":
-            return anthropic_response.decode(raw, translate=True).folded()
+            return anthropic_response.decode(raw, translate=True).fold()
         case "gemini":
-            return gemini_response.decode(raw, translate=True).folded()
+            return gemini_response.decode(raw, translate=True).fold()
         case "responses":
-            return responses_answer_decode.decode(raw, translate=True).folded()
-    return openai_response.decode(raw, translate=True).folded()
+            return responses_answer_decode.decode(raw, translate=True).fold()
+    return openai_response.decode(raw, translate=True).fold()
 
 
 def check_streamed(answer_events: list[Event], request: ChatRequest = REQUEST) -> None:

@@ -7,11 +7,11 @@ reason and the size of its text. To others it is told in full.
 from dialects.anthropic.answer.events import BlockReader
 from dialects.anthropic.answer.wire import read_message
 from dialects.anthropic.errors import read_object
-from dialects.anthropic.stream.decode import counted, read_start
+from dialects.anthropic.stream.decode import read_start, read_usage
 from dialects.chat.events import Broken, Event
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
-from dialects.json.raw_json import given
+from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.json.raw_json import value_bytes
 
 
 def decode(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> WholeAnswer:
@@ -19,12 +19,12 @@ def decode(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> Who
     try:
         message = parse_whole(raw, read_message)
     except AnswerFault as fault:
-        return failed(fault.event)
-    error = given(message.error)
+        return failed_answer(fault.event)
+    error = value_bytes(message.error)
     if message.type == "error" or error is not None:
-        return failed(read_object(error or raw).event)
+        return failed_answer(read_object(error or raw).event)
     if message.content is None:
-        return failed(Broken("F24"))
+        return failed_answer(Broken("F24"))
     reader = BlockReader(translate=translate, answer_tool=answer_tool)
     events: list[Event] = [read_start(message)] if translate else []
     for index, block in enumerate(message.content):
@@ -32,7 +32,7 @@ def decode(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> Who
         reader.close(index, events)
     if message.stop_reason:
         reader.finish(message.stop_reason, message.stop_sequence or "", events)
-    usage = given(message.usage)
+    usage = value_bytes(message.usage)
     if usage is not None and translate:
-        events.append(counted(usage))
+        events.append(read_usage(usage))
     return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)

@@ -23,7 +23,7 @@ from dialects.chat.chat import (
 )
 from dialects.chat.events import Source
 from dialects.chat.turns import derive_id, mark_seal
-from dialects.json.lone_surrogates import readable
+from dialects.json.lone_surrogates import make_readable
 from dialects.usage.usage import Counts
 
 MESSAGE_ID_PREFIX = "msg_"
@@ -90,7 +90,7 @@ def read_arguments(text: str) -> JsonObject:
     if not text.strip():
         return {}
     try:
-        value = msgspec.json.decode(readable(text.encode()))
+        value = msgspec.json.decode(make_readable(text.encode()))
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         value = None
     return value if isinstance(value, dict) else {RAW_ARGUMENTS: text}

@@ -15,7 +15,7 @@ from typing import Any
 from dialects.anthropic.answer.finish_reasons import FINISH_REASONS
 from dialects.anthropic.answer.wire import Block, Delta
 from dialects.chat import events as neutral
-from dialects.json.raw_json import ABSENT, as_text, given, size, value_of
+from dialects.json.raw_json import ABSENT, as_text, size, value_bytes, value_of
 
 _EMPTY_OBJECT = "{}"
 
@@ -146,7 +146,7 @@ class BlockReader:
 
     def _open_call(self, opened: _Open, block: Block, events: list[neutral.Event]) -> None:
         name = block.name or ""
-        opened.input = given(block.input) or b"{}"
+        opened.input = value_bytes(block.input) or b"{}"
         if self._answer_tool and name == self._answer_tool:
             return
         opened.call = self._calls

@@ -72,7 +72,7 @@ def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
     """
     read_body(raw)
     body = read_members(raw)
-    model = body.due("model", body.text("model") or None)
+    model = body.required("model", body.text("model") or None)
     messages = (*read_system(body), *read_messages(body))
     check_sizes(messages, "messages")
     metadata = body.object("metadata")
@@ -87,7 +87,7 @@ def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
         tool_choice=None if choice is None else _read_choice(choice),
         parallel_tool_calls=None if choice is None else _read_parallel(choice),
         output_form=_read_output_form(body),
-        output_cap=body.due("max_tokens", body.integer("max_tokens", 1, OUTPUT_CAP_MAX)),
+        output_cap=body.required("max_tokens", body.integer("max_tokens", 1, OUTPUT_CAP_MAX)),
         temperature=body.number("temperature", 0, 1),
         top_p=body.number("top_p", 0, 1),
         top_k=body.integer("top_k", 0, INTEGER_MAX),
@@ -107,8 +107,8 @@ def _read_output_form(body: Members) -> JsonSchema | None:
     form = form or body.object("output_format")
     if form is None:
         return None
-    form.due("type", form.word("type", ("json_schema",)))
-    return JsonSchema(form.due("schema", form.json("schema")))
+    form.required("type", form.word("type", ("json_schema",)))
+    return JsonSchema(form.required("schema", form.json("schema")))
 
 
 def _read_reasoning(body: Members) -> ReasoningSettings | None:
@@ -116,7 +116,7 @@ def _read_reasoning(body: Members) -> ReasoningSettings | None:
     effort = None if config is None else config.word("effort", _EFFORTS)
     if thinking is None:
         return None if effort is None else ReasoningSettings(effort=effort)
-    kind = thinking.due("type", thinking.word("type", tuple(_SWITCHES)))
+    kind = thinking.required("type", thinking.word("type", tuple(_SWITCHES)))
     return ReasoningSettings(
         effort=effort,
         budget_tokens=thinking.integer("budget_tokens", BUDGET_MIN, OUTPUT_CAP_MAX),
@@ -126,8 +126,8 @@ def _read_reasoning(body: Members) -> ReasoningSettings | None:
 
 
 def _read_choice(choice: Members) -> ToolChoice:
-    kind = choice.due("type", choice.word("type", tuple(_MODES)))
-    names = (choice.due("name", choice.text("name")),) if kind == "tool" else ()
+    kind = choice.required("type", choice.word("type", tuple(_MODES)))
+    names = (choice.required("name", choice.text("name")),) if kind == "tool" else ()
     return ToolChoice(_MODES[kind], names)
 
 
@@ -153,7 +153,7 @@ def _read_tool(tool: Members) -> Tool:
 
 def _read_function(tool: Members) -> FunctionTool:
     name = tool.tool_name()
-    schema = tool.due("input_schema", tool.json("input_schema"))
+    schema = tool.required("input_schema", tool.json("input_schema"))
     return FunctionTool(
         name=name,
         description=tool.text("description"),

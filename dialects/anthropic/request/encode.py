@@ -68,10 +68,10 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     Raises RequestFault `unsupported_capability` for audio output, stored turns, server tools of
     other dialects, `web_search_options`, and parts that the dialect cannot say.
     """
-    return _RequestWriter(request, upstream).encoded()
+    return _RequestWriter(request, upstream).encode()
 
 
-def fetched_urls(request: ChatRequest) -> tuple[str, ...]:
+def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
     """None: pictures and documents have addresses in this dialect."""
     return ()
 
@@ -89,7 +89,7 @@ class _RequestWriter:
         self._sentence = ""
         self._answer_tool = ""
 
-    def encoded(self) -> Encoded:
+    def encode(self) -> Encoded:
         self._refuse()
         self._write_output_form()
         self._write_tools()
@@ -131,7 +131,7 @@ class _RequestWriter:
             return
         if not isinstance(form, JsonSchema):
             self._sentence = _SENTENCE
-        elif (fitting := self._fitting(form)) is not None:
+        elif (fitting := self._supported_schema(form)) is not None:
             self._config({"format": {"type": "json_schema", "schema": fitting}})
         elif self._request.tools or thinks(self._request):
             schema = msgspec.json.encode(form.schema).decode()
@@ -139,7 +139,7 @@ class _RequestWriter:
         else:
             self._answer_tool = ANSWER_TOOL
 
-    def _fitting(self, form: JsonSchema) -> JsonObject | None:
+    def _supported_schema(self, form: JsonSchema) -> JsonObject | None:
         """The schema as the model keeps to it by itself; None where it cannot."""
         if self._has("no_json_schema"):
             return None
@@ -253,15 +253,15 @@ class _RequestWriter:
             return self._ask_budget()
         effort = effort_of(settings)
         if effort is not None:
-            self._config({"effort": self._fit(effort)})
+            self._config({"effort": self._nearest_effort(effort)})
         return {"type": "adaptive"}
 
-    def _fit(self, effort: Effort) -> Effort:
+    def _nearest_effort(self, effort: Effort) -> Effort:
         has = self._upstream.efforts
         if effort in has:
             return effort
-        moved: dict[Effort, Effort] = {"minimal": "low", "xhigh": "max"}
-        return nearest(moved.get(effort, effort), has)
+        substitutes: dict[Effort, Effort] = {"minimal": "low", "xhigh": "max"}
+        return nearest(substitutes.get(effort, effort), has)
 
     def _ask_budget(self) -> JsonObject | None:
         """A budget; None when the answer is too short for one, or the model cannot think."""

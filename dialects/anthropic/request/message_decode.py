@@ -48,7 +48,7 @@ def read_system(body: Members) -> tuple[Message, ...]:
 def read_messages(body: Members) -> tuple[Message, ...]:
     """The conversation. Raises RequestFault; a tool result must answer an earlier call."""
     items = body.array("messages")
-    if not body.due("messages", items):
+    if not body.required("messages", items):
         body.refuse_value("messages", "must have at least 1 item")
     reader = _Reader()
     return tuple(read for message in body.objects("messages") for read in reader.read(message))
@@ -61,7 +61,7 @@ class _Reader:
         self._calls: set[str] = set()
 
     def read(self, message: Members) -> list[Message]:
-        role: Role = message.due("role", message.word("role", _ROLES))
+        role: Role = message.required("role", message.word("role", _ROLES))
         blocks = _read_content(message)
         if blocks is None:
             text = message.value["content"]
@@ -89,7 +89,7 @@ class _Reader:
         return messages
 
     def _read_result(self, block: Members) -> ToolResult:
-        call_id = block.due("tool_use_id", block.text("tool_use_id"))
+        call_id = block.required("tool_use_id", block.text("tool_use_id"))
         if call_id not in self._calls:
             block.refuse("invalid_type", "tool_use_id", "must be the id of an earlier tool_use")
         failed, cache = bool(block.boolean("is_error")), read_cache(block)
@@ -100,29 +100,29 @@ class _Reader:
             text = block.value["content"]
             return ToolResult(call_id, (Text(text),) if text else (), failed, cache=cache)
         parts = [part for inner_block in inner for part in read_parts(inner_block)]
-        kept = tuple(part for part in parts if isinstance(part, Text | Image | File))
-        return ToolResult(call_id, kept, failed, cache=cache)
+        supported = tuple(part for part in parts if isinstance(part, Text | Image | File))
+        return ToolResult(call_id, supported, failed, cache=cache)
 
     def _read_assistant(self, block: Members) -> list[Part]:
         kind = block.text("type")
         if kind == "tool_use":
             return [self._read_call(block)]
         if kind == "thinking":
-            text = block.due("thinking", block.text("thinking"))
+            text = block.required("thinking", block.text("thinking"))
             signature = block.text("signature")
             seal = read_seal(signature, "anthropic") if signature else None
             return [Reasoning(text, seal)] if text or seal else []
         if kind == "redacted_thinking":
-            data = block.due("data", block.text("data"))
+            data = block.required("data", block.text("data"))
             return [Reasoning("", Seal("anthropic", data, redacted=True))]
         return read_parts(block)
 
     def _read_call(self, block: Members) -> ToolCall:
-        id_ = block.due("id", block.text("id") or None)
+        id_ = block.required("id", block.text("id") or None)
         self._calls.add(id_)
-        given = block.due("input", block.json("input"))
-        arguments = msgspec.json.encode(given).decode()
-        return ToolCall(id_, block.due("name", block.text("name")), arguments)
+        tool_input = block.required("input", block.json("input"))
+        arguments = msgspec.json.encode(tool_input).decode()
+        return ToolCall(id_, block.required("name", block.text("name")), arguments)
 
 
 def _read_content(holder: Members) -> list[Members] | None:
@@ -132,17 +132,17 @@ def _read_content(holder: Members) -> list[Members] | None:
         return None
     if content is not None and not isinstance(content, list):
         holder.refuse_type("content", "a string or an array")
-    holder.due("content", content)
+    holder.required("content", content)
     return holder.objects("content")
 
 
 def read_parts(block: Members) -> list[Part]:
     """The parts of one block of a user turn or tool result; of a document more than one."""
-    kind = block.due("type", block.text("type"))
+    kind = block.required("type", block.text("type"))
     if kind == "text":
         return [_read_text(block)]
     if kind == "image":
-        source = block.due("source", block.object("source"))
+        source = block.required("source", block.object("source"))
         return [Image(_read_address(source), cache=read_cache(block))]
     if kind == "document":
         return _read_document(block)
@@ -154,41 +154,41 @@ def read_parts(block: Members) -> list[Part]:
 
 
 def _read_text(block: Members) -> Text:
-    block.due("type", block.text("type"))
-    return Text(block.due("text", block.text("text")), read_cache(block))
+    block.required("type", block.text("type"))
+    return Text(block.required("text", block.text("text")), read_cache(block))
 
 
 def _read_document(block: Members) -> list[Part]:
     """What the client says about a document stands before it."""
     about = block.text("context")
     parts: list[Part] = [Text(about)] if about else []
-    source = block.due("source", block.object("source"))
+    source = block.required("source", block.object("source"))
     name, cache = block.text("title") or "", read_cache(block)
-    kind = source.due("type", source.text("type"))
+    kind = source.required("type", source.text("type"))
     if kind == "content":
         inner = _read_content(source)
         if inner is None:
             return [*parts, File(PlainText(source.value["content"]), name, cache)]
         return [*parts, *(part for inner_block in inner for part in read_parts(inner_block))]
     if kind == "text":
-        text = PlainText(source.due("data", source.text("data")))
+        text = PlainText(source.required("data", source.text("data")))
         return [*parts, File(text, name, cache)]
     return [*parts, File(_read_address(source), name, cache)]
 
 
 def _read_address(source: Members) -> Url | Base64 | FileId:
-    kind = source.due("type", source.word("type", ("base64", "url", "file")))
+    kind = source.required("type", source.word("type", ("base64", "url", "file")))
     if kind == "url":
-        return Url(source.due("url", source.text("url")))
+        return Url(source.required("url", source.text("url")))
     if kind == "file":
-        return FileId(source.due("file_id", source.text("file_id")))
-    media_type = source.due("media_type", source.text("media_type"))
-    return read_base64(source.due("data", source.text("data")), media_type, source.at("data"))
+        return FileId(source.required("file_id", source.text("file_id")))
+    media_type = source.required("media_type", source.text("media_type"))
+    return read_base64(source.required("data", source.text("data")), media_type, source.at("data"))
 
 
 def _read_search_result(block: Members) -> Text:
     """What the client found by itself, as the words that it is."""
-    texts = [item.due("text", item.text("text")) for item in block.objects("content")]
+    texts = [item.required("text", item.text("text")) for item in block.objects("content")]
     head = [block.text("title") or "", block.text("source") or ""]
     return Text("\n".join([line for line in [*head, *texts] if line]), read_cache(block))
 

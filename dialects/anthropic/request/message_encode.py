@@ -104,19 +104,19 @@ def _write_system(texts: tuple[Text, ...]) -> str | list[JsonObject]:
 
 
 def _move_pictures(turns: tuple[MergedMessage, ...]) -> list[MergedMessage]:
-    moved: list[MergedMessage] = []
+    rearranged: list[MergedMessage] = []
     carried: tuple[Part, ...] = ()
     for turn in turns:
         if turn.role == "user":
             results = tuple(part for part in turn.parts if isinstance(part, ToolResult))
             rest = turn.parts[len(results) :]
-            moved.append(MergedMessage("user", (*results, *carried, *rest)))
+            rearranged.append(MergedMessage("user", (*results, *carried, *rest)))
             carried = ()
         else:
             carried = tuple(part for part in turn.parts if isinstance(part, Image))
-            kept = tuple(part for part in turn.parts if not isinstance(part, Image))
-            moved.append(MergedMessage("assistant", kept))
-    return [*moved, MergedMessage("user", carried)] if carried else moved
+            rest_of_turn = tuple(part for part in turn.parts if not isinstance(part, Image))
+            rearranged.append(MergedMessage("assistant", rest_of_turn))
+    return [*rearranged, MergedMessage("user", carried)] if carried else rearranged
 
 
 def _is_own(part: Reasoning) -> bool:
@@ -198,12 +198,12 @@ class _Writer:
 def _choose_ids(messages: tuple[Message, ...], request_id: str) -> dict[str, str]:
     """The id of each call as the dialect can say it; two calls never share one."""
     chosen: dict[str, str] = {}
-    taken: set[str] = set()
+    used: set[str] = set()
     for id_ in call_names(messages):
         fitting = _BAD_ID_CHARACTER.sub("_", id_)
-        if fitting in taken:
+        if fitting in used:
             fitting = derive_id(CALL_ID_PREFIX, request_id, id_)
-        taken.add(fitting)
+        used.add(fitting)
         chosen[id_] = fitting
     return chosen
 

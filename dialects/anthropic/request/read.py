@@ -24,7 +24,7 @@ from dialects.json.members import (
     small_members,
     storable_user,
 )
-from dialects.json.raw_json import present, starts
+from dialects.json.raw_json import is_present, starts
 from dialects.media.media import MediaKind
 
 
@@ -116,7 +116,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
     output_cap, stream = None, False
     if not counting:
         _refuse_thread(body)
-        members.due("max_tokens", members.value.get("max_tokens"))
+        members.required("max_tokens", members.value.get("max_tokens"))
         stream = bool(members.boolean("stream"))
         output_cap = members.integer("max_tokens", 1, OUTPUT_CAP_MAX)
         check_bounds(body, _BOUNDS)
@@ -167,7 +167,7 @@ def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int,
     for block in _blocks(messages):
         if block.signature is not _NULL and starts(block.signature, b'"'):
             foreign = foreign or is_foreign(msgspec.json.decode(block.signature))
-        if not present(block.source):
+        if not is_present(block.source):
             continue
         if bytes(block.type) == b'"image"':
             kinds["image"] += 1

@@ -51,21 +51,21 @@ class _SchemaFitter:
     def fit(self, schema: Any) -> JsonObject:
         if not isinstance(schema, Mapping):
             raise _Unsayable
-        left = {name: value for name, value in schema.items() if name not in _METADATA}
+        rest = {name: value for name, value in schema.items() if name not in _METADATA}
         fitted: JsonObject = {}
         for name in _DEFINITIONS:
-            if isinstance(definitions := left.pop(name, None), Mapping):
+            if isinstance(definitions := rest.pop(name, None), Mapping):
                 fitted[name] = {key: self.fit(inner) for key, inner in definitions.items()}
-        if "$ref" in left:
-            self._follow(left["$ref"])
-            return fitted | {"$ref": left["$ref"]}
+        if "$ref" in rest:
+            self._follow(rest["$ref"])
+            return fitted | {"$ref": rest["$ref"]}
         for name in ("title", "description"):
-            if isinstance(left.get(name), str):
-                fitted[name] = left.pop(name)
-        fitted |= self._value(left)
-        if left:
+            if isinstance(rest.get(name), str):
+                fitted[name] = rest.pop(name)
+        fitted |= self._value(rest)
+        if rest:
             words = ", ".join(
-                f"{name}: {msgspec.json.encode(value).decode()}" for name, value in left.items()
+                f"{name}: {msgspec.json.encode(value).decode()}" for name, value in rest.items()
             )
             fitted["description"] = "\n\n".join(
                 filter(None, [fitted.get("description"), f"{{{words}}}"])
@@ -88,44 +88,44 @@ class _SchemaFitter:
         self._following.pop()
         self._followed.add(reference)
 
-    def _value(self, left: JsonObject) -> JsonObject:
-        """What a schema says of its value; what it takes out of `left` is said."""
-        kind = left.pop("type", None)
-        given = [name for name in _ALTERNATIVES if name in left]
-        if "enum" in left or "const" in left:
-            return _literals(left)
-        if given:
-            return self._alternatives(given, left)
+    def _value(self, rest: JsonObject) -> JsonObject:
+        """What a schema says of its value; what it takes out of `rest` is said."""
+        kind = rest.pop("type", None)
+        alternatives = [name for name in _ALTERNATIVES if name in rest]
+        if "enum" in rest or "const" in rest:
+            return _literals(rest)
+        if alternatives:
+            return self._alternatives(alternatives, rest)
         if isinstance(kind, list):
-            return self._types(kind, left)
+            return self._types(kind, rest)
         if kind is None:
-            kind = "object" if "properties" in left else "array" if "items" in left else None
+            kind = "object" if "properties" in rest else "array" if "items" in rest else None
         if kind == "object":
-            return {"type": kind} | self._object(left)
+            return {"type": kind} | self._object(rest)
         if kind == "array":
-            return {"type": kind} | self._array(left)
+            return {"type": kind} | self._array(rest)
         if not isinstance(kind, str) or kind not in _SCALARS:
             raise _Unsayable
-        form = left.get("format")
+        form = rest.get("format")
         if kind == "string" and isinstance(form, str) and form in _FORMATS:
-            return {"type": kind, "format": left.pop("format")}
+            return {"type": kind, "format": rest.pop("format")}
         return {"type": kind}
 
-    def _alternatives(self, given: Sequence[str], left: JsonObject) -> JsonObject:
-        ways = left.pop(given[0])
-        if len(given) > 1 or "properties" in left or not isinstance(ways, list) or not ways:
+    def _alternatives(self, alternatives: Sequence[str], rest: JsonObject) -> JsonObject:
+        ways = rest.pop(alternatives[0])
+        if len(alternatives) > 1 or "properties" in rest or not isinstance(ways, list) or not ways:
             raise _Unsayable
-        if given == ["allOf"]:
+        if alternatives == ["allOf"]:
             if len(ways) > 1:
                 # Objects that name all their members cannot be two at once.
                 raise _Unsayable
             return self.fit(ways[0])
         return {"anyOf": [self.fit(way) for way in ways]}
 
-    def _types(self, kinds: list[Any], left: JsonObject) -> JsonObject:
+    def _types(self, kinds: list[Any], rest: JsonObject) -> JsonObject:
         """Each of several types has those limits that are its own."""
-        limits = dict(left)
-        left.clear()
+        limits = dict(rest)
+        rest.clear()
         return {
             "anyOf": [
                 self.fit({"type": kind} if kind == "null" else limits | {"type": kind})
@@ -133,37 +133,37 @@ class _SchemaFitter:
             ]
         }
 
-    def _object(self, left: JsonObject) -> JsonObject:
-        members, others = left.pop("properties", None), left.pop("additionalProperties", None)
+    def _object(self, rest: JsonObject) -> JsonObject:
+        members, others = rest.pop("properties", None), rest.pop("additionalProperties", None)
         closed = others is False
-        if others not in (None, False) or "patternProperties" in left or not (members or closed):
+        if others not in (None, False) or "patternProperties" in rest or not (members or closed):
             raise _Unsayable
         properties = members if isinstance(members, Mapping) else {}
         fitted: JsonObject = {
             "properties": {name: self.fit(inner) for name, inner in properties.items()}
         }
         fitted["additionalProperties"] = False
-        if "required" in left:
-            fitted["required"] = left.pop("required")
+        if "required" in rest:
+            fitted["required"] = rest.pop("required")
         return fitted
 
-    def _array(self, left: JsonObject) -> JsonObject:
-        if "prefixItems" in left:
+    def _array(self, rest: JsonObject) -> JsonObject:
+        if "prefixItems" in rest:
             raise _Unsayable
-        fitted: JsonObject = {"items": self.fit(left.pop("items", None))}
-        if left.get("minItems") in (0, 1):
-            fitted["minItems"] = left.pop("minItems")
+        fitted: JsonObject = {"items": self.fit(rest.pop("items", None))}
+        if rest.get("minItems") in (0, 1):
+            fitted["minItems"] = rest.pop("minItems")
         return fitted
 
 
-def _literals(left: JsonObject) -> JsonObject:
+def _literals(rest: JsonObject) -> JsonObject:
     literals: JsonObject = {}
-    if "enum" in left:
-        literals["enum"] = left.pop("enum")
+    if "enum" in rest:
+        literals["enum"] = rest.pop("enum")
         if not isinstance(literals["enum"], list) or not all(map(_is_scalar, literals["enum"])):
             raise _Unsayable
-    if "const" in left:
-        literals["const"] = left.pop("const")
+    if "const" in rest:
+        literals["const"] = rest.pop("const")
         if not _is_scalar(literals["const"]):
             raise _Unsayable
     return literals

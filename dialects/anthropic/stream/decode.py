@@ -21,7 +21,7 @@ from dialects.anthropic.answer.wire import Message, StreamEvent, read_event
 from dialects.anthropic.errors import read_object
 from dialects.anthropic.usage import merge, quantities
 from dialects.chat.events import Event, Start, Step, Usage
-from dialects.json.raw_json import ABSENT, ReadFault, given, value_of
+from dialects.json.raw_json import ABSENT, ReadFault, value_bytes, value_of
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 from dialects.usage.usage import Counts
@@ -55,7 +55,7 @@ class Decoder(FrameDecoder):
         super().__init__(frame_bytes_max)
         self._reader = BlockReader(translate=translate, answer_tool=answer_tool)
         self._translate = translate
-        self._begun = False
+        self._started = False
 
     def length_notice(self) -> bytes:
         """What ends the forwarded stream here as if it had reached its length (F18).
@@ -78,8 +78,8 @@ class Decoder(FrameDecoder):
         except ReadFault:
             return self._repair(frame, marks=self._translate)
         kind = event.type or frame.event
-        if kind == "error" or given(event.error) is not None:
-            fault = read_object(given(event.error) or data)
+        if kind == "error" or value_bytes(event.error) is not None:
+            fault = read_object(value_bytes(event.error) or data)
             return self._fail(mask_frame(frame, _write_error), fault)
         if kind == "message_stop":
             return self._end(marked=True, raw=raw) if self._seen else self._break("F24")
@@ -89,7 +89,7 @@ class Decoder(FrameDecoder):
 
     @property
     def _seen(self) -> bool:
-        return self._begun or self._reader.finished or super()._seen
+        return self._started or self._reader.finished or super()._seen
 
     def _read_event(self, kind: str, event: StreamEvent, data: bytes, events: list[Event]) -> None:
         index = event.index or 0
@@ -116,17 +116,17 @@ class Decoder(FrameDecoder):
             self._count(event.usage, events)
 
     def _begin(self, message: Message, events: list[Event]) -> None:
-        if self._begun:
+        if self._started:
             return
-        self._begun = True
+        self._started = True
         if self._translate:
             events.append(read_start(message))
 
     def _count(self, raw: msgspec.Raw, events: list[Event]) -> None:
-        usage = None if raw is ABSENT else given(raw)
+        usage = None if raw is ABSENT else value_bytes(raw)
         if usage is not None:
             self.usage = merge(self.usage, usage)
-            events.append(counted(self.usage) if self._translate else Usage(self.usage))
+            events.append(read_usage(self.usage) if self._translate else Usage(self.usage))
 
 
 def read_start(message: Message) -> Start:
@@ -137,7 +137,7 @@ def read_start(message: Message) -> Start:
     return Start(message.id or "", message.model or "", 0, known_tier)
 
 
-def counted(raw: bytes) -> Usage:
+def read_usage(raw: bytes) -> Usage:
     """A usage object with what it says in neutral words."""
     meters = quantities(raw).meters
     return Usage(raw, Counts.of(meters) if meters else None)

@@ -56,8 +56,8 @@ class Encoder:
 
     def __init__(self, request: ChatRequest) -> None:
         self._request = request
-        self._begun = False
-        self._made = 0
+        self._started = False
+        self._ids_derived = 0
         self._blocks: deque[_Block] = deque()
         self._calls: dict[int, _Block] = {}
         self._refused = False
@@ -99,7 +99,7 @@ class Encoder:
 
     def end(self) -> bytes:
         """What ends a complete answer."""
-        frames = b"" if self._begun else self._start(neutral.Start("", ""))
+        frames = b"" if self._started else self._start(neutral.Start("", ""))
         frames += self._end_last()
         finish = self._finish or neutral.Finish(0, "stop")
         reason = write_reason(finish.reason, refused=self._refused)
@@ -113,7 +113,7 @@ class Encoder:
         return error_frame(kind, message, request_id=self._request.request_id)
 
     def _start(self, event: neutral.Start) -> bytes:
-        self._begun = True
+        self._started = True
         message: JsonObject = {
             "id": derive_id(MESSAGE_ID_PREFIX, self._request.request_id),
             "type": "message",
@@ -130,30 +130,30 @@ class Encoder:
     # ---- what an event adds to the last block, or begins
 
     def _write_text(self, text: str) -> bytes:
-        block, begun = self._last_of("text", {"type": "text", "text": ""})
-        return begun + self._put(block, _TEXT % (block.index, _encode(text)))
+        block, opening = self._last_of("text", {"type": "text", "text": ""})
+        return opening + self._put(block, _TEXT % (block.index, _encode(text)))
 
     def _write_thinking(self, text: str) -> bytes:
-        block, begun = self._last_thinking()
-        return begun + self._put(block, _THINKING % (block.index, _encode(text)))
+        block, opening = self._last_thinking()
+        return opening + self._put(block, _THINKING % (block.index, _encode(text)))
 
     def _write_seal(self, event: neutral.ReasoningSeal) -> bytes:
         if event.seal.redacted:
             return self._whole({"type": "redacted_thinking", "data": event.seal.value})
-        block, begun = self._last_thinking()
-        return begun + self._sign(block, mark_seal(event.seal, "anthropic"))
+        block, opening = self._last_thinking()
+        return opening + self._sign(block, mark_seal(event.seal, "anthropic"))
 
     def _write_citation(self, event: neutral.Citation) -> bytes:
-        block, begun = self._last_of("text", {"type": "text", "text": ""})
+        block, opening = self._last_of("text", {"type": "text", "text": ""})
         citation = _encode(write_citation(event.source))
-        return begun + self._put(block, _CITATION % (block.index, citation))
+        return opening + self._put(block, _CITATION % (block.index, citation))
 
     def _open_call(self, event: neutral.ToolCallStart) -> bytes:
         id_ = write_call_id(event.id, self._request.request_id, event.index)
         call = {"type": "tool_use", "id": id_, "name": event.name, "input": {}}
-        block, begun = self._open_block("tool_use", call)
+        block, opening = self._open_block("tool_use", call)
         self._calls[event.index] = block
-        return begun
+        return opening
 
     def _write_input(self, index: int, text: str) -> bytes:
         block = self._calls[index]
@@ -182,13 +182,13 @@ class Encoder:
         return self._open_block(kind, content_block)
 
     def _whole(self, content_block: JsonObject) -> bytes:
-        block, begun = self._open_block(content_block["type"], content_block)
-        return begun + self._finish_block(block)
+        block, opening = self._open_block(content_block["type"], content_block)
+        return opening + self._finish_block(block)
 
     def _open_block(self, kind: str, content_block: JsonObject) -> tuple[_Block, bytes]:
         ended = self._end_last()
-        block = _Block(self._made, kind)
-        self._made += 1
+        block = _Block(self._ids_derived, kind)
+        self._ids_derived += 1
         self._blocks.append(block)
         start = {"type": "content_block_start", "index": block.index}
         return block, ended + self._put(block, _frame(start | {"content_block": content_block}))

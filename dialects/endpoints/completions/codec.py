@@ -8,7 +8,7 @@ from typing import Any, Final
 from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject
 from dialects.chat.events import Event
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed
+from dialects.chat.whole_answer import WholeAnswer, failed_answer
 from dialects.codec import Decoder, Encoder, Target
 from dialects.endpoints.completions import (
     answer_encode,
@@ -21,7 +21,7 @@ from dialects.endpoints.completions.request_decode import CompletionPlan
 from dialects.endpoints.completions.request_read import CompletionFacts
 from dialects.endpoints.completions.wire import ChoiceReader, read_choices, usage_of
 from dialects.endpoints.operation import Operation
-from dialects.endpoints.unary import broken, open_answer
+from dialects.endpoints.unary import answer_fault, open_answer
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Quirks
 from dialects.openai.codec import OpenAICodec
@@ -58,7 +58,7 @@ class CompletionsCodec(OpenAICodec[CompletionFacts]):
             raise RequestFault("unsupported_capability", "prompt", what)
         return plan.requests[0]
 
-    def undecoded(self, facts: CompletionFacts) -> tuple[str, ...]:
+    def undecoded_fields(self, facts: CompletionFacts) -> tuple[str, ...]:
         return request_decode.decode(facts.body.raw, request_id="", received_at=0).dropped
 
     def operation(self, target: Target, *, stream: bool) -> Operation | None:
@@ -99,9 +99,9 @@ def read_answer(raw: bytes) -> WholeAnswer:
         members = open_answer(raw)
         choices = read_choices(members)
         if not choices:
-            raise broken("F24")
+            raise answer_fault("F24")
     except AnswerFault as fault:
-        return failed(fault.event)
+        return failed_answer(fault.event)
     reader, events = ChoiceReader(), list[Event]()
     for choice in choices:
         reader.read(choice, events)

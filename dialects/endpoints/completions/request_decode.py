@@ -105,6 +105,6 @@ def _refuse_unsupported(body: Members) -> None:
         "best_of": (body.integer("best_of", 0, BEST_OF_MAX) or 1) > 1,
         "logprobs": body.integer("logprobs", 0, LOGPROBS_MAX) is not None,
     }
-    for name, given in refused.items():
-        if given:
+    for name, value in refused.items():
+        if value:
             body.refuse("unsupported_capability", name, "is not supported by this model")

@@ -26,12 +26,12 @@ from dialects.chat.bounds import (
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
-    due_value,
     edit_body,
     read_integers,
     read_max_cost,
     read_model,
     read_user,
+    required_value,
     small_members,
 )
 from dialects.openai.request.read import ask_usage_of, read_include_usage
@@ -140,7 +140,7 @@ def edit(
 
 def _count_prompts(body: Body) -> int:
     """How many prompts there are. A list of mixed kinds is none."""
-    raw = due_value(body, "prompt")
+    raw = required_value(body, "prompt")
     if raw.startswith(b'"'):
         return 1
     items = _raws.decode(raw) if raw.startswith(b"[") else None

@@ -9,7 +9,7 @@ import msgspec
 
 from dialects.chat.events import Event, Finish, TextDelta
 from dialects.endpoints.completions.finish_reasons import FINISH_REASONS
-from dialects.endpoints.unary import RawMembers, given
+from dialects.endpoints.unary import RawMembers, member_bytes
 from dialects.json.raw_json import dicts
 from dialects.streams.stream import ChoiceProgress
 
@@ -21,7 +21,7 @@ Choices = list[dict[str, Any]]
 def read_choices(members: RawMembers) -> Choices:
     """The choices of an answer or chunk; [] for what is none."""
     try:
-        choices = msgspec.json.decode(given(members, "choices") or b"[]")
+        choices = msgspec.json.decode(member_bytes(members, "choices") or b"[]")
     except (msgspec.DecodeError, RecursionError):
         return []
     return dicts(choices)
@@ -29,7 +29,7 @@ def read_choices(members: RawMembers) -> Choices:
 
 def usage_of(members: RawMembers, choices: Choices) -> bytes | None:
     """The raw usage object, which some servers put into a choice."""
-    usage = given(members, "usage")
+    usage = member_bytes(members, "usage")
     for choice in choices:
         if usage is None and choice.get("usage") is not None:
             usage = msgspec.json.encode(choice["usage"])

@@ -7,7 +7,7 @@ reasons and the size of its text. A JSON array of pieces is read as the answer t
 import msgspec
 
 from dialects.chat.events import Broken, UpstreamError
-from dialects.chat.whole_answer import WholeAnswer, failed
+from dialects.chat.whole_answer import WholeAnswer, failed_answer
 from dialects.gemini.stream.decode import Decoder
 from dialects.streams.stream import is_utf8
 
@@ -16,21 +16,21 @@ def decode(raw: bytes, *, translate: bool = False, request_id: str = "") -> Whol
     """Read the body of a 200. Never raises."""
     body = raw.strip()
     if body and not body.startswith((b"{", b"[")):
-        return failed(Broken("F15" if is_utf8(body) else "F16"))
+        return failed_answer(Broken("F15" if is_utf8(body) else "F16"))
     decoder = Decoder(translate=translate, request_id=request_id, frame_bytes_max=len(raw))
     steps = decoder.feed(body) + decoder.end()
     *events, last = [event for step in steps for event in step.events]
     if isinstance(last, UpstreamError):
-        return failed(last)
+        return failed_answer(last)
     if isinstance(last, Broken):
         whole = _is_json(body)
         # Whole as it is, an answer needs no reason for its end; cut, it is no JSON.
         if last.fault != "F14" or not whole:
             cut = last.fault in ("F14", "F24") and body and not whole
-            return failed(Broken("F15" if cut else last.fault))
+            return failed_answer(Broken("F15" if cut else last.fault))
     elif not _is_json(body):
         # Something stands behind the answer, and would go on to the client with it.
-        return failed(Broken("F15" if is_utf8(body) else "F16"))
+        return failed_answer(Broken("F15" if is_utf8(body) else "F16"))
     return WholeAnswer(events, decoder.usage, decoder.text_bytes, decoder.reasoning_bytes)
 
 

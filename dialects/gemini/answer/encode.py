@@ -35,9 +35,11 @@ SOUND_UNSAID = "audio/wav"
 
 def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
     """The body for the client: the model that the provider reports, our own id."""
-    shown = shows_thoughts(request)
+    show_thoughts = shows_thoughts(request)
     body: dict[str, Any] = {
-        "candidates": [_write_choice(choice, shown=shown) for choice in answer.choices],
+        "candidates": [
+            _write_choice(choice, show_thoughts=show_thoughts) for choice in answer.choices
+        ],
         "usageMetadata": write_usage(answer.counts or Counts()),
     }
     return msgspec.json.encode(body | write_head(request, answer.model))
@@ -86,9 +88,9 @@ def write_logprobs(tokens: Iterable[TokenLogprob]) -> JsonObject:
     return {"chosenCandidates": chosen, "topCandidates": tops}
 
 
-def _write_choice(choice: Choice, *, shown: bool) -> JsonObject:
+def _write_choice(choice: Choice, *, show_thoughts: bool) -> JsonObject:
     candidate: JsonObject = {}
-    parts = _write_parts(choice.parts, shown=shown)
+    parts = _write_parts(choice.parts, show_thoughts=show_thoughts)
     if parts:
         candidate["content"] = {"parts": parts, "role": "model"}
     refused = any(isinstance(part, Refusal) for part in choice.parts)
@@ -96,15 +98,15 @@ def _write_choice(choice: Choice, *, shown: bool) -> JsonObject:
     if reason is not None:
         candidate["finishReason"] = reason
     candidate["index"] = choice.index
-    said = "".join(part.text for part in choice.parts if isinstance(part, Text))
-    if grounding := write_grounding(choice.citations, said):
+    visible_text = "".join(part.text for part in choice.parts if isinstance(part, Text))
+    if grounding := write_grounding(choice.citations, visible_text):
         candidate["groundingMetadata"] = grounding
     if choice.logprobs:
         candidate["logprobsResult"] = write_logprobs(choice.logprobs)
     return candidate
 
 
-def _write_parts(parts: Iterable[Part], *, shown: bool) -> list[JsonObject]:
+def _write_parts(parts: Iterable[Part], *, show_thoughts: bool) -> list[JsonObject]:
     written: list[JsonObject] = []
     waiting: Seal | None = None
     for part in parts:
@@ -113,7 +115,7 @@ def _write_parts(parts: Iterable[Part], *, shown: bool) -> list[JsonObject]:
             if seal is not None and seal.owner == "gemini":
                 written += [] if waiting is None else [write_seal(waiting)]
                 waiting, seal = seal, None
-            if shown and (part.text or seal is not None):
+            if show_thoughts and (part.text or seal is not None):
                 written.append(write_thought(part.text, seal))
             elif seal is not None and (hidden := write_hidden(seal)) is not None:
                 written.append(hidden)

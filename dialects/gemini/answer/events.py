@@ -21,18 +21,18 @@ from dialects.gemini.answer.finish_reasons import FINISH_REASONS
 from dialects.gemini.answer.grounding import count_searches, read_queries, read_sources
 from dialects.gemini.answer.wire import Answer, Candidate, FunctionCall, Part
 from dialects.gemini.seals import read_signature
-from dialects.json.raw_json import ABSENT, as_text, dicts, given, members_of, size
+from dialects.json.raw_json import ABSENT, as_text, dicts, members_of, size, value_bytes
 
 
 class _Choice:
     """What a stream spreads out over one candidate."""
 
-    __slots__ = ("calls", "cited", "said")
+    __slots__ = ("calls", "cited", "texts")
 
     def __init__(self) -> None:
         self.calls = 0
         self.cited: set[neutral.Source] = set()
-        self.said: list[str] = []
+        self.texts: list[str] = []
 
 
 class CandidateReader:
@@ -50,7 +50,7 @@ class CandidateReader:
         self._choices: dict[int, _Choice] = {}
         self._finished: set[int] = set()
         self._queries: set[tuple[int, str]] = set()
-        self._shown = False
+        self._has_content = False
         self._blocked = False
         self._id = ""
         self.text_bytes = 0
@@ -110,7 +110,7 @@ class CandidateReader:
     ) -> neutral.UpstreamError | None:
         word = candidate.finish_reason or ""
         reason = FINISH_REASONS.get(word)
-        if reason is None and not self._shown:
+        if reason is None and not self._has_content:
             what = clean_upstream(candidate.finish_message or word)
             return neutral.UpstreamError("upstream_error", message_of("upstream_error", what), None)
         if reason in (None, "stop"):
@@ -128,30 +128,30 @@ class CandidateReader:
         if part.thought_signature and self._translate:
             events.append(neutral.ReasoningSeal(index, read_signature(part.thought_signature)))
         if part.text and not part.thought:
-            self._shown = True
+            self._has_content = True
             events.append(neutral.TextDelta(index, part.text))
             self.text_bytes += size(part.text)
             if self._translate:
-                choice.said.append(part.text)
+                choice.texts.append(part.text)
         if part.function_call is not None:
             self._read_call(index, choice, part.function_call, events)
         for raw in (part.inline_data, part.file_data):
             if raw is not ABSENT:
                 self._read_media(index, part, raw, events)
         for raw in (part.executable_code, part.code_execution_result):
-            if raw is not ABSENT and given(raw) is not None:
-                self._shown = True
+            if raw is not ABSENT and value_bytes(raw) is not None:
+                self._has_content = True
                 events.append(neutral.OpaqueDelta(index, bytes(raw)))
 
     def _read_call(
         self, index: int, choice: _Choice, call: FunctionCall, events: list[neutral.Event]
     ) -> None:
-        at, choice.calls, self._shown = choice.calls, choice.calls + 1, True
+        at, choice.calls, self._has_content = choice.calls, choice.calls + 1, True
         name, id_ = call.name or "", call.id or ""
         if self._translate and not id_:
             id_ = derive_id("call_", self._request_id or self._id, index, at)
         events.append(neutral.ToolCallStart(index, at, id_, name))
-        args = given(call.args) or b"{}"
+        args = value_bytes(call.args) or b"{}"
         # The args are JSON that has been read already, so that this cannot fail.
         arguments = msgspec.json.format(args, indent=-1).decode()
         events.append(neutral.ToolArgumentsDelta(index, at, arguments))
@@ -162,10 +162,10 @@ class CandidateReader:
     def _read_media(
         self, index: int, part: Part, raw: msgspec.Raw, events: list[neutral.Event]
     ) -> None:
-        if given(raw) is None or part.thought:
+        if value_bytes(raw) is None or part.thought:
             # Drafts of a picture are thoughts; they are no part of the answer.
             return
-        self._shown = True
+        self._has_content = True
         if not self._translate:
             events.append(neutral.OpaqueDelta(index, bytes(raw)))
             return
@@ -186,7 +186,7 @@ def _add_citations(
     grounding, citation = candidate.grounding_metadata, candidate.citation_metadata
     if grounding is ABSENT and citation is ABSENT:
         return
-    for source in read_sources(grounding, citation, "".join(choice.said)):
+    for source in read_sources(grounding, citation, "".join(choice.texts)):
         if source not in choice.cited:
             choice.cited.add(source)
             events.append(neutral.Citation(index, source))

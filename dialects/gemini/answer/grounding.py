@@ -46,20 +46,20 @@ def count_searches(queries: int, model_version: str) -> int:
     return queries if by_query else min(queries, 1)
 
 
-def read_sources(grounding: msgspec.Raw, citation: msgspec.Raw, said: str) -> list[Source]:
-    """All sources of an answer whose text so far is `said`, those without a place last."""
-    metadata, raw_text = members_of(grounding), said.encode()
+def read_sources(grounding: msgspec.Raw, citation: msgspec.Raw, text: str) -> list[Source]:
+    """All sources of an answer whose text so far is `text`, those without a place last."""
+    metadata, raw_text = members_of(grounding), text.encode()
     chunks = [_read_chunk(chunk) for chunk in dicts(metadata.get("groundingChunks"))]
     sources: list[Source] = []
-    cited: set[int] = set()
+    indices_used: set[int] = set()
     for support in dicts(metadata.get("groundingSupports")):
         start, end = _place(object_of(support.get("segment")), raw_text)
         indices = support.get("groundingChunkIndices")
         for at in indices if isinstance(indices, list) else []:
             if isinstance(at, int) and 0 <= at < len(chunks):
-                cited.add(at)
+                indices_used.add(at)
                 sources.append(msgspec.structs.replace(chunks[at], start=start, end=end))
-    sources += [chunk for at, chunk in enumerate(chunks) if at not in cited]
+    sources += [chunk for at, chunk in enumerate(chunks) if at not in indices_used]
     recited = members_of(citation)
     for place in dicts(recited.get("citationSources")) or dicts(recited.get("citations")):
         start, end = _place(place, raw_text)
@@ -74,26 +74,26 @@ def _read_chunk(chunk: dict[str, Any]) -> Source:
     )
 
 
-def _place(segment: dict[str, Any], said: bytes) -> tuple[int, int] | tuple[None, None]:
+def _place(segment: dict[str, Any], text: bytes) -> tuple[int, int] | tuple[None, None]:
     """Where a piece stands, in characters; the words win over numbers that do not fit them."""
     start, end = segment.get("startIndex", 0), segment.get("endIndex")
     words = as_text(segment.get("text")).encode()
-    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(said):
+    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(text):
         start, end = 0, 0
-    if words and said[start:end] != words:
-        start = max(said.find(words), 0)
-        end = start + len(words) if said.startswith(words, start) else start
+    if words and text[start:end] != words:
+        start = max(text.find(words), 0)
+        end = start + len(words) if text.startswith(words, start) else start
     if start == end:
         return None, None
-    return _characters(said[:start]), _characters(said[:end])
+    return _characters(text[:start]), _characters(text[:end])
 
 
 def _characters(raw: bytes) -> int:
     return len(raw.decode(errors="ignore"))
 
 
-def write_grounding(citations: Iterable[Source], said: str) -> dict[str, Any]:
-    """The `groundingMetadata` of an answer whose text is `said`; {} without citations."""
+def write_grounding(citations: Iterable[Source], text: str) -> dict[str, Any]:
+    """The `groundingMetadata` of an answer whose text is `text`; {} without citations."""
     places: dict[str, int] = {}
     chunks: list[dict[str, Any]] = []
     supports: list[dict[str, Any]] = []
@@ -102,9 +102,9 @@ def write_grounding(citations: Iterable[Source], said: str) -> dict[str, Any]:
             places[source.url] = len(chunks)
             chunks.append({"web": {"uri": source.url, "title": source.title}})
         start, end = source.start, source.end
-        if start is not None and end is not None and start < end <= len(said):
-            words = said[start:end]
-            at = len(said[:start].encode())
+        if start is not None and end is not None and start < end <= len(text):
+            words = text[start:end]
+            at = len(text[:start].encode())
             segment = {"startIndex": at, "endIndex": at + len(words.encode()), "text": words}
             supports.append({"segment": segment, "groundingChunkIndices": [places[source.url]]})
     if not chunks:

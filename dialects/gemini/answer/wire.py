@@ -94,28 +94,30 @@ def _loose_candidate(item: dict[str, Any]) -> Candidate:
         content=Content([_loose_part(part) for part in dicts(parts)]),
         finish_reason=_text(item.get("finishReason")),
         finish_message=_text(item.get("finishMessage")),
-        grounding_metadata=_encoded(item.get("groundingMetadata")),
-        citation_metadata=_encoded(item.get("citationMetadata")),
-        logprobs_result=_encoded(item.get("logprobsResult")),
+        grounding_metadata=_encode_raw(item.get("groundingMetadata")),
+        citation_metadata=_encode_raw(item.get("citationMetadata")),
+        logprobs_result=_encode_raw(item.get("logprobsResult")),
     )
 
 
 def _loose_part(item: dict[str, Any]) -> Part:
-    call, said = item.get("functionCall"), item.get("text")
+    call, text_value = item.get("functionCall"), item.get("text")
     return Part(
         # Text of another type keeps its JSON, so that it is counted and committed.
-        text=said if said is None or isinstance(said, str) else msgspec.json.encode(said).decode(),
+        text=text_value
+        if text_value is None or isinstance(text_value, str)
+        else msgspec.json.encode(text_value).decode(),
         thought=item.get("thought") is True,
         thought_signature=_text(item.get("thoughtSignature")),
         function_call=FunctionCall(
-            _text(call.get("id")), _text(call.get("name")), _encoded(call.get("args"))
+            _text(call.get("id")), _text(call.get("name")), _encode_raw(call.get("args"))
         )
         if isinstance(call, dict)
         else None,
-        inline_data=_encoded(item.get("inlineData")),
-        file_data=_encoded(item.get("fileData")),
-        executable_code=_encoded(item.get("executableCode")),
-        code_execution_result=_encoded(item.get("codeExecutionResult")),
+        inline_data=_encode_raw(item.get("inlineData")),
+        file_data=_encode_raw(item.get("fileData")),
+        executable_code=_encode_raw(item.get("executableCode")),
+        code_execution_result=_encode_raw(item.get("codeExecutionResult")),
     )
 
 
@@ -123,7 +125,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _encoded(value: Any) -> msgspec.Raw:
+def _encode_raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 

@@ -28,7 +28,7 @@ from dialects.chat.chat import (
 )
 from dialects.chat.events import Seal
 from dialects.chat.turns import derive_id
-from dialects.gemini.names import camel, repeated
+from dialects.gemini.names import camel, read_objects
 from dialects.gemini.part_forms import object_of
 from dialects.gemini.seals import UNSEALED, read_signature
 from dialects.json.members import Members
@@ -51,14 +51,14 @@ _BESIDE: Final = frozenset({"thought", "thoughtSignature", *_KINDS})
 class ContentsReader:
     """Reads one content after the other, and knows the calls so far.
 
-    `left_out` names the members of parts that have no neutral word.
+    `unknown_members` names the members of parts that have no neutral word.
     """
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
         self._open: list[list[tuple[str, str]]] = []
         self._calls = 0
-        self.left_out: dict[str, Any] = {}
+        self.unknown_members: dict[str, Any] = {}
 
     def system(self, body: Members) -> tuple[Message, ...]:
         """The system text, as one message or none."""
@@ -66,8 +66,8 @@ class ContentsReader:
             texts = [Text(body.value["systemInstruction"])]
         elif content := body.object("systemInstruction"):
             texts = [
-                Text(part.due("text", part.text("text")))
-                for part in repeated(camel(content), "parts")
+                Text(part.required("text", part.text("text")))
+                for part in read_objects(camel(content), "parts")
             ]
         else:
             texts = []
@@ -75,50 +75,50 @@ class ContentsReader:
 
     def messages(self, body: Members) -> tuple[Message, ...]:
         """The conversation. Raises RequestFault; a response must answer an earlier call."""
-        contents = repeated(body, "contents")
+        contents = read_objects(body, "contents")
         if not contents:
-            body.due("contents", body.value.get("contents"))
+            body.required("contents", body.value.get("contents"))
             body.refuse_value("contents", "must have at least 1 item")
         return tuple(self._read(contents))
 
     def _read(self, contents: list[Members]) -> Iterator[Message]:
         """What the model said in several contents in a row is one turn: clients keep the chunks of
         a stream as they came."""
-        said: list[Members] | None = None
+        turn_parts: list[Members] | None = None
         for content in contents:
             role = content.word("role", _ROLES) if content.value.get("role") != "" else None
-            parts = repeated(content, "parts")
+            parts = read_objects(content, "parts")
             if role == "model":
-                said = [*(said or ()), *parts]
+                turn_parts = [*(turn_parts or ()), *parts]
                 continue
-            if said is not None:
-                yield self._assistant(said)
-                said = None
+            if turn_parts is not None:
+                yield self._assistant(turn_parts)
+                turn_parts = None
             yield from self._user_messages(parts)
-        if said is not None:
-            yield self._assistant(said)
+        if turn_parts is not None:
+            yield self._assistant(turn_parts)
 
     def _assistant(self, parts: list[Members]) -> Message:
         self._open.append([])
-        return Message("assistant", tuple(_joined(self._model(parts))))
+        return Message("assistant", tuple(_join_texts(self._model(parts))))
 
     def _user_messages(self, parts: list[Members]) -> Iterator[Message]:
-        said: list[Part] = []
+        turn_parts: list[Part] = []
         for part in parts:
             if part.has("functionResponse"):
-                if said:
-                    yield Message("user", tuple(said))
-                    said = []
+                if turn_parts:
+                    yield Message("user", tuple(turn_parts))
+                    turn_parts = []
                 yield Message("tool", (self._result(part),))
             else:
-                said.append(self._user(part))
-        if said:
-            yield Message("user", tuple(said))
+                turn_parts.append(self._user(part))
+        if turn_parts:
+            yield Message("user", tuple(turn_parts))
 
     def _model(self, parts: list[Members]) -> Iterator[Part]:
         thought: list[str] = []
         for part in parts:
-            self._note(part)
+            self._record_unknown(part)
             seal = _read_seal(part)
             if part.boolean("thought"):
                 thought.append(part.text("text") or "")
@@ -137,18 +137,18 @@ class ContentsReader:
             yield Reasoning("".join(thought))
 
     def _user(self, part: Members) -> Part:
-        self._note(part)
+        self._record_unknown(part)
         if part.has("functionCall"):
             part.refuse_value("functionCall", "must be in a turn of the role model")
         return _read_part(part)
 
-    def _note(self, part: Members) -> None:
+    def _record_unknown(self, part: Members) -> None:
         for name, value in part.rest(_BESIDE).items():
-            self.left_out[f"contents.parts.{name}"] = value
+            self.unknown_members[f"contents.parts.{name}"] = value
 
     def _call(self, part: Members) -> ToolCall:
-        call = camel(part.due("functionCall", part.object("functionCall")))
-        name = call.due("name", call.text("name"))
+        call = camel(part.required("functionCall", part.object("functionCall")))
+        name = call.required("name", call.text("name"))
         self._calls += 1
         id_ = call.text("id") or derive_id("call_", self._request_id, "contents", self._calls)
         self._open[-1].append((id_, name))
@@ -156,31 +156,31 @@ class ContentsReader:
         return ToolCall(id_, name, "" if not args else msgspec.json.encode(args).decode())
 
     def _result(self, part: Members) -> ToolResult:
-        result = camel(part.due("functionResponse", part.object("functionResponse")))
-        name = result.due("name", result.text("name"))
-        call_id = self._answered(result, name)
+        result = camel(part.required("functionResponse", part.object("functionResponse")))
+        name = result.required("name", result.text("name"))
+        call_id = self._call_id(result, name)
         text, failed = _read_response(result.json("response") or {})
         parts: list[Text | Image | File] = [] if text is None else [Text(text)]
-        for inner in repeated(result, "parts"):
+        for inner in read_objects(result, "parts"):
             read = _read_part(inner)
             if not isinstance(read, Image | File):
                 inner.refuse("invalid_value", "inlineData", "must be an image or a document")
             parts.append(read)
         return ToolResult(call_id, tuple(parts), failed, name)
 
-    def _answered(self, result: Members, name: str) -> str:
+    def _call_id(self, result: Members, name: str) -> str:
         """The id of the call that is answered: by id, else by name."""
-        given = result.text("id")
+        result_id = result.text("id")
         for by_id in (True, False):
             for turn in reversed(self._open):
                 for id_, called in turn:
-                    if id_ == given if by_id else called == name:
+                    if id_ == result_id if by_id else called == name:
                         turn.remove((id_, called))
                         return id_
         result.refuse("invalid_type", "name", "must be that of an earlier call without a response")
 
 
-def _joined(parts: Iterable[Part]) -> Iterator[Part]:
+def _join_texts(parts: Iterable[Part]) -> Iterator[Part]:
     """Texts side by side are pieces of one: white space alone would be lost as a part."""
     words: list[str] = []
     for part in parts:
@@ -206,13 +206,13 @@ def _read_part(part: Members) -> Part:
         case "text":
             return Text(part.text("text") or "")
         case "inlineData":
-            blob = camel(part.due(kind, part.object(kind)))
-            media_type = blob.due("mimeType", blob.text("mimeType"))
-            data = blob.due("data", blob.text("data")).translate(_STANDARD)
+            blob = camel(part.required(kind, part.object(kind)))
+            media_type = blob.required("mimeType", blob.text("mimeType"))
+            data = blob.required("data", blob.text("data")).translate(_STANDARD)
             return _media(read_base64(data, media_type, blob.at("data")))
         case "fileData":
-            file = camel(part.due(kind, part.object(kind)))
-            url = file.due("fileUri", file.text("fileUri"))
+            file = camel(part.required(kind, part.object(kind)))
+            url = file.required("fileUri", file.text("fileUri"))
             source = read_url(url, file.at("fileUri"))
             if isinstance(source, Url):
                 source = Url(source.url, file.text("mimeType") or "")

@@ -167,8 +167,10 @@ class _Writer:
 
     def _id(self, id_: str) -> str:
         """An id that the client of this dialect gave; the provider knows no other."""
-        made = len(id_) == _MADE_CHARACTERS and id_.startswith("call_") and _HEX.issuperset(id_[5:])
-        return id_ if self._same and not made else ""
+        derived = (
+            len(id_) == _MADE_CHARACTERS and id_.startswith("call_") and _HEX.issuperset(id_[5:])
+        )
+        return id_ if self._same and not derived else ""
 
 
 def _response(result: ToolResult, text: str) -> Any:

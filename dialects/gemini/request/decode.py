@@ -20,7 +20,7 @@ from dialects.chat.chat import (
     ToolChoice,
     WebSearch,
 )
-from dialects.gemini.names import camel, repeated
+from dialects.gemini.names import camel, read_objects
 from dialects.gemini.request.contents_decode import ContentsReader
 from dialects.gemini.request.schema import read_schema
 from dialects.gemini.request.thinking import read_thinking
@@ -124,7 +124,7 @@ def decode(
         audio=_read_audio(config),
         stream=stream,
         include_usage=stream,
-        extra=extra | reader.left_out,
+        extra=extra | reader.unknown_members,
     )
 
 
@@ -169,9 +169,10 @@ def _read_output_form(config: Members, extra: JsonObject) -> AnyJson | JsonSchem
 
 def _read_tools(body: Members, extra: JsonObject) -> tuple[Tool, ...]:
     tools: list[Tool] = []
-    for tool in repeated(body, "tools"):
+    for tool in read_objects(body, "tools"):
         tools += [
-            _read_function(function, extra) for function in repeated(tool, "functionDeclarations")
+            _read_function(function, extra)
+            for function in read_objects(tool, "functionDeclarations")
         ]
         for name, value in tool.rest(("functionDeclarations",)).items():
             own = {name: value}
@@ -216,6 +217,6 @@ def _read_tool_choice(body: Members, extra: JsonObject) -> ToolChoice | None:
     return ToolChoice(_MODES[mode], names)
 
 
-def only_here(name: str) -> bool:
+def is_nested_member(name: str) -> bool:
     """Whether an entry of `extra` names members of parts or functions, which cannot be put back."""
     return name.startswith(("contents.", "tools."))

@@ -21,11 +21,11 @@ from dialects.chat.chat import (
     Url,
     WebSearch,
 )
-from dialects.chat.client_names import client_name, dropped_names, given, lost_of_search, omit_tool
+from dialects.chat.client_names import client_name, dropped_names, is_set, lost_of_search, omit_tool
 from dialects.chat.turns import urls
 from dialects.errors.errors import RequestFault
 from dialects.gemini.request.contents_encode import reads_address, write_contents
-from dialects.gemini.request.decode import STOPS_MAX, only_here
+from dialects.gemini.request.decode import STOPS_MAX, is_nested_member
 from dialects.gemini.request.schema import cut_schema
 from dialects.gemini.request.thinking import write_thinking
 
@@ -74,10 +74,10 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     Raises RequestFault `unsupported_capability` for server tools of other dialects and parts that
     the dialect cannot say, `invalid_type` for results of calls that are not in the history.
     """
-    return _RequestWriter(request, upstream).encoded()
+    return _RequestWriter(request, upstream).encode()
 
 
-def fetched_urls(request: ChatRequest) -> tuple[str, ...]:
+def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
     """Addresses that Google does not read by itself: all but gs://, its files and YouTube."""
     return urls(
         request,
@@ -94,7 +94,7 @@ class _RequestWriter:
         self._config: JsonObject = {}
         self._dropped: list[str] = []
 
-    def encoded(self) -> Encoded:
+    def encode(self) -> Encoded:
         request, body = self._request, self._body
         if request.previous_response_id is not None:
             what = "previous_response_id: the earlier turns are not stored here"
@@ -124,7 +124,7 @@ class _RequestWriter:
     def _write_sampling(self) -> None:
         request, config = self._request, self._config
         for field, name in _COPIED.items():
-            if given(request, field):
+            if is_set(request, field):
                 config[name] = getattr(request, field)
         cap = self._upstream.output_cap or request.output_cap
         if cap is not None:
@@ -217,7 +217,7 @@ class _RequestWriter:
         places = {"generationConfig": self._config}
         for path, value in self._request.extra.items():
             outer, _, name = path.rpartition(".")
-            if only_here(path):
+            if is_nested_member(path):
                 self._dropped.append(path)
             elif outer:
                 place = places.get(outer)

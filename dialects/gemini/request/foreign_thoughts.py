@@ -28,14 +28,17 @@ _encode = msgspec.json.encode
 def fit(body: Body, flags: frozenset[Flag]) -> Quirks:
     """The edits that fit the history to a model of these flags."""
     contents = _items(body.value("contents") or b"")
-    before = [_said(content) for content in contents]
-    after = [[own for part in parts if (own := _own(part)) is not None] for parts in before]
+    before = [_model_parts(content) for content in contents]
+    after = [
+        [own for part in parts if (own := _without_foreign_seal(part)) is not None]
+        for parts in before
+    ]
     if WANTS_SEALS in flags:
-        after = list(_sealed(after))
-    if all(map(_same, before, after)):
+        after = list(_mark_unsealed_turns(after))
+    if all(map(_are_unchanged, before, after)):
         return NO_QUIRKS
     fitted = [
-        content if _same(was, parts) else _with_parts(content, parts)
+        content if _are_unchanged(was, parts) else _with_parts(content, parts)
         for content, was, parts in zip(contents, before, after, strict=True)
         if parts or not was
     ]
@@ -45,7 +48,7 @@ def fit(body: Body, flags: frozenset[Flag]) -> Quirks:
 _Part = dict[str, msgspec.Raw]
 
 
-def _said(content: msgspec.Raw) -> list[_Part]:
+def _model_parts(content: msgspec.Raw) -> list[_Part]:
     """The parts of what the model said; none of what it was told."""
     members = members_of(content)
     if members.get("role") != "model":
@@ -54,7 +57,7 @@ def _said(content: msgspec.Raw) -> list[_Part]:
     return [_members.decode(part) for part in parts if bytes(part).startswith(b"{")]
 
 
-def _own(part: _Part) -> _Part | None:
+def _without_foreign_seal(part: _Part) -> _Part | None:
     """A part without a foreign seal, None for a thought that has one."""
     name = next((name for name in _SEALS if name in part), "")
     seal = value_of(part.get(name))
@@ -65,7 +68,7 @@ def _own(part: _Part) -> _Part | None:
     return {member: value for member, value in part.items() if member != name}
 
 
-def _sealed(said: list[list[_Part]]) -> Iterator[list[_Part]]:
+def _mark_unsealed_turns(said: list[list[_Part]]) -> Iterator[list[_Part]]:
     """The same, where a turn whose calls have no seal says that its model did not make them.
 
     Contents in a row are one turn, for clients keep the chunks of a stream as they came.
@@ -74,16 +77,16 @@ def _sealed(said: list[list[_Part]]) -> Iterator[list[_Part]]:
         contents = list(turn)
         sealed = any(name in part for parts in contents for part in parts for name in _SEALS)
         for parts in contents:
-            yield parts if sealed or not by_model else [_excused(part) for part in parts]
+            yield parts if sealed or not by_model else [_mark_unsealed(part) for part in parts]
 
 
-def _excused(part: _Part) -> _Part:
+def _mark_unsealed(part: _Part) -> _Part:
     if not any(name in part for name in _CALLS):
         return part
     return part | {"thoughtSignature": msgspec.Raw(_encode(UNSEALED))}
 
 
-def _same(before: list[_Part], after: list[_Part]) -> bool:
+def _are_unchanged(before: list[_Part], after: list[_Part]) -> bool:
     return len(before) == len(after) and all(a is b for a, b in zip(before, after, strict=True))
 
 

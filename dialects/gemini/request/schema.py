@@ -75,14 +75,14 @@ class _SchemaCutter:
                 written[name] = value
 
     def _add_any(self, written: dict[str, Any], name: str, value: list[Any]) -> None:
-        kept = [
+        remaining = [
             inner
             for inner in value
             if not (isinstance(inner, Mapping) and inner.get("type") == "null")
         ]
-        if len(kept) < len(value):
+        if len(remaining) < len(value):
             written["nullable"] = True
-        written[name] = [*written.get(name, []), *(self.cut(inner) for inner in kept)]
+        written[name] = [*written.get(name, []), *(self.cut(inner) for inner in remaining)]
 
     def _find(self, reference: str) -> Mapping[str, Any] | None:
         """What a reference inside the schema (#/$defs/x) points to."""
@@ -95,13 +95,13 @@ class _SchemaCutter:
 
 
 def _add_types(written: dict[str, Any], types: list[Any]) -> None:
-    kept = [type_ for type_ in types if type_ != "null"]
-    if len(kept) < len(types):
+    remaining = [type_ for type_ in types if type_ != "null"]
+    if len(remaining) < len(types):
         written["nullable"] = True
-    if len(kept) == 1:
-        written["type"] = kept[0]
-    elif kept:
-        written["anyOf"] = [*written.get("anyOf", []), *({"type": type_} for type_ in kept)]
+    if len(remaining) == 1:
+        written["type"] = remaining[0]
+    elif remaining:
+        written["anyOf"] = [*written.get("anyOf", []), *({"type": type_} for type_ in remaining)]
 
 
 def read_schema(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,9 +35,9 @@ def read_thinking(config: Members) -> ReasoningSettings | None:
 def write_thinking(request: ChatRequest, upstream: Upstream) -> dict[str, Any]:
     """The `thinkingConfig` of a request; {} when the model shall do as it does."""
     config = _write_depth(request.reasoning, upstream)
-    shown = _shown(request, upstream)
-    if shown is not None:
-        config["includeThoughts"] = shown
+    include = _include_thoughts(request, upstream)
+    if include is not None:
+        config["includeThoughts"] = include
     return config
 
 
@@ -64,7 +64,7 @@ def _write_depth(settings: ReasoningSettings | None, upstream: Upstream) -> dict
     return {"thinkingBudget": budget}
 
 
-def _shown(request: ChatRequest, upstream: Upstream) -> bool | None:
+def _include_thoughts(request: ChatRequest, upstream: Upstream) -> bool | None:
     """Whether thoughts come with the answer, by what each dialect shows its clients.
 
     chat always shows reasoning, messages where it was asked for, responses where a summary was;

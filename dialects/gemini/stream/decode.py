@@ -31,7 +31,7 @@ from dialects.gemini.stream.encode import write_cut
 from dialects.gemini.stream.framing import CLOSED, Framing
 from dialects.gemini.usage import quantities, with_searches
 from dialects.json.json_repair import repair_frame
-from dialects.json.raw_json import ReadFault, given
+from dialects.json.raw_json import ReadFault, value_bytes
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame, read_frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame
 from dialects.usage.usage import Counts
@@ -87,11 +87,9 @@ class Decoder(FrameDecoder):
             if repaired is not None:
                 return self._read(repaired)
             return (
-                neutral.Step(self._forwarded(frame), [])
-                if not data.strip()
-                else self._refuse("F15")
+                neutral.Step(self._forward(frame), []) if not data.strip() else self._refuse("F15")
             )
-        error = given(answer.error)
+        error = value_bytes(answer.error)
         if error is None:
             return self._read_frame(frame, answer)
         if self.complete:
@@ -100,7 +98,7 @@ class Decoder(FrameDecoder):
 
     def _read_mark(self, frame: Frame) -> neutral.Step:
         if frame.event != CLOSED:
-            return neutral.Step(self._forwarded(frame), [])
+            return neutral.Step(self._forward(frame), [])
         if self.complete:
             return self._end(marked=True, raw=frame.raw)
         return self._break(self._cut())
@@ -119,8 +117,8 @@ class Decoder(FrameDecoder):
             step = self._pass_error(frame, error)
             return neutral.Step(step.raw, [*events, *step.events])
         self.complete = bool(self._reader.seen) and self._reader.all_finished(self._choices)
-        self._count(given(answer.usage_metadata), events)
-        raw = self._forwarded(frame)
+        self._count(value_bytes(answer.usage_metadata), events)
+        raw = self._forward(frame)
         self._written += 1
         return neutral.Step(raw, events)
 
@@ -129,12 +127,12 @@ class Decoder(FrameDecoder):
         return self._array or self._framing.array
 
     @property
-    def _converted(self) -> bool:
+    def _converts(self) -> bool:
         return self._array and not self._framing.array
 
-    def _forwarded(self, frame: Frame) -> bytes:
+    def _forward(self, frame: Frame) -> bytes:
         """A frame as the client wants it; comments have no place in an array."""
-        if not self._converted:
+        if not self._converts:
             return frame.raw
         data = frame.data or b""
         if data not in frame.raw:
@@ -162,7 +160,7 @@ class Decoder(FrameDecoder):
         if step.events and isinstance(step.events[-1], neutral.Broken):
             self._closed = False
             return []
-        if self._converted:
+        if self._converts:
             return [step]
         ending = b"\r\n" if step.raw.endswith((b"\n", b"\r")) else b"\r\n\r\n"
         return [neutral.Step(step.raw + ending if step.raw else b"", step.events)]
@@ -180,8 +178,8 @@ class Decoder(FrameDecoder):
     def _pass_error(self, frame: Frame, error: neutral.UpstreamError) -> neutral.Step:
         self._closed = True
         raw = mask_frame(frame, lambda value: _write_error(frame, value))
-        if raw and self._converted:
-            raw = self._forwarded(read_frame(raw))
+        if raw and self._converts:
+            raw = self._forward(read_frame(raw))
         return neutral.Step(raw + ARRAY_CLOSE if raw and self._as_array else raw, [error])
 
 

@@ -41,14 +41,14 @@ from dialects.usage.usage import Counts
 class _Choice:
     """What of one choice is still to be told."""
 
-    __slots__ = ("calls", "citations", "finish", "refused", "said", "seal", "sound", "tokens")
+    __slots__ = ("calls", "citations", "finish", "refused", "seal", "sound", "texts", "tokens")
 
     def __init__(self) -> None:
         self.calls: dict[int, tuple[neutral.ToolCallStart, list[str]]] = {}
         self.citations: list[neutral.Source] = []
         self.finish: neutral.Finish | None = None
         self.refused = False
-        self.said: list[str] = []
+        self.texts: list[str] = []
         self.seal: neutral.Seal | None = None
         self.sound = ""
         self.tokens: list[neutral.TokenLogprob] = []
@@ -60,11 +60,11 @@ class Encoder:
     def __init__(self, request: ChatRequest, *, array: bool = False) -> None:
         self._request = request
         self._array = array
-        self._shown = shows_thoughts(request)
+        self._show_thoughts = shows_thoughts(request)
         self._head = write_head(request, "")
         self._choices: dict[int, _Choice] = {}
         self._usage: JsonObject = {}
-        self._begun = False
+        self._started = False
 
     def feed(self, event: neutral.Event) -> bytes:
         """The frame of an event; b"" when it has none of its own."""
@@ -98,13 +98,13 @@ class Encoder:
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """What ends an answer that has failed; calls that were open are never told."""
-        first = not self._begun
+        first = not self._started
         return error_frame(
             kind, message, request_id=self._request.request_id, array=self._array, first=first
         )
 
     def _frame(self, candidates: list[JsonObject]) -> bytes:
-        first, self._begun = not self._begun, True
+        first, self._started = not self._started, True
         body = {"candidates": candidates} | self._usage | self._head
         return _wrap(body, array=self._array, first=first)
 
@@ -112,10 +112,10 @@ class Encoder:
         """The part that an event is; None when it only adds to what is told later."""
         match event:
             case neutral.TextDelta(text=text):
-                choice.said.append(text)
+                choice.texts.append(text)
                 return {"text": text}
             case neutral.ReasoningDelta(text=text):
-                return write_thought(text) if self._shown else None
+                return write_thought(text) if self._show_thoughts else None
             case neutral.ReasoningSeal(seal=seal):
                 return self._seal(choice, seal)
             case neutral.RefusalDelta(text=text):
@@ -147,7 +147,7 @@ class Encoder:
         if seal.owner == "gemini":
             earlier, choice.seal = choice.seal, seal
             return None if earlier is None else write_seal(earlier)
-        return write_thought("", seal) if self._shown else write_hidden(seal)
+        return write_thought("", seal) if self._show_thoughts else write_hidden(seal)
 
 
 def _write_last(at: int, choice: _Choice) -> JsonObject:
@@ -159,7 +159,7 @@ def _write_last(at: int, choice: _Choice) -> JsonObject:
     if word is not None:
         candidate["finishReason"] = word
     candidate["index"] = at
-    if grounding := write_grounding(choice.citations, "".join(choice.said)):
+    if grounding := write_grounding(choice.citations, "".join(choice.texts)):
         candidate["groundingMetadata"] = grounding
     if choice.tokens:
         candidate["logprobsResult"] = write_logprobs(choice.tokens)

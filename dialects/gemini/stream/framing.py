@@ -126,7 +126,7 @@ class Framing:
         self._head = b""
         self._events: FrameSplitter | None = None
         self._elements: ElementSplitter | None = None
-        self._begun = False
+        self._started = False
         self._held = 0
 
     @property
@@ -171,12 +171,12 @@ class Framing:
         Lines end in CRLF, which the splitter must look at much more slowly than at LF.
         """
         frames: list[Frame] = []
-        if self._begun and not self._held and len(chunk) <= self._max:
+        if self._started and not self._held and len(chunk) <= self._max:
             chunk = _cut_straight(chunk, frames)
         if chunk:
             slow = splitter.feed(chunk)
             self._held += len(chunk) - sum(len(frame.raw) for frame in slow)
-            self._begun = self._begun or bool(slow)
+            self._started = self._started or bool(slow)
             frames += slow
         return frames
 

@@ -8,8 +8,8 @@ from operator import attrgetter
 
 from dialects.chat.events import Broken, Event, Usage
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
-from dialects.json.raw_json import given
+from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.json.raw_json import value_bytes
 from dialects.openai.answer.events import Translation
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
 from dialects.openai.answer.wire import ChoiceReader, error_of, read_answer
@@ -23,21 +23,21 @@ def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav"
     try:
         answer = parse_whole(raw, read_answer)
     except AnswerFault as fault:
-        return failed(fault.event)
+        return failed_answer(fault.event)
     error = error_of(answer, raw)
     choices = answer.choices or []
     if error is None and not OVERLOADED_REASONS.isdisjoint(map(_reason_of, choices)):
         error = b'{"type":"overloaded_error"}'
     if error is not None:
-        return failed(read_object(error).event)
+        return failed_answer(read_object(error).event)
     if not choices:
-        return failed(Broken("F24"))
+        return failed_answer(Broken("F24"))
     reader = ChoiceReader()
     events: list[Event] = []
-    usage = given(answer.usage)
+    usage = value_bytes(answer.usage)
     for choice in choices:
         reader.read(choice, events)
-        usage = usage or given(choice.usage)
+        usage = usage or value_bytes(choice.usage)
     if translate:
         counted = [] if usage is None else [Usage(usage)]
         events = Translation(audio_type, whole=True).complete([*events, *counted], raw)

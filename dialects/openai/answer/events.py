@@ -41,7 +41,7 @@ class Translation:
         self._whole = whole
         self._id: str | None = None
         self._open: dict[int, list[int]] = {}
-        self._cited: set[tuple[int, neutral.Source]] = set()
+        self._citations: set[tuple[int, neutral.Source]] = set()
 
     def complete(self, events: list[neutral.Event], data: bytes) -> list[neutral.Event]:
         """The events of a chunk with all that its bytes say."""
@@ -52,7 +52,7 @@ class Translation:
         usages: list[neutral.Event] = []
         for event in events:
             if isinstance(event, neutral.Usage):
-                usages.append(_counted(event))
+                usages.append(_read_usage(event))
             else:
                 groups.setdefault(event.choice, []).append(event)  # type: ignore[attr-defined]
         for index, group in groups.items():
@@ -109,8 +109,8 @@ class Translation:
         self._open.setdefault(event.choice, []).append(event.index)
         if event.id:
             return event
-        made = derive_id("call_", self._id or "", event.choice, event.index)
-        return neutral.ToolCallStart(event.choice, event.index, made, event.name)
+        derived = derive_id("call_", self._id or "", event.choice, event.index)
+        return neutral.ToolCallStart(event.choice, event.index, derived, event.name)
 
     def _close_calls(self, index: int) -> list[neutral.Event]:
         return [neutral.ToolCallEnd(index, at) for at in self._open.pop(index, [])]
@@ -129,8 +129,8 @@ class Translation:
     def _cite(self, index: int, sources: list[neutral.Source]) -> Iterator[neutral.Event]:
         """Each source once: some providers repeat all of them on every chunk."""
         for source in sources:
-            if (index, source) not in self._cited:
-                self._cited.add((index, source))
+            if (index, source) not in self._citations:
+                self._citations.add((index, source))
                 yield neutral.Citation(index, source)
 
 
@@ -145,7 +145,7 @@ def _reason(index: int, text: str, seal: neutral.Seal | None) -> Iterator[neutra
         yield neutral.ReasoningSeal(index, seal)
 
 
-def _counted(event: neutral.Usage) -> neutral.Usage:
+def _read_usage(event: neutral.Usage) -> neutral.Usage:
     meters = quantities(event.raw).meters
     return neutral.Usage(event.raw, Counts.of(meters) if meters else None)
 
@@ -193,10 +193,10 @@ def _token(token: dict[str, Any]) -> neutral.TokenLogprob:
 
 
 def _annotations(delta: dict[str, Any]) -> list[neutral.Source]:
-    cited = [
+    url_citations = [
         object_of(annotation.get("url_citation")) for annotation in dicts(delta.get("annotations"))
     ]
-    return [read_source(annotation) for annotation in cited if annotation]
+    return [read_source(annotation) for annotation in url_citations if annotation]
 
 
 def _sources(top: dict[str, Any]) -> list[neutral.Source]:

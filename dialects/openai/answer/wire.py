@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat import events as neutral
-from dialects.json.raw_json import ABSENT, given, parser, size, top_members, value_of
+from dialects.json.raw_json import ABSENT, parser, size, top_members, value_bytes, value_of
 from dialects.openai.answer.finish_reasons import FINISH_REASONS
 from dialects.streams.stream import ChoiceProgress
 
@@ -70,7 +70,7 @@ class Answer(msgspec.Struct, gc=False):
 
 def error_of(answer: Answer, data: bytes) -> bytes | None:
     """The raw error object of an answer that is one; None otherwise."""
-    if answer.error is not ABSENT and (error := given(answer.error)) is not None:
+    if answer.error is not ABSENT and (error := value_bytes(answer.error)) is not None:
         return error
     return data if answer.object == "error" and not answer.choices else None
 
@@ -107,7 +107,7 @@ class ChoiceReader(ChoiceProgress):
         if delta.refusal:
             events.append(neutral.RefusalDelta(index, delta.refusal))
             self.text_bytes += size(delta.refusal)
-        if delta.audio is not ABSENT and (audio := given(delta.audio)) is not None:
+        if delta.audio is not ABSENT and (audio := value_bytes(delta.audio)) is not None:
             events.append(neutral.OpaqueDelta(index, audio))
         if delta.function_call is not None:
             self._read_call(index, ToolCall(0, None, delta.function_call), events)
@@ -155,7 +155,7 @@ def _loose_choice(item: dict[str, Any]) -> Choice:
         delta=_loose_delta(item.get("delta")),
         message=_loose_delta(item.get("message")),
         finish_reason=reason if isinstance(reason, str) else None,
-        usage=_encoded(item.get("usage")),
+        usage=_encode_raw(item.get("usage")),
     )
 
 
@@ -172,7 +172,7 @@ def _loose_delta(item: Any) -> Delta | None:
         if isinstance(calls, list)
         else None,
         function_call=_loose_function(item.get("function_call")),
-        audio=_encoded(item.get("audio")),
+        audio=_encode_raw(item.get("audio")),
     )
 
 
@@ -205,7 +205,7 @@ def _text(value: Any) -> str | None:
     return msgspec.json.encode(value).decode()
 
 
-def _encoded(value: Any) -> msgspec.Raw:
+def _encode_raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 

@@ -22,7 +22,7 @@ from dialects.chat.chat import (
     ToolChoice,
     WebSearch,
 )
-from dialects.chat.custom_tools import declare
+from dialects.chat.custom_tools import make_function
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
@@ -101,7 +101,7 @@ def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
     """
     read_body(raw)
     body = read_members(raw)
-    model = body.due("model", body.text("model") or None)
+    model = body.required("model", body.text("model") or None)
     messages = read_messages(body, request_id)
     check_sizes(messages, "messages")
     stream = bool(body.boolean("stream"))
@@ -184,10 +184,10 @@ def _read_output_form(body: Members) -> AnyJson | JsonSchema | None:
     form = body.object("response_format")
     if form is None:
         return None
-    kind = form.due("type", form.word("type", _OUTPUT_FORMS))
+    kind = form.required("type", form.word("type", _OUTPUT_FORMS))
     if kind != "json_schema":
         return AnyJson() if kind == "json_object" else None
-    schema = form.due("json_schema", form.object("json_schema"))
+    schema = form.required("json_schema", form.object("json_schema"))
     return read_json_schema(schema)
 
 
@@ -198,7 +198,7 @@ def _read_reasoning(body: Members) -> ReasoningSettings | None:
         switch = "on" if on else "off"
     thinking = body.object("thinking")
     if thinking is not None:
-        switch = _SWITCHES[thinking.due("type", thinking.word("type", tuple(_SWITCHES)))]
+        switch = _SWITCHES[thinking.required("type", thinking.word("type", tuple(_SWITCHES)))]
         tokens = thinking.integer("budget_tokens", 0, OUTPUT_CAP_MAX)
         budget = budget if tokens is None else tokens
     settings = ReasoningSettings(
@@ -225,9 +225,9 @@ def _read_tools(body: Members) -> tuple[tuple[Tool, ...], bool]:
 
 
 def _read_tool(tool: Members) -> Tool:
-    kind = tool.due("type", tool.text("type"))
+    kind = tool.required("type", tool.text("type"))
     if kind == "function":
-        return _read_function(tool.due("function", tool.object("function")))
+        return _read_function(tool.required("function", tool.object("function")))
     if kind == "custom":
         return _read_freeform(tool)
     if kind == "web_search":
@@ -239,10 +239,10 @@ def _read_tool(tool: Members) -> Tool:
 
 
 def _read_freeform(tool: Members) -> FunctionTool:
-    custom = tool.due("custom", tool.object("custom"))
+    custom = tool.required("custom", tool.object("custom"))
     form = custom.object("format") or Members({})
     grammar = form.object("grammar") or Members({})
-    return declare(
+    return make_function(
         custom.tool_name(),
         custom.text("description"),
         tool.value,
@@ -300,20 +300,20 @@ def _read_tool_choice(body: Members) -> ToolChoice | None:
             if value == mode:
                 return ToolChoice(mode)  # type: ignore[arg-type]
         body.refuse_value(name, "must be one of " + ", ".join(_CHOICES) + ", or an object")
-    choice = body.due(name, body.object(name))
+    choice = body.required(name, body.object(name))
     if name == "function_call":
-        return ToolChoice("required", (choice.due("name", choice.text("name")),))
-    return _read_named(choice)
+        return ToolChoice("required", (choice.required("name", choice.text("name")),))
+    return _read_named_choice(choice)
 
 
-def _read_named(choice: Members) -> ToolChoice:
-    kind = choice.due("type", choice.word("type", (*_CALLABLE, "allowed_tools")))
+def _read_named_choice(choice: Members) -> ToolChoice:
+    kind = choice.required("type", choice.word("type", (*_CALLABLE, "allowed_tools")))
     if kind in _CALLABLE:
-        function = choice.due(kind, choice.object(kind))
-        return ToolChoice("required", (function.due("name", function.text("name")),))
-    allowed = choice.due("allowed_tools", choice.object("allowed_tools"))
+        function = choice.required(kind, choice.object(kind))
+        return ToolChoice("required", (function.required("name", function.text("name")),))
+    allowed = choice.required("allowed_tools", choice.object("allowed_tools"))
     names = [
-        function.due("name", function.text("name"))
+        function.required("name", function.text("name"))
         for function in map(_callable, allowed.objects("tools"))
         if function is not None
     ]

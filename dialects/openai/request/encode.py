@@ -22,7 +22,7 @@ from dialects.chat.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.chat.client_names import client_name, dropped_names, given, lost_of_search, omit_tool
+from dialects.chat.client_names import client_name, dropped_names, is_set, lost_of_search, omit_tool
 from dialects.chat.reasoning import budget_of, effort_of, nearest, thinks
 from dialects.chat.turns import urls
 from dialects.errors.errors import RequestFault
@@ -64,10 +64,10 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     Raises RequestFault `unsupported_capability` for a web search that the upstream cannot be asked
     for, server tools of other dialects, and parts that the dialect cannot say.
     """
-    return _RequestWriter(request, upstream).encoded()
+    return _RequestWriter(request, upstream).encode()
 
 
-def fetched_urls(request: ChatRequest) -> tuple[str, ...]:
+def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
     """Files have no address in this dialect; pictures, sounds and films do."""
     return urls(request, lambda part: isinstance(part, File))
 
@@ -83,10 +83,10 @@ class _RequestWriter:
         self._omitted: set[str] = set()
         self._sentence = ""
 
-    def encoded(self) -> Encoded:
+    def encode(self) -> Encoded:
         self._refuse()
         self._choose_omitted()
-        self._write_copied()
+        self._copy_fields()
         self._write_caps()
         self._write_reasoning()
         self._write_output()
@@ -123,19 +123,19 @@ class _RequestWriter:
         effort = effort_of(self._request.reasoning)
         return effort is not None and nearest(effort, self._upstream.efforts) == "none"
 
-    def _taken(self, field: str) -> bool:
-        return field not in self._omitted and given(self._request, field)
+    def _is_used(self, field: str) -> bool:
+        return field not in self._omitted and is_set(self._request, field)
 
-    def _write_copied(self) -> None:
+    def _copy_fields(self) -> None:
         request, body = self._request, self._body
         for field in _COPIED:
-            if self._taken(field):
+            if self._is_used(field):
                 body[field] = getattr(request, field)
         if self._has("temperature_max_1") and "temperature" in body:
             body["temperature"] = min(body["temperature"], 1)
-        if self._taken("stop"):
+        if self._is_used("stop"):
             body["stop"] = request.stop
-        if self._taken("choices"):
+        if self._is_used("choices"):
             body["n"] = request.choices
         if request.stream:
             body["stream"] = True
@@ -247,7 +247,7 @@ class _RequestWriter:
             return
         if choice is not None:
             self._body["tool_choice"] = _write_choice(choice.mode, choice.names)
-        if self._taken("parallel_tool_calls"):
+        if self._is_used("parallel_tool_calls"):
             self._body["parallel_tool_calls"] = request.parallel_tool_calls
 
     def _switch_thinking_off(self) -> None:
@@ -292,10 +292,12 @@ class _RequestWriter:
         if parameters is None:
             return
         if self._has("params_object") and isinstance(parameters, dict):
-            kept = NOT_PARAMETERS if self._upstream.output_cap is None else NOT_PARAMETERS | _CAPS
-            gone = [name for name in parameters if name in kept]
-            self._dropped += [f"parameters.{name}" for name in gone]
-            self._body |= {k: v for k, v in parameters.items() if k not in gone}
+            excluded = (
+                NOT_PARAMETERS if self._upstream.output_cap is None else NOT_PARAMETERS | _CAPS
+            )
+            moved_names = [name for name in parameters if name in excluded]
+            self._dropped += [f"parameters.{name}" for name in moved_names]
+            self._body |= {k: v for k, v in parameters.items() if k not in moved_names}
         elif self._has("parameters_whole"):
             self._body["parameters"] = parameters
         else:

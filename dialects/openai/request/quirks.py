@@ -109,7 +109,7 @@ class _BodyFitter:
 
     def run(self, thoughts: Mapping[str, str]) -> None:
         flags = self._flags
-        if "no_web_search_options" in flags and self._given("web_search_options"):
+        if "no_web_search_options" in flags and self._is_set("web_search_options"):
             what = "web search with this model needs a tool in `tools`"
             raise RequestFault("unsupported_capability", "web_search_options", what)
         if "parameters_whole" not in flags:
@@ -139,14 +139,14 @@ class _BodyFitter:
         """A member as it will be."""
         return self.edits[name] if name in self.edits else self._body.value(name)
 
-    def _given(self, name: str) -> bool:
+    def _is_set(self, name: str) -> bool:
         return self._raw(name) is not None
 
     def _value(self, name: str) -> Any:
         raw = self._raw(name)
         return None if raw is None else _decode(raw)
 
-    def _take_out(self, *names: str) -> None:
+    def _remove(self, *names: str) -> None:
         for name in names:
             if name in self._body.members:
                 self.edits[name] = None
@@ -155,9 +155,9 @@ class _BodyFitter:
 
     def _drop(self, *names: str) -> None:
         for name in names:
-            if self._given(name):
+            if self._is_set(name):
                 self.dropped.append(name)
-                self._take_out(name)
+                self._remove(name)
 
     # ---- flags
 
@@ -165,7 +165,7 @@ class _BodyFitter:
         parameters = self._value("parameters")
         if parameters is None:
             return
-        self._take_out("parameters")
+        self._remove("parameters")
         if "params_object" not in self._flags or not isinstance(parameters, dict):
             self.dropped.append("parameters")
             return
@@ -179,8 +179,8 @@ class _BodyFitter:
         legacy = self._raw("max_tokens")
         if legacy is None:
             return
-        self._take_out("max_tokens")
-        if not self._given("max_completion_tokens"):
+        self._remove("max_tokens")
+        if not self._is_set("max_completion_tokens"):
             self.edits["max_completion_tokens"] = legacy
 
     def _bound_temperature(self) -> None:
@@ -201,19 +201,19 @@ class _BodyFitter:
         thinking = self._value("thinking")
         kind = thinking.get("type") if isinstance(thinking, dict) else None
         own, effort = self._value("enable_thinking"), self._effort()
-        said = [
+        values = [
             _SWITCHES.get(kind) if isinstance(kind, str) else None,
             own if isinstance(own, bool) else None,
             None if effort is None else effort != "none",
         ]
-        given = [value for value in said if value is not None]
-        return None if not given else all(given)
+        present = [value for value in values if value is not None]
+        return None if not present else all(present)
 
     def _fit_thinking(self) -> None:
         flags = self._flags
         if "enable_thinking_switch" in flags:
             wanted = self._switch()
-            self._take_out("reasoning_effort", "thinking")
+            self._remove("reasoning_effort", "thinking")
             if wanted is not None and self._value("enable_thinking") is not wanted:
                 self.edits["enable_thinking"] = b"true" if wanted else b"false"
         elif "thinking_switch" in flags:
@@ -223,7 +223,7 @@ class _BodyFitter:
 
     def _fit_thinking_object(self) -> None:
         wanted, effort = self._switch(), self._effort()
-        self._take_out("enable_thinking", "reasoning_effort", "thinking_budget")
+        self._remove("enable_thinking", "reasoning_effort", "thinking_budget")
         if wanted is None and "thinking_default_off" in self._flags:
             wanted = False
         thinking = self._value("thinking")
@@ -243,9 +243,9 @@ class _BodyFitter:
         if "tool_choice_auto_only" in self._flags:
             self._drop("tool_choice")
             if choice == "none":
-                self._take_out("tools")
+                self._remove("tools")
         elif "thinking_no_forced_tool" in self._flags and choice != "none":
-            self._take_out("thinking_budget")
+            self._remove("thinking_budget")
             self.edits["enable_thinking"] = b"false"
 
     def _fit_output(self) -> str:

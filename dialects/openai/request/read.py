@@ -35,7 +35,7 @@ from dialects.json.members import (
     read_user,
     small_members,
 )
-from dialects.json.raw_json import present, starts, value_of
+from dialects.json.raw_json import is_present, starts, value_of
 from dialects.media.media import MediaKind
 from dialects.openai.request.decode import STOPS_MAX
 
@@ -173,9 +173,9 @@ def edit(
     if quirks.edits:
         edits |= quirks.edits
     if output_cap is not None:
-        present = [name for name in _CAP_NAMES if edits.get(name, body.value(name)) is not None]
-        edits |= dict.fromkeys(name for name in present if name in quirks.edits)
-        edits[present[0] if present else quirks.cap_name] = b"%d" % output_cap
+        is_present = [name for name in _CAP_NAMES if edits.get(name, body.value(name)) is not None]
+        edits |= dict.fromkeys(name for name in is_present if name in quirks.edits)
+        edits[is_present[0] if is_present else quirks.cap_name] = b"%d" % output_cap
     edits = {name: value for name, value in edits.items() if value or name in body.members}
     return edit_body(body, upstream_model, edits)
 
@@ -233,12 +233,12 @@ def _count_media(messages: list[_Message]) -> tuple[Mapping[MediaKind, int], int
     kinds: Counter[MediaKind] = Counter()
     picture_bytes = 0
     for part in parts:
-        if present(part.image_url):
+        if is_present(part.image_url):
             kinds["image"] += 1
             picture_bytes += len(memoryview(part.image_url))
-        kinds["audio"] += present(part.input_audio)
-        kinds["file"] += present(part.file)
-        kinds["video"] += present(part.video_url)
+        kinds["audio"] += is_present(part.input_audio)
+        kinds["file"] += is_present(part.file)
+        kinds["video"] += is_present(part.video_url)
     return +kinds, picture_bytes
 
 

@@ -12,7 +12,7 @@ After COMPLETE a cut is no fault. After ENDED, FAILED and BROKEN nothing more is
 """
 
 from dialects.chat.events import Event, Step, Usage
-from dialects.json.raw_json import ABSENT, ReadFault, given
+from dialects.json.raw_json import ABSENT, ReadFault, value_bytes
 from dialects.openai.answer.events import Translation
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
 from dialects.openai.answer.wire import Answer, ChoiceReader, error_of, read_answer
@@ -75,7 +75,7 @@ class Decoder(FrameDecoder):
         return self._end(marked=True, raw=frame.raw) if self._reader.seen else self._break("F24")
 
     def _read_chunk(self, frame: Frame, answer: Answer) -> Step:
-        raw, usage = frame.raw, None if answer.usage is ABSENT else given(answer.usage)
+        raw, usage = frame.raw, None if answer.usage is ABSENT else value_bytes(answer.usage)
         events: list[Event] = []
         if answer.choices:
             for choice in answer.choices:
@@ -83,7 +83,7 @@ class Decoder(FrameDecoder):
                     return self._refuse(frame, b'{"type":"overloaded_error"}')
                 self._reader.read(choice, events)
                 if choice.usage is not ABSENT:
-                    usage = usage or given(choice.usage)
+                    usage = usage or value_bytes(choice.usage)
                 if choice.finish_reason:
                     self.complete = self._reader.all_finished(self._choices)
         if usage is not None:

@@ -45,7 +45,7 @@ class Encoder:
             "created": request.received_at,
             "model": request.model,
         }
-        self._begun: set[int] = set()
+        self._started: set[int] = set()
         self._unargued: set[tuple[int, int]] = set()
         self._seals: dict[int, SealWriter] = {}
         self._counts: Counts | None = None
@@ -128,7 +128,7 @@ class Encoder:
 
     def _open_call(self, event: neutral.ToolCallStart) -> dict[str, Any] | None:
         function = {"name": event.name, "arguments": ""}
-        extra = self._seal_writer(event.choice).take()
+        extra = self._seal_writer(event.choice).next_extra_content()
         call: dict[str, Any] = {"index": event.index, "id": event.id}
         if event.name in self._freeform:
             self._inputs[event.choice, event.index] = InputReader()
@@ -150,8 +150,8 @@ class Encoder:
 
     def _choice(self, at: int, delta: dict[str, Any], **more: Any) -> bytes:
         head = b""
-        if at not in self._begun:
-            self._begun.add(at)
+        if at not in self._started:
+            self._started.add(at)
             head = self._choice(at, {"role": "assistant", "content": ""})
         choice = {"index": at, "delta": delta, "logprobs": None, "finish_reason": None} | more
         null = {"usage": None} if self._include_usage else {}

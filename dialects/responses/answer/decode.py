@@ -6,8 +6,8 @@ reason and the size of its text. For clients of other dialects it is decoded.
 
 from dialects.chat.events import Broken
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed, parse_whole
-from dialects.json.raw_json import given
+from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.json.raw_json import value_bytes
 from dialects.responses.answer.events import AnswerReader
 from dialects.responses.answer.wire import items_of, read_response
 from dialects.responses.errors import read_object
@@ -21,12 +21,12 @@ def decode(raw: bytes, *, translate: bool = False) -> WholeAnswer:
     try:
         response = parse_whole(raw, read_response)
     except AnswerFault as fault:
-        return failed(fault.event)
-    error = given(response.error)
+        return failed_answer(fault.event)
+    error = value_bytes(response.error)
     if error is not None or response.status == "failed" or response.object == "error":
-        return failed(read_object(error or raw).event)
+        return failed_answer(read_object(error or raw).event)
     if items_of(response.output) is None:
-        return failed(Broken("F24"))
+        return failed_answer(Broken("F24"))
     reader = AnswerReader(translate=translate)
     events = reader.finish(response)
     return WholeAnswer(

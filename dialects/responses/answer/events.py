@@ -16,7 +16,7 @@ import msgspec
 
 from dialects.chat import events as neutral
 from dialects.chat.turns import derive_id
-from dialects.json.raw_json import ABSENT, byte_values, dicts, given, members_of, number, size
+from dialects.json.raw_json import ABSENT, byte_values, dicts, members_of, number, size, value_bytes
 from dialects.responses.answer.finish_reasons import read_reason
 from dialects.responses.answer.wire import Response, StreamEvent, items_of, text_of
 from dialects.responses.items_decode import image_type, read_annotation, read_mark
@@ -33,7 +33,7 @@ _THOUGHTS: Final = frozenset(
 class _Item:
     """One output item while it is told."""
 
-    __slots__ = ("call", "cited", "places", "streamed", "summary", "thought")
+    __slots__ = ("call", "citations", "places", "streamed", "summary", "thought")
 
     def __init__(self) -> None:
         self.streamed = False
@@ -41,7 +41,7 @@ class _Item:
         self.summary = 0
         self.call: int | None = None
         self.places: dict[int, int] = {}
-        self.cited: set[neutral.Source] = set()
+        self.citations: set[neutral.Source] = set()
 
 
 class AnswerReader:
@@ -108,7 +108,7 @@ class AnswerReader:
         reason = read_reason(response, called=self._calls > 0)
         if reason is not None:
             events.append(neutral.Finish(0, reason))
-        if (usage := given(response.usage)) is not None:
+        if (usage := value_bytes(response.usage)) is not None:
             events.append(self._usage(usage))
         return events
 
@@ -235,8 +235,8 @@ class AnswerReader:
         self, item: _Item, annotation: dict[str, Any], base: int
     ) -> Iterator[neutral.Citation]:
         source = read_annotation(annotation, base)
-        if source is not None and source not in item.cited:
-            item.cited.add(source)
+        if source is not None and source not in item.citations:
+            item.citations.add(source)
             yield neutral.Citation(0, source)
 
     def _cite_all(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.json.raw_json import ABSENT, given, members_of, parser, top_members
+from dialects.json.raw_json import ABSENT, members_of, parser, top_members, value_bytes
 
 _INTEGER_MAX = 2**53
 _T = TypeVar("_T", "StreamEvent", "Response")
@@ -53,7 +53,7 @@ class Response(msgspec.Struct, gc=False):
     def whole_usage(self) -> bytes | None:
         """The raw usage, with that of the tools in it where pictures were made: the model of these
         is another one."""
-        usage = given(self.usage)
+        usage = value_bytes(self.usage)
         if usage is None or b'"image_gen"' not in bytes(self.tool_usage):
             return usage
         body = usage.rstrip()

@@ -24,7 +24,7 @@ from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
 from dialects.json.shared_members import check_names, read_json_schema, read_settings
 from dialects.media.media import check_sizes
-from dialects.responses.client_tools import read_called, read_tools
+from dialects.responses.client_tools import called_function, read_tools
 from dialects.responses.items_decode import read_items
 from dialects.responses.request.read import OUTPUT_CAP_MIN
 
@@ -81,7 +81,7 @@ def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
     """
     read_body(raw)
     body = read_members(raw)
-    model = body.due("model", body.text("model") or None)
+    model = body.required("model", body.text("model") or None)
     _refuse_state(body)
     messages = _read_messages(body)
     include = body.texts("include")
@@ -147,7 +147,7 @@ def _read_output_form(text: Members) -> AnyJson | JsonSchema | None:
     form = text.object("format")
     if form is None:
         return None
-    kind = form.due("type", form.word("type", _OUTPUT_FORMS))
+    kind = form.required("type", form.word("type", _OUTPUT_FORMS))
     if kind != "json_schema":
         return AnyJson() if kind == "json_object" else None
     return read_json_schema(form)
@@ -181,14 +181,14 @@ def _read_tool_choice(body: Members) -> ToolChoice | None:
             if value == mode:
                 return ToolChoice(mode)
         body.refuse_value("tool_choice", "must be none, auto, required, or an object")
-    choice = body.due("tool_choice", body.object("tool_choice"))
+    choice = body.required("tool_choice", body.object("tool_choice"))
     if choice.value.get("type") != "allowed_tools":
-        name = read_called(choice)
+        name = called_function(choice)
         if name is None:
             choice.refuse("unsupported_capability", "type", "a server tool cannot be called for")
         return ToolChoice("required", (name,))
     tools = choice.objects("tools")
-    named = tuple(name for tool in tools if (name := read_called(tool)) is not None)
+    named = tuple(name for tool in tools if (name := called_function(tool)) is not None)
     if not named or len(named) < len(tools):
         raise RequestFault(
             "unsupported_capability", choice.at("tools"), "only functions can be allowed here"

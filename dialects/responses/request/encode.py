@@ -25,7 +25,7 @@ from dialects.chat.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.chat.client_names import client_name, dropped_names, given, lost_of_search, omit_tool
+from dialects.chat.client_names import client_name, dropped_names, is_set, lost_of_search, omit_tool
 from dialects.chat.reasoning import effort_of, nearest, thinks
 from dialects.errors.errors import RequestFault
 from dialects.responses.items_encode import write_conversation
@@ -76,10 +76,10 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     as an answer of a model that has none, server tools of other dialects, and parts that the
     dialect cannot say.
     """
-    return _RequestWriter(request, upstream).encoded()
+    return _RequestWriter(request, upstream).encode()
 
 
-def fetched_urls(request: ChatRequest) -> tuple[str, ...]:
+def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
     """Pictures and files have addresses in this dialect: nothing must be fetched."""
     return ()
 
@@ -94,10 +94,10 @@ class _RequestWriter:
         self._omitted: set[str] = set()
         self._sentence = ""
 
-    def encoded(self) -> Encoded:
+    def encode(self) -> Encoded:
         self._refuse()
         self._choose_omitted()
-        self._write_copied()
+        self._copy_fields()
         self._write_reasoning()
         self._write_include()
         self._write_text()
@@ -139,17 +139,17 @@ class _RequestWriter:
         self._omitted.update(fields)
         self._dropped += dropped_names(request, "responses", *fields)
 
-    def _taken(self, field: str) -> bool:
-        return field not in self._omitted and given(self._request, field)
+    def _is_used(self, field: str) -> bool:
+        return field not in self._omitted and is_set(self._request, field)
 
     def _effort(self) -> str | None:
         effort = effort_of(self._request.reasoning)
         return None if effort is None else nearest(effort, self._upstream.efforts)
 
-    def _write_copied(self) -> None:
+    def _copy_fields(self) -> None:
         request, body = self._request, self._body
         for field in _COPIED:
-            if self._taken(field):
+            if self._is_used(field):
                 body[field] = getattr(request, field)
         if self._has("temperature_max_1") and "temperature" in body:
             body["temperature"] = min(body["temperature"], 1)
@@ -170,7 +170,7 @@ class _RequestWriter:
 
     def _write_reasoning(self) -> None:
         settings = self._request.reasoning
-        if settings is None or not self._taken("reasoning"):
+        if settings is None or not self._is_used("reasoning"):
             return
         reasoning: dict[str, Any] = {}
         if (effort := self._effort()) is not None:
@@ -192,7 +192,7 @@ class _RequestWriter:
 
     def _write_include(self) -> None:
         include = list(self._request.include)
-        if self._taken("logprobs") and self._request.logprobs:
+        if self._is_used("logprobs") and self._request.logprobs:
             include.append(LOGPROBS_WORD)
         reasons = self._has("no_sampling") or bool(self._upstream.efforts)
         wanted = reasons or thinks(self._request)

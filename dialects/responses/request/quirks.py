@@ -33,8 +33,8 @@ def fit(body: Body, flags: frozenset[Flag], efforts: tuple[Effort, ...]) -> Quir
         names += _SAMPLING
         include = _include(body)
         if _LOGPROBS_WORD in include:
-            kept = [word for word in include if word != _LOGPROBS_WORD]
-            edits["include"] = msgspec.json.encode(kept)
+            remaining = [word for word in include if word != _LOGPROBS_WORD]
+            edits["include"] = msgspec.json.encode(remaining)
     if "no_parallel_tools" in flags:
         names.append("parallel_tool_calls")
     if "no_reasoning_effort" in flags:

@@ -24,7 +24,7 @@ from dialects.json.members import (
     read_user,
     small_members,
 )
-from dialects.json.raw_json import present, starts
+from dialects.json.raw_json import is_present, starts
 from dialects.media.media import MediaKind, check_size, read_url
 
 OUTPUT_CAP_MIN: Final = 16
@@ -214,7 +214,7 @@ class _InputScanner:
 
     def _read_id(self, item: _Item) -> None:
         kind, id_ = bytes(item.type), bytes(item.id)
-        refers = kind == b'"item_reference"' or (kind == b"null" and not present(item.role))
+        refers = kind == b'"item_reference"' or (kind == b"null" and not is_present(item.role))
         if not refers:
             self._ids.add(id_)
         elif id_ not in self._ids:
@@ -222,13 +222,13 @@ class _InputScanner:
 
     def _read_part(self, path: str, part: _Part) -> None:
         kind = bytes(part.type)
-        if present(part.image_url) or kind == b'"input_image"':
+        if is_present(part.image_url) or kind == b'"input_image"':
             self.kinds["image"] += 1
             self.binary_bytes += _size(part.image_url)
-        elif kind == b'"input_file"' or present(part.file_data) or present(part.file_url):
+        elif kind == b'"input_file"' or is_present(part.file_data) or is_present(part.file_url):
             self.kinds["file"] += 1
             self._read_file(path, part)
-        elif present(part.input_audio):
+        elif is_present(part.input_audio):
             self.kinds["audio"] += 1
 
     def _read_file(self, path: str, part: _Part) -> None:
@@ -259,13 +259,13 @@ def read_file_source(file: Members) -> Url | Base64:
     Raises RequestFault: not exactly one source, an address that is not http(s), no data URL, no
     base64, too large; file_id is not_implemented, for there is no file store.
     """
-    given = [name for name in FILE_SOURCES if file.has(name)]
-    if not given:
+    sources = [name for name in FILE_SOURCES if file.has(name)]
+    if not sources:
         file.refuse("missing_parameter", "file_url", "or file_data is required")
-    if len(given) > 1:
-        file.refuse_value(given[1], f"cannot be combined with {given[0]}")
-    (name,) = given
-    value = file.due(name, file.text(name))
+    if len(sources) > 1:
+        file.refuse_value(sources[1], f"cannot be combined with {sources[0]}")
+    (name,) = sources
+    value = file.required(name, file.text(name))
     if name == "file_id":
         raise RequestFault("not_implemented", None, "")
     if name == "file_url":
@@ -289,10 +289,10 @@ def _parts(path: str, content: msgspec.Raw) -> Iterator[tuple[str, _Part]]:
 
 def _text_or_odd(raw: msgspec.Raw) -> Any:
     """A text as it is; what is none becomes a number, which is refused by its type."""
-    if not present(raw):
+    if not is_present(raw):
         return None
     return msgspec.json.decode(raw) if starts(raw, b'"') else 0
 
 
 def _size(raw: msgspec.Raw) -> int:
-    return len(memoryview(raw)) if present(raw) else 0
+    return len(memoryview(raw)) if is_present(raw) else 0

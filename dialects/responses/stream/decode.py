@@ -18,7 +18,7 @@ import msgspec
 from dialects.chat.events import End, Step
 from dialects.errors.api_errors import name_request
 from dialects.errors.errors import ErrorKind
-from dialects.json.raw_json import ABSENT, ReadFault, given, members_of
+from dialects.json.raw_json import ABSENT, ReadFault, members_of, value_bytes
 from dialects.responses import errors
 from dialects.responses.answer.events import AnswerReader
 from dialects.responses.answer.wire import Response, StreamEvent, read_event, read_response
@@ -42,7 +42,7 @@ class Decoder(FrameDecoder):
         super().__init__(frame_bytes_max)
         self._reader = AnswerReader(translate=translate)
         self._translate = translate
-        self._begun: bytes | None = None
+        self._started: bytes | None = None
         self._sequence = -1
         self._finished: list[bytes] = []
         self.response: bytes | None = None
@@ -57,7 +57,7 @@ class Decoder(FrameDecoder):
 
         The response as it had begun, with its finished items; `event: error` when none had.
         """
-        if self._begun is None:
+        if self._started is None:
             return errors.frame(kind, message, request_id=request_id)
         error = {"code": errors.failed_code(kind), "message": message}
         return self._last_event("failed", {"error": error}, name_request(request_id))
@@ -72,7 +72,7 @@ class Decoder(FrameDecoder):
 
     def _last_event(self, status: str, why: dict[str, Any], beside: dict[str, str]) -> bytes:
         kind = f"response.{status}"
-        response = members_of(self._begun) | {"status": status} | why
+        response = members_of(self._started) | {"status": status} | why
         response["output"] = [msgspec.Raw(item) for item in self._finished]
         event = {"type": kind, "sequence_number": self._sequence + 1, "response": response} | beside
         return b"event: " + kind.encode() + b"\ndata: " + msgspec.json.encode(event) + b"\n\n"
@@ -104,7 +104,7 @@ class Decoder(FrameDecoder):
 
     def _read_event(self, frame: Frame, event: StreamEvent, data: bytes) -> Step:
         kind = event.type
-        failed = event.error is not ABSENT and given(event.error) is not None
+        failed = event.error is not ABSENT and value_bytes(event.error) is not None
         if failed or kind == "error":
             return self._refuse(frame, data)
         if event.response is ABSENT:
@@ -116,11 +116,11 @@ class Decoder(FrameDecoder):
         except ReadFault:
             return self._break("F15")
         if kind == "response.failed" or response.status == "failed":
-            return self._refuse(frame, given(response.error) or b"{}")
+            return self._refuse(frame, value_bytes(response.error) or b"{}")
         if kind in _ENDINGS:
             return self._finish(frame.raw, kind, response, event.response)
         if kind in _BEGINNINGS:
-            self._begun = bytes(event.response)
+            self._started = bytes(event.response)
             return Step(frame.raw, self._reader.begin(response))
         return Step(frame.raw, [])
 

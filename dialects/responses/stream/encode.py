@@ -60,7 +60,7 @@ class Encoder:
         self._client_tools = client_tools(request.tools)
         self._reason: neutral.FinishReason | None = None
         self._counts: Counts | None = None
-        self._begun = False
+        self._started = False
         self._call: int | None = None
         self._waiting: deque[list[neutral.Event]] = deque()
         self._waiting_calls: dict[int, list[neutral.Event]] = {}
@@ -77,13 +77,13 @@ class Encoder:
                 self._counts = counts or self._counts
                 return b""
             case _:
-                head = b"" if self._begun else self._begin()
+                head = b"" if self._started else self._begin()
                 written = head + self._write(event)
                 return written + self._release() if self._waiting else written
 
     def end(self) -> bytes:
         """What ends a complete answer."""
-        head = b"" if self._begun else self._begin()
+        head = b"" if self._started else self._begin()
         held = self._release(last=True)
         status, details = status_of(self._reason)
         closed = self._writer.close("completed" if status == "completed" else "incomplete")
@@ -93,12 +93,12 @@ class Encoder:
             "output": self._writer.output,
             "usage": write_usage(self._counts or Counts()),
         }
-        return head + held + closed + self._whole(f"response.{status}")
+        return head + held + closed + self._response_event(f"response.{status}")
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """What ends an answer that has failed; `output` holds what was finished."""
         request_id = self._request.request_id
-        if not self._begun:
+        if not self._started:
             return frame(kind, message, request_id=request_id)
         self.response |= {
             "status": "failed",
@@ -109,17 +109,19 @@ class Encoder:
         return self._writer.event("response.failed", body)
 
     def _start(self, event: neutral.Start) -> bytes:
-        if self._begun:
+        if self._started:
             return b""
         self.response["model"] = event.model or self.response["model"]
         self.response["service_tier"] = event.service_tier or self.response["service_tier"]
         return self._begin()
 
     def _begin(self) -> bytes:
-        self._begun = True
-        return self._whole("response.created") + self._whole("response.in_progress")
+        self._started = True
+        return self._response_event("response.created") + self._response_event(
+            "response.in_progress"
+        )
 
-    def _whole(self, kind: str) -> bytes:
+    def _response_event(self, kind: str) -> bytes:
         return self._writer.event(kind, {"response": self.response})
 
     def _write(self, event: neutral.Event) -> bytes:
@@ -142,7 +144,7 @@ class Encoder:
                 tool = self._client_tools.get(name)
                 if tool is not None and tool.kind in CLIENT_CALLS:
                     return writing.open_client_call(id_, tool.kind)
-                own = {"name": name} if tool is None else _name_called(tool)
+                own = {"name": name} if tool is None else _write_tool_name(tool)
                 if name in self._freeform:
                     return writing.open_freeform(id_, own)
                 return writing.open_call(id_, own)
@@ -489,7 +491,7 @@ class _ItemWriter:
         return before + _encode(text) + after % sequence
 
 
-def _name_called(tool: ClientTool) -> JsonObject:
+def _write_tool_name(tool: ClientTool) -> JsonObject:
     return {"name": tool.name, "namespace": tool.namespace}
 
 

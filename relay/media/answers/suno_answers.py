@@ -16,7 +16,7 @@ async def one(states: StateStore, principal: Principal, task_id: str) -> bytes:
     found = await media_tasks.find(states, principal, [task_id], "suno")
     if task_id not in found:
         raise RequestFault("task_not_found", "id", task_id)
-    return msgspec.json.encode(suno.envelope(_shown(found[task_id])))
+    return msgspec.json.encode(suno.write_envelope(_shown(found[task_id])))
 
 
 async def several(states: StateStore, principal: Principal, raw: bytes) -> bytes:
@@ -26,7 +26,7 @@ async def several(states: StateStore, principal: Principal, raw: bytes) -> bytes
     found = await media_tasks.find(states, principal, ids, "suno")
     shown = [_shown(found[id_]) for id_ in dict.fromkeys(ids) if id_ in found]
     kept = [task for task in shown if action in ("", task["action"])]
-    return msgspec.json.encode(suno.envelope(kept))
+    return msgspec.json.encode(suno.write_envelope(kept))
 
 
 def _shown(task: Task) -> dict[str, object]:

@@ -138,7 +138,7 @@ def _told(answer: PassedAnswer, rates: Rates) -> Quantities:
 
 
 def _counted(answer: PassedAnswer | None, rates: Rates, family: Family) -> Mapping[str, int]:
-    return answer.counted_here() if isinstance(answer, SpokenResponse) else {}
+    return answer.own_count() if isinstance(answer, SpokenResponse) else {}
 
 
 SPOKEN: Final = Passing(SpokenResponse, _told, _counted)

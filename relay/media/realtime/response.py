@@ -40,7 +40,7 @@ class ResponseMeter(UsageMeter):
     def mark(self) -> str | None:
         said = {
             name: count
-            for name, count in self.response.said_min().items()
+            for name, count in self.response.minimum_output().items()
             if name in self._rated or not self._rated
         }
         if said == self._noted:
@@ -120,7 +120,7 @@ class MeteredResponse:
         answer = self.meter.response
         if answer.note(event) and self.end.ttft_ms is None:
             self.end.ttft_ms = self._context.elapsed_ms()
-        return sum(answer.said_min().values()) <= _SLACK * self.bound.output_tokens
+        return sum(answer.minimum_output().values()) <= _SLACK * self.bound.output_tokens
 
     def finish(self, done: Response) -> Outcome:
         """It has come to its end: it is charged by the usage that stands there."""

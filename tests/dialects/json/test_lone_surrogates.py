@@ -25,7 +25,7 @@ from dialects.gemini.answer import decode as gemini_response
 from dialects.gemini.part_forms import object_of
 from dialects.gemini.stream import decode as gemini
 from dialects.json.json_repair import read_answer_body, repair
-from dialects.json.lone_surrogates import Pairs, mark, readable, replace
+from dialects.json.lone_surrogates import Pairs, make_readable, mark, replace
 from dialects.openai.answer import decode as openai_response
 from dialects.openai.stream import decode as openai
 from dialects.responses.answer import decode as responses_response
@@ -50,8 +50,8 @@ HIGH, LOW = chr(0xD83D), chr(0xDE00)
 )
 def test_each_lone_half_is_replaced_in_its_place(raw: bytes, expected: bytes | None) -> None:
     assert replace(raw) == expected
-    json.loads(readable(raw)).encode()
-    assert len(readable(raw)) == len(raw)
+    json.loads(make_readable(raw)).encode()
+    assert len(make_readable(raw)) == len(raw)
 
 
 def test_places_of_members_are_those_of_the_text_as_it_came() -> None:
@@ -215,7 +215,7 @@ def test_a_whole_answer(dialect: str) -> None:
     repaired = repair(raw)
     assert repaired is not None
     assert repaired.shown == raw
-    assert "ab\ufffd" in str(decode(repaired.read, translate=True).folded())
+    assert "ab\ufffd" in str(decode(repaired.read, translate=True).fold())
 
 
 def test_arguments_of_a_call() -> None:

@@ -98,7 +98,7 @@ def test_golden_answer(key: str) -> None:
     events = decode(body_of(body), translate=True).events
     for at, expected in enumerate(want["choices"]):
         check_summary(summary_of(events, at), expected)
-    answer = decode(body_of(body), translate=True).folded()
+    answer = decode(body_of(body), translate=True).fold()
     expected = {name: count for name, count in want["usage"].items() if name != "total"}
     assert answer.counts == Counts(**expected)
     sounds = [p for choice in answer.choices for p in choice.parts if isinstance(p, Audio)]

@@ -105,8 +105,8 @@ def test_sound_is_counted_by_its_length(kind: str) -> None:
         event = json.dumps({"type": kind, "response_id": "r", "delta": delta}).encode()
         assert answer.note(realtime.read_server_event(event))
     assert answer.sound_ms == 300
-    assert answer.said_min() == {"out_audio": 6}
-    assert answer.counted_here() == {"in_text": 0, "out_text": 0, "out_audio": 6}
+    assert answer.minimum_output() == {"out_audio": 6}
+    assert answer.own_count() == {"in_text": 0, "out_text": 0, "out_audio": 6}
 
 
 def test_an_error_names_the_event_at_fault() -> None:

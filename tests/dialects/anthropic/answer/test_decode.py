@@ -23,7 +23,7 @@ def test_golden_answer(key: str) -> None:
     want, raw = EXPECTED["codec"][key], body_of(load_exchange(key))
     got = decode(raw, translate=True)
     check_summary(got.events, want)
-    answer = decode(raw, translate=True).folded()
+    answer = decode(raw, translate=True).fold()
     assert answer.counts is not None
     check_usage(answer.counts, want["usage"])
     assert answer.model == load_exchange(key)["response"]["body"]["model"]
@@ -40,7 +40,7 @@ def test_an_answer_that_goes_on_as_it_came_tells_less(key: str) -> None:
 def test_parts_of_an_answer() -> None:
     answer = decode(
         body_of(load_exchange("anthropic_nonstream.json#message_thinking_tool")), translate=True
-    ).folded()
+    ).fold()
     assert answer.choices[0].parts == (
         Reasoning("Call the tool.", Seal("anthropic", "EqQBfakeSig==")),
         Reasoning("", Seal("anthropic", "EmwKAhgBredactedBytes==", redacted=True)),
@@ -53,7 +53,7 @@ def test_parts_of_an_answer() -> None:
 def test_stop_sequence_is_kept() -> None:
     answer = decode(
         body_of(load_exchange("anthropic_nonstream.json#stop_sequence")), translate=True
-    ).folded()
+    ).fold()
     assert answer.choices[0].stop_sequence == "END"
 
 
@@ -72,7 +72,7 @@ def test_sizes_are_counted() -> None:
 def test_input_of_the_answer_tool_is_the_text() -> None:
     block = {"type": "tool_use", "id": "t", "name": "json_answer", "input": {"a": 1}}
     raw = json.dumps({"content": [block], "stop_reason": "tool_use"}).encode()
-    (choice,) = decode(raw, answer_tool="json_answer", translate=True).folded().choices
+    (choice,) = decode(raw, answer_tool="json_answer", translate=True).fold().choices
     assert (choice.parts, choice.finish) == ((Text('{"a": 1}'),), "stop")
 
 
@@ -93,7 +93,7 @@ def test_input_of_the_answer_tool_is_the_text() -> None:
 def test_broken(raw: bytes, fault: str) -> None:
     assert decode(raw).broken == fault
     with pytest.raises(AnswerFault) as caught:
-        decode(raw, translate=True).folded()
+        decode(raw, translate=True).fold()
     assert caught.value.event == Broken(fault)
 
 
@@ -110,7 +110,7 @@ def test_error_inside_a_success(body: object) -> None:
     assert error is not None
     assert error.kind == "overloaded"
     with pytest.raises(AnswerFault) as caught:
-        decode(raw, translate=True).folded()
+        decode(raw, translate=True).fold()
     assert isinstance(caught.value.event, UpstreamError)
 
 

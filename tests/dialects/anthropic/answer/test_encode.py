@@ -134,7 +134,7 @@ def test_arguments(text: str, value: object) -> None:
 @given(parts())
 def test_any_answer_survives_writing_and_reading(answer_parts: tuple[Part, ...]) -> None:
     before = answer(*answer_parts, counts=Counts(input=5, output=5))
-    after = decode(encode(before, request(dialect="anthropic")), translate=True).folded()
+    after = decode(encode(before, request(dialect="anthropic")), translate=True).fold()
     assert plain(after) == plain(before)
     assert after.counts == before.counts
 
@@ -144,10 +144,8 @@ def test_answers_of_the_openai_dialect(exchange: str) -> None:
     """Text, calls, stop and usage of the first choice survive the way into this dialect."""
     exchanges = json.loads((OPENAI / "openai_chat_nonstream.json").read_text())["exchanges"]
     (recorded,) = (candidate for candidate in exchanges if candidate["id"] == exchange)
-    before = decode_openai(
-        json.dumps(recorded["response"]["body"]).encode(), translate=True
-    ).folded()
-    after = decode(encode(before, request(dialect="anthropic")), translate=True).folded()
+    before = decode_openai(json.dumps(recorded["response"]["body"]).encode(), translate=True).fold()
+    after = decode(encode(before, request(dialect="anthropic")), translate=True).fold()
     assert plain(after) == plain(before)[: len(before.choices[0].parts)]
     assert after.choices[0].finish == before.choices[0].finish
     assert after.counts == before.counts

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.anthropic.request.decode import decode
-from dialects.anthropic.request.encode import encode, fetched_urls
+from dialects.anthropic.request.encode import encode, urls_to_fetch
 from dialects.chat.chat import (
     AnyJson,
     AudioOutput,
@@ -472,7 +472,7 @@ def test_audio_is_refused_in_the_words_of_the_client() -> None:
 
 
 def test_no_address_needs_to_be_fetched() -> None:
-    assert fetched_urls(request()) == ()
+    assert urls_to_fetch(request()) == ()
 
 
 # ---- there and back

@@ -40,10 +40,10 @@ def test_golden_answer(key: str) -> None:
     raw, want = load(key), EXPECTED["codec"][key]
     answer = decode(raw)
     assert (answer.error, answer.broken) == (None, None)
-    translated = decode(raw, translate=True).folded()
+    translated = decode(raw, translate=True).fold()
     check_answer(translated, want)
     check_answer(
-        decode(encode(translated, REQUEST), translate=True).folded(),
+        decode(encode(translated, REQUEST), translate=True).fold(),
         want | {"usage": no_search(want["usage"])},
     )
 
@@ -75,7 +75,7 @@ def no_search(usage: dict[str, int]) -> dict[str, int]:
 def test_broken_answer(raw: bytes, fault: Any) -> None:
     assert decode(raw).broken == fault
     with pytest.raises(AnswerFault) as caught:
-        decode(raw, translate=True).folded()
+        decode(raw, translate=True).fold()
     assert caught.value.event == Broken(fault)
 
 
@@ -91,13 +91,13 @@ def test_error_in_a_success() -> None:
     assert answer.error is not None
     assert answer.error.kind == "upstream_rate_limited"
     with pytest.raises(AnswerFault) as caught:
-        decode(raw, translate=True).folded()
+        decode(raw, translate=True).fold()
     assert isinstance(caught.value.event, UpstreamError)
 
 
 def test_ids_of_calls_come_from_the_request_or_the_answer() -> None:
     def ids(raw: bytes, request_id: str) -> str:
-        (part,) = decode(raw, request_id=request_id, translate=True).folded().choices[0].parts
+        (part,) = decode(raw, request_id=request_id, translate=True).fold().choices[0].parts
         call_id: str = part.id  # type: ignore[union-attr]
         return call_id
 

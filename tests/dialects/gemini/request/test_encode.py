@@ -37,7 +37,7 @@ from dialects.chat.events import Seal
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.gemini.request.decode import decode
-from dialects.gemini.request.encode import encode, fetched_urls
+from dialects.gemini.request.encode import encode, urls_to_fetch
 from dialects.openai.request import decode as openai
 from tests.dialects import neutral
 from tests.dialects.neutral import request
@@ -168,9 +168,9 @@ def test_addresses_that_must_be_fetched() -> None:
         user(File(Url("https://a/3")), Video(Url("https://youtu.be/a")), Image(Url("https://a/1"))),
         Message("tool", (result,)),
     )
-    assert fetched_urls(chat_request) == ("https://a/1", "https://a/3", "https://a/4")
+    assert urls_to_fetch(chat_request) == ("https://a/1", "https://a/3", "https://a/4")
     own = request(user(Image(Url("https://a/1"))), dialect="gemini")
-    assert fetched_urls(own) == ()
+    assert urls_to_fetch(own) == ()
     assert encoded_body(own)["contents"][0]["parts"] == [{"fileData": {"fileUri": "https://a/1"}}]
 
 
@@ -489,7 +489,7 @@ def test_earlier_turns_elsewhere_are_refused() -> None:
 
 # Parameters of chat completions, and what becomes of each.
 @pytest.mark.parametrize(
-    ("members", "want", "left_out"),
+    ("members", "want", "unknown_members"),
     [
         ({"temperature": 1.5}, {"temperature": 1.5}, ()),
         ({"top_p": 0.5}, {"topP": 0.5}, ()),

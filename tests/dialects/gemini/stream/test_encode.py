@@ -310,5 +310,5 @@ def test_any_answer_survives_whole(answer: ChatAnswer) -> None:
         answer,
         gemini_answer_decode.decode(
             gemini_answer_encode.encode(answer, REQUEST), translate=True
-        ).folded(),
+        ).fold(),
     )

@@ -28,7 +28,7 @@ CALL = ToolCall("c", "f", "{}")
 
 @given(openai_answers())
 def test_what_was_written_is_read_as_the_same(chat_answer: ChatAnswer) -> None:
-    read = decode(encode(chat_answer, request()), translate=True).folded()
+    read = decode(encode(chat_answer, request()), translate=True).fold()
     assert read == msgspec.structs.replace(
         chat_answer, id=read.id, created=RECEIVED_AT, usage=read.usage
     )
@@ -103,9 +103,9 @@ def test_message(parts: tuple[Part, ...], member: str, value: object) -> None:
 @pytest.mark.parametrize("key", [key for key in ANSWERS if "completion" not in key])
 def test_golden_answers_survive(key: str) -> None:
     want = EXPECTED["codec"][key]
-    first = decode(body_of(load_exchange(key)["response"]), translate=True).folded()
+    first = decode(body_of(load_exchange(key)["response"]), translate=True).fold()
     assert len(first.choices) == len(want["choices"])
-    second = decode(encode(first, request()), translate=True).folded()
+    second = decode(encode(first, request()), translate=True).fold()
     assert second.choices == first.choices
     assert second.counts == first.counts
     assert (second.model, second.fingerprint) == (first.model, first.fingerprint)
@@ -114,4 +114,4 @@ def test_golden_answers_survive(key: str) -> None:
 @pytest.mark.parametrize("raw", [b"", b'{"error":{"message":"x"}}'])
 def test_what_is_no_answer(raw: bytes) -> None:
     with pytest.raises(AnswerFault):
-        decode(raw, translate=True).folded()
+        decode(raw, translate=True).fold()

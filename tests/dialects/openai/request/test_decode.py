@@ -14,7 +14,7 @@ from dialects.chat.chat import (
     ToolChoice,
     WebSearch,
 )
-from dialects.chat.custom_tools import declare
+from dialects.chat.custom_tools import make_function
 from dialects.errors.errors import RequestFault
 from dialects.openai.request.decode import decode
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID
@@ -123,7 +123,7 @@ def test_parameter(fields: dict[str, Any], name: str, value: object) -> None:
         ({"tools": [{"type": "builtin_function", "function": {"name": "$web_search"}}]},
          WebSearch("kimi", {"type": "builtin_function", "function": {"name": "$web_search"}})),
         ({"tools": [{"type": "custom", "custom": {"name": "c"}}]},
-         declare("c", None, {"type": "custom", "custom": {"name": "c"}}, "", "")),
+         make_function("c", None, {"type": "custom", "custom": {"name": "c"}}, "", "")),
         ({"web_search_options": {}}, WebSearch("web_search_options", {})),
         ({"web_search_options": {"user_location": {"type": "approximate", "country": "IT"}}},
          WebSearch("web_search_options",

@@ -28,7 +28,7 @@ from dialects.chat.chat import (
 )
 from dialects.errors.errors import RequestFault
 from dialects.openai.request.decode import decode
-from dialects.openai.request.encode import encode, fetched_urls
+from dialects.openai.request.encode import encode, urls_to_fetch
 from tests.dialects.neutral import openai_requests, request
 
 ALL_KEPT: frozenset[Flag] = frozenset(
@@ -347,14 +347,14 @@ def test_parameters_elsewhere() -> None:
 
 def test_files_are_fetched_and_pictures_are_not() -> None:
     chat_request = request(Message("user", (File(Url("https://a.org/f")),)))
-    assert fetched_urls(chat_request) == ("https://a.org/f",)
+    assert urls_to_fetch(chat_request) == ("https://a.org/f",)
     with pytest.raises(RequestFault) as raised:
         write(chat_request)
     assert raised.value.kind == "unsupported_capability"
     data = msgspec.structs.replace(
         chat_request, messages=(Message("user", (File(Base64("AA==", "application/pdf")),)),)
     )
-    assert fetched_urls(data) == ()
+    assert urls_to_fetch(data) == ()
     (part,) = write(data)["messages"][0]["content"]
     assert part["file"] == {"file_data": "data:application/pdf;base64,AA=="}
 

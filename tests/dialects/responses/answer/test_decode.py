@@ -67,11 +67,11 @@ def test_golden_answer(key: str) -> None:
 @pytest.mark.parametrize("key", [key for key in ANSWERS if "compact" not in key])
 def test_golden_answer_written_and_read_again(key: str) -> None:
     want = EXPECTED["codec"][key]
-    first = decode(body_of(load_exchange(key)), translate=True).folded()
+    first = decode(body_of(load_exchange(key)), translate=True).fold()
     raw = encode(first, CLIENT)
     check(json.loads(raw), "openai", "Response")
     check(json.loads(raw), "openresponses", "ResponseResource")
-    again = decode(raw, translate=True).folded()
+    again = decode(raw, translate=True).fold()
     assert again.choices == first.choices
     expected = want["usage"] | {"searches": 0}
     check_usage(again.counts, expected)
@@ -83,7 +83,7 @@ def test_a_compaction_is_not_translated() -> None:
     result = decode(raw)
     assert [type(event) for event in result.events] == [OpaqueDelta, Usage]
     assert result.text_bytes == len("gAAAAAopaque")
-    neutral_form = decode(raw, translate=True).folded()
+    neutral_form = decode(raw, translate=True).fold()
     assert (neutral_form.choices, neutral_form.id) == ((), "resp_cmp06")
     check_usage(neutral_form.counts, EXPECTED["codec"]["responses_nonstream.json#compact"]["usage"])
     check(json.loads(raw), "openai", "CompactResource")
@@ -92,7 +92,7 @@ def test_a_compaction_is_not_translated() -> None:
 def test_a_response_that_is_not_done_has_no_finish() -> None:
     result = decode(body(status="queued"))
     assert (result.events, result.usage) == ([], None)
-    assert decode(body(status="queued"), translate=True).folded().choices == ()
+    assert decode(body(status="queued"), translate=True).fold().choices == ()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_response_that_is_not_done_has_no_finish() -> None:
 def test_broken(raw: bytes, fault: str) -> None:
     assert decode(raw).broken == fault
     with pytest.raises(AnswerFault) as caught:
-        decode(raw, translate=True).folded()
+        decode(raw, translate=True).fold()
     assert caught.value.event == Broken(fault)
 
 
@@ -131,7 +131,7 @@ def test_error_inside_a_200(raw: bytes, kind: str) -> None:
     assert result.error is not None
     assert result.error.kind == kind
     with pytest.raises(AnswerFault) as caught:
-        decode(raw, translate=True).folded()
+        decode(raw, translate=True).fold()
     assert isinstance(caught.value.event, UpstreamError)
 
 
@@ -196,7 +196,7 @@ def answers(draw: st.DrawFn) -> ChatAnswer:
 def test_what_is_written_is_read_again(chat_answer: ChatAnswer) -> None:
     raw = encode(chat_answer, CLIENT)
     check(json.loads(raw), "openai", "Response")
-    again = decode(raw, translate=True).folded()
+    again = decode(raw, translate=True).fold()
     # An answer without any part still has its choice.
     assert again.choices == chat_answer.choices
     assert (again.model, again.counts and again.counts.total) == (
@@ -215,7 +215,7 @@ def texts_of(choice: Choice) -> list[str]:
 
 @given(neutral.openai_answers())
 def test_any_answer_of_the_openai_dialect_is_written(chat_answer: ChatAnswer) -> None:
-    again = decode(encode(chat_answer, CLIENT), translate=True).folded()
+    again = decode(encode(chat_answer, CLIENT), translate=True).fold()
     want = chat_answer.choices[0]
     assert texts_of(again.choices[0]) == texts_of(want)
     assert [p for p in again.choices[0].parts if isinstance(p, ToolCall)] == [

@@ -16,7 +16,7 @@ from dialects.chat.chat import (
     ToolChoice,
     WebSearch,
 )
-from dialects.chat.custom_tools import declare
+from dialects.chat.custom_tools import make_function
 from dialects.errors.errors import RequestFault
 from dialects.media import media
 from dialects.responses.request.decode import decode
@@ -171,7 +171,7 @@ def test_tools() -> None:
             country="IT",
         ),
         WebSearch("responses", {"type": "web_search"}),
-        declare("c", None, {"type": "custom", "name": "c"}, "", ""),
+        make_function("c", None, {"type": "custom", "name": "c"}, "", ""),
     )
 
 

@@ -33,7 +33,7 @@ from dialects.chat.events import Seal, Source
 from dialects.errors.errors import RequestFault
 from dialects.openai.request.decode import decode as decode_openai
 from dialects.responses.request.decode import decode
-from dialects.responses.request.encode import encode, fetched_urls
+from dialects.responses.request.encode import encode, urls_to_fetch
 from tests.dialects import neutral
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID, maybe, names, request, words
 from tests.openapi import check
@@ -376,7 +376,7 @@ def test_refused(chat_request: ChatRequest, param: str) -> None:
 
 
 def test_nothing_must_be_fetched() -> None:
-    assert fetched_urls(request()) == ()
+    assert urls_to_fetch(request()) == ()
 
 
 @given(neutral.openai_requests())
