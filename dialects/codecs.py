@@ -1,5 +1,5 @@
-"""The codec of each dialect, of the endpoints beside them that are served through a chat, and of
-those whose streams are no chat's."""
+"""The codecs of the dialects, of the endpoints that are served through a chat, and of media
+endpoints that stream."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from dialects.responses.codec import CompactCodec, ResponsesCodec
 
 
 class MediaCodec(ChatCompletionsCodec):
-    """Their events have a type, and so has an error among them."""
+    """Events of these streams have a `type`, and so do errors."""
 
     before: ClassVar[bytes] = b""
 
@@ -28,7 +28,7 @@ class MediaCodec(ChatCompletionsCodec):
 
 
 class ImagesCodec(MediaCodec):
-    """Those of images are named as well."""
+    """Events of image streams also have an SSE event name."""
 
     before = b"event: error\n"
 

@@ -52,7 +52,7 @@ def quantities(raw: bytes | None) -> Quantities:
 
 
 def encode(counts: Counts) -> dict[str, Any]:
-    """The usage object for a client; what is unknown is 0."""
+    """Return the usage object for a client; unknown counts are 0."""
     written = counts.cache_write
     body: dict[str, Any] = {
         "input_tokens": max(0, counts.input - counts.cache_read - written),
@@ -149,7 +149,7 @@ def _parts(usage: UsageMembers, whole: Meters) -> tuple[UsagePart, ...]:
             own = len(parts)
         parts.append(UsagePart(model, meters))
     if own < 0:
-        # Nothing but steps beside the answer: what the object counts is a step of its own.
+        # All steps are separate from the answer: the object's own counts are one more step.
         return (*parts, UsagePart("", whole))
     last = parts[own]
     thinking = min(whole.get("out_reasoning", 0), last.meters.get("out_text", 0))

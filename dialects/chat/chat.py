@@ -55,7 +55,7 @@ from dialects.usage.usage import Counts
 Dialect = Literal["openai", "responses", "anthropic", "gemini"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-# How long a provider is asked to keep what stands before the mark.
+# How long the provider is asked to cache everything before the mark.
 CacheMark = Literal["5m", "1h"]
 JsonObject = dict[str, Any]
 
@@ -131,11 +131,11 @@ class Video(msgspec.Struct, frozen=True, tag=True):
 
 
 class Reasoning(msgspec.Struct, frozen=True, tag=True):
-    """What the model thought: `text` may be "" where only the seal is known.
+    """The model's reasoning: `text` may be "" if only the seal is known.
 
-    Stands before the part that it led to. A gemini seal belongs to the part right after it
-    (a call or text). A redacted one has no text, and only ever goes back to its owner. One without
-    a seal and right after it one without text but with a seal are the same as one with both.
+    Precedes the part that it led to. A gemini seal belongs to the part right after it (a call or
+    text). Redacted reasoning has no text, and is only sent back to its owner. A part without a
+    seal, followed by one with a seal and no text, is the same as one part with both.
     """
 
     text: str = ""
@@ -334,7 +334,7 @@ class ReasoningSettings(msgspec.Struct, frozen=True):
 
 
 class AudioOutput(msgspec.Struct, frozen=True):
-    """How an answer shall sound. `format`: wav, mp3, flac, opus, pcm16; "" when not said.
+    """How a spoken answer should sound. `format`: wav, mp3, flac, opus, pcm16; "" when not said.
 
     `own` is the whole object of gemini's speechConfig or openai's audio.
     """
@@ -435,7 +435,7 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
 
 
-# What sets a model or its server apart, as far as translation must know it.
+# How a model or its server differs from its dialect, as far as translation must know.
 Flag = Literal[
     # openai
     "max_completion_tokens_only",  # o-series, gpt-5: the cap has only its new name
@@ -474,7 +474,7 @@ Flag = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """To which model a request is encoded, and what must be known of it.
+    """The model that a request is encoded for, and what must be known of it.
 
     `model` is the upstream's own name. `output_cap` takes the place of the client's cap.
     `output_max` is the model's output limit in tokens, None unknown. `efforts` are those it has

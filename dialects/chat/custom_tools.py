@@ -19,7 +19,7 @@ from dialects.chat.chat import FunctionTool, JsonObject, Tool
 
 _ARGUMENT: Final = "input"
 _HEAD: Final = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"input"[ \t\r\n]*:[ \t\r\n]*"')
-# White space has no end of its own.
+# White space may continue in the next piece.
 _HEAD_CHARACTERS_MAX: Final = 256
 _HEAD_TEXT: Final = '{"input":"'
 _UNESCAPED: Final = re.compile(r'[^"\\]*')
@@ -88,7 +88,7 @@ class InputReader:
         self._within = self._over = False
 
     def feed(self, piece: str) -> str:
-        """What is certain now."""
+        """Return the text that is certain so far."""
         if self._over:
             return ""
         if self._other:
@@ -100,12 +100,12 @@ class InputReader:
         return self._read()
 
     def end(self) -> str:
-        """The arguments are complete: what was not told. Nothing more is read."""
+        """Return the rest once the arguments are complete."""
         if self._over:
             return ""
         self._over = True
         if self._within:
-            # Cut in the middle: half an escape says nothing.
+            # The text was cut: an incomplete escape is dropped.
             return _UNKNOWN if self._high else ""
         return _read_other_form("".join(self._other) or self._pending)
 
@@ -145,7 +145,8 @@ class InputReader:
         return "".join(pieces)
 
     def _escape(self, rest: str, at: int) -> tuple[int, str]:
-        """How long the escape behind a backslash is, 0 while it is not whole, and what it says."""
+        """Return the length of the escape after a backslash (0 if it is incomplete) and its
+        text."""
         letter = rest[at : at + 1]
         if not letter:
             return 0, ""
@@ -154,11 +155,11 @@ class InputReader:
                 return 5, self._unit(rest[at + 1 : at + 5])
             if _UNICODE_BEGUN.fullmatch(rest, at):
                 return 0, ""
-        # Of what is no escape the words are kept: a pattern, or a path.
+        # An invalid escape is kept as text, such as a pattern or a path.
         return 1, self._release_half() + _ESCAPES.get(letter, "\\" + letter)
 
     def _unit(self, digits: str) -> str:
-        """A code unit; the halves of a pair are one character, and one alone is none."""
+        """Decode a code unit; two surrogate halves make one character, and a single half none."""
         code = int(digits, 16)
         if 0xD800 <= code < 0xDC00:
             before, self._high = self._release_half(), digits
@@ -171,7 +172,7 @@ class InputReader:
         return self._release_half() + chr(code)
 
     def _release_half(self) -> str:
-        """What stands for a first half that no second one follows."""
+        """Return the replacement for a first half that no second one follows."""
         high, self._high = self._high, ""
         return _UNKNOWN if high else ""
 

@@ -17,7 +17,8 @@ What every decoder that translates keeps to, and every encoder may rely on:
     Usage                 any number, cumulative
     End | UpstreamError | Broken      last and once
 
-A text that its upstream cut inside of a letter holds marks, which `lone_surrogates.Pairs` joins.
+Where the upstream cut a text inside a character, the text holds marks, which
+`lone_surrogates.Pairs` joins.
 
 A decoder that does not translate (the stream goes on as it came) leaves out Start, ToolCallEnd,
 ReasoningSeal, Citation, LogprobsDelta and the counts of Usage, which nobody would read, and gives
@@ -186,7 +187,7 @@ class AudioDelta(Event, frozen=True, gc=False):
 
 
 class OpaqueDelta(Event, frozen=True, gc=False):
-    """Content that no text can stand for, such as audio: its JSON as it came."""
+    """Content without a text form, such as audio: its JSON, unchanged."""
 
     is_content: ClassVar[bool] = True
     choice: int
@@ -194,7 +195,7 @@ class OpaqueDelta(Event, frozen=True, gc=False):
 
 
 class Citation(Event, frozen=True, gc=False):
-    """The answer leans on a source."""
+    """The answer cites a source."""
 
     choice: int
     source: Source

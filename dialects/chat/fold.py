@@ -22,7 +22,7 @@ from dialects.errors.errors import DialectError
 
 
 class AnswerFault(DialectError):
-    """The answer is none: the upstream failed inside it (F23), or it cannot be read."""
+    """The answer reports a failure of the upstream (F23), or cannot be read."""
 
     def __init__(self, event: neutral.UpstreamError | neutral.Broken) -> None:
         self.event = event
@@ -112,7 +112,7 @@ class _Sound:
 
 
 class _Words:
-    """Text, refusal or reasoning that is still being told."""
+    """Text, refusal or reasoning that is still being received."""
 
     def __init__(
         self, kind: type[neutral.TextDelta | neutral.RefusalDelta | neutral.ReasoningDelta]

@@ -5,7 +5,7 @@ from typing import Final
 
 from dialects.errors.errors import RequestFault
 
-# A plain decimal; zeros behind the ninth digit change nothing.
+# A plain decimal; zeros after the ninth digit are accepted.
 _DECIMAL: Final = re.compile(r"([0-9]{1,40})(?:\.([0-9]{1,9})0{0,31})?")
 _NANO_MAX: Final = 2**63 - 1
 

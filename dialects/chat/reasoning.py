@@ -1,4 +1,4 @@
-"""How much a model shall think: efforts and budgets, one from the other.
+"""How much a model should think: conversion between efforts and budgets.
 
     effort   minimal   low    medium   high     xhigh    max
     budget      1024   2048     8192   16384    32768    the model's largest
@@ -13,7 +13,7 @@ from dialects.chat.chat import ChatRequest, Effort, ReasoningSettings
 
 DYNAMIC: Final = -1
 EFFORTS: Final[tuple[Effort, ...]] = get_args(Effort)
-# What `max` asks of a model whose largest budget is not known.
+# The budget of `max` for a model whose largest budget is unknown.
 BUDGET_MAX_UNKNOWN: Final = 32_768
 
 _BUDGETS: Final[dict[Effort, int]] = {

@@ -13,15 +13,15 @@ from dialects.chat.chat import ChatRequest, Message, Part, Reasoning, ToolCall
 from dialects.chat.events import Event, ReasoningDelta, ReasoningSeal, ToolCallEnd, ToolCallStart
 from dialects.chat.fold import fold
 
-# What of an answer must be remembered until its end.
+# Events that must be remembered until the end of the answer.
 REMEMBERED = (ReasoningDelta, ReasoningSeal, ToolCallStart, ToolCallEnd)
 
 _parts = msgspec.json.Decoder(list[Reasoning])
 
 
 def collect_reasoning(events: Iterable[Event], *, texts: bool) -> dict[str, bytes]:
-    """What is to be kept of an answer by the ids of its calls, where there is something to keep: a
-    seal, or with `texts` the mere text of the reasoning."""
+    """Return the reasoning to store for an answer, by the ids of its calls: what has a seal, or
+    with `texts` also plain text."""
     thoughts: dict[str, bytes] = {}
     for choice in fold(events).choices:
         thought: list[Reasoning] = []
@@ -36,12 +36,12 @@ def collect_reasoning(events: Iterable[Event], *, texts: bool) -> dict[str, byte
 
 
 def decode_reasoning(content: bytes) -> list[Reasoning]:
-    """What `collect_reasoning` gave for one call."""
+    """Decode what `collect_reasoning` returned for one call."""
     return _parts.decode(content)
 
 
 def calls_without_reasoning(request: ChatRequest) -> list[str]:
-    """The ids of the calls of the history that are shown without any reasoning."""
+    """Return the ids of earlier calls that come without their reasoning."""
     return [
         part.id
         for message in request.messages
@@ -54,7 +54,7 @@ def calls_without_reasoning(request: ChatRequest) -> list[str]:
 def restore_reasoning(
     request: ChatRequest, known: Mapping[str, Sequence[Reasoning]]
 ) -> ChatRequest:
-    """The request with the reasoning that is known of its calls in front of them."""
+    """Return the request with known reasoning inserted before its calls."""
     if not known:
         return request
     messages = [

@@ -7,13 +7,14 @@ from dialects.json.body import Body
 from dialects.json.raw_json import dicts, value_of
 
 _COMPACTS: Final = ("compaction", "context_management")
-# Where nobody bounds the searches of a request, that many are held for; what is above is not the
-# customer's (I13).
+# The searches that a hold covers if the request sets no limit; the customer does not pay for more
+# (I13).
 SEARCHES_ASSUMED: Final = 10
 
 
 class Advisor(NamedTuple):
-    """Another model that may be asked up to `uses` times; None for `output_cap` is its own most."""
+    """Another model that may be asked up to `uses` times; `output_cap` None is the model's own
+    limit."""
 
     model: str
     uses: int
@@ -30,7 +31,7 @@ class OtherSteps(NamedTuple):
 
 
 def other_steps(body: Body) -> OtherSteps | None:
-    """The steps that a body asks for; None where it is its own model's answer alone."""
+    """Return the steps that a body asks for; None if there are none."""
     members = body.members
     raw_tools = body.value("tools") or b""
     compacts = any(name in members and _compacts(body, name) for name in _COMPACTS)
@@ -81,5 +82,5 @@ def search_tools(body: Body) -> list[dict[str, Any]]:
 
 
 def most_searches(uses_max: Any, assumed: int = SEARCHES_ASSUMED) -> int:
-    """The bound that a client wants; what is none bounds nothing."""
+    """Return the client's limit if it is valid, otherwise the assumed one."""
     return uses_max if type(uses_max) is int and uses_max >= 0 else assumed

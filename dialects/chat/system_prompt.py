@@ -1,4 +1,4 @@
-"""A system prompt of somebody else's put into a request as it goes out, in any dialect.
+"""Puts an operator's system prompt into an outgoing request of any dialect.
 
 prepend    before what the client says to the system
 append     behind it
@@ -32,7 +32,7 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def set_prompt(dialect: Dialect, members: Members, text: str, mode: PromptMode) -> None:
-    """Put the text into a body. What has a shape of its own there is for the provider to refuse."""
+    """Put the text into a body. Invalid shapes are left for the provider to refuse."""
     _PUT[dialect](members, text, mode)
 
 

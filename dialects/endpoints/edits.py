@@ -61,7 +61,7 @@ def read(raw: bytes, *, request_id: str, received_at: int) -> EditFacts:
     """Read a request.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the
-    instruction, then types and values. Whether the model exists is for the caller to say.
+    instruction, then types and values. The caller checks whether the model exists.
     """
     body = read_body(raw)
     members = read_members(raw)

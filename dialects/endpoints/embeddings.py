@@ -58,7 +58,7 @@ _FLOAT_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `inputs` is how many embeddings are wanted. `texts` are what to embed, or None where the client
     sent token ids; then `tokens` counts them, else it is None. `text_bytes` is the length of the
@@ -91,7 +91,7 @@ def read(raw: bytes, *, model: str | None = None) -> EmbeddingFacts:
     """Read a request; `model` is the one that its path names, which wins over the body's.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
-    then types (400), then values (422). Whether the model exists is for the caller to say.
+    then types (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     members = small_members(body, _SMALL)

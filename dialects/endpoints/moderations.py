@@ -30,7 +30,7 @@ MODEL: Final = "omni-moderation-latest"
 
 @dataclass(frozen=True, slots=True)
 class ModerationFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     A client that names no model gets `MODEL`. `inputs` is how many texts and parts there are.
     `max_cost_nano` is our own field.
@@ -45,7 +45,7 @@ class ModerationFacts:
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is thought of one input: whether anything is wrong with it, and in which categories."""
+    """The result for one input: whether it was flagged, and in which categories."""
 
     flagged: bool
     categories: tuple[str, ...]
@@ -55,7 +55,7 @@ def read(raw: bytes) -> ModerationFacts:
     """Read a request.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
-    then types (400), then values (422). Whether the model exists is for the caller to say.
+    then types (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     model = read_model(small_members(body, ("model",)), otherwise=MODEL)
@@ -100,7 +100,7 @@ def decode_answer(raw: bytes) -> tuple[Verdict, ...]:
 
 class _Result(msgspec.Struct):
     flagged: bool
-    # A provider may say null of a category that it does not judge.
+    # A provider may return null for a category that it does not check.
     categories: dict[str, bool | None] | None = None
 
     def verdict(self) -> Verdict:

@@ -1,4 +1,4 @@
-"""What a request is at a provider, and what of it decides where it goes."""
+"""The operations of providers, and what of a request decides its routing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def chat_operation(dialect: Dialect, *, stream: bool) -> Operation:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What of a request decides where it goes, and no more: all of it can be had unencoded.
+    """What of a request decides its routing. All of it is known without encoding the request.
 
     `effort` is None where the client did not say; `audio_output` stands for an answer with sound.
     """

@@ -61,7 +61,7 @@ _KNOWN: Final = frozenset({*_SMALL, "query", "documents", "max_cost"})
 
 @dataclass(frozen=True, slots=True)
 class RerankFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `documents` are JSON as it came, each a text or an object, `query` as well. `text_bytes` is an
     upper bound of the tokens, `search_units_max` of the search units. `search_units` is the
@@ -107,8 +107,7 @@ def read(raw: bytes, *, form: RerankForm) -> RerankFacts:
     """Read a request.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the query, the
-    documents, then types (400), then values (422). Whether the model exists is for the caller to
-    say.
+    documents, then types (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     members = small_members(body, _SMALL)
@@ -159,7 +158,7 @@ def encode(facts: RerankFacts, upstream_model: str, form: RerankForm) -> Encoded
         body["top_n"] = facts.top_n
     known = _KNOWN
     if form == "jina":
-        # Else the answer would have them by default, and the client's form has none.
+        # The default is true, and the client's form has no documents in its answer.
         body["return_documents"] = False
         known = _KNOWN - {"max_tokens_per_doc"}
     elif (longest := facts.body.value("max_tokens_per_doc")) is not None:
@@ -198,7 +197,7 @@ def decode_answer(raw: bytes, documents: int | None = None) -> Ranking:
 
 
 def has_jina_form(raw: bytes) -> bool:
-    """Whether an answer is told as jina tells it. Raises AnswerFault.
+    """Return whether an answer has jina's form. Raises AnswerFault.
 
     Xinference takes jina's requests and answers in a form of its own: a document is a bare text,
     and there is no usage.
@@ -258,7 +257,7 @@ def _check_text(path: str, raw: bytes) -> None:
 
 
 def _text(path: str, raw: bytes) -> str:
-    """The words of a query or document."""
+    """Return the text of a query or document."""
     value = value_of(raw)
     text = value if isinstance(value, str) else Members(object_of(value), path).text("text")
     if text is None:

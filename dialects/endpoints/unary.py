@@ -28,9 +28,9 @@ class PlainAnswer:
     """What a whole answer says.
 
     `usage` is the raw usage object or None (F25), `quantities` what it comes to in meters. With
-    `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is no success, and
-    its bytes are not for the client. `at_rates` gives the quantities where they depend on what the
-    price has rates for.
+    `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is a failure, and
+    its bytes are not sent to the client. `at_rates` gives the quantities where they depend on what
+    the price has rates for.
     """
 
     quantities: Quantities
@@ -55,7 +55,7 @@ def open_answer(raw: bytes) -> RawMembers:
 
 
 def answer_fault(fault: BrokenFault) -> AnswerFault:
-    """An answer that cannot be read."""
+    """Return the fault of an answer that cannot be read."""
     return AnswerFault(Broken(fault))
 
 
@@ -66,7 +66,7 @@ def member_bytes(members: RawMembers, name: str) -> bytes | None:
 
 
 def failure(fault: AnswerFault) -> PlainAnswer:
-    """The record of an answer that is none."""
+    """Return the PlainAnswer of a failure."""
     if isinstance(fault.event, UpstreamError):
         return PlainAnswer(NOTHING, error=fault.event)
     return PlainAnswer(NOTHING, broken=fault.event.fault)

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's endpoints tell them, and as those that are compatible to them do.
+"""Errors of OpenAI's endpoints, and of endpoints that are compatible with them.
 
 The dialects openai and responses share the body of an error and most of its words; `Words` is what
 each of them knows beyond those.
@@ -130,7 +130,8 @@ def _classify(
 
 
 def _kind_of(words: Words, status: int, codes: set[str]) -> tuple[ErrorKind, str]:
-    """Kind and row of the fault table. Words about our account stand above any status."""
+    """Return the kind and the fault table's row. A message about our account takes precedence over
+    the status."""
     if codes & _FUNDS or status == 402:
         return "upstream_auth", "F9"
     if codes & (_ACCOUNT | words.account) or status in (401, 403):

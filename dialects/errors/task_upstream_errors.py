@@ -1,4 +1,4 @@
-"""What the errors of services of tasks mean, by the numbers that stand in their bodies."""
+"""What the errors of task services mean, by the numbers in their bodies."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -103,7 +103,7 @@ def read_code(body: bytes) -> tuple[int, str]:
 
 
 def failure_of_code(meanings: Mapping[int, Meaning], number: int, message: str) -> AnswerFault:
-    """The failure that a number inside of a 200 stands for."""
+    """Return the failure for an error number inside a 200 response."""
     fault = _fault(meanings.get(number, _FAILED), number, message, None)
     return AnswerFault(UpstreamError(fault.kind, fault.message, fault.code))
 

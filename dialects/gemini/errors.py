@@ -153,7 +153,8 @@ def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> Upst
 
 
 def _kind_of(status: int, members: dict[str, Any]) -> tuple[ErrorKind, str]:
-    """Kind and row of the fault table. Words about our account stand above any status."""
+    """Return the kind and the fault table's row. A message about our account takes precedence over
+    the status."""
     message = as_text(members.get("message"))
     words = " ".join([message, *(as_text(detail.get("reason")) for detail in _details(members))])
     if _BILLING.search(words):

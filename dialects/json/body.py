@@ -161,7 +161,7 @@ def _without_long_texts(raw: bytes) -> bytes:
     of it is a book or a picture it has few quotes, and `find` skips through what stands between
     them; a body with many of them stays as it is."""
     pieces: list[bytes] = []
-    # Where the rest begins that is not among the pieces; where the open text begins, if one does.
+    # Where the rest begins that is not among the pieces, and where an open string begins, if any.
     rest_at, text_at, at = 0, -1, -1
     for _ in range(_QUOTES_SOUGHT):
         at = raw.find(b'"', at + 1)
@@ -219,7 +219,7 @@ def _locate_members(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
 
 
 def _check_text(raw: bytes) -> None:
-    """Refuse what the parser lets through inside values that it only skips."""
+    """Refuse text that the parser accepts inside values that it skips."""
     if not raw.isascii():
         try:
             raw.decode()

@@ -20,12 +20,12 @@ _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=?-][0-9A-Za-z'()+_,./:=? -]{
 _PARAMETER: Final = re.compile(r";\s*([\w*]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]*))")
 _BRACKETS: Final = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
 _ESCAPED: Final = re.compile(r"\\([\"\\])")
-# What a quoted name may not hold, as browsers write it.
+# Characters that are escaped in quoted names, as browsers do.
 _UNQUOTED: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A", "\\": "%5C"})
 
 
 class PartHead(msgspec.Struct, frozen=True):
-    """What stands before the content of a part; `filename` is None where it is no file."""
+    """The head of a part; `filename` is None if the part is not a file."""
 
     name: str
     filename: str | None
@@ -52,7 +52,7 @@ class FormReader:
         self.ended = False
 
     def feed(self, chunk: bytes) -> list[PartHead | bytes]:
-        """What is whole now."""
+        """Return what is complete so far."""
         data = self._rest + chunk if self._rest else chunk
         parts: list[PartHead | bytes] = []
         at = 0
@@ -62,7 +62,7 @@ class FormReader:
                 break
             at = step
         if self.ended:
-            # What stands behind it is for nobody (RFC 2046).
+            # The epilogue is ignored (RFC 2046).
             self._rest = b""
             return parts
         if not self._in_head:
@@ -82,7 +82,7 @@ class FormReader:
         return end + len(self._delimiter)
 
     def _emit(self, data: bytes, at: int, parts: list[PartHead | bytes]) -> int:
-        """Give what cannot be the beginning of a delimiter."""
+        """Emit the bytes that cannot be the start of a delimiter."""
         pending = data.find(b"\r", max(at, len(data) - len(self._delimiter) + 1))
         end = len(data) if pending < 0 else pending
         if self._inside and end > at:

@@ -52,7 +52,7 @@ def replace(raw: bytes) -> bytes | None:
 
 
 def make_readable(raw: bytes) -> bytes:
-    """The text as a parser takes it."""
+    """Return the text in a form that a parser accepts."""
     return replace(raw) or raw
 
 
@@ -91,7 +91,7 @@ class Pairs:
         return [msgspec.structs.replace(event, text=_without_marks(text))] if text else []
 
     def _release(self, event: neutral.Event) -> list[neutral.Event]:
-        """What waits for a piece that cannot come any more."""
+        """Return held text whose continuation can no longer come."""
         closed = [key for key in self._held if _ends(key, event)]
         return [_remove_marks(self._held.pop(key)) for key in closed]
 

@@ -149,13 +149,13 @@ class Members(msgspec.Struct, frozen=True):
         return tuple(items)
 
     def required(self, name: str, value: _T | None) -> _T:
-        """What was read for a member that must be there."""
+        """Return the value of a required member. Raises RequestFault if it is missing."""
         if value is None:
             self.refuse("missing_parameter", name, "is required")
         return value
 
     def refuse_type(self, name: str, wanted: str) -> NoReturn:
-        """Raise invalid_type, quoting what stands there."""
+        """Raise invalid_type, quoting the value."""
         inner, _, _ = name.partition("[")
         suffix = "" if inner != name else f", not {_quote(self.value.get(name))}"
         self.refuse("invalid_type", name, f"must be {wanted}{suffix}")
@@ -287,7 +287,7 @@ def read_max_cost(body: Body) -> int | None:
 
 
 def read_user(body: Body) -> str:
-    """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
+    """Return the end user's id, safe to store; a value that is not text is left to the provider."""
     raw = body.value("user")
     if raw is None or not raw.startswith(b'"'):
         return ""
@@ -295,5 +295,5 @@ def read_user(body: Body) -> str:
 
 
 def storable_user(user: str) -> str:
-    """An end user's id as it may stand on a row: without control characters, clipped."""
+    """Return an end user's id, safe to store: without control characters, and truncated."""
     return _NO_STORE.sub("", user)[:USER_CHARACTERS_MAX]

@@ -67,7 +67,7 @@ _QWEN_KNOWN: Final = frozenset({"negative_prompt", "prompt_extend", "watermark",
 
 
 class ImageFacts(msgspec.Struct, frozen=True):
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `qwen`: it is in Qwen's form. `size` is written `WxH`, "" or "auto" where it is the model's
     choice. `pictures` is how many are given, by files or, `in_json`, by addresses.
@@ -191,7 +191,7 @@ def bound_meter(size: str, quality: str, rates: Mapping[str, int]) -> str | None
 
 
 def _square_side(size: str) -> str:
-    """One side of a square; all else as it is."""
+    """Return one side of a square size; other sizes are unchanged."""
     width, _, height = size.partition("x")
     return width if width == height else size
 
@@ -220,12 +220,12 @@ def _count_images(members: RawMembers) -> int:
         raise answer_fault("F15") from None
     if not data:
         raise answer_fault("F24")
-    # Ark tells what failed of a series in the place of its picture.
+    # Ark reports a failed picture of a series in its place.
     return sum("error" not in item for item in data)
 
 
 def describe_images(members: RawMembers, count: int, facts: ImageFacts) -> MadeImages:
-    """What the members beside the pictures say of so many."""
+    """Return what the other members of an answer say about its pictures."""
     size = _word(members, "size")
     quality = _word(members, "quality")
     if not size and (item := _first(members)):
@@ -239,7 +239,7 @@ def describe_images(members: RawMembers, count: int, facts: ImageFacts) -> MadeI
 
 
 def _with_drawing(quantities: Quantities, members: RawMembers) -> Quantities:
-    """What is told beside the usage for drawing an SVG is of a model that nobody names (P28)."""
+    """Usage reported separately for drawing an SVG belongs to an unnamed model (P28)."""
     drawing = member_bytes(members, "svg_usage")
     if drawing is None or not counts_anything(value_of(drawing)):
         return quantities
@@ -247,7 +247,7 @@ def _with_drawing(quantities: Quantities, members: RawMembers) -> Quantities:
 
 
 def token_quantities(raw: bytes | None) -> Quantities:
-    """A raw usage object of tokens as meters; what is not told apart is a picture."""
+    """Read a usage object of tokens; output tokens without details count as pictures."""
     usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
@@ -371,7 +371,7 @@ _items = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def _in_series(body: Body) -> int | None:
-    """How many pictures Ark may make of one request; None where it is told to make one."""
+    """Return how many pictures Ark may make for a request; None if it makes one."""
     if value_of(body.value("sequential_image_generation")) != "auto":
         return None
     options = value_of(body.value("sequential_image_generation_options"))
@@ -453,7 +453,7 @@ def addresses_of(value: Any, name: str) -> list[str]:
 
 
 def _normalise_size(size: str) -> str:
-    """`WxH`, however it is written; other words as they are."""
+    """Return a size as `WxH`; other words are unchanged."""
     match = _SIZE.fullmatch(size)
     return f"{match[1]}x{match[2]}" if match else size
 

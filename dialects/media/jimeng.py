@@ -93,7 +93,7 @@ def _read_image(members: Members) -> str:
 
 
 def write_accepted(video: Video, request_id: str) -> dict[str, Any]:
-    """What a client is told whose task was accepted."""
+    """Return the answer for a task that was accepted."""
     return _envelope({"task_id": video.id}, request_id)
 
 

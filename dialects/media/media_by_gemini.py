@@ -153,7 +153,7 @@ def _inline(members: RawMembers) -> list[tuple[str, str]]:
 
 
 def _nothing(members: RawMembers) -> AnswerFault:
-    """Why an answer has nothing in it."""
+    """Return the fault of an answer without content."""
     feedback = value_of(member_bytes(members, "promptFeedback"))
     candidates = value_of(member_bytes(members, "candidates"))
     reasons = {feedback.get("blockReason")} if isinstance(feedback, dict) else set()

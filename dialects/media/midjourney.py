@@ -284,8 +284,8 @@ def read_ids(raw: bytes) -> tuple[str, ...]:
 
 
 def encode(request: MidjourneyRequest, upstream_id: str) -> Encoded:
-    """The body for the provider; `upstream_id` is its id of the task that this one is about. It is
-    told of no hook, which would hear of its ids."""
+    """The body for the provider; `upstream_id` is its id of the task that this one is about. It
+    contains no hook, because a hook would reveal the provider's ids."""
     sent = dict(request.sent)
     if request.path == "simple-change":
         letter, state = sent["action"][0], sent.get("state")
@@ -298,7 +298,7 @@ def encode(request: MidjourneyRequest, upstream_id: str) -> Encoded:
 
 
 class Submission(NamedTuple):
-    """What a provider says to a task: `upstream_id` "" where the code accepts none."""
+    """A provider's answer to an order: `upstream_id` is "" if it was not accepted."""
 
     code: int
     description: str
@@ -317,7 +317,7 @@ _submitted = msgspec.json.Decoder(_Submitted)
 
 
 def read_submission(raw: bytes) -> Submission:
-    """Read it. Raises AnswerFault for what is none."""
+    """Read a submission. Raises AnswerFault for anything else."""
     try:
         answer = _submitted.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -366,7 +366,7 @@ _WORDS_MADE: Final = frozenset({"DESCRIBE", "SHORTEN"})
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What the provider tells of the task of that id. Raises AnswerFault for what tells nothing."""
+    """Read the status of a task. Raises AnswerFault if the answer has none."""
     try:
         answer = _status.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -427,7 +427,7 @@ _SHOWN: Final[Mapping[VideoState, str]] = {
 
 
 def write_submitted(submission: Submission, id_: str) -> dict[str, Any]:
-    """What a client is told whose task was accepted."""
+    """Return the answer for a task that was accepted."""
     queued = submission.queued_before
     properties = {} if queued is None else {"numberOfQueues": queued}
     return {

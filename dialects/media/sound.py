@@ -1,7 +1,7 @@
 """Speech, transcripts and translations in OpenAI's form: requests, and what an answer used.
 
-Speech is billed by the characters of its input or by tokens, what is heard by its milliseconds or
-by tokens, whichever the price has rates for.
+Speech is billed by characters of input or by tokens, transcription by milliseconds or by tokens,
+whichever the price has rates for.
 """
 
 import re
@@ -82,7 +82,7 @@ class SpeechFacts(msgspec.Struct, frozen=True):
 
 
 class TranscriptionFacts(msgspec.Struct, frozen=True):
-    """What the gateway must know of a request to write down what is heard. `bound_ms` is how long
+    """What the gateway must know of a transcription or translation request. `bound_ms` is how long
     its sound can be at most, `ms` how long it seems to be."""
 
     body: Body
@@ -140,7 +140,7 @@ def read_speech(raw: bytes) -> SpeechFacts:
 def read_transcription(
     raw: bytes, operation: TranscriptionOperation, files: Sequence[str], *, bound_ms: int, ms: int
 ) -> TranscriptionFacts:
-    """Read a request to write down what is heard; `files` are the names of its files. Raises
+    """Read a transcription or translation request; `files` are the names of its files. Raises
     RequestFault in the order of the contract."""
     body = read_body(raw)
     members = small_members(body, ("model", "response_format", "stream"))
@@ -176,7 +176,7 @@ class PassedTranscript(PassedJson):
 
 
 def speech_ms(answer: PassedAnswer | None, format_: str) -> int:
-    """How long the speech is that has come."""
+    """Return the length of the speech received so far."""
     if not isinstance(answer, PassedFile):
         return 0
     if format_ == "pcm":
@@ -203,7 +203,7 @@ def transcribed_ms(answer: PassedAnswer | None, facts: TranscriptionFacts) -> in
 
 
 def transcript_bytes(answer: PassedAnswer | None) -> int:
-    """How much of a transcript has come."""
+    """Return the size of the transcript received so far."""
     if isinstance(answer, PassedJson):
         return len(member_bytes(answer.members, "text") or b"")
     if isinstance(answer, PassedEvents):
@@ -223,7 +223,7 @@ def duration_quantities(raw: bytes | None) -> Quantities:
 
 
 def token_quantities(raw: bytes | None, side: Literal["said", "heard"]) -> Quantities:
-    """A usage object of tokens; what is not told apart is the sound of that side."""
+    """Read a usage object of tokens; tokens without details count as sound of that side."""
     usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage

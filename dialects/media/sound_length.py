@@ -15,7 +15,7 @@ ENDS_BYTES: Final = 64 * 1024
 
 # The slowest MP3 and speech in Opus have 8 kbit/s, a byte for each millisecond.
 _BYTES_PER_MS_MIN: Final = 1
-# What a file is taken for that says nothing: a voice at 64 kbit/s.
+# The assumption for a file without a usable header: a voice at 64 kbit/s.
 _BYTES_PER_MS: Final = 8
 _PCM: Final = (1, 3)
 _OPUS_RATE: Final = 48_000
@@ -44,9 +44,9 @@ def length_ms(head: bytes, tail: bytes, size: int) -> int:
     return min(size // _BYTES_PER_MS if declared is None else declared, bound_ms(head, size))
 
 
-def samples_ms(size: int, rate: int, width: int = 2) -> int:
+def samples_ms(size: int, rate: int) -> int:
     """Milliseconds of plain samples of one channel."""
-    return size * 1000 // (rate * width)
+    return size * 1000 // (rate * 2)
 
 
 def _declared_ms(head: bytes, tail: bytes, size: int) -> int | None:
@@ -62,7 +62,7 @@ def _declared_ms(head: bytes, tail: bytes, size: int) -> int | None:
             return _mp4_ms(head + tail)
         return _mp3_ms(head, size)
     except (struct.error, IndexError, ZeroDivisionError):
-        # It ends in the middle of what it says.
+        # The file is shorter than its header says.
         return None
 
 

@@ -150,7 +150,7 @@ def read_ids(raw: bytes) -> tuple[tuple[str, ...], str]:
 
 def encode(request: SunoRequest, upstream_id: str) -> Encoded:
     """The body for the provider; `upstream_id` is its id of the task that this one goes on from. It
-    is told of no hook, which would hear of its ids."""
+    contains no hook, because a hook would reveal the provider's ids."""
     sent = dict(request.sent)
     if request.source_id:
         sent["task_id"] = upstream_id
@@ -158,7 +158,7 @@ def encode(request: SunoRequest, upstream_id: str) -> Encoded:
 
 
 class Submission(NamedTuple):
-    """What a provider says to a task: `upstream_id` "" where the code accepts none."""
+    """A provider's answer to an order: `upstream_id` is "" if it was not accepted."""
 
     code: str
     message: str
@@ -183,7 +183,7 @@ def _parse_envelope(raw: bytes) -> _Envelope:
 
 
 def read_submission(raw: bytes) -> Submission:
-    """Read it. Raises AnswerFault for what is none."""
+    """Read a submission. Raises AnswerFault for anything else."""
     answer = _parse_envelope(raw)
     message = clean_upstream(answer.message or "")
     if answer.code != SUCCESS:
@@ -219,7 +219,7 @@ _STATES: Final[Mapping[str, VideoState]] = {
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What the provider tells of the task of that id. Raises AnswerFault for what tells nothing."""
+    """Read the status of a task. Raises AnswerFault if the answer has none."""
     answer = _parse_envelope(raw)
     try:
         task = _task.decode(answer.data)

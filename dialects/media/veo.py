@@ -119,7 +119,7 @@ def id_of_file(name: str) -> str:
 
 
 def write_accepted(video: Video) -> dict[str, Any]:
-    """What a client is told whose video was accepted."""
+    """Return the answer for a video that was accepted."""
     return {"name": operation_name(video)}
 
 

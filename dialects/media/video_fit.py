@@ -74,7 +74,7 @@ def to_url(image: str, path: str) -> str:
 
 
 def without_none(members: dict[str, Any]) -> dict[str, Any]:
-    """The members that say something."""
+    """Return the members that are not None."""
     return {name: value for name, value in members.items() if value not in (None, "")}
 
 

@@ -47,7 +47,7 @@ def read(raw: bytes) -> VideoRequest:
 
 
 def write_accepted(video: Video) -> dict[str, Any]:
-    """What a client is told whose task was accepted."""
+    """Return the answer for a task that was accepted."""
     return {"task_id": video.id, "status": videos.state_word(video.state)}
 
 

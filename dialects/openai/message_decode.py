@@ -38,7 +38,8 @@ _SEALERS: tuple[SealOwner, ...] = ("anthropic", "openai")
 
 
 def read_messages(body: Members, request_id: str) -> tuple[Message, ...]:
-    """The conversation. Raises RequestFault; a tool result must answer an earlier call."""
+    """Return the conversation. Raises RequestFault, also for a tool result without an earlier
+    call."""
     items = body.array("messages")
     if not body.required("messages", items):
         body.refuse_value("messages", "must have at least 1 item")
@@ -47,7 +48,7 @@ def read_messages(body: Members, request_id: str) -> tuple[Message, ...]:
 
 
 class _Reader:
-    """Reads one message after the other, and knows the calls so far."""
+    """Reads the messages in order and remembers their calls."""
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
@@ -207,13 +208,13 @@ def read_images(message: Members) -> list[Image]:
 
 
 def read_citations(message: Members) -> tuple[Source, ...]:
-    """The sources in `annotations`; an end of 0 says that the place is not known."""
+    """Return the sources in `annotations`; an end of 0 means an unknown position."""
     citations = [annotation.object("url_citation") for annotation in message.objects("annotations")]
     return tuple(read_source(citation.value) for citation in citations if citation is not None)
 
 
 def read_source(citation: dict[str, Any]) -> Source:
-    """One url_citation, whatever its types."""
+    """Read one url_citation, with members of any type."""
     start, end = citation.get("start_index"), citation.get("end_index")
     known = isinstance(start, int) and isinstance(end, int) and end > 0
     return Source(
@@ -230,7 +231,7 @@ Sealed = list[tuple[int, Seal | None]]
 def read_seals(call: Members) -> Sealed:
     """The reasoning that hangs on a tool call: each piece's length in characters and its seal.
 
-    A client may have changed it: what cannot be read is left out.
+    A client may have changed it: anything unreadable is ignored.
     """
     extra = call.value.get("extra_content")
     if not isinstance(extra, dict):
@@ -264,8 +265,8 @@ def _size(entry: dict[str, Any]) -> int:
 def split_reasoning(text: str, sealed: list[Sealed]) -> list[list[Reasoning]]:
     """The reasoning at the head of the message, then that right before each call.
 
-    When the lengths do not fit the text, a seal would not fit its words: only Gemini's, which
-    stand for none, are kept.
+    If the lengths do not match the text, seals would not match their words: only Gemini's are kept,
+    which do not depend on words.
     """
     if sum(size for seals in sealed for size, _ in seals) > len(text):
         sealed = [[(0, s) for _, s in seals if s and s.owner == "gemini"] for seals in sealed]
@@ -274,7 +275,7 @@ def split_reasoning(text: str, sealed: list[Sealed]) -> list[list[Reasoning]]:
     for place, seals in enumerate(sealed):
         parts: list[Reasoning] = []
         for size, seal in seals:
-            # What led to the first call stood before the text; Gemini hangs its seal on the call.
+            # Reasoning before the first call precedes the text; Gemini's seal belongs to the call.
             here = head if place == 0 and not (seal and seal.owner == "gemini") else parts
             here.append(Reasoning(text[at : at + size], seal))
             at += size

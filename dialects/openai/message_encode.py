@@ -92,7 +92,7 @@ class _Writer:
         return "\n\n".join(text.text for text in texts)
 
     def _show_pictures(self) -> None:
-        """What a tool message cannot hold follows the results as the user's own."""
+        """Send content that a tool message cannot hold in a user message after the results."""
         if self._pictures:
             self._written.append({"role": "user", "content": self._content(self._pictures)})
             self._pictures = []
@@ -114,7 +114,7 @@ class _Writer:
         if not text and (calls or refusal or sound):
             written["content"] = None
         if calls and "reasoning_content_rule" in self._flags:
-            # DeepSeek: the member must be there, even when its text is lost.
+            # DeepSeek requires the member, even if its text is lost.
             written["reasoning_content"] = reasoning_text(message.parts)
         if refusal:
             written["refusal"] = refusal
@@ -127,7 +127,7 @@ class _Writer:
         return written
 
     def _content(self, parts: Iterable[Part]) -> str | list[dict[str, Any]]:
-        """A string where one does, else a list of parts."""
+        """Return a string where a string is enough, otherwise a list of parts."""
         parts = [_to_text(part) for part in parts if not isinstance(part, OwnPart)]
         match parts:
             case []:
@@ -150,7 +150,7 @@ class _Writer:
 
 
 def _to_text(part: Part) -> Part:
-    """A document that came as words: in a `file` OpenAI takes PDF alone, and others nothing."""
+    """Convert a text document: OpenAI accepts only PDF in a `file`, other providers nothing."""
     if isinstance(part, File) and isinstance(part.source, PlainText):
         return Text(part.source.text, part.cache)
     return part
@@ -198,7 +198,7 @@ def _write_file(part: File) -> dict[str, Any]:
 
 
 def _name_file(part: File) -> File:
-    """A file of another dialect, which needs no name; OpenAI refuses one without."""
+    """Name a file of another dialect, because OpenAI refuses files without a name."""
     if isinstance(part.source, FileId):
         raise _unsupported("a file stored at another provider")
     media_type = part.source.media_type if isinstance(part.source, Base64) else ""
@@ -240,13 +240,13 @@ class SealWriter:
         self._characters += len(text)
 
     def close(self) -> None:
-        """The reasoning that was open has ended without a seal."""
+        """Close open reasoning without a seal."""
         if self._characters:
             self._entries.append({"characters": self._characters})
             self._characters = 0
 
     def add_seal(self, seal: Seal) -> None:
-        """The reasoning that was open has this seal."""
+        """Close open reasoning with its seal."""
         if seal.owner == "gemini":
             self.close()
             self._google = seal.value
@@ -261,7 +261,7 @@ class SealWriter:
         self._characters = 0
 
     def next_extra_content(self) -> dict[str, Any]:
-        """The `extra_content` of the call that comes now; {} when it has none."""
+        """Return the `extra_content` of the next call; {} if it has none."""
         self.close()
         extra: dict[str, Any] = {}
         if self._owner:

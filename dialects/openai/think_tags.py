@@ -1,5 +1,5 @@
-"""Reasoning that a server leaves in the text: `<think> ... </think>` at its beginning, as open
-models write it (QwQ, distilled R1, MiniMax) where nobody takes it out for them.
+"""Extracts reasoning that a server leaves in the text: `<think> ... </think>` at its beginning, as
+open models write it (QwQ, distilled R1, MiniMax) where nobody takes it out for them.
 
 For models whose row says so the chunks are written anew before they are read, with that text as
 `reasoning_content`; so it is the same for every client, and in the books. White space around the
@@ -22,7 +22,7 @@ _CLOSE: Final = "</think>"
 
 
 class ThinkTags:
-    """Takes the text of one choice apart, piece by piece."""
+    """Separates reasoning and text of one choice, piece by piece."""
 
     def __init__(self) -> None:
         self.at: Literal["start", "thinking", "behind", "text"] = "start"
@@ -30,8 +30,8 @@ class ThinkTags:
         self._thought = False
 
     def feed(self, text: str, *, last: bool = False) -> tuple[str, str]:
-        """Reasoning and text that are sure now. What may be a tag, or white space before one, is
-        held back until the `last` piece."""
+        """Return the reasoning and text that are certain so far. What may be a tag, or white space
+        before one, is held back until the `last` piece."""
         text, self._held, thought = self._held + text, "", ""
         if self.at == "start":
             text = self._open(text, last=last)
@@ -80,7 +80,7 @@ class TagsDecoder:
         self._tags: dict[int, ThinkTags] = {}
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now."""
+        """Return what is complete so far."""
         if self._splitter is None:
             return self._decoder.feed(chunk)
         untagged = b"".join(self._untag(frame) for frame in self._splitter.feed(chunk))
@@ -93,7 +93,7 @@ class TagsDecoder:
         return self._decoder.feed(untagged) if untagged else []
 
     def end(self) -> list[Step]:
-        """The upstream has closed."""
+        """Finish after the upstream has closed the connection."""
         last_frame = None if self._splitter is None else self._splitter.end()
         steps = [] if last_frame is None else self._decoder.feed(last_frame.raw)
         return steps + self._decoder.end()
@@ -125,7 +125,7 @@ def untag_answer(raw: bytes) -> bytes:
 
 
 def _move_reasoning(message: dict[str, Any], tags: ThinkTags, *, last: bool) -> bool:
-    """Move what is reasoning in a message, or in a piece of one; whether anything changed."""
+    """Move reasoning out of a message's text; return whether anything changed."""
     content = as_text(message.get("content"))
     thought, text = tags.feed(content, last=last)
     if not thought and text == content:

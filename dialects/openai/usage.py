@@ -119,7 +119,7 @@ def _cached(usage: UsageMembers, inputs: dict[str, Any], prompt: int) -> int:
 def _output(
     usage: UsageMembers, prompt: int, completion: int, reasoning: int, total: int | None
 ) -> int:
-    """All output, with reasoning inside, by what `total_tokens` says about the wire form."""
+    """Return all output including reasoning, judging the form by `total_tokens`."""
     if total == prompt + completion:
         return completion
     if total == prompt + completion + reasoning:

@@ -45,7 +45,7 @@ def _describe(properties: JsonObject, *required: str) -> JsonObject:
     }
 
 
-# Tools that the provider has trained its models for, and therefore describes to nobody.
+# Tools that the provider's models are trained for, and that therefore need no description.
 _DESCRIPTIONS: Final[Mapping[str, tuple[str, JsonObject]]] = {
     "local_shell": (
         "Runs a command on the user's machine and returns its output.",
@@ -188,7 +188,7 @@ def _read_namespace(tool: Members) -> Iterator[Tool]:
     for inner in tool.objects("tools"):
         named = _read_function(inner)
         kind = "custom_tool_call" if named.freeform is not None else "function_call"
-        # The description of the namespace is told once, before that of its first tool.
+        # The namespace's description is added once, before that of its first tool.
         description = "\n\n".join(text for text in (about, named.description) if text)
         about = None
         yield msgspec.structs.replace(

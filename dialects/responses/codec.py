@@ -104,7 +104,7 @@ class ResponsesCodec(Codec[ChatFacts]):
 
 
 class CompactCodec(ResponsesCodec):
-    """Compactions: as they came, for what they answer only their provider can read."""
+    """Compactions are forwarded unchanged, because only their provider can read the result."""
 
     def read(self, raw: bytes, target: Target) -> ChatFacts:
         return request_read.read(raw, compact=True)

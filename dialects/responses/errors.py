@@ -19,7 +19,7 @@ from dialects.errors.errors import KINDS, ErrorKind
 _WORDS: Final = api_errors.Words(
     filtered=frozenset({"bio_policy", "image_content_policy_violation"}),
     account=frozenset({"data_residency_mismatch"}),
-    # What a failed response says of the client's own pictures and request.
+    # Error codes of failed responses that are the client's fault.
     request=frozenset(
         {
             "invalid_request_error",

@@ -59,7 +59,7 @@ _OWN_ITEMS: Final = frozenset(
         "program_output",
     }
 )
-# What holds the conversation itself in a form that only its maker can read.
+# Items that hold the conversation in a form that only its provider can read.
 _SEALED_ITEMS: Final = frozenset({"compaction", "compaction_summary", "compaction_trigger"})
 
 
@@ -172,7 +172,7 @@ class _Reader:
         self.add_message(role, parts, citations)
 
     def _text_length(self, role: Role) -> int:
-        """How many characters the turn that goes on has already."""
+        """Return the length of the current turn so far, in characters."""
         if role != "assistant" or not self._messages or self._messages[-1][0] != role:
             return 0
         return sum(len(part.text) for part in self._messages[-1][1] if isinstance(part, Text))
@@ -236,7 +236,7 @@ class _Reader:
         self.add_message("tool", [ToolResult(id_, readable)])
 
     def add_reasoning(self, item: Members) -> None:
-        """A reasoning item; without text and seal it tells nothing."""
+        """Add a reasoning item; one without text and seal is ignored."""
         text = read_thought(item.value)
         sealed = item.text("encrypted_content")
         seal = read_mark(sealed, item.text("id") or "") if sealed else None

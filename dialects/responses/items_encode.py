@@ -47,7 +47,7 @@ def write_conversation(request: ChatRequest) -> tuple[str, list[JsonObject]]:
     writer = _Writer(request)
     items = [item for message in messages for item in writer.items(message)]
     if instructions and not items:
-        # There must be an input: system texts alone are one.
+        # An input is required: system texts alone become the input.
         return "", [{"type": "message", "role": "system", "content": instructions}]
     return instructions, items
 
@@ -87,7 +87,7 @@ class _Writer:
         cites = _CitationWriter(message.citations)
         for part in message.parts:
             if isinstance(part, Audio) and part.transcript:
-                # What was spoken cannot go back as sound.
+                # Spoken answers cannot be sent back as sound.
                 part = Text(part.transcript)
             if isinstance(part, Text | Refusal):
                 spoken.append(part)
@@ -100,7 +100,7 @@ class _Writer:
         yield from _write_spoken(spoken, cites)
 
     def _write_item(self, part: Part) -> Iterator[JsonObject]:
-        """The item of a part that stands for itself; what only others understand is left out."""
+        """Return the item of a part; parts that only other dialects understand are left out."""
         match part:
             case Reasoning(seal=seal) if seal is not None and seal.owner == "openai":
                 summary = [{"type": "summary_text", "text": part.text}] if part.text else []
@@ -117,7 +117,7 @@ class _Writer:
                 yield from _write_own_part(part)
 
     def _content(self, parts: Iterable[Part]) -> str | list[JsonObject]:
-        """A string where one does, else a list of parts."""
+        """Return a string where a string is enough, otherwise a list of parts."""
         match parts:
             case [Text(text=text)]:
                 return text
@@ -161,7 +161,7 @@ def write_image_item(id_: str, data: str, media_type: str) -> JsonObject:
 
 
 def _write_spoken(parts: list[Text | Refusal], cites: "_CitationWriter") -> Iterator[JsonObject]:
-    """What the assistant said, as a message; a bare string where that does."""
+    """Write the assistant's text as a message, or as a plain string where that is enough."""
     content = [
         cites.write(part) if isinstance(part, Text) else write_refusal(part.text) for part in parts
     ]
@@ -173,7 +173,7 @@ def _write_spoken(parts: list[Text | Refusal], cites: "_CitationWriter") -> Iter
 
 
 class _CitationWriter:
-    """Hands out the citations of a turn to its texts, by their place in all of its text."""
+    """Assigns the citations of a turn to its texts, by their position in the turn's text."""
 
     def __init__(self, sources: tuple[Source, ...]) -> None:
         self._sources = list(sources)
@@ -257,7 +257,7 @@ def _write_part(part: Part) -> JsonObject:
 
 
 def _detail(image: Image) -> JsonObject:
-    """`detail` must be there; auto is its default."""
+    """`detail` is required; its default is auto."""
     return {"detail": image.detail or "auto"}
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a response, so that a later request can go on from it.
+"""What is stored of a response, so that a later request can continue it.
 
     input of the request + output of the response     the conversation of what comes after it
 
@@ -42,7 +42,8 @@ class KeptResponse(msgspec.Struct, frozen=True):
 
 
 class KeptItem(msgspec.Struct, frozen=True):
-    """An item of a response, for who refers to it by its id. `channel`: see KeptResponse."""
+    """A stored item of a response, which a request may reference by its id. `channel`: see
+    KeptResponse."""
 
     item: msgspec.Raw
     channel: str = ""
@@ -67,12 +68,12 @@ _response = msgspec.json.Decoder(_Response)
 
 
 def decode_kept(content: bytes) -> KeptResponse:
-    """What `keep` wrote."""
+    """Decode what `keep` wrote."""
     return _stored_decoder.decode(content)
 
 
 def read_item(content: bytes) -> KeptItem:
-    """What `keep_items` wrote."""
+    """Decode what `keep_items` wrote."""
     return _kept_item.decode(content)
 
 
@@ -150,13 +151,13 @@ def continue_body(body: Body, items: Sequence[msgspec.Raw], referred: Referred =
 
 
 def make_portable(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
-    """The items for an account that did not make them: sealed reasoning and the work of server
-    tools stay behind, and nothing is known there by its id."""
+    """Return the items for another account: without sealed reasoning, results of server tools, and
+    ids."""
     return [rewritten for item in items if (rewritten := _make_item_portable(item)) is not None]
 
 
 def make_references_portable(referred: Referred) -> Referred:
-    """The same of what is referred to."""
+    """Return the referenced items for another account."""
     portable_by_id: dict[str, KeptItem | None] = {}
     for id_, stored in referred.items():
         item = None if stored is None else _make_item_portable(stored.item)
@@ -165,7 +166,7 @@ def make_references_portable(referred: Referred) -> Referred:
 
 
 def list_items(stored: KeptResponse, response_id: str) -> list[JsonObject]:
-    """The items that led to a response, as the list of them shows them: each has its id."""
+    """Return the input items of a response, each with its id."""
     items: list[JsonObject] = []
     for at, raw in enumerate(stored.items):
         item = members_of(raw)

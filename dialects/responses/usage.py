@@ -60,7 +60,7 @@ def _meters(usage: UsageMembers, searches: int) -> Quantities:
 
 
 def _lifetimes(usage: UsageMembers, inputs: dict[str, Any], written: int) -> dict[str, int]:
-    """For how long what was written to the cache is kept; {} where it is not told."""
+    """Return how long written cache tokens are kept; {} if unknown."""
     split = inputs.get("cache_write_tokens_details")
     if not isinstance(split, dict):
         return {}

@@ -1,5 +1,5 @@
-"""The model's name in an answer that goes on as it came, where the channel has another one for it
-than its clients: an alias hides what stands behind it.
+"""Renames the model in a forwarded answer, where the channel's name for it differs from the
+clients': an alias hides the real model.
 
     whole answer    model, in gemini modelVersion
     frame           the same, in anthropic message.model, in responses response.model
@@ -18,7 +18,7 @@ import msgspec
 from dialects.json.body import Body
 from dialects.json.json_repair import read_answer_body
 
-# A beginning that is longer holds more than a head.
+# A longer beginning contains more than a head.
 _BEGINNING_BYTES_MAX: Final = 1_024
 _root = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _DATA: Final = re.compile(rb"^data: ?(\{.*\}) *\r?$", re.MULTILINE)

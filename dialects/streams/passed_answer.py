@@ -1,5 +1,5 @@
-"""Answers that go on while they come, and are read for what they used: files of sound, events, and
-JSON with pictures in it, which may be larger than what is held of it.
+"""Answers that are forwarded while they arrive, and read for their usage: files of sound, events,
+and JSON with pictures in it, which may be larger than what is held of it.
 
     feed    what may be passed on now; nothing before `begun`, until which another provider may
             still answer
@@ -55,7 +55,7 @@ class PassedFile(PassedAnswer):
 
     @property
     def tail(self) -> bytes:
-        """How it ends, as far as it has come."""
+        """Return the end of what has been received."""
         return b"".join(self._last)[-ENDS_BYTES:]
 
     def feed(self, chunk: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Decoding a stream of server-sent events: what is the same in every dialect.
 
-A dialect says what one frame means (`_read`); here is when a stream is over and what of it was cut.
+A dialect says what one frame means (`_read`); this module decides when a stream is over and what
+was cut.
 """
 
 import json
@@ -35,7 +36,7 @@ class Reader(Protocol):
 
 
 class ChoiceProgress:
-    """Which choices of an answer have shown themselves, which have ended, and how much was told."""
+    """Tracks which choices of an answer have started and ended, and their size."""
 
     def __init__(self) -> None:
         self._finished: set[int] = set()
@@ -45,11 +46,11 @@ class ChoiceProgress:
 
     @property
     def seen(self) -> int:
-        """How many choices have shown themselves."""
+        """Return how many choices have started."""
         return len(self._seen)
 
     def all_finished(self, choices: int) -> bool:
-        """Whether every choice that was asked for, and every one that came, has its reason."""
+        """Return whether every requested choice, and every one received, has a finish reason."""
         return len(self._finished) >= max(choices, len(self._seen))
 
 
@@ -87,7 +88,7 @@ class FrameDecoder(ABC):
         self._closed = False
         self._template: _Template | None = None
         self._misses = 0 if forwarded else _MISSES_MAX
-        # What the client gets of a frame, where that is not what came.
+        # Rewrites frames for the client, if set.
         self._rewriter: Callable[[bytes], bytes] | None = None
         self.usage: bytes | None = None
         self.complete = False
@@ -103,11 +104,12 @@ class FrameDecoder(ABC):
         return self._reader.reasoning_bytes
 
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
-        """Give the client each frame as `rewrite` has it, which changes nothing of its texts."""
+        """Rewrite each frame for the client; `rewrite` must not change its texts."""
         self._rewriter = rewrite
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
+        """Return what is complete so far. The last step holds End, UpstreamError or Broken when it
+        is over."""
         if self._closed:
             return []
         steps: list[Step] = []
@@ -127,8 +129,8 @@ class FrameDecoder(ABC):
         return Step(self._rewriter(step.raw), step.events)
 
     def _feed_alike(self, chunk: bytes, steps: list[Step]) -> bytes:
-        """Read the whole frames of a chunk, of which most will differ from the one before in
-        nothing but their text; what is left of the chunk comes back."""
+        """Read the complete frames of a chunk, most of which differ from the previous one only in
+        their text; return the rest of the chunk."""
         at = 0
         while True:
             if self._template is not None:
@@ -149,7 +151,8 @@ class FrameDecoder(ABC):
             self._misses += self._template is not None
 
     def _skip_alike(self, template: "_Template", chunk: bytes, at: int, steps: list[Step]) -> int:
-        """Where the first frame from `at` on stands that differs in more than its text."""
+        """Return the position of the first frame from `at` on that differs in more than its
+        text."""
         choice, before, after, shown_before, shown_after = template
         events: list[Event] = []
         rewritten: list[bytes] = []
@@ -185,7 +188,7 @@ class FrameDecoder(ABC):
             return []
         steps: list[Step] = []
         frame = self._splitter.end()
-        # Cut right behind `data:` it says nothing, and no client could read it.
+        # A frame cut right after `data:` is empty, and no client could read it.
         if frame is not None and frame.data:
             steps += self._read_leftover(frame)
         steps = [self._rewrite(step) for step in steps]
@@ -195,14 +198,14 @@ class FrameDecoder(ABC):
 
     @abstractmethod
     def _read(self, frame: Frame) -> Step:
-        """What a whole frame means."""
+        """Return the step of a complete frame."""
 
     @property
     def _seen(self) -> bool:
         return bool(self._reader.seen)
 
     def _read_leftover(self, frame: Frame) -> list[Step]:
-        """A last frame without its empty line counts if it is whole, else it is what was cut."""
+        """Read a last frame without its empty line: it counts only if it is complete."""
         step = self._read(frame)
         last = step.events[-1] if step.events else None
         if isinstance(last, Broken) or (isinstance(last, End) and not last.marked):
@@ -212,14 +215,14 @@ class FrameDecoder(ABC):
         return [Step(step.raw + ending, step.events)]
 
     def _stop(self) -> Step:
-        """What it means that the upstream closes here."""
+        """Return the step for an upstream that closes here."""
         return self._break(self._cut())
 
     def _cut(self) -> BrokenFault:
         return "F14" if self._seen else "F24"
 
     def _repair(self, frame: Frame, *, marks: bool = False) -> Step:
-        """What a frame means whose JSON no parser takes (F15, F15a, F27)."""
+        """Return the step of a frame whose JSON is invalid (F15, F15a, F27)."""
         repaired = repair_frame(frame, marks=marks)
         return self._break("F15") if repaired is None else self._read(repaired)
 
@@ -228,7 +231,7 @@ class FrameDecoder(ABC):
         return Step(raw, [End(marked)])
 
     def _break(self, fault: BrokenFault) -> Step:
-        """It cannot be read on. What stands behind the whole answer takes nothing from it."""
+        """Return the step for an unreadable frame. After a complete answer it is ignored."""
         if self.complete:
             return self._end(marked=False, raw=self.end_marker)
         self._closed = True
@@ -240,7 +243,7 @@ class FrameDecoder(ABC):
 
 
 class _Template(NamedTuple):
-    """A frame that holds a piece of a choice's text, without that; and the same as it is shown."""
+    """The bytes around the text of a frame, as received and as rewritten."""
 
     choice: int
     before: bytes
@@ -250,7 +253,7 @@ class _Template(NamedTuple):
 
 
 def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
-    """What the next frame may look like, if this one tells a piece of text and nothing else.
+    """Return the template of the next frame, if this frame holds a text delta and nothing else.
 
     Such a frame and one that differs in this text alone are read the same. Where a text stands
     once, and no other one is escaped, there is no doubt about its place.
@@ -260,7 +263,7 @@ def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
         return None
     if b"\r" in raw:
         return None
-    # As it is written with escapes where they must be, and where they may be.
+    # With required escapes only, and with all optional ones.
     forms = {msgspec.json.encode(events[0].text), json.dumps(events[0].text).encode()}
     matches = [form for form in forms if form in raw]
     if len(matches) != 1:
@@ -275,7 +278,7 @@ def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
 
 
 def _split_around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:
-    """What stands before and after a text that is quoted."""
+    """Return the bytes before and after a quoted text."""
     at = raw.index(text)
     return raw[: at + 1], raw[at + len(text) - 1 :]
 
@@ -292,7 +295,7 @@ def is_utf8(raw: bytes) -> bool:
 def mask_frame(frame: Frame, write: Callable[[Any], bytes]) -> bytes:
     """The frame as it came, unless a text in its data must be masked: then `write` has it anew.
 
-    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
+    Returns b"" if it cannot be checked; the relay then writes the error itself.
     """
     try:
         value = msgspec.json.decode(frame.data or b"")

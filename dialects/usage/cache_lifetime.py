@@ -1,5 +1,5 @@
-"""For how long OpenAI keeps what a request lets it write to its cache: usage that does not say so
-is booked by `prompt_cache_options.ttl` of the request."""
+"""How long OpenAI keeps tokens that a request writes to its cache. Usage without a lifetime is
+booked by the request's `prompt_cache_options.ttl`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -23,8 +23,8 @@ _WORD_MAX: Final = 40
 
 
 def with_lifetime(quantities: Quantities, body: Body) -> Quantities:
-    """A usage that has UNTOLD, with that on the meter of the time that was asked for. A time that
-    nobody has classified puts it under review (P28)."""
+    """A usage that has UNTOLD, with that on the meter of the time that was asked for. An
+    unclassified lifetime puts the usage under review (P28)."""
     if _NAME not in body.members:
         return quantities
     ttl = members_of(body.value(_NAME)).get("ttl")

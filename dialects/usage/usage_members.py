@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 Role = Literal["meter", "condition", "part", "free", "review"]
 
-# So much of what an unknown member is called is kept, and so many of them are read and told.
+# The length kept of an unknown member's name, and the number of unknown members reported.
 _NAME_MAX: Final = 80
 READ_MAX: Final = 64
 UNKNOWN_MAX: Final = 8
@@ -349,7 +349,7 @@ def unknown_members(wire: str, usage: Mapping[str, Any]) -> list[str]:
 
 
 def _is_known(members: Mapping[str, Any], node: _Node) -> bool:
-    """Whether nothing of an object need be looked at twice: nearly all are so."""
+    """Return whether every member is known, as in nearly all objects."""
     for name, value in members.items():
         known = node.get(name)
         if known is _LEAF:
@@ -415,7 +415,8 @@ def may_be_accepted(wire: str, path: str) -> bool:
 
 
 def _value_paths(value: Any, path: str) -> Iterator[str]:
-    """What of something unknown holds values, so that no other can come to stand under its name."""
+    """Return the paths of the values inside an unknown member, so that accepting one does not
+    accept others."""
     inner = value if value and len(path) < _NAME_MAX else None
     if inner.__class__ is dict:
         for name, item in inner.items():
@@ -428,7 +429,7 @@ def _value_paths(value: Any, path: str) -> Iterator[str]:
 
 
 def counts_anything(value: Any) -> bool:
-    """Whether a value, or any that is in it, is more than nothing."""
+    """Return whether a value, or any value inside it, is not zero or empty."""
     if isinstance(value, dict):
         return any(map(counts_anything, value.values()))
     if isinstance(value, list):
@@ -437,7 +438,7 @@ def counts_anything(value: Any) -> bool:
 
 
 def _path(above: str, name: str) -> str:
-    """As it is kept and shown: an upstream may call a member anything."""
+    """Shorten a path for storage and display: an upstream may choose any name."""
     plain = "".join(
         letter if letter.isalnum() or letter in "_-" else "?" for letter in name[:_NAME_MAX]
     )

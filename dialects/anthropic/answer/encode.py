@@ -28,7 +28,7 @@ from dialects.usage.usage import Counts
 
 MESSAGE_ID_PREFIX = "msg_"
 CALL_ID_PREFIX = "toolu_"
-# Under this name arguments travel that are no JSON object.
+# The name under which arguments that are not a JSON object are sent.
 RAW_ARGUMENTS = "_raw"
 
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -86,7 +86,7 @@ def write_call_id(id_: str, request_id: str, index: int) -> str:
 
 
 def read_arguments(text: str) -> JsonObject:
-    """Arguments as the object that the dialect wants; what is none is wrapped."""
+    """Return arguments as the object that the dialect requires; anything else is wrapped."""
     if not text.strip():
         return {}
     try:
@@ -110,7 +110,7 @@ def _write_blocks(choice: Choice, request_id: str) -> list[JsonObject]:
             texts.append((characters, block))
             characters += len(block["text"])
     for source in choice.citations if texts else ():
-        # A citation is about a block: the one in which its place begins, else the last.
+        # A citation belongs to the block in which its position begins, otherwise to the last one.
         at = characters if source.start is None else source.start
         block = next((text for start, text in reversed(texts) if start <= at), texts[-1][1])
         block.setdefault("citations", []).append(write_citation(source))

@@ -34,7 +34,7 @@ def read_source(
 
 
 class _Open:
-    """A block that has begun: of which kind, which call it is, and what waits for its end."""
+    """An open block: its kind, its call index, and what is sent when it closes."""
 
     __slots__ = ("call", "citations", "input", "kind", "signature", "start")
 
@@ -50,9 +50,9 @@ class _Open:
 class BlockReader:
     """Turns one block after the other into events.
 
-    `translate` tells all that an encoder needs. `answer_tool` is the name of the tool whose input
-    is the answer's text, "" without one. After any call `text_bytes` and `reasoning_bytes` count
-    the UTF-8 bytes so far, `seen` says that there was a block.
+    With `translate`, the events include everything that an encoder needs. `answer_tool` is the name
+    of the tool whose input is the answer's text, "" without one. After any call `text_bytes` and
+    `reasoning_bytes` count the UTF-8 bytes so far, `seen` says that there was a block.
     """
 
     def __init__(self, *, translate: bool, answer_tool: str = "") -> None:
@@ -114,7 +114,7 @@ class BlockReader:
         if opened.input is not None and opened.input != b"{}":
             self._count_input(opened, opened.input.decode(), events)
         elif opened.input is not None and self._translate:
-            # No arguments at all is an empty object of them.
+            # Missing arguments are an empty object.
             self._append(opened, _EMPTY_OBJECT, events)
         if not self._translate:
             return
@@ -133,7 +133,7 @@ class BlockReader:
         return [index for index, opened in self._open.items() if opened.kind != "tool_use"]
 
     def finish(self, word: str, stop_sequence: str, events: list[neutral.Event]) -> None:
-        """The message has its reason to stop; a second one is not told (F30)."""
+        """Record the stop reason; a second one is ignored (F30)."""
         if self.finished:
             return
         self.finished = True
@@ -164,7 +164,7 @@ class BlockReader:
         self.reasoning_bytes += size(text)
 
     def _read_input(self, index: int, text: str, events: list[neutral.Event]) -> None:
-        """A piece of the input of a tool; that of the provider's own tools is only counted."""
+        """Read a piece of a tool's input; the input of server tools is only counted."""
         opened = self._open.get(index)
         if opened is None or opened.kind != "tool_use":
             self.text_bytes += size(text)

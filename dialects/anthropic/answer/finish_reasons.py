@@ -24,5 +24,5 @@ _WORDS: Final[dict[FinishReason, str]] = {
 
 
 def write_reason(reason: FinishReason, *, refused: bool) -> str:
-    """The stop reason in the dialect's words; a refusal in words is one by its reason."""
+    """Return the dialect's stop reason; an answer with a refusal text ends with `refusal`."""
     return "refusal" if refused and reason == "stop" else _WORDS[reason]

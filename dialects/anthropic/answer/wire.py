@@ -1,7 +1,7 @@
 """The members of an anthropic answer that are looked at, for whole and streamed answers alike.
 
-All else is skipped by the parser. A text that does not fit these structs is read once more, slowly,
-and brought into them.
+The parser skips all other members. A text that does not match these structs is read again, more
+slowly, and converted.
 """
 
 from typing import Any, TypeVar
@@ -70,12 +70,12 @@ _INNER: dict[str, type[msgspec.Struct]] = {
     "content_block": Block,
     "message": Message,
 }
-# Content of another type keeps its JSON, so that it is counted and committed.
+# Content of another type is kept as JSON, so that it is still counted and sent.
 _TEXTS = frozenset({"text", "thinking", "partial_json"})
 
 
 def _read_loosely(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:
-    """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
+    """Read valid JSON of unexpected types: keep what can be understood, ignore the rest."""
     members = top_members(data)
     known: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):

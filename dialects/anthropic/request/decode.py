@@ -66,9 +66,9 @@ _KNOWN = frozenset(
 
 
 def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
-    """Read a request that will be translated, so every type and value is checked.
+    """Read a request that will be translated: every type and value is checked.
 
-    Raises RequestFault. Whether the model exists is for the caller to say.
+    Raises RequestFault. The caller checks whether the model exists.
     """
     read_body(raw)
     body = read_members(raw)

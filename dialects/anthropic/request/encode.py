@@ -32,7 +32,7 @@ from dialects.chat.client_names import client_name, dropped_names, lost_of_searc
 from dialects.chat.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
 from dialects.errors.errors import RequestFault
 
-# What a model's answer may have when neither the client nor the catalogue says.
+# The output limit used when neither the client nor the catalogue sets one.
 OUTPUT_CAP_UNKNOWN = 8_192
 BUDGET_MIN = 1_024
 ANSWER_TOOL = "json_answer"
@@ -66,13 +66,13 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     """The body for the upstream.
 
     Raises RequestFault `unsupported_capability` for audio output, stored turns, server tools of
-    other dialects, `web_search_options`, and parts that the dialect cannot say.
+    other dialects, `web_search_options`, and parts that the dialect cannot express.
     """
     return _RequestWriter(request, upstream).encode()
 
 
 def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """None: pictures and documents have addresses in this dialect."""
+    """Return nothing: this dialect accepts URLs of pictures and documents."""
     return ()
 
 
@@ -140,7 +140,7 @@ class _RequestWriter:
             self._answer_tool = ANSWER_TOOL
 
     def _supported_schema(self, form: JsonSchema) -> JsonObject | None:
-        """The schema as the model keeps to it by itself; None where it cannot."""
+        """Return the schema in the form that the model enforces itself; None if it cannot."""
         if self._has("no_json_schema"):
             return None
         return form.schema if self._same else fit_schema(form.schema)
@@ -161,7 +161,8 @@ class _RequestWriter:
         names = choice.names if choice is not None else ()
         if choice is not None and choice.mode == "required" and len(names) == 1:
             names = ()
-        # The dialect can name one tool; where a client names several, the others are not offered.
+        # The dialect can require one tool only; if the client allows several, only those are
+        # offered.
         offered = (
             self._write_tool(tool)
             for tool in self._request.tools
@@ -215,7 +216,7 @@ class _RequestWriter:
         body: JsonObject = {"type": _SEARCH_TYPE, "name": "web_search"}
         if search.uses_max is not None:
             body["max_uses"] = search.uses_max
-        # The dialect takes only one of the two lists, and that of the allowed ones says more.
+        # The dialect accepts only one of the two lists; the allowed domains are stricter.
         domains = "allowed_domains" if search.allowed_domains else "blocked_domains"
         if allowed := getattr(search, domains):
             body[domains] = allowed
@@ -264,7 +265,7 @@ class _RequestWriter:
         return nearest(substitutes.get(effort, effort), has)
 
     def _ask_budget(self) -> JsonObject | None:
-        """A budget; None when the answer is too short for one, or the model cannot think."""
+        """Return a budget; None if the answer is too short for one or the model cannot think."""
         upstream = self._upstream
         budget = budget_of(
             self._request.reasoning,
@@ -272,7 +273,7 @@ class _RequestWriter:
             budget_max=upstream.budget_max,
         )
         if budget is None or budget == DYNAMIC:
-            # The client leaves it to the model, and the model wants a number.
+            # The client leaves the budget to the model, but the model requires a number.
             most = _BUDGET_UNSAID if upstream.budget_max is None else upstream.budget_max
             budget = min(_BUDGET_UNSAID, most)
         budget = min(budget, self._cap - 1)
@@ -298,7 +299,7 @@ class _RequestWriter:
         if top_k is not None and thinking:
             self._drop("top_k")
         elif top_k is not None and top_k >= 0:
-            # Below 0 says, to some servers of open models, that there is no limit.
+            # Some servers of open models use negative values for "no limit".
             self._body["top_k"] = top_k
 
     def _write_rest(self) -> None:
@@ -322,7 +323,7 @@ class _RequestWriter:
 
 
 def _write_schema(schema: JsonObject | None) -> JsonObject:
-    """A schema of the arguments, which must be that of an object."""
+    """Write the schema of the arguments, which must describe an object."""
     if not schema:
         return {"type": "object", "properties": {}}
     return schema if "type" in schema else {"type": "object"} | schema

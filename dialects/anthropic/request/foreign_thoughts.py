@@ -1,8 +1,8 @@
-"""What of a conversation that goes on as it came its provider would refuse.
+"""Removes what the provider would refuse of a conversation that is forwarded unchanged.
 
-Another provider may have answered before. Its thoughts stand in the history under its mark, or
-without any seal, and this one verifies what it is shown: they are left out. Where that takes the
-thoughts from the last calls of tools, thinking is off.
+Another provider may have written parts of the history. Its reasoning is marked or has no seal, and
+this provider verifies seals, so that reasoning is removed. If the last tool calls lose theirs,
+thinking is switched off.
 """
 
 from typing import Any, Final
@@ -22,12 +22,12 @@ _encode = msgspec.json.encode
 
 
 def is_foreign(signature: str) -> bool:
-    """Whether this is the seal of a thought that is not this provider's."""
+    """Return whether the seal is another provider's."""
     return not signature or signature.startswith(_MARKS)
 
 
 def fit(body: Body) -> Quirks:
-    """The edits that take another provider's thoughts out of the history."""
+    """Return the edits that remove another provider's reasoning from the history."""
     before = _items(body.value("messages"))
     fitted = [_without_foreign(message) for message in before]
     if all(message_after is message for message_after, message in zip(fitted, before, strict=True)):
@@ -40,7 +40,7 @@ def fit(body: Body) -> Quirks:
 
 
 def _without_foreign(message: msgspec.Raw) -> msgspec.Raw | None:
-    """A message without foreign thoughts, None where nothing else is in it."""
+    """Return a message without foreign reasoning; None if nothing is left."""
     if members_of(message).get("role") != "assistant":
         return message
     members = _members.decode(message)
@@ -59,7 +59,7 @@ def _is_foreign(block: dict[str, Any]) -> bool:
 
 
 def _lack_thoughts(messages: list[msgspec.Raw]) -> bool:
-    """Whether the last assistant turn calls tools without the thoughts that led to it."""
+    """Return whether the last assistant turn calls tools without the reasoning that led to it."""
     turns = (members_of(message) for message in reversed(messages))
     last = next((turn for turn in turns if turn.get("role") == "assistant"), {})
     content = last.get("content")

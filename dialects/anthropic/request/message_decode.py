@@ -46,7 +46,8 @@ def read_system(body: Members) -> tuple[Message, ...]:
 
 
 def read_messages(body: Members) -> tuple[Message, ...]:
-    """The conversation. Raises RequestFault; a tool result must answer an earlier call."""
+    """Return the conversation. Raises RequestFault, also for a tool result without an earlier
+    call."""
     items = body.array("messages")
     if not body.required("messages", items):
         body.refuse_value("messages", "must have at least 1 item")
@@ -55,7 +56,7 @@ def read_messages(body: Members) -> tuple[Message, ...]:
 
 
 class _Reader:
-    """Reads one message after the other, and knows the calls so far."""
+    """Reads the messages in order and remembers their calls."""
 
     def __init__(self) -> None:
         self._calls: set[str] = set()
@@ -159,7 +160,7 @@ def _read_text(block: Members) -> Text:
 
 
 def _read_document(block: Members) -> list[Part]:
-    """What the client says about a document stands before it."""
+    """The client's title and context of a document precede it."""
     about = block.text("context")
     parts: list[Part] = [Text(about)] if about else []
     source = block.required("source", block.object("source"))
@@ -187,7 +188,7 @@ def _read_address(source: Members) -> Url | Base64 | FileId:
 
 
 def _read_search_result(block: Members) -> Text:
-    """What the client found by itself, as the words that it is."""
+    """Return the client's own search results as text."""
     texts = [item.required("text", item.text("text")) for item in block.objects("content")]
     head = [block.text("title") or "", block.text("source") or ""]
     return Text("\n".join([line for line in [*head, *texts] if line]), read_cache(block))

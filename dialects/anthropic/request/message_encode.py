@@ -1,7 +1,8 @@
 """Neutral messages, written as the turns of the anthropic dialect.
 
-Turns alternate, with tool results first. Reasoning goes back only with this provider's own seal,
-for without it the provider refuses it. Pictures that an assistant drew follow as the user's own.
+Turns alternate, with tool results first. Reasoning is sent back only with this provider's own seal,
+because the provider refuses it otherwise. Pictures of an assistant are sent in the user's next
+turn.
 """
 
 import re
@@ -52,8 +53,8 @@ def write_conversation(
 ) -> tuple[str | list[JsonObject], list[JsonObject]]:
     """`system` ("" for none) and `messages`; `sentence` is added to the system texts.
 
-    Raises RequestFault: `unsupported_capability` for parts that the dialect cannot say,
-    `invalid_value` when nothing is said at all.
+    Raises RequestFault: `unsupported_capability` for parts that the dialect cannot express,
+    `invalid_value` for a conversation without content.
     """
     texts, rest = split_system(request.messages)
     texts = tuple(text for text in texts if text.text.strip())
@@ -67,7 +68,7 @@ def write_conversation(
     if not messages:
         if not texts:
             raise RequestFault("invalid_value", "messages", "messages must say something")
-        # The dialect wants a turn: a conversation of system texts alone becomes the user's words.
+        # The dialect requires a turn: a conversation of system texts alone becomes a user turn.
         return "", [{"role": "user", "content": _write_system(texts)}]
     return _write_system(texts), messages
 
@@ -129,7 +130,7 @@ class _Writer:
         self._ids = _choose_ids(request.messages, request.request_id)
 
     def write(self, turn: MergedMessage, at: int, turns: list[MergedMessage]) -> JsonObject | None:
-        """A turn; None when nothing of it is left."""
+        """Return a turn; None if nothing of it is left."""
         blocks = [block for part in join_reasoning(turn.parts) if (block := self._block(part))]
         if turn.role == "assistant" and at == len(turns) - 1:
             blocks = _trim(blocks)
@@ -159,7 +160,7 @@ class _Writer:
                 raise _unsupported(type(part).__name__.lower())
 
     def _text(self, text: str, cache: CacheMark | None) -> JsonObject | None:
-        # The provider refuses a text of white space only.
+        # The provider refuses a text that is only white space.
         return {"type": "text", "text": text} | write_cache(cache) if text.strip() else None
 
     def _result(self, result: ToolResult) -> JsonObject:
@@ -196,7 +197,7 @@ class _Writer:
 
 
 def _choose_ids(messages: tuple[Message, ...], request_id: str) -> dict[str, str]:
-    """The id of each call as the dialect can say it; two calls never share one."""
+    """Return a valid id for each call; two calls never share one."""
     chosen: dict[str, str] = {}
     used: set[str] = set()
     for id_ in call_names(messages):
@@ -209,7 +210,7 @@ def _choose_ids(messages: tuple[Message, ...], request_id: str) -> dict[str, str
 
 
 def _trim(blocks: list[JsonObject]) -> list[JsonObject]:
-    """What the model shall go on from must not end in white space."""
+    """A prefilled answer must not end in white space."""
     last = blocks[-1] if blocks else {}
     if last.get("type") != "text":
         return blocks
@@ -217,7 +218,7 @@ def _trim(blocks: list[JsonObject]) -> list[JsonObject]:
 
 
 def _shorten(blocks: list[JsonObject]) -> str | list[JsonObject]:
-    """A string where one does."""
+    """Return a string where a string is enough."""
     match blocks:
         case [{"type": "text", "text": str(text), **rest}] if not rest:
             return text

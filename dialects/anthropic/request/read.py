@@ -1,7 +1,7 @@
 """Reading and editing a request of the anthropic dialect.
 
 Only what the gateway itself acts on is checked: model, stream, the container of the messages, the
-number that bounds the cost. The provider judges the rest, for the body goes on as it came.
+number that bounds the cost. The provider checks the rest; the body is forwarded unchanged.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ from dialects.media.media import MediaKind
 
 @dataclass(frozen=True, slots=True)
 class ChatFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `output_cap` is the client's limit in tokens; None only in a request to count tokens.
     `text_bytes` is the length of the body without its pictures, an upper bound of the tokens of
@@ -62,7 +62,7 @@ class _Source(msgspec.Struct):
 
 
 class _Block(msgspec.Struct):
-    """What may hold pictures: a message, a block, and what stands inside of either."""
+    """Anything that may contain pictures: a message or a block, and the blocks inside it."""
 
     type: msgspec.Raw = _NULL
     source: msgspec.Raw = _NULL
@@ -80,7 +80,7 @@ def read(raw: bytes) -> ChatFacts:
     """Read a request for an answer.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, what must be
-    there, then types (400), then values (422). Whether the model exists is for the caller to say.
+    there, then types (400), then values (422). The caller checks whether the model exists.
     """
     return _read(raw, counting=False)
 
@@ -149,7 +149,7 @@ def _refuse_thread(body: Body) -> None:
 
 
 def _read_user(members: Members) -> str:
-    """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
+    """Return the end user's id, safe to store; a value that is not text is left to the provider."""
     metadata = members.value.get("metadata")
     user = metadata.get("user_id") if isinstance(metadata, dict) else None
     return storable_user(user) if isinstance(user, str) else ""
@@ -159,8 +159,8 @@ def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int,
     """Count pictures and documents wherever they stand, and the bytes of the pictures; and whether
     there is a foreign seal.
 
-    What has a `source` is a picture when it says so, else a document. Odd shapes are not counted:
-    the provider refuses them.
+    What has a `source` is a picture when it says so, else a document. Invalid shapes are not
+    counted, because the provider refuses them.
     """
     kinds: Counter[MediaKind] = Counter()
     picture_bytes, foreign = 0, False

@@ -22,12 +22,12 @@ _SCALARS: Final = frozenset({"string", "integer", "number", "boolean", "null"})
 _FORMATS: Final = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
 )
-# They say nothing about a value.
+# These keywords do not constrain a value.
 _METADATA: Final = frozenset({"$schema", "$id", "$comment", "$anchor"})
 
 
 class _Unsayable(Exception):
-    """No words of the dialect hold an answer to this."""
+    """The dialect cannot enforce the schema."""
 
 
 def fit_schema(schema: JsonObject) -> JsonObject | None:
@@ -73,7 +73,7 @@ class _SchemaFitter:
         return fitted
 
     def _follow(self, reference: Any) -> None:
-        """Look whether a reference leads to what can be said."""
+        """Check that a reference leads to a supported schema."""
         if reference in self._followed:
             return
         if not isinstance(reference, str) or reference in self._following:
@@ -89,7 +89,7 @@ class _SchemaFitter:
         self._followed.add(reference)
 
     def _value(self, rest: JsonObject) -> JsonObject:
-        """What a schema says of its value; what it takes out of `rest` is said."""
+        """Convert a schema's constraints and remove those that were converted from `rest`."""
         kind = rest.pop("type", None)
         alternatives = [name for name in _ALTERNATIVES if name in rest]
         if "enum" in rest or "const" in rest:
@@ -117,13 +117,13 @@ class _SchemaFitter:
             raise _Unsayable
         if alternatives == ["allOf"]:
             if len(ways) > 1:
-                # Objects that name all their members cannot be two at once.
+                # An object that lists all its members cannot match two such schemas.
                 raise _Unsayable
             return self.fit(ways[0])
         return {"anyOf": [self.fit(way) for way in ways]}
 
     def _types(self, kinds: list[Any], rest: JsonObject) -> JsonObject:
-        """Each of several types has those limits that are its own."""
+        """Give each of several types the limits that apply to it."""
         limits = dict(rest)
         rest.clear()
         return {

@@ -1,15 +1,15 @@
 """Decoding a streamed answer of the anthropic dialect, event by event.
 
-The decoder looks into each event and says what it means; the event's own bytes stand beside that,
-for a stream to a client of the same dialect is forwarded as it came. Only keys and account ids
-inside an error are already gone from those bytes.
+The decoder looks into each event and says what it means; the step also carries the event's own
+bytes, because a stream to a client of the same dialect is forwarded unchanged. Only keys and
+account ids inside an error are already gone from those bytes.
 
     START --message_start--> OPEN --message_delta with a stop_reason--> COMPLETE
     COMPLETE --message_stop--> ENDED
       any --error--> FAILED      any --unreadable event--> BROKEN
 
-After COMPLETE a cut is no fault. After ENDED, FAILED and BROKEN nothing more is read. The `type` in
-the data tells which event it is, else the name of the event does.
+A stream that breaks off after COMPLETE is not a fault. After ENDED, FAILED and BROKEN no more is
+read. The `type` in the data tells which event it is, else the name of the event does.
 """
 
 from typing import Any
@@ -58,9 +58,9 @@ class Decoder(FrameDecoder):
         self._started = False
 
     def length_notice(self) -> bytes:
-        """What ends the forwarded stream here as if it had reached its length (F18).
+        """Return the frames that end the stream as if it had reached its length (F18).
 
-        Open blocks end, but a tool call that is cut is never told as whole (F38).
+        Open blocks are closed, but an incomplete tool call is never closed as complete (F38).
         """
         stops = [b"%d" % index for index in self._reader.open_texts]
         # F31: line ends between the members of what an upstream sent would cut the event.
@@ -130,7 +130,7 @@ class Decoder(FrameDecoder):
 
 
 def read_start(message: Message) -> Start:
-    """What an answer says of itself."""
+    """Read the id, model and time of an answer."""
     usage = value_of(message.usage)
     tier = usage.get("service_tier") if isinstance(usage, dict) else None
     known_tier = _TIERS.get(tier, "") if isinstance(tier, str) else ""
@@ -138,7 +138,7 @@ def read_start(message: Message) -> Start:
 
 
 def read_usage(raw: bytes) -> Usage:
-    """A usage object with what it says in neutral words."""
+    """Return a usage object together with its neutral counts."""
     meters = quantities(raw).meters
     return Usage(raw, Counts.of(meters) if meters else None)
 

@@ -4,9 +4,9 @@
     BLOCK(i) = content_block_start(i) -> content_block_delta(i)* -> content_block_stop(i)
 
 Never two blocks are open, and indexes have no gaps. The first block that is not yet at its end is
-written as it comes; what belongs to later ones is held back until it is their turn, for calls that
-another dialect tells interleaved go out one after the other. All but a tool call end when something
-else begins. A failed answer leaves its open block open, and what was held back is not told (F38).
+written as it comes; frames of later blocks are held back until their turn, because other dialects
+may interleave calls. All but a tool call end when something else begins. A failed answer leaves its
+open block open, and frames that were held back are not sent (F38).
 """
 
 from collections import deque
@@ -65,7 +65,7 @@ class Encoder:
         self._counts: Counts | None = None
 
     def feed(self, event: neutral.Event) -> bytes:
-        """The frames of an event; b"" when it has none now."""
+        """Return the frames of an event, b"" if there are none yet."""
         match event:
             case neutral.TextDelta(choice=0, text=text):
                 return self._write_text(text)
@@ -98,7 +98,7 @@ class Encoder:
                 return b""
 
     def end(self) -> bytes:
-        """What ends a complete answer."""
+        """Return the frames that end a complete answer."""
         frames = b"" if self._started else self._start(neutral.Start("", ""))
         frames += self._end_last()
         finish = self._finish or neutral.Finish(0, "stop")
@@ -109,7 +109,7 @@ class Encoder:
         return frames + _frame({"type": "message_stop"})
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends an answer that has failed; no end marker follows."""
+        """Return the frames that end a failed answer; no end marker follows."""
         return error_frame(kind, message, request_id=self._request.request_id)
 
     def _start(self, event: neutral.Start) -> bytes:
@@ -122,7 +122,7 @@ class Encoder:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            # Not known before the end; `message_delta` tells it.
+            # Not known before the end; sent in `message_delta`.
             "usage": write_usage(Counts()),
         }
         return _frame({"type": "message_start", "message": message})
@@ -175,7 +175,7 @@ class Encoder:
         return self._last_of("thinking", {"type": "thinking", "thinking": "", "signature": ""})
 
     def _last_of(self, kind: str, content_block: JsonObject) -> tuple[_Block, bytes]:
-        """The last block when it is of this kind and not at its end, else a new one."""
+        """Return the last block if it is of this kind and still open, otherwise a new one."""
         last = self._blocks[-1] if self._blocks else None
         if last is not None and last.kind == kind and not last.ended:
             return last, b""
@@ -194,7 +194,7 @@ class Encoder:
         return block, ended + self._put(block, _frame(start | {"content_block": content_block}))
 
     def _end_last(self) -> bytes:
-        """A change of kind ends what was open, unless it is a call that may go on."""
+        """Close the last block if the kind changes, unless it is a call that may continue."""
         last = self._blocks[-1] if self._blocks else None
         if last is None or last.kind == "tool_use":
             return b""

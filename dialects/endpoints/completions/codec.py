@@ -1,6 +1,6 @@
 """Text completions as a codec of the openai dialect.
 
-They go on as they came to a provider that has them, else every prompt is a chat.
+They are forwarded to a provider that has the endpoint; otherwise every prompt becomes a chat.
 """
 
 from typing import Any, Final
@@ -53,7 +53,7 @@ class CompletionsCodec(OpenAICodec[CompletionFacts]):
     ) -> ChatRequest:
         plan = request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
         if len(plan.requests) > 1:
-            # The channel that has the endpoint has failed.
+            # Reached only after the channel that has the endpoint has failed.
             what = "prompt must be a single text for this channel of the model, which only chats"
             raise RequestFault("unsupported_capability", "prompt", what)
         return plan.requests[0]
@@ -81,7 +81,7 @@ class CompletionsCodec(OpenAICodec[CompletionFacts]):
 
 
 class _UnechoedDecoder(stream_decode.Decoder):
-    """Does not take the prompt for output where the client wants it repeated."""
+    """Does not count the prompt as output if the client asked for it to be repeated."""
 
     def __init__(self, facts: CompletionFacts) -> None:
         super().__init__(include_usage=facts.include_usage, choices=facts.shown)

@@ -98,7 +98,7 @@ def _texts(body: Members) -> list[str]:
 
 
 def _refuse_unsupported(body: Members) -> None:
-    """What asks for nothing beyond the default is let through, for some clients always say it."""
+    """A parameter that only states the default is accepted, because some clients always send it."""
     refused = {
         "echo": body.boolean("echo"),
         "suffix": body.text("suffix"),

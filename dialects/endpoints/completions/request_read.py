@@ -55,7 +55,7 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class CompletionFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `choices` is how many choices are made over all prompts, and `shown` how many the answer has:
     `best_of` makes more than it shows, and all are billed. `output_cap` is in tokens for one of
@@ -83,7 +83,7 @@ def read(raw: bytes) -> CompletionFacts:
     """Read a request that may go on as it came.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the prompt,
-    then types (400), then values (422). Whether the model exists is for the caller to say.
+    then types (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     members = small_members(body, _SMALL)

@@ -3,9 +3,9 @@
     START --chunk--> OPEN --every choice finished--> COMPLETE --[DONE]--> ENDED
       any --error object--> FAILED      any --unreadable frame--> BROKEN
 
-After COMPLETE a cut is no fault. After ENDED, FAILED and BROKEN nothing more is read. A frame's own
-bytes stand beside its events, without what a client may not see: a usage chunk that it did not ask
-for, and keys and account ids inside an error.
+A stream that breaks off after COMPLETE is not a fault. After ENDED, FAILED and BROKEN no more is
+read. A frame's own bytes stand beside its events, without what a client may not see: a usage chunk
+that it did not ask for, and keys and account ids inside an error.
 """
 
 from dialects.chat.events import Broken, Event, Step, Usage

@@ -52,14 +52,14 @@ class Encoder:
         return b""
 
     def end(self) -> bytes:
-        """What ends a complete answer."""
+        """Return the frames that end a complete answer."""
         if not self._include_usage:
             return DONE_FRAME
         usage = write_usage(add_counts(self._counts.values()))
         return self._chunk({"choices": [], "usage": usage}) + DONE_FRAME
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends an answer that has failed; no end marker follows."""
+        """Return the frames that end a failed answer; no end marker follows."""
         return error_frame(kind, message, request_id=self._request_id)
 
     def _choice(self, prompt: int, at: int, text: str, reason: str | None) -> bytes:

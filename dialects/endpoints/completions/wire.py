@@ -1,6 +1,6 @@
 """The members of a text completion that are looked at, for whole and streamed answers alike.
 
-Compatible servers differ in types; what can be understood is, the rest is left out.
+Compatible servers differ in types; what can be understood is read, the rest is ignored.
 """
 
 from typing import Any
@@ -37,7 +37,8 @@ def usage_of(members: RawMembers, choices: Choices) -> bytes | None:
 
 
 class ChoiceReader(ChoiceProgress):
-    """Turns one choice after the other into events, and remembers what a stream spreads out."""
+    """Turns one choice after the other into events, and remembers what a stream spreads over
+    several frames."""
 
     def read(self, choice: dict[str, Any], events: list[Event]) -> None:
         """Append the events of one choice; the count of bytes grows by its text."""

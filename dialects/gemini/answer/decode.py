@@ -24,12 +24,12 @@ def decode(raw: bytes, *, translate: bool = False, request_id: str = "") -> Whol
         return failed_answer(last)
     if isinstance(last, Broken):
         whole = _is_json(body)
-        # Whole as it is, an answer needs no reason for its end; cut, it is no JSON.
+        # A complete JSON text needs no finish reason; a text that was cut is not JSON.
         if last.fault != "F14" or not whole:
             cut = last.fault in ("F14", "F24") and body and not whole
             return failed_answer(Broken("F15" if cut else last.fault))
     elif not _is_json(body):
-        # Something stands behind the answer, and would go on to the client with it.
+        # The text continues after the answer, and the rest would be sent to the client.
         return failed_answer(Broken("F15" if is_utf8(body) else "F16"))
     return WholeAnswer(events, decoder.usage, decoder.text_bytes, decoder.reasoning_bytes)
 

@@ -29,7 +29,7 @@ from dialects.gemini.seals import write_signature
 from dialects.gemini.usage import encode as write_usage
 from dialects.usage.usage import Counts
 
-# What the sound of an answer is when its upstream does not say.
+# The media type of sound if the upstream does not name it.
 SOUND_UNSAID = "audio/wav"
 
 
@@ -46,7 +46,7 @@ def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
 
 
 def write_head(request: ChatRequest, model: str) -> JsonObject:
-    """What every frame and answer says of itself."""
+    """Write the members that every frame and answer has."""
     return {
         "modelVersion": model or request.model,
         "responseId": derive_id("", request.request_id, "response"),
@@ -54,7 +54,7 @@ def write_head(request: ChatRequest, model: str) -> JsonObject:
 
 
 def shows_thoughts(request: ChatRequest) -> bool:
-    """Whether the client sees reasoning: unless it said that it will not."""
+    """Return whether the client sees reasoning, which is the default."""
     return request.reasoning is None or request.reasoning.shown is not False
 
 
@@ -65,7 +65,7 @@ def write_thought(text: str, seal: Seal | None = None) -> JsonObject:
 
 
 def write_seal(seal: Seal) -> JsonObject:
-    """Gemini's seal without a part that it could hang on."""
+    """Write a gemini seal without a part to attach it to."""
     return {"text": "", "thoughtSignature": seal.value}
 
 

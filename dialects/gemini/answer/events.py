@@ -38,10 +38,10 @@ class _Choice:
 class CandidateReader:
     """Turns one frame after the other into events.
 
-    `translate` tells all that an encoder needs. Calls without an id get one that is derived from
-    `request_id` or, without it, from the answer's own id. After any call `text_bytes` and
-    `reasoning_bytes` count the UTF-8 bytes so far, `searches` the searches, and `seen` the
-    candidates that have shown themselves.
+    With `translate`, the events include everything that an encoder needs. Calls without an id get
+    one that is derived from `request_id` or, without it, from the answer's own id. After any call
+    `text_bytes` and `reasoning_bytes` count the UTF-8 bytes so far, `searches` the searches, and
+    `seen` the candidates that have shown themselves.
     """
 
     def __init__(self, *, translate: bool, request_id: str = "") -> None:
@@ -59,11 +59,11 @@ class CandidateReader:
 
     @property
     def seen(self) -> int:
-        """How many candidates have shown themselves; a blocked prompt counts as one."""
+        """Return how many candidates have started; a blocked prompt counts as one."""
         return len(self._choices)
 
     def all_finished(self, choices: int) -> bool:
-        """Whether every candidate that was asked for, and every one that came, has its reason."""
+        """Return whether every requested candidate, and every one received, has a finish reason."""
         return self._blocked or len(self._finished) >= max(choices, len(self._choices))
 
     def read(self, answer: Answer, events: list[neutral.Event]) -> neutral.UpstreamError | None:

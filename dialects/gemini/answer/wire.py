@@ -1,7 +1,7 @@
 """The members of a gemini answer that are looked at, for whole and streamed answers alike.
 
-All else is skipped by the parser. A text that does not fit these structs is read once more, slowly,
-and brought into them.
+The parser skips all other members. A text that does not match these structs is read again, more
+slowly, and converted.
 """
 
 from typing import Any
@@ -68,7 +68,7 @@ class Answer(msgspec.Struct, gc=False, rename="camel"):
 
 
 def _read_loosely(data: bytes) -> Answer:
-    """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
+    """Read valid JSON of unexpected types: keep what can be understood, ignore the rest."""
     top = top_members(data)
     feedback = value_of(top.get("promptFeedback"))
     return Answer(
@@ -103,7 +103,7 @@ def _loose_candidate(item: dict[str, Any]) -> Candidate:
 def _loose_part(item: dict[str, Any]) -> Part:
     call, text_value = item.get("functionCall"), item.get("text")
     return Part(
-        # Text of another type keeps its JSON, so that it is counted and committed.
+        # Text of another type is kept as JSON, so that it is still counted and sent.
         text=text_value
         if text_value is None or isinstance(text_value, str)
         else msgspec.json.encode(text_value).decode(),

@@ -49,7 +49,7 @@ _BESIDE: Final = frozenset({"thought", "thoughtSignature", *_KINDS})
 
 
 class ContentsReader:
-    """Reads one content after the other, and knows the calls so far.
+    """Reads the contents in order and remembers their calls.
 
     `unknown_members` names the members of parts that have no neutral word.
     """

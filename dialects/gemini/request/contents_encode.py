@@ -59,7 +59,7 @@ def write_contents(
     """`systemInstruction`, None without one, and `contents`.
 
     System text alone is what the user says, for there must be contents. Raises RequestFault for
-    parts that the dialect cannot say, and for results of calls that are not in the history.
+    parts that the dialect cannot express, and for results of calls that are not in the history.
     """
     texts, rest = split_system(request.messages)
     writer = _Writer(request, upstream)

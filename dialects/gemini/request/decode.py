@@ -83,10 +83,10 @@ _KNOWN_FUNCTION: Final = frozenset({"name", "description", "parameters", "parame
 def decode(
     raw: bytes, *, model: str, stream: bool, request_id: str, received_at: int
 ) -> ChatRequest:
-    """Read a request that will be translated, so every type and value is checked.
+    """Read a request that will be translated: every type and value is checked.
 
-    `model` and `stream` stand in the path. Raises RequestFault. Whether the model exists is for
-    the caller to say.
+    `model` and `stream` stand in the path. Raises RequestFault. The caller checks whether the model
+    exists.
     """
     read_body(raw)
     body = camel(read_members(raw))

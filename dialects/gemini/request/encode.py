@@ -72,7 +72,7 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     """The body for the upstream.
 
     Raises RequestFault `unsupported_capability` for server tools of other dialects and parts that
-    the dialect cannot say, `invalid_type` for results of calls that are not in the history.
+    the dialect cannot express, `invalid_type` for results of calls that are not in the history.
     """
     return _RequestWriter(request, upstream).encode()
 

@@ -1,8 +1,8 @@
-"""What of a conversation that goes on as it came its provider would refuse.
+"""Removes what the provider would refuse of a conversation that is forwarded unchanged.
 
-Another provider may have answered before. Its seals stand in the history under its mark and mean
-nothing here: they are left out, and the thoughts that they closed with them. A model that wants its
-calls sealed is told that it did not make those of a turn without any seal.
+Another provider may have written parts of the history. Its seals are marked and mean nothing here:
+they are removed together with their reasoning. A model that requires seals on its calls is told
+that it did not make the calls of a turn without one.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Reading and editing a generateContent request of the gemini dialect.
 
 Only what the gateway itself acts on is checked: the container of the contents, the numbers that
-bound the cost. The provider judges the rest, for the body goes on as it came. The model and whether
+bound the cost. The provider checks the rest; the body is forwarded unchanged. The model and whether
 the answer is streamed stand in the path, so nothing in the body needs to change for them.
 """
 
@@ -44,7 +44,7 @@ _MEDIA_KINDS: Final[Mapping[str, MediaKind]] = {
 
 @dataclass(frozen=True, slots=True)
 class ChatFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `output_cap` is the client's limit in tokens for one candidate, None without one. `text_bytes`
     is the length of the body without its pictures, an upper bound of the tokens of all its text.
@@ -112,7 +112,7 @@ def read(raw: bytes, *, model: str, stream: bool) -> ChatFacts:
     """Read a request whose path names `model` and whether it is a `stream`.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the contents,
-    then types (400) and values (422). Whether the model exists is for the caller to say.
+    then types (400) and values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     check_model(model)
@@ -214,7 +214,8 @@ class _ContentsScanner:
     """Counts pictures, sounds, files and films of contents, and the bytes of the pictures, and
     looks for calls and foreign seals.
 
-    A part is known by its own members. Odd shapes are not counted: the provider refuses them.
+    Parts are identified by their members. Invalid shapes are not counted, because the provider
+    refuses them.
     """
 
     def __init__(self) -> None:

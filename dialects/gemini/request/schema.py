@@ -12,11 +12,11 @@ _REMOVED: Final = frozenset(
     | {"examples", "default", "$comment", "$anchor"}
 )
 _FORMATS: Final = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
-# Numbers that the old form has as text, for they are 64 bits wide.
+# 64-bit numbers, which the old form writes as text.
 _WIDE: Final = frozenset(
     {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
 )
-# References that are followed in one schema: each may lead to many more.
+# The most references that are followed in one schema: each may lead to many more.
 _FOLLOWED_MAX: Final = 200
 
 

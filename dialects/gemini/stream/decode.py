@@ -1,7 +1,7 @@
 """Decoding a streamed answer of the gemini dialect, frame by frame.
 
-The decoder looks into each frame and says what it means; the frame's own bytes stand beside the
-events, for a stream to a client of the same dialect is forwarded as it came. Events and a JSON
+The decoder looks into each frame and says what it means; the step also carries the frame's own
+bytes, because a stream to a client of the same dialect is forwarded unchanged. Events and a JSON
 array are both read; which it is, the stream itself tells. Upstreams are asked for events: for a
 client that wants an array, the data of each is an element.
 
@@ -9,7 +9,7 @@ client that wants an array, the data of each is an element.
       any --error object--> FAILED      any --unreadable frame--> BROKEN
 
 After COMPLETE a cut is no fault: events have no end marker, an array has its bracket. After ENDED,
-FAILED and BROKEN nothing more is read.
+FAILED and BROKEN no more is read.
 """
 
 from typing import Any
@@ -71,7 +71,7 @@ class Decoder(FrameDecoder):
         return error_frame(kind, message, request_id=request_id, array=self._as_array, first=first)
 
     def length_notice(self) -> bytes:
-        """What ends the forwarded stream here as if it had reached its length (F18)."""
+        """Return the frames that end the stream as if it had reached its length (F18)."""
         return write_cut(array=self._as_array, first=self._written == 0)
 
     def _read(self, frame: Frame) -> neutral.Step:

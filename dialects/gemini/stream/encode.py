@@ -39,7 +39,7 @@ from dialects.usage.usage import Counts
 
 
 class _Choice:
-    """What of one choice is still to be told."""
+    """What remains to be sent of one choice."""
 
     __slots__ = ("calls", "citations", "finish", "refused", "seal", "sound", "texts", "tokens")
 
@@ -67,7 +67,7 @@ class Encoder:
         self._started = False
 
     def feed(self, event: neutral.Event) -> bytes:
-        """The frame of an event; b"" when it has none of its own."""
+        """Return the frame of an event, b"" if it has none of its own."""
         match event:
             case neutral.Start(model=model):
                 self._head = write_head(self._request, model)
@@ -109,7 +109,7 @@ class Encoder:
         return _wrap(body, array=self._array, first=first)
 
     def _part(self, choice: _Choice, event: neutral.Event) -> JsonObject | None:
-        """The part that an event is; None when it only adds to what is told later."""
+        """Return the part of an event; None if the event only adds to a later frame."""
         match event:
             case neutral.TextDelta(text=text):
                 choice.texts.append(text)
@@ -167,7 +167,7 @@ def _write_last(at: int, choice: _Choice) -> JsonObject:
 
 
 def write_cut(*, array: bool, first: bool) -> bytes:
-    """A last frame that only says that the answer has reached its length."""
+    """Write a last frame that only reports the length limit."""
     body = {"candidates": [{"finishReason": "MAX_TOKENS", "index": 0}]}
     return _wrap(body, array=array, first=first) + (ARRAY_CLOSE if array else b"")
 

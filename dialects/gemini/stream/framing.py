@@ -141,7 +141,7 @@ class Framing:
         return splitter is not None and splitter.too_large
 
     def begins(self, chunk: bytes) -> bool:
-        """No: frames of this dialect are not looked for by their likeness."""
+        """Return False: this dialect does not skip similar frames."""
         return False
 
     def feed(self, chunk: bytes) -> list[Frame]:

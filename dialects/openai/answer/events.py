@@ -1,4 +1,4 @@
-"""What an answer of the openai dialect says beyond what the relay itself looks at.
+"""Reads what only a translation needs of an answer of the openai dialect.
 
 A stream that goes on as it came is read only for its text, its end and its usage. One that is
 translated is told in full: whose answer it is, seals, ends of tool calls, citations, likelihoods,
@@ -33,7 +33,7 @@ _INTEGER_MAX = 2**53
 class Translation:
     """Completes the events of one answer, chunk after chunk; a whole answer is a single chunk.
 
-    `audio_type` is the media type of the sound that was asked for, which no answer tells.
+    `audio_type` is the media type of the requested sound, which answers do not state.
     """
 
     def __init__(self, audio_type: str, *, whole: bool) -> None:
@@ -44,7 +44,7 @@ class Translation:
         self._citations: set[tuple[int, neutral.Source]] = set()
 
     def complete(self, events: list[neutral.Event], data: bytes) -> list[neutral.Event]:
-        """The events of a chunk with all that its bytes say."""
+        """Return the events of a chunk, completed from its bytes."""
         top = _decode(data)
         completed: list[neutral.Event] = [self._start(top)] if self._id is None else []
         choices = _choices(top)
@@ -72,7 +72,7 @@ class Translation:
     def _complete_choice(
         self, index: int, events: list[neutral.Event], choice: dict[str, Any]
     ) -> list[neutral.Event]:
-        """Reasoning goes before the text of its chunk, whatever the order of the members."""
+        """Put reasoning before the text of its chunk, whatever the order of the members."""
         delta = _delta(choice)
         raw_calls = dicts(delta.get("tool_calls"))
         thought = [event for event in events if isinstance(event, neutral.ReasoningDelta)]
@@ -105,7 +105,7 @@ class Translation:
         return [seal for seal in read_seals(Members(call)) if self._whole or _is_gemini(seal[1])]
 
     def _open_call(self, event: neutral.ToolCallStart) -> neutral.ToolCallStart:
-        """Now the call has an id in any case."""
+        """Open a call, with a derived id if it has none."""
         self._open.setdefault(event.choice, []).append(event.index)
         if event.id:
             return event
@@ -127,7 +127,7 @@ class Translation:
         )
 
     def _cite(self, index: int, sources: list[neutral.Source]) -> Iterator[neutral.Event]:
-        """Each source once: some providers repeat all of them on every chunk."""
+        """Report each source once: some providers repeat all of them in every chunk."""
         for source in sources:
             if (index, source) not in self._citations:
                 self._citations.add((index, source))
@@ -217,7 +217,7 @@ def _sources(top: dict[str, Any]) -> list[neutral.Source]:
 
 
 def _decode(data: bytes) -> dict[str, Any]:
-    """What is no object, or holds numbers out of every range, tells nothing more."""
+    """A value that is not an object, or holds numbers out of range, is ignored."""
     try:
         return object_of(msgspec.json.decode(data))
     except (msgspec.DecodeError, RecursionError):

@@ -14,7 +14,7 @@ FINISH_REASONS: Final[dict[str, FinishReason]] = {
     "sensitive": "content_filter",
     "model_context_window_exceeded": "length",
 }
-# Finish reasons by which DeepSeek and GLM say that they broke off for want of capacity.
+# Finish reasons of DeepSeek and GLM for answers cut off for lack of capacity.
 OVERLOADED_REASONS: Final = frozenset({"insufficient_system_resource", "network_error"})
 
 

@@ -1,7 +1,7 @@
 """The members of an openai chat answer that are looked at, for whole and streamed answers alike.
 
-All else is skipped by the parser. Providers that call themselves compatible differ in types, so a
-text that does not fit these structs is read once more, slowly, and brought into them.
+The parser skips all other members. Compatible providers differ in types, so a text that does not
+match these structs is read again, more slowly, and converted.
 """
 
 from typing import Any
@@ -60,7 +60,7 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, gc=False):
-    """A chunk or a whole answer. An error stands in `error`, or is the object itself."""
+    """A chunk or a whole answer. An error is in `error`, or is the object itself."""
 
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
@@ -69,14 +69,15 @@ class Answer(msgspec.Struct, gc=False):
 
 
 def error_of(answer: Answer, data: bytes) -> bytes | None:
-    """The raw error object of an answer that is one; None otherwise."""
+    """Return the raw error object; None if the answer is not an error."""
     if answer.error is not ABSENT and (error := value_bytes(answer.error)) is not None:
         return error
     return data if answer.object == "error" and not answer.choices else None
 
 
 class ChoiceReader(ChoiceProgress):
-    """Turns one choice after the other into events, and remembers what a stream spreads out."""
+    """Turns one choice after the other into events, and remembers what a stream spreads over
+    several frames."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +101,7 @@ class ChoiceReader(ChoiceProgress):
         if delta.content:
             events.append(neutral.TextDelta(index, delta.content))
             self.text_bytes += size(delta.content)
-        # Some servers send the same reasoning under both names.
+        # Some servers send the same reasoning in both members.
         if reasoning := delta.reasoning_content or delta.reasoning:
             events.append(neutral.ReasoningDelta(index, reasoning))
             self.reasoning_bytes += size(reasoning)
@@ -136,7 +137,7 @@ class ChoiceReader(ChoiceProgress):
 
 
 def _read_loosely(data: bytes) -> Answer:
-    """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
+    """Read valid JSON of unexpected types: keep what can be understood, ignore the rest."""
     top = top_members(data)
     raw_choices = value_of(top.get("choices"))
     choices = raw_choices if isinstance(raw_choices, list) else []
@@ -199,7 +200,8 @@ def _loose_function(item: Any) -> Function | None:
 
 
 def _text(value: Any) -> str | None:
-    """A text; content of another type keeps its JSON, so that it is counted and committed."""
+    """Return a text; content of another type is kept as JSON, so that it is still counted and
+    sent."""
     if not value or isinstance(value, str):
         return value or None
     return msgspec.json.encode(value).decode()
@@ -210,7 +212,7 @@ def _encode_raw(value: Any) -> msgspec.Raw:
 
 
 def _integer(value: Any) -> int | None:
-    """A place in a list: small and not negative, else unknown."""
+    """Return an index: small and not negative, otherwise unknown."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < 1_000 else None

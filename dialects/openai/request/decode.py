@@ -97,7 +97,7 @@ _KNOWN = frozenset(
 def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
     """Read a chat request that will be translated, so every type and value is checked.
 
-    Raises RequestFault. Whether the model exists is for the caller to say.
+    Raises RequestFault. The caller checks whether the model exists.
     """
     read_body(raw)
     body = read_members(raw)
@@ -146,7 +146,7 @@ def _read_cap(body: Members) -> int | None:
     caps = [
         body.integer(name, 0, OUTPUT_CAP_MAX) for name in ("max_completion_tokens", "max_tokens")
     ]
-    # 0 stands for none (source 003, the examples).
+    # 0 means no cap (source 003, the examples).
     return next((cap for cap in caps if cap), None)
 
 
@@ -171,7 +171,7 @@ def _read_modalities(body: Members) -> tuple[str, ...]:
 
 
 def _read_audio(body: Members) -> AudioOutput | None:
-    """How to speak, for an answer that is to be spoken: alone it asks for nothing (source 004)."""
+    """Read the voice settings; without an audio modality they have no effect (source 004)."""
     audio = body.object("audio")
     if audio is None or "audio" not in body.texts("modalities"):
         return None

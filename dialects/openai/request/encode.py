@@ -53,7 +53,7 @@ _COPIED = (
     "safety_identifier",
 )
 _FOREIGN = ("truncation", "tool_calls_max", "include")
-# The caps too must not be said a second time once we have set one.
+# A cap must not appear a second time once we have set one.
 _CAPS = frozenset(CAP_NAMES)
 _NAME_UNSAID = "answer"
 
@@ -62,7 +62,7 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     """The body for the upstream; its streams always ask for usage.
 
     Raises RequestFault `unsupported_capability` for a web search that the upstream cannot be asked
-    for, server tools of other dialects, and parts that the dialect cannot say.
+    for, server tools of other dialects, and parts that the dialect cannot express.
     """
     return _RequestWriter(request, upstream).encode()
 
@@ -104,7 +104,8 @@ class _RequestWriter:
             raise _unsupported("previous_response_id", "the earlier turns are not stored here")
 
     def _choose_omitted(self) -> None:
-        """Which fields this model does not take; those that were given are named as dropped."""
+        """Choose the fields that this model does not accept; those that were set are named as
+        dropped."""
         request, fields = self._request, list(_FOREIGN)
         if self._has("no_sampling") and not self._effort_is_none():
             fields += SAMPLING
@@ -159,7 +160,7 @@ class _RequestWriter:
             self._write_effort()
 
     def _write_effort(self) -> None:
-        """A client of this dialect keeps its own words; others ask by effort alone."""
+        """A client of this dialect keeps its own parameters; others use the effort alone."""
         settings = self._request.reasoning
         effort = effort_of(settings)
         if self._same and settings is not None:
@@ -198,7 +199,7 @@ class _RequestWriter:
         if not wanted or effort is None or not self._upstream.efforts:
             return
         if self._has("reasoning_content_rule") and effort == "xhigh":
-            # DeepSeek knows high and max, and reads xhigh as the higher one.
+            # DeepSeek has high and max, and treats xhigh as max.
             effort = "max"
         self._body["reasoning_effort"] = nearest(effort, self._upstream.efforts)
 
@@ -222,7 +223,7 @@ class _RequestWriter:
                 self._sentence = JSON_SENTENCE
 
     def _names(self) -> bool:
-        """Whether a message has the word that such models want to see before they answer in it."""
+        """Return whether a message contains the word JSON, which such models require."""
         texts = (getattr(part, "text", "") for m in self._request.messages for part in m.parts)
         return any("json" in text.lower() for text in texts)
 
@@ -266,7 +267,7 @@ class _RequestWriter:
         return self._write_search(tool)
 
     def _write_search(self, search: WebSearch) -> dict[str, Any] | None:
-        """A search as a member of the body (None comes back) or as a tool."""
+        """Write a search as a member of the body (returns None) or as a tool."""
         form = self._upstream.search or (search.form if search.form in _OWN_FORMS else None)
         if form is None or form == "kimi" != search.form or self._has("no_web_search_options"):
             self._dropped.append(omit_tool(self._request, search))
@@ -323,7 +324,7 @@ def _write_function(tool: FunctionTool, *, default_strict: bool) -> dict[str, An
     if tool.schema is not None:
         function["parameters"] = tool.schema
     if tool.strict is not None and (tool.strict or default_strict):
-        # Not strict is this dialect's default, and some servers do not know the word.
+        # Not strict is the default, and some servers do not know the member.
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
 
@@ -364,7 +365,7 @@ def _write_search_parameters(search: WebSearch) -> dict[str, Any]:
     return {"mode": "auto", "return_citations": True, "sources": [web]}
 
 
-# What of a search's limits each form can say.
+# The search limits that each form supports.
 _SEARCH_LIMITS: Mapping[SearchForm, tuple[str, ...]] = {
     "web_search_options": ("context_size", "city", "region", "country", "timezone"),
     "search_parameters": ("allowed_domains", "blocked_domains", "country"),

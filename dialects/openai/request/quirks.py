@@ -64,14 +64,14 @@ _encode = msgspec.json.encode
 
 
 def needs_fit(body: Body, flags: frozenset[Flag]) -> bool:
-    """Whether `fit` could find anything to change."""
+    """Return whether `fit` could change anything."""
     return not flags.isdisjoint(_FLAGS) or (
         "parameters" in body.members and "parameters_whole" not in flags
     )
 
 
 def calls_without_reasoning(body: Body) -> list[str]:
-    """The ids of the tool calls of turns that are shown without their reasoning."""
+    """Return the ids of tool calls in turns without their reasoning."""
     return [
         call["id"]
         for message in _messages(body)
@@ -136,7 +136,7 @@ class _BodyFitter:
     # ---- members
 
     def _raw(self, name: str) -> bytes | None:
-        """A member as it will be."""
+        """Return a member as it will be sent."""
         return self.edits[name] if name in self.edits else self._body.value(name)
 
     def _is_set(self, name: str) -> bool:
@@ -197,7 +197,7 @@ class _BodyFitter:
         return None if effort is None else nearest(effort, self._efforts)
 
     def _switch(self) -> bool | None:
-        """Whether thinking is asked for in any of the words, off before all else."""
+        """Return whether thinking is switched on or off by any parameter; off takes precedence."""
         thinking = self._value("thinking")
         kind = thinking.get("type") if isinstance(thinking, dict) else None
         own, effort = self._value("enable_thinking"), self._effort()
@@ -232,7 +232,7 @@ class _BodyFitter:
             self.edits["thinking"] = _encode({"type": "enabled" if wanted else "disabled"})
         if wanted and effort is not None and self._efforts:
             if "reasoning_content_rule" in self._flags and effort == "xhigh":
-                # DeepSeek knows high and max, and reads xhigh as the higher one.
+                # DeepSeek has high and max, and treats xhigh as max.
                 effort = "max"
             self.edits["reasoning_effort"] = _encode(nearest(effort, self._efforts))
 
@@ -249,7 +249,8 @@ class _BodyFitter:
             self.edits["enable_thinking"] = b"false"
 
     def _fit_output(self) -> str:
-        """Ask for an object where a schema is not known; the sentence that goes with it."""
+        """Request a JSON object if the model does not support schemas; return the sentence to
+        add."""
         form = self._value("response_format")
         kind = form.get("type") if isinstance(form, dict) else None
         if kind == "json_schema":
@@ -279,7 +280,7 @@ def _messages(body: Body) -> list[msgspec.Raw]:
 
 
 def _is_bare(message: Mapping[str, Any]) -> bool:
-    """Whether a turn has calls, and not the reasoning that must stand with them."""
+    """Return whether a turn has calls without the reasoning that must accompany them."""
     return bool(
         message.get("role") == "assistant"
         and _list(message.get("tool_calls"))
@@ -307,7 +308,7 @@ def _with_thought(raw: msgspec.Raw, thoughts: Mapping[str, str]) -> msgspec.Raw:
 
 
 def _with_sentence(messages: list[msgspec.Raw], sentence: str) -> list[msgspec.Raw]:
-    """The sentence stands in the system message, or in one of its own."""
+    """Add the sentence to the system message, or as a message of its own."""
     first = _object(messages[0]) if messages else {}
     if first.get("role") == "system" and isinstance(first.get("content"), str):
         members = _members.decode(messages[0])

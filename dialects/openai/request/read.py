@@ -103,7 +103,7 @@ def read(raw: bytes) -> ChatFacts:
     """Read a chat request.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the messages,
-    then types (400), then values (422). Whether the model exists is for the caller to say.
+    then types (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     small = small_members(body, _SMALL)
@@ -224,8 +224,8 @@ def _texts(value: Any) -> list[str]:
 def _count_media(messages: list[_Message]) -> tuple[Mapping[MediaKind, int], int]:
     """Count pictures, sounds, files and films, and the bytes of the pictures.
 
-    A part is known by its own members and not by its `type`, which might stand twice and be read
-    otherwise by the provider. Odd shapes are not counted: the provider refuses them.
+    Parts are identified by their members and not by `type`, which might appear twice and be read
+    differently by the provider. Invalid shapes are not counted, because the provider refuses them.
     """
     parts = [part for message in messages for part in _parts(message.content)]
     if not parts:

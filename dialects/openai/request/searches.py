@@ -10,7 +10,7 @@ from dialects.chat.steps import SEARCHES_ASSUMED, most_searches
 from dialects.json.raw_json import members_of
 from dialects.openai.request.read import ChatFacts
 
-# How many sources xAI's live search uses where nothing is said (docs.x.ai, 2025-10).
+# The default number of sources of xAI's live search (docs.x.ai, 2025-10).
 LIVE_SOURCES_ASSUMED: Final = 20
 _MEMBERS: Final = frozenset(
     {"web_search_options", "search_parameters", "parameters", "enable_search", "tools"}

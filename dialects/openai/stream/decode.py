@@ -1,14 +1,15 @@
 """Decoding a streamed chat answer of the openai dialect, frame by frame.
 
-The decoder looks into each frame and says what it means; the frame's own bytes stand beside the
-events, for a stream to a client of the same dialect is forwarded as it came. What a frame may not
+The decoder looks into each frame and says what it means; the step also carries the frame's own
+bytes, because a stream to a client of the same dialect is forwarded unchanged. What a frame may not
 keep is already gone from those bytes: a usage chunk that the client did not ask for, and keys and
 account ids inside an error.
 
     START --chunk--> OPEN --every choice finished--> COMPLETE --[DONE]--> ENDED
       any --error object--> FAILED      any --unreadable frame--> BROKEN
 
-After COMPLETE a cut is no fault. After ENDED, FAILED and BROKEN nothing more is read.
+A stream that breaks off after COMPLETE is not a fault. After ENDED, FAILED and BROKEN no more is
+read.
 """
 
 from dialects.chat.events import Event, Step, Usage
@@ -66,7 +67,7 @@ class Decoder(FrameDecoder):
         return self._fail(mask_frame(frame, write_data), read_object(error))
 
     def _read_word(self, frame: Frame, word: bytes) -> Step:
-        """Data that is no JSON object: nothing, the end marker, a count that is no number (F27), or
+        """Read data that is not a JSON object: nothing, the end marker, an invalid number (F27), or
         a fault."""
         if not word:
             return Step(frame.raw, [])

@@ -76,14 +76,14 @@ class Encoder:
         return b"" if delta is None else self._choice(event.choice, delta)  # type: ignore[attr-defined]
 
     def end(self) -> bytes:
-        """What ends a complete answer."""
+        """Return the frames that end a complete answer."""
         if not self._include_usage:
             return _DONE
         usage = write_usage(self._counts or Counts())
         return self._chunk({"choices": [], "usage": usage}) + _DONE
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends an answer that has failed; no end marker follows."""
+        """Return the frames that end a failed answer; no end marker follows."""
         return frame(kind, message, request_id=self._request_id)
 
     def _start(self, event: neutral.Start) -> None:
@@ -113,7 +113,7 @@ class Encoder:
                 self._unargued.discard((at, index))
                 return self._write_arguments(index, text)
             case neutral.ToolCallEnd(choice=at, index=index) if (at, index) in self._unargued:
-                # No arguments at all is an empty object of them.
+                # Missing arguments are an empty object.
                 return self._write_arguments(index, "{}")
             case neutral.AudioDelta():
                 return {"audio": _audio(event)}

@@ -16,7 +16,7 @@ from dialects.responses.errors import read_object
 def decode(raw: bytes, *, translate: bool = False) -> WholeAnswer:
     """Read the body of a 200. Never raises.
 
-    A compaction has no finish, and a response that is still queued neither.
+    Compactions and queued responses have no finish reason.
     """
     try:
         response = parse_whole(raw, read_response)

@@ -31,7 +31,7 @@ _THOUGHTS: Final = frozenset(
 
 
 class _Item:
-    """One output item while it is told."""
+    """An output item that is still being received."""
 
     __slots__ = ("call", "citations", "places", "streamed", "summary", "thought")
 
@@ -65,11 +65,11 @@ class AnswerReader:
 
     @property
     def seen(self) -> bool:
-        """Whether any item has shown itself."""
+        """Return whether any item has been received."""
         return bool(self._items)
 
     def begin(self, response: Response) -> list[neutral.Event]:
-        """The response says who it is; told once."""
+        """Return the Start event, once."""
         if self._started or not self._translate:
             return []
         self._started = True
@@ -78,7 +78,7 @@ class AnswerReader:
         return [neutral.Start(response.id, response.model, response.created_at, tier)]
 
     def read(self, event: StreamEvent, data: bytes) -> list[neutral.Event]:
-        """The events of one stream event that is not the last."""
+        """Return the events of a stream event other than the last."""
         kind = event.type
         if kind == "response.output_text.delta":
             events = self._read_text(event)
@@ -93,14 +93,15 @@ class AnswerReader:
         return events
 
     def finish(self, response: Response) -> list[neutral.Event]:
-        """The events of a response that is whole: what was not told, its reason, its usage."""
+        """Return the remaining events of a complete response: unreported items, reason and
+        usage."""
         events = self.begin(response)
         streamed = bool(self._items)
         for at, raw in enumerate(items_of(response.output) or ()):
             if not streamed:
                 events += self._complete(at, raw)
             elif self._translate and b'"url_citation"' in bytes(raw):
-                # Sources may be known only when all has been told.
+                # Some sources are known only at the end.
                 content = dicts(members_of(raw).get("content"))
                 events += self._cite_all(self._items.get(at, _Item()), content)
         if self._translate:
@@ -168,7 +169,8 @@ class AnswerReader:
         return [neutral.RefusalDelta(0, text)]
 
     def _add_arguments(self, item: _Item, text: str) -> list[neutral.Event]:
-        """A piece of arguments; a call that was never announced has no name to be told by."""
+        """Read a piece of arguments; a call that was never announced is ignored, because it has no
+        name."""
         if not text or item.call is None:
             return []
         item.streamed = True
@@ -189,14 +191,14 @@ class AnswerReader:
             case "response.output_text.annotation.added":
                 return self._read_citation(self._item(event), event)
             case kind if kind.endswith((".delta", ".partial_image")) and not self._translate:
-                # Code, sound, pictures: content that no text can stand for.
+                # Code, sound and pictures: content without a text form.
                 self.text_bytes += size(event.delta or "")
                 return [neutral.OpaqueDelta(0, data)]
             case _:
                 return []
 
     def _place(self, event: StreamEvent) -> int:
-        """Where an item stands that is told as a whole."""
+        """Return the position of an item that is sent whole."""
         if event.output_index is not None:
             return event.output_index
         known = self._ids.get(text_of(members_of(event.item), "id"))
@@ -250,7 +252,7 @@ class AnswerReader:
     # ---- whole items
 
     def _complete(self, at: int, raw: msgspec.Raw) -> list[neutral.Event]:
-        """What a whole item tells beyond its pieces."""
+        """Return the events of a whole item that its pieces did not contain."""
         members = members_of(raw)
         item = self._items.setdefault(at, _Item())
         match text_of(members, "type"):

@@ -21,7 +21,7 @@ ID_PREFIX: Final = "resp_"
 
 
 def open_response(request: ChatRequest) -> JsonObject:
-    """The response as it begins: in progress and empty. What was not asked has its default."""
+    """Return the initial response: in progress and empty, with defaults for what was not set."""
     response: JsonObject = {
         "id": derive_id(ID_PREFIX, request.request_id),
         "object": "response",
@@ -46,7 +46,7 @@ def open_response(request: ChatRequest) -> JsonObject:
 
 
 def _settings(request: ChatRequest) -> JsonObject:
-    """What the client set, or what holds where it set nothing."""
+    """Return the client's settings, or the defaults."""
     settings, choice = request.reasoning, request.tool_choice
     text: dict[str, Any] = {"format": write_form(request.output_form)}
     if request.verbosity is not None:

@@ -1,7 +1,7 @@
 """The members of a responses answer that are looked at, for whole and streamed answers alike.
 
-All else is skipped by the parser. Servers that call themselves compatible differ in types, so a
-text that does not fit these structs is read once more, slowly, and brought into them.
+The parser skips all other members. Compatible servers differ in types, so a text that does not
+match these structs is read again, more slowly, and converted.
 """
 
 from typing import Any, TypeVar
@@ -62,7 +62,7 @@ class Response(msgspec.Struct, gc=False):
 
     @property
     def reason(self) -> str:
-        """Why the response is incomplete, "" when it does not say."""
+        """Return why the response is incomplete, "" if unknown."""
         return text_of(members_of(self.incomplete_details), "reason")
 
 
@@ -84,7 +84,7 @@ def text_of(members: dict[str, Any], name: str) -> str:
 
 
 def _read_loosely(data: bytes, kind: type[_T]) -> _T:
-    """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
+    """Read valid JSON of unexpected types: keep what can be understood, ignore the rest."""
     top = top_members(data)
     known: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):

@@ -72,12 +72,12 @@ _KNOWN: Final = frozenset(
 
 
 def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
-    """Read a request that will be translated, so every type and value is checked.
+    """Read a request that will be translated: every type and value is checked.
 
     An earlier response must stand in the input (`state.continue_body`): the name of one that does
     not stays in the request, and encoders refuse it.
 
-    Raises RequestFault. Whether the model exists is for the caller to say.
+    Raises RequestFault. The caller checks whether the model exists.
     """
     read_body(raw)
     body = read_members(raw)
@@ -122,7 +122,7 @@ def _read_messages(body: Members) -> tuple[Message, ...]:
     check_sizes(messages, "input")
     instructions = body.text("instructions")
     if instructions:
-        # Of this call only, and before all that was said earlier.
+        # Instructions apply to this call only, and precede the earlier conversation.
         return (Message("system", (Text(instructions),)), *messages)
     return messages
 

@@ -74,7 +74,7 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
 
     Raises RequestFault `unsupported_capability` for an earlier response that is not resolved, sound
     as an answer of a model that has none, server tools of other dialects, and parts that the
-    dialect cannot say.
+    dialect cannot express.
     """
     return _RequestWriter(request, upstream).encode()
 
@@ -124,7 +124,8 @@ class _RequestWriter:
             raise _unsupported(name, "this model cannot generate audio")
 
     def _choose_omitted(self) -> None:
-        """Which fields this model does not take; those that were given are named as dropped."""
+        """Choose the fields that this model does not accept; those that were set are named as
+        dropped."""
         request, fields = self._request, list(_FOREIGN)
         if (request.choices or 1) > 1:
             fields.append("choices")
@@ -184,7 +185,8 @@ class _RequestWriter:
             self._body["reasoning"] = reasoning
 
     def _shows_reasoning(self) -> bool:
-        """Clients of other dialects see the reasoning they ask for; gemini's must say so."""
+        """Return whether the client sees reasoning: gemini's clients must request it, others see
+        what they ask for."""
         settings = self._request.reasoning
         if self._same or settings is None or not thinks(self._request):
             return False
@@ -220,7 +222,7 @@ class _RequestWriter:
             self._body["text"] = text
 
     def _names_json(self) -> bool:
-        """Whether a message has the word that the upstream wants to see before it answers in it."""
+        """Return whether a message contains the word JSON, which the upstream requires."""
         texts = (getattr(part, "text", "") for m in self._request.messages for part in m.parts)
         return any("json" in text.lower() for text in texts)
 

@@ -21,7 +21,7 @@ _LOGPROBS_WORD: Final = "message.output_text.logprobs"
 
 
 def needs_fit(flags: frozenset[Flag]) -> bool:
-    """Whether `fit` could find anything to change."""
+    """Return whether `fit` could change anything."""
     return not flags.isdisjoint(_FLAGS)
 
 

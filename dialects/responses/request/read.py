@@ -35,14 +35,14 @@ _SMALL: Final = ("model", "stream", _CAP, "previous_response_id", "store", "back
 _MARKS: Final = (b'"anthropic:', b'"gemini:')
 _OWN_ID = re.compile(rb'"rs_[0-9a-f]{24}"')
 _WHOLE_TEXT = re.compile(r"text/|application/(?:json|xml)")
-# What stands in for `input`: a stored prompt, an earlier response.
+# Members that can take the place of `input`: a stored prompt, an earlier response.
 _INSTEAD: Final = ("prompt", "previous_response_id")
 _UNSEEN: Final = ("prompt", "previous_response_id", "conversation")
 
 
 @dataclass(frozen=True, slots=True)
 class ChatFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `output_cap` is the client's limit in tokens, None without one. `text_bytes` is the length of
     the body without its pictures and binary files, an upper bound of the tokens of all its text.
@@ -113,7 +113,7 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
     then types (400), files (400, 413, 422; `file_id` 501: there is no file store), then values
-    (422). Whether the model exists is for the caller to say.
+    (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     small = small_members(body, _SMALL)
@@ -188,8 +188,9 @@ def _read_input(body: Body) -> list[msgspec.Raw]:
 class _InputScanner:
     """Counts pictures, sounds and files, and checks the files.
 
-    A part is known by its own members too and not by its `type` alone, which might stand twice and
-    be read otherwise by the provider. Other odd shapes are not counted: the provider refuses them.
+    Parts are identified by their members too and not by `type` alone, which might appear twice and
+    be read differently by the provider. Other odd shapes are not counted: the provider refuses
+    them.
     """
 
     def __init__(self) -> None:
@@ -288,7 +289,7 @@ def _parts(path: str, content: msgspec.Raw) -> Iterator[tuple[str, _Part]]:
 
 
 def _text_or_odd(raw: msgspec.Raw) -> Any:
-    """A text as it is; what is none becomes a number, which is refused by its type."""
+    """Return a text; anything else becomes a number, which is refused by its type."""
     if not is_present(raw):
         return None
     return msgspec.json.decode(raw) if starts(raw, b'"') else 0

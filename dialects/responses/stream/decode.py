@@ -63,7 +63,7 @@ class Decoder(FrameDecoder):
         return self._last_event("failed", {"error": error}, name_request(request_id))
 
     def length_notice(self) -> bytes:
-        """What ends the forwarded stream here as if it had reached its length (F18).
+        """Return the frames that end the stream as if it had reached its length (F18).
 
         The response holds the items that were finished; an open one was told by its deltas.
         """
@@ -137,6 +137,6 @@ class Decoder(FrameDecoder):
 
 
 def _write_failure(value: Any) -> bytes:
-    # What stands in it of an event's name comes from its data: the name may hold anything (F31).
+    # The event's name is taken from its data, because the name itself may hold anything (F31).
     name = b"error" if value.get("type") == "error" else b"response.failed"
     return b"event: " + name + b"\n" + write_data(value)

@@ -82,7 +82,7 @@ class Encoder:
                 return written + self._release() if self._waiting else written
 
     def end(self) -> bytes:
-        """What ends a complete answer."""
+        """Return the frames that end a complete answer."""
         head = b"" if self._started else self._begin()
         held = self._release(last=True)
         status, details = status_of(self._reason)
@@ -180,7 +180,7 @@ class Encoder:
         )
 
     def _hold(self, event: neutral.Event) -> None:
-        """Keep an event in the order in which it is to be written: a call's own stay together."""
+        """Queue an event in the order of writing: events of one call stay together."""
         if isinstance(event, neutral.ToolArgumentsDelta | neutral.ToolCallEnd):
             self._waiting_calls.get(event.index, []).append(event)
             return
@@ -190,7 +190,8 @@ class Encoder:
             self._waiting_calls[event.index] = group
 
     def _release(self, *, last: bool = False) -> bytes:
-        """What waited for the open call; `last` takes no regard of a call that never closed."""
+        """Return the events that waited for the open call; `last` ignores a call that never
+        closed."""
         written: list[bytes] = []
         while self._waiting and (last or self._call is None):
             group = self._waiting.popleft()
@@ -277,7 +278,7 @@ class _ItemWriter:
         annotation = write_citation(source, part.base)
         part.annotations.append(annotation)
         if part is not self._part:
-            # Its item has been told; the final response tells the citation.
+            # Its item has been sent; the citation is part of the final response.
             return b""
         place = {"annotation_index": len(part.annotations) - 1, "annotation": annotation}
         return self.event("response.output_text.annotation.added", self._part_place() | place)
@@ -477,7 +478,7 @@ class _ItemWriter:
         return {"item_id": self._item["id"], "output_index": len(self.output)}
 
     def _prepare(self, kind: str, place: JsonObject, tail: bytes = b"") -> None:
-        """What all deltas of a part have in common."""
+        """Encode what all deltas of a part have in common."""
         members = _encode(place)[1:-1]
         named = kind.encode()
         self._around_delta = (
