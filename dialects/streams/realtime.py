@@ -81,8 +81,8 @@ class Response(msgspec.Struct, frozen=True):
     status_details: Any = None
 
     @property
-    def told(self) -> bytes | None:
-        """Its raw usage object; None where it tells none."""
+    def raw_usage(self) -> bytes | None:
+        """The raw usage object; None if there is none."""
         raw = bytes(self.usage)
         return None if raw in (b"", b"null") else raw
 
@@ -200,10 +200,10 @@ def _input_meters(usage: UsageMembers, total: int, details: dict[str, Any]) -> d
 
 
 class SpokenResponse(PassedAnswer):
-    """One response while it is made. `heard` is our own count of what it reads, by meters."""
+    """One response while it is made. `input_meters` is our own count of what it reads, by meters."""
 
     def __init__(self) -> None:
-        self.heard: dict[str, int] = {}
+        self.input_meters: dict[str, int] = {}
         self.said_bytes_ms = _PCM_BYTES_MS
         # Pieces of text, each of which is a token at least, and how long they are together.
         self.pieces = self.text_bytes = 0
@@ -243,7 +243,7 @@ class SpokenResponse(PassedAnswer):
         """Our own count of what was read and has come."""
         words = -(-self.text_bytes // 4)
         out = present(out_audio=-(-self.sound_ms // OUTPUT_TOKEN_MS))
-        return {"in_text": 0, **self.heard, "out_text": words, **out}
+        return {"in_text": 0, **self.input_meters, "out_text": words, **out}
 
 
 def sound_ms(audio: msgspec.Raw, bytes_ms: int) -> int:

@@ -68,12 +68,12 @@ def _without_foreign_seal(part: _Part) -> _Part | None:
     return {member: value for member, value in part.items() if member != name}
 
 
-def _mark_unsealed_turns(said: list[list[_Part]]) -> Iterator[list[_Part]]:
-    """The same, where a turn whose calls have no seal says that its model did not make them.
+def _mark_unsealed_turns(turns: list[list[_Part]]) -> Iterator[list[_Part]]:
+    """Mark the calls of turns without any seal as not made by the model.
 
     Contents in a row are one turn, for clients keep the chunks of a stream as they came.
     """
-    for by_model, turn in groupby(said, key=bool):
+    for by_model, turn in groupby(turns, key=bool):
         contents = list(turn)
         sealed = any(name in part for parts in contents for part in parts for name in _SEALS)
         for parts in contents:

@@ -111,7 +111,7 @@ class MeteredResponse:
         self._context.began = self._context.time()
         if id.isascii() and id.isprintable():
             self.end.upstream_request_id = id[:UPSTREAM_ID_LENGTH]
-        self.meter.response.heard = {name: used for name, used in heard.items() if used}
+        self.meter.response.input_meters = {name: used for name, used in heard.items() if used}
         self.meter.response.said_bytes_ms = said_bytes_ms
         self._context.parts.ledger.marks.watch(self.meter)
 
@@ -125,7 +125,7 @@ class MeteredResponse:
     def finish(self, done: Response) -> Outcome:
         """It has come to its end: it is charged by the usage that stands there."""
         answer = self.meter.response
-        answer.usage = done.told
+        answer.usage = done.raw_usage
         self.meter.finish_reason = done.finish_reason
         if not done.failure:
             return self.settle(None, self.end.bill_so_far())
