@@ -200,7 +200,7 @@ def _input_meters(usage: UsageMembers, total: int, details: dict[str, Any]) -> d
 
 
 class SpokenResponse(PassedAnswer):
-    """One response while it is made. `input_meters` is our own count of what it reads, by meters."""
+    """One response while it is made. `input_meters` is our own count of what it reads."""
 
     def __init__(self) -> None:
         self.input_meters: dict[str, int] = {}
