@@ -80,7 +80,7 @@ def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
 
 
 def headers(request_id: str, wait_ms: int | None = None) -> dict[str, str]:
-    """What the headers of a response say in this dialect, beside the body.
+    """Return the headers of a response in this dialect.
 
     `wait_ms` is how long the client should wait, None if waiting does not help.
     """

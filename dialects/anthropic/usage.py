@@ -121,8 +121,8 @@ def _parts(usage: UsageMembers, whole: Meters) -> tuple[UsagePart, ...]:
     stand beside the counts of the object, which are those of its own steps alone.
 
     What counts the thinking and the calls of tools is of the whole object, so it goes to the last
-    step of the model that has answered. An attempt that another model took over from before it had
-    said anything is not billed (platform.claude.com, release notes, 2026-06-02).
+    step of the model that has answered. An attempt that another model took over before any output
+    is not billed (platform.claude.com, release notes, 2026-06-02).
     """
     iterations = usage.members["iterations"]
     rows = (

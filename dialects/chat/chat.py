@@ -6,10 +6,11 @@ Any client dialect reaches any upstream dialect through these types; no dialect 
     upstream body --answer/decode--> ChatAnswer --answer/encode--> client body
     upstream frames --stream/decode--> events.Event --stream/encode--> client frames
 
-When both ends speak one dialect and nothing must change, none of this runs: the bytes go on.
+When both ends speak one dialect and nothing must change, none of this runs: the bytes are
+forwarded.
 
 Each dialect package (openai, responses, anthropic, gemini) has exactly these, and `codec.py`, which
-puts them behind the one face of `codec.Codec`:
+offers them as one `codec.Codec`:
 
     request/read.read(raw) -> ChatFacts      what must be known of a request that goes on as it came
     request/read.edit(facts, upstream_model) -> bytes
@@ -107,7 +108,7 @@ class Image(msgspec.Struct, frozen=True, tag=True):
 class Audio(msgspec.Struct, frozen=True, tag=True):
     """Sound: openai, responses, gemini; by Url only Qwen. FileId: `audio.id` of an earlier answer.
 
-    `transcript` and `expires_at` (Unix seconds) are told of generated sound, else "" and 0.
+    `transcript` and `expires_at` (Unix seconds) are set for generated sound, otherwise "" and 0.
     """
 
     source: Url | Base64 | FileId
@@ -162,7 +163,7 @@ class ToolCall(msgspec.Struct, frozen=True, tag=True):
 class ToolResult(msgspec.Struct, frozen=True, tag=True):
     """What the function answered: Text, and Image or File where the dialect has them.
 
-    `name` is the function's where the wire tells it (gemini), else ""; `turns.call_names` looks it
+    `name` is the function's if the wire has it (gemini), otherwise ""; `turns.call_names` looks it
     up. `failed` is anthropic's is_error.
     """
 
@@ -174,7 +175,7 @@ class ToolResult(msgspec.Struct, frozen=True, tag=True):
 
 
 class OwnPart(msgspec.Struct, frozen=True, tag=True):
-    """A part that only upstreams of `dialect` understand, as it came.
+    """A part that only upstreams of `dialect` understand, unchanged.
 
     Server tool calls and their results, search results, executable code, item references. Others
     leave it out of the history.
@@ -206,7 +207,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class ClientTool(msgspec.Struct, frozen=True):
-    """A tool of the responses dialect for which a function stands (responses/client_tools.py).
+    """A tool of the responses dialect that is offered as a function (responses/client_tools.py).
 
     `kind` is the type of the items that call it, `declared` the tool as the client declared it:
     that of its whole namespace where it has one.
@@ -223,8 +224,8 @@ class FunctionTool(msgspec.Struct, frozen=True, tag=True):
 
     `strict` None means the client did not say; a decoder resolves responses' default (true).
     `freeform` is the client's own declaration of a tool whose input is a text (custom_tools.py),
-    whose `grammar` an upstream is told in words only. `client` is the tool for which the function
-    stands, None where it stands for itself.
+    whose `grammar` is described to an upstream in words. `client` is the tool that the function
+    replaces, None if there is none.
     """
 
     name: str
@@ -254,7 +255,7 @@ class WebSearch(msgspec.Struct, frozen=True, tag=True):
     """The provider's own web search.
 
     `own` is the client's whole object and goes out unchanged where the upstream has the same
-    `form`; the other members are what the forms have in common, None and () when not said.
+    `form`; the other members are what the forms have in common, None and () if not set.
     `context_size` is low, medium or high; `country` an ISO 3166 code, `timezone` an IANA name.
     """
 
@@ -329,7 +330,7 @@ class ReasoningSettings(msgspec.Struct, frozen=True):
 
     @property
     def only_effort(self) -> bool:
-        """Whether the effort is all that is said."""
+        """Whether only the effort is set."""
         return self.effort is not None and self == ReasoningSettings(self.effort)
 
 
@@ -422,7 +423,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A whole answer. `id`, `model` and `created` are the upstream's own, "" and 0 if it has none.
 
-    `counts` is None when the upstream told none; `usage` is its object as raw JSON.
+    `counts` is None if the upstream reported none; `usage` is its object as raw JSON.
     """
 
     id: str
@@ -498,7 +499,7 @@ class Encoded:
     """A request's body, and the parameters that were left out, named as the client called them.
 
     `answer_tool` is a tool that the client did not ask for: its input is the answer's text, and the
-    decoder of the answer must be told so. "" for none.
+    decoder of the answer needs its name. "" for none.
     """
 
     body: bytes

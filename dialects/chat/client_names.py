@@ -26,7 +26,7 @@ _ALWAYS_INCLUDED: Final = frozenset({"reasoning.encrypted_content"})
 _MARKABLE: Final = frozenset({Text, Image, File, FunctionTool})
 # These dialects cannot mark a failed tool result; its text is kept.
 _NO_FAILED: Final[frozenset[Dialect]] = frozenset({"openai", "responses"})
-# The limits of a web search that the forms have in common, as they are told.
+# The limits of a web search that the forms have in common, by their reported names.
 _SEARCH_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "context_size": "search_context_size",
@@ -130,7 +130,8 @@ def _changes_nothing(request: ChatRequest, field: str) -> bool:
 
 
 def lost_of_search(search: WebSearch, *supported: str) -> tuple[str, ...]:
-    """The limits of a web search that an upstream is not told, for it can say only `supported`."""
+    """Return the limits of a web search that the upstream cannot express; it supports only
+    `supported`."""
     names = [
         f"tools.{member}"
         for limit, member in _SEARCH_LIMITS.items()

@@ -1,12 +1,12 @@
 """Freeform tools: what OpenAI calls `custom`, whose input is a text and no JSON.
 
 Where a model is reached in translation such a tool is a function with one argument, and its calls
-are told to the client as it declared it:
+are reported to the client in the declared form:
 
     declared    {"input": {"type": "string"}}; a grammar stands in words in its description
     called      arguments {"input": "<text>"}  <->  the text
 
-The arguments come in pieces cut anywhere; the text is told as far as it is certain.
+The arguments come in pieces cut anywhere; the text is passed on as far as it is certain.
 """
 
 import re
@@ -41,8 +41,8 @@ _UNKNOWN: Final = "\ufffd"
 def make_function(
     name: str, description: str | None, own: JsonObject, syntax: str, grammar: str
 ) -> FunctionTool:
-    """The function that stands for a freeform tool; `own` is the client's declaration, `grammar`
-    is "" without one."""
+    """Return the function that replaces a freeform tool; `own` is the client's declaration,
+    `grammar` is "" without one."""
     input_description = "The whole input of the tool, as plain text."
     if grammar:
         input_description += f" It must follow this grammar ({syntax}):\n{grammar}"
@@ -76,7 +76,8 @@ def read_input(arguments: str) -> str:
 class InputReader:
     """Reads the arguments of one call as they come, and gives the text of its input.
 
-    Arguments of another form are told at the end: the input in them, else themselves.
+    Arguments of another form are returned at the end: the input inside them, otherwise the
+    arguments themselves.
     """
 
     __slots__ = ("_high", "_other", "_over", "_pending", "_within")

@@ -30,7 +30,7 @@ class AnswerFault(DialectError):
 
 
 def fold(events: Iterable[neutral.Event]) -> ChatAnswer:
-    """The answer that the events tell. Raises AnswerFault for UpstreamError and Broken."""
+    """Build the answer from its events. Raises AnswerFault for UpstreamError and Broken."""
     folder = _AnswerFolder()
     for event in events:
         folder.add(event)
@@ -38,7 +38,7 @@ def fold(events: Iterable[neutral.Event]) -> ChatAnswer:
 
 
 def unfold(answer: ChatAnswer) -> Iterator[neutral.Event]:
-    """The events that tell the answer; folding them gives it back."""
+    """Yield the events of an answer; `fold` is the inverse."""
     yield neutral.Start(
         answer.id, answer.model, answer.created, answer.service_tier, answer.fingerprint
     )
@@ -234,7 +234,7 @@ class _AnswerFolder:
 def join_base64(pieces: list[str]) -> str:
     """One base64 text of pieces that are each base64 of their own.
 
-    Pieces without padding inside need no decoding; what is no base64 stays as it came.
+    Pieces without padding inside need no decoding; invalid base64 is left unchanged.
     """
     whole = "".join(pieces)
     padded = whole.rstrip("=").count("=")

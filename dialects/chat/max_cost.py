@@ -11,7 +11,8 @@ _NANO_MAX: Final = 2**63 - 1
 
 
 def read_amount(text: str, name: str) -> int:
-    """Nano-USD of a decimal amount of USD such as `0.25`, exactly. `name` is where it stands.
+    """Nano-USD of a decimal amount of USD such as `0.25`, exactly. `name` names the member or
+    header.
 
     Raises RequestFault `invalid_value` for every other text: a limit that is rounded or guessed
     would not be the client's.

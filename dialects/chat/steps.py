@@ -22,7 +22,7 @@ class Advisor(NamedTuple):
 
 
 class OtherSteps(NamedTuple):
-    """What may be billed beside the answer. `any_fallback`: the provider chooses the model."""
+    """What may be billed besides the answer. `any_fallback`: the provider chooses the model."""
 
     compacts: bool
     fallbacks: tuple[str, ...]

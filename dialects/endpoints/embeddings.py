@@ -179,7 +179,7 @@ def from_gemini(facts: gemini_embed.EmbedFacts, upstream_model: str) -> Encoded:
 
 
 def read_answer(raw: bytes) -> PlainAnswer:
-    """Read the body of a 200 that goes on as it came. Never raises."""
+    """Read the body of a 200 that is forwarded unchanged. Never raises."""
     try:
         members = open_answer(raw)
         _rows(members)
@@ -254,8 +254,8 @@ def encode_gemini_answer(vectors: Vectors, facts: gemini_embed.EmbedFacts) -> by
 def fit_answer(raw: bytes, facts: EmbeddingFacts) -> bytes:
     """An answer of this form as the client asked for it.
 
-    Its own bytes where its encoding is right, or none that we make was asked for; else only the
-    embeddings are written anew. Raises AnswerFault for what cannot be converted.
+    Its own bytes where its encoding is right, or none that we make was asked for; otherwise only
+    the embeddings are rewritten. Raises AnswerFault for what cannot be converted.
     """
     wanted = facts.encoding_format
     members = open_answer(raw)

@@ -1,9 +1,9 @@
-"""Moderations: texts and pictures in, verdicts out. Both go on as they came.
+"""Moderations: texts and pictures in, verdicts out. Both are forwarded unchanged.
 
     {"input": text | texts | parts, "model"?}
         -> {"id", "model", "results": [{"flagged", "categories", "category_scores", ...}]}
 
-The price is by the request: no usage is told.
+The price is per request: no usage is reported.
 """
 
 from dataclasses import dataclass

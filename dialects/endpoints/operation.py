@@ -61,7 +61,7 @@ def chat_operation(dialect: Dialect, *, stream: bool) -> Operation:
 class Needs:
     """What of a request decides its routing. All of it is known without encoding the request.
 
-    `effort` is None where the client did not say; `audio_output` stands for an answer with sound.
+    `effort` is None where the client did not say; `audio_output`: the answer may contain sound.
     """
 
     files: bool = False

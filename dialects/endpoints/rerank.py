@@ -8,7 +8,7 @@
                      "meta": {"api_version", "billed_units": {"search_units"}}}
 
 Xinference takes the requests of jina; its answer has {"index", "relevance_score", "document": text}
-and tells no usage, and becomes jina's. A client speaks cohere on `/v2/rerank` and jina everywhere
+and no usage, and is converted to jina's. A client speaks cohere on `/v2/rerank` and jina everywhere
 else. jina is billed by tokens, where a query counts once for each document, cohere by search units.
 """
 

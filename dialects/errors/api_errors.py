@@ -47,7 +47,7 @@ _BY_STATUS: Mapping[int, ErrorKind] = {
     529: "overloaded",
 }
 _REJECTED = frozenset({400, 415, 422})
-# Kinds beside `provider_rejected` in which the upstream's own parameter is told.
+# Kinds besides `provider_rejected` that report the upstream's own parameter.
 _CLIENT_KINDS = frozenset({"context_length_exceeded", "content_filtered"})
 
 
@@ -68,8 +68,8 @@ def render(
     code: str | None = None,
     request_id: str = "",
 ) -> bytes:
-    """The body of an error response; `code` takes the place of the kind's own. The request's id
-    stands beside the error, whose members are fixed."""
+    """The body of an error response; `code` takes the place of the kind's own. The request's id is
+    a sibling of the error, whose members are fixed."""
     row = KINDS[kind]
     error = {"message": message, "type": row.type, "param": param, "code": code or row.code}
     named = name_request(request_id)

@@ -311,8 +311,8 @@ def message_of(
     size: int = 0,
     limit: int = 0,
 ) -> str:
-    """Fill in the phrase of `kind`; `what` is clipped, for names of a client's own may stand in it
-    keys are masked, and `model` is quoted as a client's value.
+    """Fill in the phrase of `kind`; `what` is truncated and its keys are masked, because it may
+    contain a client's own names; `model` is quoted as a client's value.
 
     A timeout says after how many seconds, when `seconds` is not 0.
     """

@@ -32,8 +32,8 @@ def is_own(family: Family, code: str | None) -> bool:
 def render(
     family: Family, kind: ErrorKind, message: str, request_id: str, provider_code: str | None = None
 ) -> bytes:
-    """The body of an error response below the family's paths; a code by which the provider refused
-    stands in place of ours, None where the refusal is ours."""
+    """The body of an error response below the family's paths; the provider's own code takes the
+    place of ours, None if the refusal is ours."""
     row = KINDS[kind]
     relayed = _provider_code(family, provider_code)
     code = _code(family, kind) if relayed is None or family == "suno" else int(relayed)

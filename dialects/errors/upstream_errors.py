@@ -61,7 +61,7 @@ def describe(
     """The fault of an upstream's error once its `kind` and its row of the fault table are known.
 
     `detail` is the upstream's message, already cleaned, `status` the upstream's own; `code` and
-    `param` are its words, "" where the client shall not be told.
+    `param` are its words, "" if the client must not see them.
     """
     what = detail or "the provider gave no reason"
     message = message_of(kind, what)

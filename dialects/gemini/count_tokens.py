@@ -48,7 +48,7 @@ def edit(facts: CountFacts, upstream_model: str) -> bytes:
 
 
 def read_answer(raw: bytes) -> int | None:
-    """The number of tokens; None when the answer tells none."""
+    """Return the number of tokens; None if the answer has none."""
     try:
         count = msgspec.json.decode(raw, type=_Answer).totalTokens
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

@@ -5,7 +5,7 @@
     {"requests": [{"model", ...the same}]}
         -> {"embeddings": [{"values": [...]}]}
 
-The answer may tell no usage: then the texts are counted here.
+The answer may have no usage: then the texts are counted here.
 """
 
 from collections.abc import Sequence

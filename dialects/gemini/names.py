@@ -1,6 +1,6 @@
 """Names of members: camelCase and snake_case are the same to Google's parsers, and to us.
 
-Only members of messages are spelled anew; what a client names itself (arguments, properties of a
+Only members of messages are respelled; what a client names itself (arguments, properties of a
 schema) is never touched.
 """
 
@@ -18,7 +18,7 @@ _CAPITAL = re.compile(r"[A-Z]")
 def camel(members: Members) -> Members:
     """The same object with its own members in camelCase.
 
-    Raises RequestFault `malformed_json` when a member stands there in both spellings.
+    Raises RequestFault `malformed_json` if a member appears in both spellings.
     """
     if not any("_" in name for name in members.value):
         return members
@@ -40,7 +40,7 @@ def camel_name(name: str) -> str:
 def spelling(body: Body, name: str) -> str:
     """How the body spells a member; `name` itself when it is not there.
 
-    Raises RequestFault `malformed_json` when it stands there in both spellings.
+    Raises RequestFault `malformed_json` if it appears in both spellings.
     """
     snake = _CAPITAL.sub(lambda letter: "_" + letter[0].lower(), name)
     if snake == name or snake not in body.members:

@@ -9,8 +9,8 @@
              `with_searches` puts their number in
 
 Counts of 0 are left out on the wire. Modalities: audio and image have meters of their own, text,
-video and documents count as text. Where it is not said which input was cached, cached tokens count
-against text first, then audio, then image.
+video and documents count as text. Without details, cached tokens count against text first, then
+audio, then image.
 """
 
 from typing import Any
@@ -77,7 +77,7 @@ def _meters(usage: UsageMembers) -> Quantities:
         usage.flags.add("usage_unreadable")
         return usage.result({})
     if candidates is None:
-        # Some answers leave it out and tell the total alone.
+        # Some answers omit it and report only the total.
         candidates = 0 if total is None else total - prompt - tools - thoughts
     if prompt < 0 or candidates < 0:
         usage.flags.add("usage_parts_above_total")

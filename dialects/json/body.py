@@ -1,8 +1,8 @@
 """A JSON request body that is read once and never encoded again.
 
-Billing and the upstream must read the same body, so what the client wrote goes on byte for byte:
-the body is parsed for its top level only, and each top-level member is known by the span of its
-bytes. `Body.splice` changes single members and leaves every other byte as it came.
+Billing and the upstream must read the same body, so the client's bytes are forwarded: the body is
+parsed for its top level only, and each top-level member is known by the span of its bytes.
+`Body.splice` changes single members and leaves every other byte as it came.
 
 No step looks at single characters in Python: msgspec checks the syntax and that surrogates stand in
 pairs, comparisons of memory find the spans, and nesting is counted by whole-body operations.
@@ -39,7 +39,7 @@ _TWICE = "a name appears twice in the object"
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
-    """Where one top-level member stands: its name from `name_at`, its value `start`:`end`."""
+    """The position of a top-level member: its name from `name_at`, its value `start`:`end`."""
 
     name_at: int
     start: int
@@ -144,7 +144,7 @@ def check_nested_names(raw: bytes) -> None:
     try:
         again = msgspec.json.encode(msgspec.json.decode(raw))
     except (msgspec.DecodeError, ValueError):
-        # A number that is none of the parser's.
+        # A number that the parser does not accept.
         _refuse_duplicates(raw)
         return
     # Most clients write without spaces, as the parser does.
@@ -199,7 +199,7 @@ def _check_duplicates(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _locate_members(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
-    """Find each parsed member in the bytes; where the two differ, a name stands there twice."""
+    """Find each parsed member in the bytes; if they differ, a name appears twice."""
     if len(top) > MEMBERS_MAX:
         _refuse(raw, 0, f"more than {MEMBERS_MAX} top-level members")
     open_at = raw.index(b"{")

@@ -1,7 +1,7 @@
-"""multipart/form-data (RFC 7578): read piece by piece as it comes, and written anew.
+"""multipart/form-data (RFC 7578): read in pieces as it arrives, and rewritten.
 
 What goes to a provider is always written here and never what a client wrote, so that no two readers
-can find other fields in it. The fields of a form that are text stand for a JSON object: repeated
+can find other fields in it. The text fields of a form are equivalent to a JSON object: repeated
 names, and names that end in `[]`, are arrays.
 """
 
@@ -213,7 +213,7 @@ def text_parts(members: Mapping[str, Any], boundary: bytes) -> bytes:
 
 
 def file_head(name: str, filename: str, content_type: str, boundary: bytes) -> bytes:
-    """What stands before the content of a file; CRLF stands behind it."""
+    """Write the head of a file part; a CRLF follows the content."""
     return (
         _part_head(name, boundary)
         + f'; filename="{filename.translate(_UNQUOTED)}"\r\n'.encode()

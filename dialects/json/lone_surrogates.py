@@ -1,9 +1,9 @@
 r"""Halves of surrogate pairs that stand alone in a JSON text: a provider that cuts an emoji in two
 sends `"\ud83d"` and then `"\ude00"`, each of which no parser takes (F15a).
 
-What goes on as it came is read from a copy in which each half is U+FFFD, spelled in as many bytes,
-so that everything stands at its place. What is translated is read from one in which a half where a
-text is cut is a mark; `Pairs` joins it with its other half, or makes it U+FFFD where none comes.
+A forwarded text is read from a copy in which each half is U+FFFD, spelled in as many bytes, so that
+everything stands at its place. What is translated is read from one in which a half where a text is
+cut is a mark; `Pairs` joins it with its other half, or makes it U+FFFD where none comes.
 """
 
 import re
@@ -34,7 +34,7 @@ _TEXTS: Final = (
     neutral.RefusalDelta,
     neutral.ToolArgumentsDelta,
 )
-# What may stand between the pieces of one text.
+# Events that may occur between the pieces of one text.
 _ASIDE: Final = (neutral.Usage, neutral.LogprobsDelta)
 
 

@@ -1,5 +1,5 @@
 """Reading the members of a client's JSON object by type, with the contract's refusals; and those
-that the gateway itself acts on in a body that goes on as it came: model, end user, numbers that
+that the gateway itself acts on in a body that is forwarded unchanged: model, end user, numbers that
 bound the cost, the most that it may cost.
 
 A member that is null is absent. A wrong type is `invalid_type` (400), a value out of its range or
@@ -30,7 +30,7 @@ _STRING_OR_NUMBER: Final = b'"-0123456789'
 _NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _texts = msgspec.json.Decoder(list[str])
-# Far out of every range: what stands for a number that is too large to be read.
+# Out of every range: replaces a number that is too large to be read.
 _OUT_OF_RANGE: Final = 10**30
 # Larger than any number that the parser makes.
 _ANY: Final = 10**5_000
@@ -182,7 +182,7 @@ def _quote(value: Any) -> str:
     return quote_value(msgspec.json.encode(value)[:200].decode(errors="replace"))
 
 
-# ---- of a body that goes on as it came
+# ---- of a body that is forwarded unchanged
 
 
 def small_members(body: Body, names: Iterable[str]) -> Members:
@@ -200,7 +200,7 @@ def _value(body: Body, name: str) -> Any:
 
 
 def check_integers(members: Members, names: Iterable[str]) -> None:
-    """Refuse what is no whole number, however large. Raises RequestFault."""
+    """Refuse anything but whole numbers of any size. Raises RequestFault."""
     for name in names:
         if members.value.get(name) is not None:
             members.integer(name, -_ANY, _ANY)
@@ -233,7 +233,7 @@ def edit_body(
 ) -> bytes:
     """The body for the upstream: its own name of the model, our own fields taken out, `edits`.
 
-    Nothing else changes, and a body that is right as it stands goes on byte for byte.
+    Nothing else changes, and a body that needs no change is forwarded byte for byte.
     """
     changed: dict[str, bytes | None] = dict(edits or {})
     if value_of(body.value("model")) != upstream_model:

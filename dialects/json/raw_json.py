@@ -103,5 +103,5 @@ def starts(raw: msgspec.Raw, letter: bytes) -> bool:
 
 
 def is_present(raw: msgspec.Raw) -> bool:
-    """Whether a raw member is there, where one that is absent stands as null."""
+    """Return whether a raw member is present; an absent one may be null."""
     return bytes(memoryview(raw)[:5]) != b"null"

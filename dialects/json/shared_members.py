@@ -30,7 +30,7 @@ def read_place(place: Members | None) -> Place:
 
 
 def check_names(body: Members, tools: Iterable[Tool]) -> None:
-    """Refuse tools of which two are named alike."""
+    """Refuse two tools of the same name."""
     names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
     if len(names) != len(set(names)):
         body.refuse_value("tools", "must not name two tools alike")

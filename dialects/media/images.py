@@ -90,14 +90,14 @@ class ImageFacts(msgspec.Struct, frozen=True):
     max_cost_nano: int | None
 
     def token_bound(self) -> dict[str, int]:
-        """The most tokens by their meters."""
+        """Return the most tokens possible, by meter."""
         shown = _OUT_TOKENS_MAX + self.partial_images * _PARTIAL_TOKENS
         return {"in_text": self.text_bytes, "out_image": self.n * shown} | present(
             in_image=self.pictures * _IN_TOKENS_MAX
         )
 
     def token_estimate(self, count: int) -> dict[str, int]:
-        """The tokens where no upstream tells them."""
+        """Return an estimate of the tokens, for upstreams that report none."""
         each = _OUT_TOKENS.get(self.quality, _OUT_TOKENS["medium"])
         return {"in_text": -(-self.text_bytes // 4), "out_image": count * each} | present(
             in_image=self.pictures * _OUT_TOKENS["medium"]

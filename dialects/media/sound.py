@@ -41,14 +41,14 @@ SPEECH_FORMATS: Final[Mapping[str, str]] = {
 # Of plain samples, as OpenAI and Gemini send them.
 PCM_RATE: Final = 24_000
 TEXT_FORMATS: Final = frozenset({"text", "srt", "vtt"})
-# Bounds for a hold. Sound that is said: OpenAI's has 20 tokens a second and Gemini's 25 (2026-10),
-# and the slowest of speech takes less than a second for a character. Sound that is heard: OpenAI's
-# has 10 a second, Gemini's 32; a transcript has fewer than 20 tokens a second.
+# Bounds for a hold. Speech output: OpenAI's has 20 tokens a second and Gemini's 25 (2026-10), and
+# the slowest of speech takes less than a second for a character. Sound input: OpenAI's has 10 a
+# second, Gemini's 32; a transcript has fewer than 20 tokens a second.
 _SAID_TOKENS_A_CHARACTER: Final = 25
 _HEARD_TOKENS_A_SECOND: Final = 32
 _WRITTEN_TOKENS_A_SECOND: Final = 20
 _WRITTEN_TOKENS_MIN: Final = 256
-# What a model hears and writes at most: gpt-4o-transcribe has a context of 16,000 (2026-11).
+# The most that a model reads and writes: gpt-4o-transcribe has a context of 16,000 (2026-11).
 _HEARD_TOKENS_MAX: Final = 131_072
 _WRITTEN_TOKENS_MAX: Final = 32_768
 # Estimates, where no upstream tells them: of OpenAI's.
@@ -72,12 +72,12 @@ class SpeechFacts(msgspec.Struct, frozen=True):
     max_cost_nano: int | None
 
     def token_bound(self) -> dict[str, int]:
-        """The most tokens by their meters."""
+        """Return the most tokens possible, by meter."""
         tokens = self.characters * _SAID_TOKENS_A_CHARACTER * self.slowness
         return {"in_text": self.text_bytes, "out_audio": tokens}
 
     def token_estimate(self, ms: int) -> dict[str, int]:
-        """The tokens where no upstream tells them, of so much sound."""
+        """Return an estimate of the tokens of this much sound, for upstreams that report none."""
         return {"in_text": -(-self.text_bytes // 4), "out_audio": ms * _SAID_TOKENS // 1000}
 
 
@@ -97,7 +97,7 @@ class TranscriptionFacts(msgspec.Struct, frozen=True):
     max_cost_nano: int | None
 
     def token_bound(self) -> dict[str, int]:
-        """The most tokens by their meters."""
+        """Return the most tokens possible, by meter."""
         seconds = -(-self.bound_ms // 1000)
         return {
             "in_text": self.text_bytes,
@@ -108,7 +108,7 @@ class TranscriptionFacts(msgspec.Struct, frozen=True):
         }
 
     def token_estimate(self, text_bytes: int) -> dict[str, int]:
-        """The tokens where no upstream tells them, of so much text."""
+        """Return an estimate of the tokens of this much text, for upstreams that report none."""
         return {
             "in_text": -(-self.text_bytes // 4),
             "in_audio": -(-self.ms * _HEARD_TOKENS // 1000),

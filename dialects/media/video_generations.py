@@ -13,7 +13,7 @@ from dialects.media.videos import Video, VideoRequest
 
 _READ: Final = ("model", "prompt", "image", "duration", "width", "height", "size", "n")
 _PIXELS_MAX: Final = 9999
-# What stands for a failure whose number the provider does not tell.
+# The code of a failure for which the provider has none.
 _FAILED: Final = 500
 
 

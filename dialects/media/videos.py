@@ -50,7 +50,7 @@ _READ: Final = ("model", "prompt", "seconds", "size", "input_reference")
 
 
 class VideoOption(NamedTuple):
-    """What a client wants beside what all providers know: its value, and where it stands."""
+    """An option that not all providers support: its value, and its path in the request."""
 
     value: Any
     path: str
@@ -79,7 +79,7 @@ class VideoRequest:
         return {names[name]: option.value for name, option in self.options.items() if name in names}
 
     def dropped(self, names: Iterable[str] = ()) -> tuple[str, ...]:
-        """Where the options stand that a provider of these `names` has no counterpart for."""
+        """Return the paths of the options that are not in `names`."""
         known = frozenset(names)
         return tuple(option.path for name, option in self.options.items() if name not in known)
 
@@ -92,10 +92,10 @@ class TaskError(NamedTuple):
 
 
 class VideoStatus(NamedTuple):
-    """What a provider tells of a video: `seconds` and `expires_at` (Unix) None where it does not
-    say. `content` is the address of its bytes, where those are not at one that its id tells. Of
-    another task `word` is its own word for the state, and `result` what was made, which is kept
-    with the task: the members of a JSON object, of which `echo` is what was asked."""
+    """The state of a video at its provider; `seconds` and `expires_at` (Unix) are None if unknown.
+    `content` is the address of its bytes, where those are not at one that its id tells. Of another
+    task `word` is its own word for the state, and `result` what was made, which is kept with the
+    task: the members of a JSON object, of which `echo` is what was asked."""
 
     state: VideoState
     progress: int
@@ -300,8 +300,8 @@ _status = msgspec.json.Decoder(_Status)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What the provider tells of the video of that id. Raises AnswerFault for what tells nothing:
-    another video, another form, a state that nobody knows."""
+    """Read the status of a video. Raises AnswerFault for another video, another form or an unknown
+    state."""
     try:
         answer = _status.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -325,7 +325,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
 
 
 def _read_whole_number(raw: msgspec.Raw) -> int | None:
-    """A number, or its digits, without what stands behind its point; None for all else."""
+    """Return a number, or its digits as text, without the fraction; None for anything else."""
     value = value_of(raw) if bytes(raw) else None
     if value is None or isinstance(value, bool):
         return None
@@ -383,5 +383,5 @@ def write_list(videos: list[Video], *, has_more: bool) -> dict[str, Any]:
 
 
 def write_deleted(id_: str) -> dict[str, Any]:
-    """What a client is told of a video that it has deleted."""
+    """Return the answer for a deleted video."""
     return {"id": id_, "object": "video.deleted", "deleted": True}

@@ -203,7 +203,7 @@ def _read_cache(part: Members) -> CacheMark | None:
 
 
 def read_images(message: Members) -> list[Image]:
-    """The pictures of an answer, which stand in `images` outside the content."""
+    """Read the pictures of an answer, which are in `images` outside the content."""
     return [_read_image(image) for image in message.objects("images")]
 
 

@@ -220,7 +220,7 @@ def reasoning_text(parts: tuple[Part, ...]) -> str:
 
 
 def write_citation(source: Source) -> dict[str, Any]:
-    """A source as an annotation; without a place it stands at 0 to 0."""
+    """A source as an annotation; without a position it is at 0 to 0."""
     annotation = {"url": source.url, "title": source.title}
     place = {"start_index": source.start or 0, "end_index": source.end or 0}
     return {"type": "url_citation", "url_citation": place | annotation}
@@ -236,7 +236,7 @@ class SealWriter:
         self._characters = 0
 
     def add_reasoning(self, text: str) -> None:
-        """Reasoning goes on."""
+        """Add a piece of reasoning."""
         self._characters += len(text)
 
     def close(self) -> None:

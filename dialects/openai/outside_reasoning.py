@@ -1,4 +1,4 @@
-"""Usage with the reasoning outside of the completion, told as clients expect it (Grok).
+"""Converts usage that counts reasoning outside of the completion (Grok).
 
 The one case in which an answer of the same dialect is edited: `completion_tokens` is rewritten, and
 no other byte.

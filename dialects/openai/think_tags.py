@@ -1,7 +1,7 @@
 """Extracts reasoning that a server leaves in the text: `<think> ... </think>` at its beginning, as
 open models write it (QwQ, distilled R1, MiniMax) where nobody takes it out for them.
 
-For models whose row says so the chunks are written anew before they are read, with that text as
+For models whose row says so the chunks are rewritten before they are read, with that text as
 `reasoning_content`; so it is the same for every client, and in the books. White space around the
 tags goes with them. Once every choice has left its tags behind, bytes pass untouched.
 

@@ -9,8 +9,8 @@ OpenAI, DeepSeek, Qwen, Kimi and xAI send one dialect with different members:
             reasoning outside of it, which total_tokens tells
     search  num_sources_used (xAI), plugins.search.count (Qwen)
 
-Where it is not said which input was cached, cached tokens count against text first, then audio,
-then image. A zero that was sent is a zero, not a missing value (F28).
+Without details, cached tokens count against text first, then audio, then image. A zero that was
+sent is a zero, not a missing value (F28).
 """
 
 from typing import Any, Final
@@ -30,8 +30,8 @@ def quantities(raw: bytes | None) -> Quantities:
 
 
 def completion_with_reasoning(raw: bytes) -> int | None:
-    """All output of a usage object that counts its reasoning outside of the completion; None where
-    it stands inside already, or cannot be told."""
+    """All output of a usage object that counts its reasoning outside of the completion; None if it
+    is inside already or cannot be determined."""
     usage = read_members(raw, "chat")
     if isinstance(usage, Quantities):
         return None

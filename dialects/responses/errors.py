@@ -47,7 +47,8 @@ _LIMIT_KINDS: Final[frozenset[ErrorKind]] = frozenset({"rate_limited", "upstream
 def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     """The only event of a stream in which no response has begun.
 
-    Where one has, `stream_encode.Encoder.fail` and `stream_decode.Decoder.fail` tell it as failed.
+    Where one has, `stream_encode.Encoder.fail` and `stream_decode.Decoder.fail` report it as
+    failed.
     """
     row = KINDS[kind]
     error = {

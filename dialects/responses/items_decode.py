@@ -114,7 +114,7 @@ class _Reader:
         )
 
     def add_message(self, role: Role, parts: list[Part], citations: Sequence[Source] = ()) -> None:
-        """Append parts; the assistant's join what it said before."""
+        """Append parts; the assistant's parts continue its turn."""
         if role == "assistant" and self._messages and self._messages[-1][0] == role:
             self._messages[-1][1].extend(parts)
             self._messages[-1][2].extend(citations)
@@ -211,7 +211,7 @@ class _Reader:
         self.add_message("tool", [ToolResult(id_, (Text(output),) if output else (), failed)])
 
     def add_tools(self, item: Members) -> None:
-        """Tools that stand in the input are read with the request's: `client_tools.read_tools`."""
+        """Tools in the input are read with the request's: `client_tools.read_tools`."""
 
     def _result_call_id(self, item: Members, id_: str | None) -> str:
         id_ = item.required("call_id", id_)

@@ -194,7 +194,7 @@ class _CitationWriter:
 def write_citation(source: Source, base: int) -> JsonObject:
     """A source as an annotation of a text that begins at character `base` of the answer.
 
-    One without a place stands at 0 to 0.
+    One without a position is at 0 to 0.
     """
     place = {
         "start_index": max(0, (source.start or 0) - base),
@@ -204,7 +204,7 @@ def write_citation(source: Source, base: int) -> JsonObject:
 
 
 def write_logprobs(tokens: Iterable[TokenLogprob]) -> list[JsonObject]:
-    """The likelihoods of a piece of text; bytes that were not told are those of the text."""
+    """The likelihoods of a piece of text; unknown bytes are those of the text."""
     return [
         {
             "token": token.token,

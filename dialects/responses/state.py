@@ -18,7 +18,7 @@ from dialects.json.raw_json import members_of, value_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode
-# What only the account that made it can read again, or that stands for work of its server tools.
+# Items that only the account that made them can read, or that represent work of its server tools.
 _TIED: Final = frozenset(
     {"reasoning", "web_search_call", "file_search_call", "code_interpreter_call", "item_reference"}
 )
@@ -144,8 +144,8 @@ def _resolve_reference(raw: msgspec.Raw, referred: Referred) -> msgspec.Raw | No
 
 
 def continue_body(body: Body, items: Sequence[msgspec.Raw], referred: Referred = _NOTHING) -> bytes:
-    """The body of a request that goes on from `items`: they stand in front of its own input, and
-    nothing is named by its id that is `referred` to."""
+    """Return the body of a request that continues `items`: they precede its own input, and
+    references to items in `referred` are resolved."""
     whole = _encode([*items, *input_items(body, referred)])
     return body.splice({"input": whole, "previous_response_id": None})
 

@@ -6,7 +6,7 @@
     search  not in the object: the number of web_search_call items of the answer, for the caller
             to tell
 
-Some servers tell audio and image tokens in the details too. Cached tokens count against text
+Some servers report audio and image tokens in the details too. Cached tokens count against text
 first, then audio, then image. A zero that was sent is a zero, not a missing value (F28).
 """
 

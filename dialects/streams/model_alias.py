@@ -65,8 +65,8 @@ def name_answer(raw: bytes, path: Sequence[str], name: str) -> bytes:
 
 
 def _only_place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
-    """The same place where nothing else in the bytes can be meant, which takes a tenth of the time:
-    the root has that member, its name stands there once, and none is spelled by numbers."""
+    """Find the same position in a tenth of the time, if it is unambiguous: the root has that
+    member, its name appears once, and no name is escaped."""
     if len(path) != 1 or b"\\u" in raw:
         return None
     match = _text_member(path[0]).search(raw)
@@ -76,7 +76,7 @@ def _only_place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
     if not raw.find(member) == raw.rfind(member) == at:
         return None
     if raw.count(b"{", 0, at) == 1:
-        # Before it stands no other object that it could be in.
+        # No other object precedes it in which it could be.
         return match.span(2)
     try:
         root = _root.decode(raw)
@@ -91,7 +91,7 @@ def _text_member(name: str) -> re.Pattern[bytes]:
 
 
 def _place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
-    """Where the text stands that a path leads to; None where there is none."""
+    """Return the position of the text at a path; None if there is none."""
     place = _only_place(raw, path)
     if place is not None:
         return place

@@ -5,7 +5,7 @@ and JSON with pictures in it, which may be larger than what is held of it.
             still answer
     end     that nothing more comes
 
-Both raise AnswerFault for an answer that has failed, or is none.
+Both raise AnswerFault for an answer that has failed or is invalid.
 """
 
 from abc import ABC, abstractmethod
@@ -29,7 +29,7 @@ _UNFINISHED: Final = ".partial_image"
 
 
 class PassedAnswer(ABC):
-    """One answer. `usage` is the raw usage object that it told, `size` how much of it came."""
+    """One answer. `usage` is the raw usage object, `size` the bytes received."""
 
     usage: bytes | None = None
     size: int = 0
@@ -45,7 +45,7 @@ class PassedAnswer(ABC):
 
 
 class PassedFile(PassedAnswer):
-    """A file as it is. `head` and `tail` are its ends, for who wants to know how long it is."""
+    """A file as it is. `head` and `tail` are its ends, from which its length can be read."""
 
     def __init__(self) -> None:
         self.head = b""
@@ -119,7 +119,7 @@ class PassedEvents(PassedAnswer):
 
 
 class PassedJson(PassedAnswer):
-    """A JSON text. While it is short nothing is passed on: it can still be told to have failed."""
+    """A JSON text. While it is short nothing is passed on: it can still be replaced by an error."""
 
     def __init__(self) -> None:
         self._held: list[bytes] = []

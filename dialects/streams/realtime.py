@@ -1,5 +1,5 @@
-"""The events of OpenAI's realtime sessions, read as far as they tell what a session uses; they pass
-unchanged. Both forms are read: the one that is generally available, and its beta.
+"""The events of OpenAI's realtime sessions, read for the usage of a session; they pass unchanged.
+Both forms are read: the one that is generally available, and its beta.
 
     client    session.update            which model writes down what is said, which model is asked
               input_audio_buffer.*      sound
@@ -21,7 +21,7 @@ from dialects.usage.usage import Quantities, UsageMembers, present, read_members
 _PCM_BYTES_MS: Final = 48
 _PHONE_BYTES_MS: Final = 8
 _PHONE_FORMATS: Final = frozenset({"audio/pcmu", "audio/pcma", "g711_ulaw", "g711_alaw"})
-# A token of sound that is heard, and of sound that is said (OpenAI, "Managing costs", 2025-08).
+# The length of a token of sound, for input and for output (OpenAI, "Managing costs", 2025-08).
 INPUT_TOKEN_MS: Final = 100
 GA_LIMIT: Final = "max_output_tokens"
 BETA_LIMIT: Final = "max_response_output_tokens"
@@ -115,7 +115,7 @@ def read_client_event(raw: bytes) -> ClientEvent:
 
 
 def read_server_event(raw: bytes) -> ServerEvent:
-    """What a provider sends. Raises ValueError for what is no event."""
+    """What a provider sends. Raises ValueError for anything that is not an event."""
     try:
         return _server_event.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -163,8 +163,8 @@ def read_settings(raw: msgspec.Raw) -> SessionSettings:
 
 
 def quantities(raw: bytes | None) -> Quantities:
-    """The usage object of a response as meters. Text, sound and pictures that were cached are told
-    apart; where they are not, text was cached first."""
+    """The usage object of a response as meters. Cached text, sound and pictures are counted
+    separately; where they are not, text was cached first."""
     opened = read_members(raw, "realtime")
     if isinstance(opened, Quantities):
         return opened
@@ -218,7 +218,7 @@ class SpokenResponse(PassedAnswer):
         return b""
 
     def note(self, event: ServerEvent) -> bool:
-        """Count what an event of it says; whether it says anything."""
+        """Count the content of an event; return whether there is any."""
         size = max(0, len(bytes(event.delta)) - 2)
         if event.type in _WORDS:
             self.pieces += 1
@@ -232,22 +232,22 @@ class SpokenResponse(PassedAnswer):
 
     @property
     def sound_ms(self) -> int:
-        """How long the sound is that has come."""
+        """Return the length of the sound received so far."""
         return self._sound_bytes // self.said_bytes_ms
 
     def minimum_output(self) -> dict[str, int]:
-        """Meters that no count of what has come is below."""
+        """Return the least output that any count of the received content can have."""
         return present(out_text=self.pieces, out_audio=self.sound_ms // OUTPUT_TOKEN_MS)
 
     def own_count(self) -> dict[str, int]:
-        """Our own count of what was read and has come."""
+        """Return our own count of the input and of the received output."""
         words = -(-self.text_bytes // 4)
         out = present(out_audio=-(-self.sound_ms // OUTPUT_TOKEN_MS))
         return {"in_text": 0, **self.input_meters, "out_text": words, **out}
 
 
 def sound_ms(audio: msgspec.Raw, bytes_ms: int) -> int:
-    """How long the sound is that stands in an event, in base64."""
+    """Return the length of the base64 sound in an event."""
     return max(0, len(bytes(audio)) - 2) * 3 // 4 // bytes_ms
 
 

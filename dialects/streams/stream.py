@@ -55,14 +55,14 @@ class ChoiceProgress:
 
 
 class StepDecoder(Protocol):
-    """What reads the bytes of a stream, or stands before what does."""
+    """Reads the bytes of a stream, or wraps a decoder that does."""
 
     def feed(self, chunk: bytes) -> list[Step]: ...
     def end(self) -> list[Step]: ...
 
 
 class Splitter(Protocol):
-    """What cuts the bytes of a stream into frames."""
+    """Cuts the bytes of a stream into frames."""
 
     @property
     def too_large(self) -> bool: ...
@@ -75,9 +75,9 @@ class FrameDecoder(ABC):
     """Reads one streamed answer.
 
     After any call `complete` says that a cut would be no fault, `usage` is the last raw usage
-    object (F26) or None. `forwarded`: the frames go on as they came, and reading one that holds a
-    piece of text and nothing else changes nothing but the count of it. `end_marker` is the frame
-    that ends every stream of the dialect, for one whose upstream leaves it out (F14a).
+    object (F26) or None. `forwarded`: the frames are forwarded unchanged, and reading a frame that
+    only holds text only changes the count of text. `end_marker` is the frame that ends every stream
+    of the dialect, for one whose upstream leaves it out (F14a).
     """
 
     end_marker: ClassVar[bytes] = b""
@@ -255,8 +255,8 @@ class _Template(NamedTuple):
 def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
     """Return the template of the next frame, if this frame holds a text delta and nothing else.
 
-    Such a frame and one that differs in this text alone are read the same. Where a text stands
-    once, and no other one is escaped, there is no doubt about its place.
+    Such a frame and one that differs in this text alone are read the same. If the text appears once
+    and no other text is escaped, its position is certain.
     """
     events, raw = step.events, step.raw
     if len(events) != 1 or type(events[0]) is not TextDelta or raw is not frame.raw:
@@ -284,7 +284,7 @@ def _split_around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:
 
 
 def is_utf8(raw: bytes) -> bool:
-    """Whether the bytes are UTF-8; ASCII is told apart by the caller, who mostly has that."""
+    """Whether the bytes are UTF-8; the caller handles the common case of ASCII."""
     try:
         raw.decode()
     except UnicodeDecodeError:
@@ -293,7 +293,8 @@ def is_utf8(raw: bytes) -> bool:
 
 
 def mask_frame(frame: Frame, write: Callable[[Any], bytes]) -> bytes:
-    """The frame as it came, unless a text in its data must be masked: then `write` has it anew.
+    """Return the frame unchanged, unless a text in its data must be masked: then `write` rewrites
+    it.
 
     Returns b"" if it cannot be checked; the relay then writes the error itself.
     """

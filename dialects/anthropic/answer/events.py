@@ -93,7 +93,7 @@ class BlockReader:
             self._read_thinking(block.thinking, events)
 
     def add(self, index: int, delta: Delta, events: list[neutral.Event]) -> None:
-        """A block goes on."""
+        """Add a delta to a block."""
         if delta.text:
             self._read_text(delta.text, events)
         elif delta.partial_json:

@@ -40,7 +40,7 @@ _MODES: dict[str, Literal["auto", "required", "none"]] = {
 _NO_PARAMETERS = {"type": "object", "properties": {}}
 _TIERS = {"auto": "auto", "standard_only": "default"}
 
-# `max_cost` and `models` are our own and do not go on.
+# `max_cost` and `models` are our own and are not forwarded.
 _KNOWN = frozenset(
     {
         "model",

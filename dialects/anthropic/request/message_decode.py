@@ -1,7 +1,7 @@
 """The messages of an anthropic request, read into neutral words.
 
-A user turn with tool results becomes one message per result, and one for what stands between them.
-Blocks that only the provider itself understands are kept as they came.
+A user turn with tool results becomes one message per result, and one for the parts between them.
+Blocks that only the provider itself understands are kept unchanged.
 """
 
 from typing import Any

@@ -33,11 +33,11 @@ class ChatFacts:
     """What the gateway must know of a request before routing, holding and sending it.
 
     `output_cap` is the client's limit in tokens; None only in a request to count tokens.
-    `text_bytes` is the length of the body without its pictures, an upper bound of the tokens of
-    all its text: JSON never spells text shorter than UTF-8 does, and a token has at least a byte.
+    `text_bytes` is the length of the body without its pictures, an upper bound of the tokens of all
+    its text: JSON never spells text shorter than UTF-8 does, and a token has at least a byte.
     `media` counts the blocks that may cost more tokens than they have bytes, by kind.
     `max_cost_nano` is our own field. `foreign` says that the history shows another provider's
-    thoughts. The dialect always tells its usage, has one choice and makes no sound.
+    thoughts. The dialect always reports usage, has one choice and no audio.
     """
 
     body: Body
@@ -141,7 +141,7 @@ def _refuse_thread(body: Body) -> None:
     """A conversation that one account of one provider keeps: any other would answer without it.
 
     Its input could not be held for either, and another team's would be within reach. The official
-    clients take this refusal as their cue to go on without a thread.
+    clients then continue without a thread.
     """
     if body.value("thread") is not None:
         what = "thread is not supported: send the whole conversation in `messages`"
@@ -156,7 +156,7 @@ def _read_user(members: Members) -> str:
 
 
 def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int, bool]:
-    """Count pictures and documents wherever they stand, and the bytes of the pictures; and whether
+    """Count pictures and documents at any depth, and the bytes of the pictures; also return whether
     there is a foreign seal.
 
     What has a `source` is a picture when it says so, else a document. Invalid shapes are not

@@ -39,7 +39,7 @@ _LENGTH = (
 class Decoder(FrameDecoder):
     """Reads one streamed answer.
 
-    `translate`: the events go to an encoder and tell all. `answer_tool`: see `Encoded`.
+    `translate`: the events go to an encoder and are complete. `answer_tool`: see `Encoded`.
     """
 
     end_marker = _MESSAGE_STOP

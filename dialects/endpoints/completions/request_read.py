@@ -2,8 +2,8 @@
 
     prompt   a text, a list of texts, a list of token ids, a list of lists of token ids
 
-A client that names no cap gets 16 tokens for each choice, as the endpoint has it. An upstream is
-always told the cap, for the hold leans on it and not every server has that default.
+A client that names no cap gets 16 tokens for each choice, as the endpoint has it. The upstream
+always gets the cap, because the hold depends on it and not every server has that default.
 """
 
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ class CompletionFacts:
 
 
 def read(raw: bytes) -> CompletionFacts:
-    """Read a request that may go on as it came.
+    """Read a request that may be forwarded unchanged.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the prompt,
     then types (400), then values (422). The caller checks whether the model exists.
@@ -124,7 +124,7 @@ def edit(
 
     The model gets its upstream name; a stream asks for usage and keeps its other stream options,
     which are dropped without a stream; our own field is taken out; `output_cap`, in tokens for one
-    choice, takes the place of the client's cap, and a cap is always told.
+    choice, takes the place of the client's cap, and a cap is always sent.
     """
     body = facts.body
     edits: dict[str, bytes | None] = {}
@@ -139,7 +139,7 @@ def edit(
 
 
 def _count_prompts(body: Body) -> int:
-    """How many prompts there are. A list of mixed kinds is none."""
+    """How many prompts there are. A list of mixed kinds is invalid."""
     raw = required_value(body, "prompt")
     if raw.startswith(b'"'):
         return 1

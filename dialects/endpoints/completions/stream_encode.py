@@ -20,7 +20,7 @@ class Encoder:
     """Writes one stream for the client of `plan` from the events of all its calls.
 
     The calls may run one after the other or side by side. All chunks have one id, time and model;
-    reasoning and tools are left out; the counts of all calls are told at the end, as one.
+    reasoning and tools are left out; the counts of all calls are added and sent at the end.
     """
 
     def __init__(self, plan: CompletionPlan) -> None:

@@ -182,7 +182,7 @@ class CandidateReader:
 def _add_citations(
     index: int, choice: _Choice, candidate: Candidate, events: list[neutral.Event]
 ) -> None:
-    """Each source once, for frames may tell them again."""
+    """Report each source once, because frames may repeat them."""
     grounding, citation = candidate.grounding_metadata, candidate.citation_metadata
     if grounding is ABSENT and citation is ABSENT:
         return

@@ -1,11 +1,11 @@
-"""What an answer of the gemini dialect leans on, read from its metadata and written into it.
+"""The sources of an answer of the gemini dialect, read from and written to its metadata.
 
     groundingMetadata.webSearchQueries      what was searched for
     groundingMetadata.groundingChunks[]     the sources: web, retrievedContext or maps
     groundingMetadata.groundingSupports[]   which sources stand behind which piece of the text
     citationMetadata.citationSources[]      texts that were recited
 
-Pieces are told in bytes of UTF-8, and inside the answer's text, while Source counts characters.
+Positions of pieces count bytes of UTF-8 in the answer's text, while Source counts characters.
 """
 
 import re
@@ -75,7 +75,8 @@ def _read_chunk(chunk: dict[str, Any]) -> Source:
 
 
 def _place(segment: dict[str, Any], text: bytes) -> tuple[int, int] | tuple[None, None]:
-    """Where a piece stands, in characters; the words win over numbers that do not fit them."""
+    """Return the position of a piece in characters; its text takes precedence over wrong
+    numbers."""
     start, end = segment.get("startIndex", 0), segment.get("endIndex")
     words = as_text(segment.get("text")).encode()
     if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(text):

@@ -82,8 +82,8 @@ class ContentsReader:
         return tuple(self._read(contents))
 
     def _read(self, contents: list[Members]) -> Iterator[Message]:
-        """What the model said in several contents in a row is one turn: clients keep the chunks of
-        a stream as they came."""
+        """Consecutive contents of the model are one turn, because clients keep the chunks of a
+        stream."""
         turn_parts: list[Members] | None = None
         for content in contents:
             role = content.word("role", _ROLES) if content.value.get("role") != "" else None

@@ -40,7 +40,7 @@ _HEX = frozenset("0123456789abcdef")
 
 
 def reads_address(request: ChatRequest, source: Url) -> bool:
-    """Whether the provider can read what stands behind an address by itself.
+    """Return whether the provider can fetch a URL itself.
 
     A client of this dialect names only addresses of which it knows that.
     """

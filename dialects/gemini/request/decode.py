@@ -42,7 +42,7 @@ _MODE_UNSAID: Final = "MODE_UNSPECIFIED"
 _SEARCHES: Final = ("googleSearch", "googleSearchRetrieval")
 _JSON: Final = "application/json"
 _SCHEMAS: Final = ("responseJsonSchema", "_responseJsonSchema", "responseSchema")
-# `max_cost` and `models` are our own; the model stands in the path.
+# `max_cost` and `models` are our own; the model is in the path.
 _KNOWN: Final = frozenset(
     {
         "contents",
@@ -85,8 +85,8 @@ def decode(
 ) -> ChatRequest:
     """Read a request that will be translated: every type and value is checked.
 
-    `model` and `stream` stand in the path. Raises RequestFault. The caller checks whether the model
-    exists.
+    `model` and `stream` come from the path. Raises RequestFault. The caller checks whether the
+    model exists.
     """
     read_body(raw)
     body = camel(read_members(raw))

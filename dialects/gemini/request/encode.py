@@ -1,6 +1,6 @@
 """A neutral chat request, written in the gemini dialect for one upstream model.
 
-The model and whether the answer is streamed stand in the path.
+The path names the model and whether the answer is streamed.
 """
 
 import re
@@ -149,7 +149,7 @@ class _RequestWriter:
             config[name] = cut_schema(form.schema) if old else form.schema
         modalities = request.modalities
         if "audio" in modalities and not self._same:
-            # A model that speaks says nothing beside; other dialects must ask for text as well.
+            # A speech model returns no text; clients of other dialects must also request text.
             modalities = tuple(word for word in modalities if word != "text")
         if modalities:
             config["responseModalities"] = [word.upper() for word in modalities]
@@ -211,7 +211,7 @@ class _RequestWriter:
         return function | {"parametersJsonSchema": schema}
 
     def _write_extra(self) -> None:
-        """What only this dialect has goes back to where it stood."""
+        """Put members that only this dialect has back in their places."""
         if not self._same:
             return
         places = {"generationConfig": self._config}

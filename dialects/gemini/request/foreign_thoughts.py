@@ -49,7 +49,7 @@ _Part = dict[str, msgspec.Raw]
 
 
 def _model_parts(content: msgspec.Raw) -> list[_Part]:
-    """The parts of what the model said; none of what it was told."""
+    """Return the parts of the model's contents, none of the user's."""
     members = members_of(content)
     if members.get("role") != "model":
         return []
@@ -71,7 +71,7 @@ def _without_foreign_seal(part: _Part) -> _Part | None:
 def _mark_unsealed_turns(turns: list[list[_Part]]) -> Iterator[list[_Part]]:
     """Mark the calls of turns without any seal as not made by the model.
 
-    Contents in a row are one turn, for clients keep the chunks of a stream as they came.
+    Consecutive contents are one turn, because clients keep the chunks of a stream.
     """
     for by_model, turn in groupby(turns, key=bool):
         contents = list(turn)

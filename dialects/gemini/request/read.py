@@ -2,7 +2,7 @@
 
 Only what the gateway itself acts on is checked: the container of the contents, the numbers that
 bound the cost. The provider checks the rest; the body is forwarded unchanged. The model and whether
-the answer is streamed stand in the path, so nothing in the body needs to change for them.
+the answer is streamed are in the path, so nothing in the body needs to change for them.
 """
 
 from collections import Counter
@@ -50,8 +50,8 @@ class ChatFacts:
     is the length of the body without its pictures, an upper bound of the tokens of all its text.
     `media` counts the parts that may cost more tokens than they have bytes, by kind. `audio_output`
     says that the answer may hold sound. `max_cost_nano` is our own field. `foreign` says that the
-    history has another provider's seals, `calls` that it has calls. Usage is always told, and the
-    dialect names no end user.
+    history has another provider's seals, `calls` that it has calls. Usage is always reported, and
+    the dialect names no end user.
     """
 
     body: Body
@@ -178,7 +178,7 @@ def edit(
 def read_config(body: Body) -> Members:
     """The `generationConfig`, without any when it is absent.
 
-    Each name stands there once: what bounds the cost here must be what the provider reads.
+    Each name appears once: the bounds checked here must be those that the provider reads.
     """
     raw = body.value(spelling(body, _CONFIG))
     if raw is None:

@@ -33,7 +33,7 @@ def read_thinking(config: Members) -> ReasoningSettings | None:
 
 
 def write_thinking(request: ChatRequest, upstream: Upstream) -> dict[str, Any]:
-    """The `thinkingConfig` of a request; {} when the model shall do as it does."""
+    """The `thinkingConfig` of a request; {} for the model's default."""
     config = _write_depth(request.reasoning, upstream)
     include = _include_thoughts(request, upstream)
     if include is not None:
@@ -68,7 +68,7 @@ def _include_thoughts(request: ChatRequest, upstream: Upstream) -> bool | None:
     """Whether thoughts come with the answer, by what each dialect shows its clients.
 
     chat always shows reasoning, messages where it was asked for, responses where a summary was;
-    only a model that is known to think may be asked without its being told to.
+    thoughts are requested from a model that is known to think, even without a request to think.
     """
     settings = request.reasoning
     thinking = thinks(request)

@@ -2,8 +2,8 @@
 
 The decoder looks into each frame and says what it means; the step also carries the frame's own
 bytes, because a stream to a client of the same dialect is forwarded unchanged. Events and a JSON
-array are both read; which it is, the stream itself tells. Upstreams are asked for events: for a
-client that wants an array, the data of each is an element.
+array are both read; the first byte decides. Upstreams are asked for events: for a client that wants
+an array, the data of each is an element.
 
     START --frame--> OPEN --every candidate finished--> COMPLETE --end or ]--> ENDED
       any --error object--> FAILED      any --unreadable frame--> BROKEN
@@ -40,8 +40,8 @@ from dialects.usage.usage import Counts
 class Decoder(FrameDecoder):
     """Reads one streamed answer.
 
-    `choices`: how many candidates were asked for. `array`: the client wants one. `translate` tells
-    all that an encoder needs; `request_id` is what the ids of calls are then derived from.
+    `choices`: how many candidates were asked for. `array`: the client wants one. With `translate`,
+    the events are complete; `request_id` is what the ids of calls are then derived from.
     """
 
     _reader: CandidateReader
@@ -136,12 +136,12 @@ class Decoder(FrameDecoder):
             return frame.raw
         data = frame.data or b""
         if data not in frame.raw:
-            # What was repaired to be read is shown as it came.
+            # A frame that was repaired for reading is forwarded unchanged.
             data = read_frame(frame.raw).data or b""
         return (ARRAY_NEXT if self._written else ARRAY_OPEN) + data if data.strip() else b""
 
     def _count(self, usage: bytes | None, events: list[neutral.Event]) -> None:
-        """The last count, with the searches that stand beside it."""
+        """Return the last usage, with the searches reported beside it."""
         self._counted = usage or self._counted
         if self._counted is None:
             return
@@ -169,7 +169,7 @@ class Decoder(FrameDecoder):
         return self._finish(marked=not self._framing.array) if self.complete else super()._stop()
 
     def _finish(self, *, marked: bool) -> neutral.Step:
-        """The whole answer was told: an array still ends as one."""
+        """The answer is complete: an array still needs its closing bracket."""
         return self._end(marked=marked, raw=ARRAY_CLOSE if self._as_array else b"")
 
     def _break(self, fault: neutral.BrokenFault) -> neutral.Step:

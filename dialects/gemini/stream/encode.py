@@ -97,7 +97,7 @@ class Encoder:
         return frame + ARRAY_CLOSE if self._array else frame
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends an answer that has failed; calls that were open are never told."""
+        """What ends an answer that has failed; open calls are never sent."""
         first = not self._started
         return error_frame(
             kind, message, request_id=self._request.request_id, array=self._array, first=first

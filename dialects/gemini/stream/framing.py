@@ -5,8 +5,8 @@ the other, with whatever white space between them:
 
     START --[--> BETWEEN --{--> ELEMENT --}--> BETWEEN --]--> END        START --{--> ELEMENT
 
-An element's frame begins with what stood before it. Each byte is looked at a bounded number of
-times however the stream is fed: inside a long string, where the search stopped is remembered.
+An element's frame starts with the bytes before it. Each byte is looked at a bounded number of times
+however the stream is fed: inside a long string, where the search stopped is remembered.
 """
 
 import re
@@ -116,7 +116,7 @@ class ElementSplitter:
 
 
 class Framing:
-    """Cuts a stream of either form; which it is, its first byte tells.
+    """Cuts a stream of either form; the first byte decides.
 
     `array` says that it is a JSON array, `too_large` that a frame was (F17).
     """

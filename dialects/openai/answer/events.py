@@ -1,8 +1,8 @@
 """Reads what only a translation needs of an answer of the openai dialect.
 
-A stream that goes on as it came is read only for its text, its end and its usage. One that is
-translated is told in full: whose answer it is, seals, ends of tool calls, citations, likelihoods,
-sound, pictures, counts. This reads the same bytes a second time and completes the events.
+A forwarded stream is read only for its text, its end and its usage. A translated one is read in
+full: whose answer it is, seals, ends of tool calls, citations, likelihoods, sound, pictures,
+counts. This reads the same bytes a second time and completes the events.
 
     seals       those that hang on tool calls: Google's own; in a whole answer also the others that
                 message_decode knows (a stream has told its reasoning before the call comes)

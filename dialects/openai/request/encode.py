@@ -243,8 +243,7 @@ class _RequestWriter:
         if tools:
             self._body["tools"] = tools
         elif not self._same:
-            # Some clients always say how tools are to be used, which OpenAI and vLLM refuse where
-            # there are none.
+            # Some clients always send `tool_choice`, which OpenAI and vLLM refuse without tools.
             return
         if choice is not None:
             self._body["tool_choice"] = _write_choice(choice.mode, choice.names)

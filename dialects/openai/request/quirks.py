@@ -1,4 +1,4 @@
-"""What a model's flags change in a request that goes on as it came.
+"""What a model's flags change in a forwarded request.
 
 Only single members of the body are replaced, added or taken out; all other bytes stay. The encoder
 does the same where a request is translated.
@@ -20,8 +20,8 @@ from dialects.json.body import Body, Quirks
 
 CAP_NAMES: Final = ("max_completion_tokens", "max_tokens")
 JSON_SENTENCE: Final = "Answer with one JSON object only, without any other text."
-# Compatible mode is always incremental and has one form of result; the others are what the hold
-# was reckoned from, and must not be said a second time.
+# Compatible mode is always incremental and has one form of result; the other members determine the
+# hold, and must not appear a second time.
 NOT_PARAMETERS: Final = frozenset(
     {"incremental_output", "result_format", "model", "messages", "n", "stream", "stream_options"}
 )

@@ -1,8 +1,8 @@
 """Reading and editing a chat completions request of the openai dialect.
 
 Only what the gateway itself acts on is checked: model, stream, the container of the messages, the
-numbers that bound the cost, the bounds of sampling. The provider judges the rest, for the body goes
-on as it came.
+numbers that bound the cost, the bounds of sampling. The provider judges the rest, and the body is
+forwarded unchanged.
 """
 
 from collections import Counter
@@ -144,7 +144,7 @@ def read(raw: bytes) -> ChatFacts:
 
 
 def _without_empty_caps(body: Body, small: Members) -> Body:
-    """The body without a cap of 0, which stands for none (source 003, the examples)."""
+    """Return the body without a cap of 0, which means no cap (source 003, the examples)."""
     empty = [name for name in _CAP_NAMES if small.value.get(name) == 0]
     return read_body(body.splice(dict.fromkeys(empty)))
 
@@ -161,7 +161,7 @@ def edit(
 
     The model gets its upstream name; a stream asks for usage and keeps its other stream options,
     which are dropped without a stream; our own fields are taken out; `output_cap`, in tokens for
-    one choice, takes the place of the client's cap, or stands as `max_tokens` where there was none;
+    one choice, takes the place of the client's cap, or becomes `max_tokens` if there was none;
     `quirks` are those of the model.
     """
     body = facts.body

@@ -1,8 +1,8 @@
 """What a responses answer says, item by item, as neutral events.
 
-A stream tells each item in pieces and then once more whole, in output_item.done; a server may leave
-out the pieces. So an item is told from its pieces, and what they did not tell from the whole one;
-where a stream has no items at all, from the final response, as with an answer that is not streamed.
+A stream sends each item in pieces and then whole, in output_item.done; a server may leave out the
+pieces. So an item is read from its pieces, and completed from the whole one; where a stream has no
+items at all, from the final response, as with an answer that is not streamed.
 
     item       output_index, else item_id, else the last one
     reasoning  its summary or its raw text, whichever comes first; never both
@@ -45,7 +45,7 @@ class _Item:
 
 
 class AnswerReader:
-    """Reads the events of one answer, or a whole one; `translate` tells all that is in it.
+    """Reads the events of one answer, or a whole one; with `translate` the events are complete.
 
     `text_bytes` and `reasoning_bytes` count UTF-8 bytes, `searches` the web searches.
     """

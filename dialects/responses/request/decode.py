@@ -74,8 +74,8 @@ _KNOWN: Final = frozenset(
 def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
     """Read a request that will be translated: every type and value is checked.
 
-    An earlier response must stand in the input (`state.continue_body`): the name of one that does
-    not stays in the request, and encoders refuse it.
+    The items of an earlier response must be in the input (`state.continue_body`): otherwise its id
+    stays in the request, and encoders refuse it.
 
     Raises RequestFault. The caller checks whether the model exists.
     """

@@ -2,8 +2,8 @@
 
 A client of another dialect has no response stored at the provider: `store` is false unless it says
 otherwise, as is that dialect's default, and the reasoning of models that have some is asked for
-with its seal, so that it can come back with the next turn. Whether a function's schema is strict
-is said in any case, for the dialects' defaults differ.
+with its seal, so that it can come back with the next turn. `strict` is always written, because the
+dialects' defaults differ.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ _FOREIGN: Final = (
 )
 _SENTENCE: Final = "Answer with one JSON object only, without any other text."
 _NAME_UNSAID: Final = "answer"
-# What of another form's web search can be said.
+# The web search limits that the dialect supports.
 _SEARCH_LIMITS: Final = (
     "context_size",
     "allowed_domains",

@@ -1,4 +1,4 @@
-"""What a model's flags change in a request that goes on as it came.
+"""What a model's flags change in a forwarded request.
 
 Single members are taken out, and named as dropped; the encoder does the same where a request is
 translated.

@@ -1,4 +1,4 @@
-"""What the gateway must know of a responses request whose body goes on as it came.
+"""What the gateway must know of a responses request whose body is forwarded unchanged.
 
 Only what the gateway itself acts on is checked: model, stream, the container of the input, the
 numbers that bound the cost, and the files. The provider judges the rest.
@@ -57,8 +57,8 @@ class ChatFacts:
     `background` asks for an answer that is fetched later. `foreign` are the places of items of the
     input that hold another provider's reasoning, and mean nothing to the one of this dialect.
 
-    `include_usage` and `choices` are the same for every request of this dialect, which always tells
-    its usage and has one choice; so is `audio_output`.
+    `include_usage` and `choices` are the same for every request of this dialect, which always
+    reports usage and has one choice; so is `audio_output`.
     """
 
     body: Body
@@ -172,7 +172,7 @@ def edit(
 
 
 def _read_input(body: Body) -> list[msgspec.Raw]:
-    """The items of the input; [] when it is a text, or stands elsewhere."""
+    """The items of the input; [] if it is a text or stored elsewhere."""
     raw = body.value("input")
     if raw is None:
         if any(body.value(name) is not None for name in _INSTEAD):

@@ -1,8 +1,8 @@
 """Decoding a streamed answer of the responses dialect, event by event.
 
-The decoder looks into each event and says what it means; the event's own bytes stand beside what
-it says, for a stream to a client of the same dialect is forwarded as it came. Only keys and account
-ids inside an error are already gone from those bytes.
+The decoder looks into each event and says what it means; the event's own bytes stand beside what it
+says, for a stream to a client of the same dialect is forwarded unchanged. Only keys and account ids
+inside an error are already gone from those bytes.
 
     START --event--> OPEN --response.completed | response.incomplete--> ENDED
       any --response.failed | error--> FAILED      any --unreadable event--> BROKEN
@@ -32,8 +32,8 @@ _ENDINGS: Final = frozenset({"response.completed", "response.incomplete"})
 class Decoder(FrameDecoder):
     """Reads one streamed answer.
 
-    `translate`: the events go to an encoder and tell all. After any call `searches` counts
-    the web searches, `response` is the final response as it came, None until then.
+    `translate`: the events go to an encoder and are complete. After any call `searches` counts the
+    web searches, `response` is the final response as it came, None until then.
     """
 
     _reader: AnswerReader
@@ -53,7 +53,7 @@ class Decoder(FrameDecoder):
         return self._reader.searches
 
     def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
-        """What ends a stream that went on as it came until now and has failed.
+        """Return the frames that end a failed forwarded stream.
 
         The response as it had begun, with its finished items; `event: error` when none had.
         """
@@ -65,7 +65,7 @@ class Decoder(FrameDecoder):
     def length_notice(self) -> bytes:
         """Return the frames that end the stream as if it had reached its length (F18).
 
-        The response holds the items that were finished; an open one was told by its deltas.
+        The response holds the items that were finished; an open one was sent as deltas.
         """
         details = {"incomplete_details": {"reason": "max_output_tokens"}}
         return self._last_event("incomplete", details, {})

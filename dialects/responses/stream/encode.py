@@ -5,9 +5,9 @@
     END     end                    -> response.completed | response.incomplete
             fail                   -> response.failed; event: error before START
 
-An item is closed by what follows it, the last one by the end, so that citations told late still
-find their text. While a tool call is open, all that does not belong to it waits until it closes:
-the first call streams, later ones are written in their turn. An item that was open when the answer
+An item is closed by what follows it, the last one by the end, so that late citations still find
+their text. While a tool call is open, all that does not belong to it waits until it closes: the
+first call streams, later ones are written in their turn. An item that was open when the answer
 failed stays open (F38).
 
 The pieces of an item that repeats with every delta are encoded once, when it opens.
@@ -50,7 +50,7 @@ _NO_LOGPROBS: Final = b',"logprobs":[]'
 class Encoder:
     """Writes one answer for the client of `request`; only its first choice, for there is no other.
 
-    `response` is the response object as told last, for those who keep it.
+    `response` is the last response object, for storage.
     """
 
     def __init__(self, request: ChatRequest) -> None:
@@ -230,7 +230,7 @@ class _ItemWriter:
         self._part = _Part("", 0)
         self._parts: list[_Part] = []
         self._characters = 0
-        # What stands before and after the text of every delta of the open item or part.
+        # The bytes before and after the text of every delta of the open item or part.
         self._around_delta = (b"", b"")
         self._input = InputReader()
         self.output: list[JsonObject] = []
@@ -268,7 +268,7 @@ class _ItemWriter:
         return written
 
     def add_citation(self, source: neutral.Source) -> bytes:
-        """A citation, at the text that it is about: the open one, or one told before."""
+        """Write a citation at its text: the open one, or an earlier one."""
         texts = [part for part in self._parts if part.kind == _TEXT]
         if not texts:
             return b""
@@ -284,7 +284,7 @@ class _ItemWriter:
         return self.event("response.output_text.annotation.added", self._part_place() | place)
 
     def add_logprobs(self, logprobs: list[JsonObject]) -> bytes:
-        """Likelihoods of the text just told, which has gone out: a delta without text."""
+        """Write the log probabilities of text that was already sent, in a delta without text."""
         part = self._part
         if part.kind != _TEXT:
             return b""
@@ -403,7 +403,7 @@ class _ItemWriter:
         return self.event("response.function_call_arguments.done", self._item_place() | call)
 
     def open_client_call(self, call_id: str, kind: str) -> bytes:
-        """A call of another client's tool begins; its arguments are told whole, at its end."""
+        """A call of another client's tool begins; its arguments are sent whole, at its end."""
         members = {"status": "in_progress", "call_id": call_id} | write_item(kind, "")
         return self._open(kind, _CLIENT_PREFIXES[kind], members)
 
