@@ -9,29 +9,3 @@ errors, usage   what a client is told, what an upstream said, what an answer use
 media           images, sound and videos
 endpoints       paths that take one body and answer with one text, beside the chats
 """
-
-from dialects.chat.chat import Dialect, Upstream
-from dialects.chat.fold import AnswerFault
-from dialects.codec import Target
-from dialects.errors.errors import DialectError, RequestFault
-from dialects.translation import (
-    StreamTranslator,
-    TranslatedStream,
-    Translation,
-    translate,
-    write_error,
-)
-
-__all__ = [
-    "AnswerFault",
-    "Dialect",
-    "DialectError",
-    "RequestFault",
-    "StreamTranslator",
-    "Target",
-    "TranslatedStream",
-    "Translation",
-    "Upstream",
-    "translate",
-    "write_error",
-]

@@ -30,12 +30,26 @@ from dialects.chat.events import Broken, End, Event, Finish, Start, Step, Upstre
 from dialects.chat.fold import AnswerFault
 from dialects.codec import Codec, Counting, Decoder, Encoder, Target
 from dialects.codecs import CODECS
-from dialects.errors.errors import KINDS, ErrorKind, RequestFault, message_of
+from dialects.errors.errors import KINDS, DialectError, ErrorKind, RequestFault, message_of
 from dialects.errors.upstream_errors import UpstreamFault
 from dialects.json.json_repair import repair
 from dialects.json.lone_surrogates import Pairs
 from dialects.streams.stream import StepDecoder
 from dialects.usage.usage import Quantities
+
+__all__ = [
+    "AnswerFault",
+    "Dialect",
+    "DialectError",
+    "RequestFault",
+    "StreamTranslator",
+    "Target",
+    "TranslatedStream",
+    "Translation",
+    "Upstream",
+    "translate",
+    "write_error",
+]
 
 _CUT: Final = ("F14", "F24")
 

@@ -10,7 +10,12 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from dialects import (
+from dialects.chat.chat import ChatRequest, Message, Text
+from dialects.chat.events import Broken, UpstreamError
+from dialects.chat.fold import unfold
+from dialects.codecs import CODECS
+from dialects.json.raw_json import ReadFault
+from dialects.translation import (
     AnswerFault,
     Dialect,
     DialectError,
@@ -21,11 +26,6 @@ from dialects import (
     translate,
     write_error,
 )
-from dialects.chat.chat import ChatRequest, Message, Text
-from dialects.chat.events import Broken, UpstreamError
-from dialects.chat.fold import unfold
-from dialects.codecs import CODECS
-from dialects.json.raw_json import ReadFault
 from tests.dialects import neutral
 
 ROOM = Path(__file__).parents[2] / "dialects"
