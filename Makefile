@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test chaos mutants check fix bench bench-usage screenshots lock sbom messages python git gettext
+.PHONY: run test chaos mutants check fix bench bench-usage screenshots diagrams lock sbom messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -69,6 +69,11 @@ screenshots: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
 	@$(BIN)/python -m docs.screenshots $(ARGS)
+
+# The diagrams of the rooms and of a request, docs/images/*.svg, from the code
+diagrams: python
+	@$(INSTALL) --dev
+	@$(BIN)/python -m docs.diagrams
 
 # The three lock files after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python

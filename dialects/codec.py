@@ -1,7 +1,7 @@
-"""What is asked of a dialect, whichever it is: the protocol that `<dialect>/codec.py` fulfils.
+"""The interface of a dialect, which `<dialect>/codec.py` implements.
 
     client's dialect    read, edit, decode      write_answer, encoder      render, frame, headers
-    upstream's dialect  encode, fetched_urls    read_answer, decoder       read_error, quantities
+    upstream's dialect  encode, urls_to_fetch    read_answer, decoder       read_error, quantities
 
 Where both are the same, bytes go through: `edit` changes single members of the body, and the
 upstream's own frames are forwarded. Where they differ, the request is decoded once and encoded for
@@ -27,12 +27,12 @@ from dialects.chat.chat import (
 from dialects.chat.events import Event, Step
 from dialects.chat.steps import OtherSteps
 from dialects.chat.whole_answer import WholeAnswer
+from dialects.endpoints.operation import NO_NEEDS, Needs, Operation, chat_operation
 from dialects.errors import api_errors
 from dialects.errors.errors import ErrorKind, retry_after_s
 from dialects.errors.upstream_errors import UpstreamFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks
 from dialects.media.media import MediaKind
-from dialects.operation import NO_NEEDS, Needs, Operation, chat_operation
 from dialects.usage.usage import Quantities
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -41,8 +41,8 @@ _COMMENT: Final = b": ping\n\n"
 
 
 class Facts(Protocol):
-    """What must be known of a chat request before it is routed, held and sent; see the `ChatFacts`
-    of each dialect."""
+    """What the gateway must know of a chat request before routing, holding and sending it; see the
+    `ChatFacts` of each dialect."""
 
     @property
     def body(self) -> Body: ...
@@ -67,8 +67,8 @@ class Facts(Protocol):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What the path of a request says beside its body: only gemini's names model and stream there.
-    Of a path that names another thing, `model` is that name.
+    """What the path of a request adds to its body: gemini's names the model and whether to stream.
+    For a path that names something else, `model` is that name.
 
     `array`: the stream is one JSON array and no events. `task` is the id of a media task.
     """
@@ -80,7 +80,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Counting(Protocol):
-    """What an answer, whole or so far, has told of its size."""
+    """The size of an answer, whole or so far."""
 
     @property
     def usage(self) -> bytes | None: ...
@@ -91,31 +91,31 @@ class Counting(Protocol):
 
 
 class Decoder(Counting, Protocol):
-    """A streamed answer while it is read; `complete` says that a cut would be no fault."""
+    """Reads a streamed answer; `complete` is true once a break is no longer a fault."""
 
     @property
     def complete(self) -> bool: ...
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
-        """Give the client each frame as `rewrite` has it, which changes nothing of its texts."""
+        """Rewrite each frame for the client; `rewrite` must not change its texts."""
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now."""
+        """Return what is complete so far."""
 
     def end(self) -> list[Step]:
-        """The upstream has closed."""
+        """Finish after the upstream has closed the connection."""
 
 
 class Encoder(Protocol):
-    """A streamed answer while it is written."""
+    """Writes a streamed answer."""
 
     def feed(self, event: Event) -> bytes:
-        """The frames of an event."""
+        """Return the frames of an event."""
 
     def end(self) -> bytes:
-        """What ends a complete answer."""
+        """Return the frames that end a complete answer."""
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends an answer that has failed; it names the request that the encoder is of."""
+        """Return the frames that end a failed answer; they name the request."""
 
 
 F = TypeVar("F", bound=Facts)
@@ -138,7 +138,7 @@ class Codec(ABC, Generic[F]):
 
     @abstractmethod
     def read(self, raw: bytes, target: Target) -> F:
-        """What the gateway itself must know of a client's request."""
+        """Read what the gateway must know of a client's request."""
 
     @abstractmethod
     def edit(
@@ -149,114 +149,117 @@ class Codec(ABC, Generic[F]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
-        """The client's bytes for an upstream of the same dialect."""
+        """Return the client's bytes, edited for an upstream of the same dialect."""
 
     @abstractmethod
     def decode(self, facts: F, target: Target, request_id: str, received_at: int) -> ChatRequest:
-        """The request in neutral words."""
+        """Decode the request into neutral form."""
 
     @abstractmethod
     def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
-        """The body for an upstream of this dialect."""
+        """Encode the body for an upstream of this dialect."""
 
     @abstractmethod
-    def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
-        """The addresses of a request that an upstream of this dialect does not read itself."""
+    def urls_to_fetch(self, request: ChatRequest) -> tuple[str, ...]:
+        """Return the URLs of a request that an upstream of this dialect does not fetch itself."""
 
     def needs(self, facts: F) -> Needs:
-        """What of a request that has not been decoded decides where it goes."""
+        """Return what routing must know of a request that has not been decoded."""
         return NO_NEEDS
 
     def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
-        """How `edit` is told what a model's suffix asks for; None where it cannot be."""
+        """Return the thinking settings of a model's suffix in the form of `edit`; None if not
+        possible."""
         return None
 
     def unseen_input(self, facts: F) -> bool:
-        """Whether the model will read more than stands in the body."""
+        """Return whether the model will read more than the body contains."""
         return False
 
     def needs_fit(self, facts: F, flags: frozenset[Flag]) -> bool:
-        """Whether a model's flags may change a request that goes on as it came."""
+        """Return whether a model's flags may change a forwarded request."""
         return False
 
     def fit(self, facts: F, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        """What they change; `thoughts` is the known reasoning of `bare_calls`. Raises
-        RequestFault."""
+        """Return what they change; `thoughts` is the known reasoning of `calls_without_reasoning`.
+        Raises RequestFault."""
         return NO_QUIRKS
 
-    def bare_calls(self, facts: F) -> list[str]:
-        """The ids of earlier tool calls that are shown without the reasoning that led to them."""
+    def calls_without_reasoning(self, facts: F) -> list[str]:
+        """Return the ids of earlier tool calls that come without their reasoning."""
         return []
 
     def continuation_of(self, facts: F) -> Any:
-        """The facts of a request that may go on from one before it; None where none can."""
+        """Return the facts of a request that may continue an earlier one; None if the dialect has
+        no such requests."""
         return None
 
     def response_of(self, stream: Any) -> bytes | None:
-        """The whole answer at the end of a stream, by the decoder or encoder of this dialect that
-        `stream` is; None where a dialect has none, or it was cut."""
+        """Return the whole answer at the end of a stream, from this dialect's decoder or encoder;
+        None if the dialect has none or the stream broke off."""
         return None
 
     def other_steps(self, facts: F) -> OtherSteps | None:
-        """What the provider may do and bill for the request beside its own model's answer."""
+        """Return what the provider may bill besides the answer of the requested model."""
         return None
 
     def searches_max(self, facts: F) -> int:
-        """A bound of the web searches that the provider may make and bill for the request."""
+        """Return the most web searches that the provider may bill for the request."""
         return 0
 
-    def undecoded(self, facts: F) -> tuple[str, ...]:
-        """The parameters that `decode` leaves out; where it keeps all, the encoder says it."""
+    def undecoded_fields(self, facts: F) -> tuple[str, ...]:
+        """Return the parameters that `decode` drops; those that encoders drop are in
+        `Encoded.dropped`."""
         return ()
 
     def operation(self, target: Target, *, stream: bool) -> Operation | None:
-        """What a request of this dialect is at a provider that gets it as it came; None where no
-        provider does."""
+        """Return the operation of a forwarded request; None if no provider has it."""
         return chat_operation(self.name, stream=stream)
 
     def content_type(self, target: Target, *, stream: bool) -> str:
-        """The kind of content of an answer."""
+        """Return the content type of an answer."""
         return EVENT_STREAM if stream else JSON
 
     # ---- answers
 
     @abstractmethod
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        """A whole answer that goes on as it came."""
+        """Read a whole answer that is forwarded unchanged."""
 
     @abstractmethod
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
-        """A whole answer, with all that an encoder needs."""
+        """Read a whole answer for an encoder."""
 
     @abstractmethod
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
-        """A whole answer for the client."""
+        """Write a whole answer for the client."""
 
     @abstractmethod
     def decoder(self, facts: F, target: Target) -> Decoder:
-        """Reads a stream that goes on as it came."""
+        """Open a decoder for a stream that is forwarded unchanged."""
 
     @abstractmethod
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
-        """Reads a stream for an encoder."""
+        """Open a decoder whose events go to an encoder."""
 
     @abstractmethod
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:
-        """Writes a stream for the client."""
+        """Open an encoder for the client's stream."""
 
     def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
-        """What ends a forwarded stream that fails; `decoder` is the one of `decoder`."""
+        """Return the frames that end a failed forwarded stream; `decoder` comes from
+        `decoder()`."""
         frames: bytes = decoder.fail(kind, message, request_id)
         return frames
 
     def cut(self, decoder: Any) -> bytes:
-        """What ends a forwarded stream as if it had reached its length (F18)."""
+        """Return the frames that end a forwarded stream as if it had reached its length (F18)."""
         frames: bytes = decoder.length_notice()
         return frames
 
     @abstractmethod
     def quantities(self, answer: Any) -> Quantities:
-        """What an answer of this dialect says it used; `answer` is a Counting of it."""
+        """Return the quantities that an answer of this dialect reports; `answer` is a Counting."""
 
     # ---- errors
 
@@ -276,18 +279,18 @@ class Codec(ABC, Generic[F]):
 
     @abstractmethod
     def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        """The same as the only frame of a stream that has begun without any content."""
+        """Write an error as the only frame of a stream that has started without content."""
 
     def status(self, kind: ErrorKind, status: int) -> int:
-        """By which status a client is told of a kind whose neutral status this is."""
+        """Return the dialect's status for a kind whose neutral status is `status`."""
         return status
 
     def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
-        """What the headers of an error response say in this dialect."""
+        """Return the headers of an error response."""
         if wait_ms is None:
             return {}
         fields = {"retry-after": str(retry_after_s(wait_ms))}
-        # Who is told whole seconds comes back in the same instant as all others who were.
+        # Clients told only whole seconds would all return at the same instant.
         exact = status in (429, 503)
         return fields | {"retry-after-ms": str(wait_ms)} if exact else fields
 
@@ -295,8 +298,8 @@ class Codec(ABC, Generic[F]):
     def read_error(
         self, status: int, headers: Mapping[str, str], body: bytes, now_s: int
     ) -> UpstreamFault:
-        """An upstream's answer whose status is not 200; header names are lower-case."""
+        """Read a response whose status is not 200; header names are lower-case."""
 
     @abstractmethod
     def read_error_object(self, error: bytes) -> UpstreamFault:
-        """An upstream's error inside a 200 (F23)."""
+        """Read an upstream's error inside a 200 response (F23)."""

@@ -1,19 +1,37 @@
-"""The codec of each dialect, of the endpoints beside them that are served through a chat, and of
-those whose streams are no chat's."""
+"""The codecs of the dialects, of the endpoints that are served through a chat, and of media
+endpoints that stream."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from dialects.anthropic.codec import MessagesCodec
 from dialects.chat.chat import Dialect
-from dialects.codec import Codec
-from dialects.completions.codec import CompletionsCodec
+from dialects.codec import Codec, Target
+from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.edits import EditsCodec
+from dialects.errors.errors import ErrorKind
 from dialects.gemini.codec import GenerateContentCodec
-from dialects.media.media_codec import ImagesCodec, MediaCodec
 from dialects.openai.codec import ChatCompletionsCodec
+from dialects.openai.errors import render
 from dialects.responses.codec import CompactCodec, ResponsesCodec
+
+
+class MediaCodec(ChatCompletionsCodec):
+    """Events of these streams have a `type`, and so do errors."""
+
+    before: ClassVar[bytes] = b""
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        error = render(kind, message, request_id=request_id)
+        return self.before + b'data: {"type":"error",' + error[1:] + b"\n\n"
+
+
+class ImagesCodec(MediaCodec):
+    """Events of image streams also have an SSE event name."""
+
+    before = b"event: error\n"
+
 
 CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
     {

@@ -3,22 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dialects.anthropic import (
-    answer_decode,
-    answer_encode,
-    errors,
-    foreign_thoughts,
-    request_decode,
-    request_encode,
-    request_read,
-    stream_decode,
-    stream_encode,
-    usage,
-)
-from dialects.anthropic.request_read import ChatFacts
+from dialects.anthropic import errors, usage
+from dialects.anthropic.answer import decode as answer_decode
+from dialects.anthropic.answer import encode as answer_encode
+from dialects.anthropic.request import decode as request_decode
+from dialects.anthropic.request import encode as request_encode
+from dialects.anthropic.request import foreign_thoughts
+from dialects.anthropic.request import read as request_read
+from dialects.anthropic.request.read import ChatFacts
+from dialects.anthropic.stream import decode as stream_decode
+from dialects.anthropic.stream import encode as stream_encode
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
-from dialects.chat.searches import most_searches, search_tools
-from dialects.chat.steps import OtherSteps, other_steps
+from dialects.chat.steps import OtherSteps, most_searches, other_steps, search_tools
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, Target
 from dialects.errors.errors import ErrorKind
@@ -34,7 +30,7 @@ class MessagesCodec(Codec[ChatFacts]):
     model_in_frame = ("message", "model")
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
     encode = staticmethod(request_encode.encode)
-    fetched_urls = staticmethod(request_encode.fetched_urls)
+    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     write_answer = staticmethod(answer_encode.encode)
     read_error = staticmethod(errors.read)
     read_error_object = staticmethod(errors.read_object)
@@ -67,10 +63,10 @@ class MessagesCodec(Codec[ChatFacts]):
         return sum(most_searches(tool.get("max_uses")) for tool in search_tools(facts.body))
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        return answer_decode.read(raw)
+        return answer_decode.decode(raw)
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
-        return answer_decode.read(raw, translate=True, answer_tool=answer_tool)
+        return answer_decode.decode(raw, translate=True, answer_tool=answer_tool)
 
     def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
         return stream_decode.Decoder()

@@ -1,6 +1,6 @@
 """Errors of the anthropic dialect: written for clients, read from upstreams.
 
-Its clients know no 422, and are told of overload by 529. Reading never lets a provider's page, key
+Its clients do not know 422, and expect 529 for overload. Reading never lets a provider's page, key
 or account id through: see `clean_upstream`.
 """
 
@@ -45,7 +45,7 @@ _BY_STATUS: Mapping[int, tuple[ErrorKind, str]] = {
     504: ("timeout", "F10"),
     529: ("overloaded", "F10"),
 }
-# The dialect has one type for all that is wrong with a request: these are told by their words.
+# The dialect has one type for every invalid request; these are told apart by their message.
 _NO_CREDIT = "credit balance is too low"
 _CONTEXT = ("prompt is too long", "exceed context limit", "exceeds the context window")
 _FILTERED = ("content filtering policy",)
@@ -53,7 +53,7 @@ _LIMITS = ("requests", "tokens", "input-tokens", "output-tokens")
 
 
 def status_of(kind: ErrorKind) -> int:
-    """The HTTP status by which a client of this dialect is told of `kind`."""
+    """Return the HTTP status of `kind` in this dialect."""
     if ANTHROPIC_TYPES.get(kind) == "overloaded_error":
         return 529
     status = KINDS[kind].status
@@ -67,7 +67,7 @@ def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
         "message": message,
     }
     if kind == "thread_unsupported":
-        # By this its clients know that they must send the whole conversation from now on.
+        # Clients read this as: send the whole conversation from now on.
         code = KINDS[kind].code
         error["details"] = {"error_code": code, "unsupported": ["message_threads"]}
     body = {"type": "error", "error": error, "request_id": request_id or None}
@@ -75,14 +75,14 @@ def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
 
 
 def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
-    """The same as the event that ends a stream; nothing follows it."""
+    """Write the error as the last event of a stream."""
     return b"event: error\ndata: " + render(kind, message, request_id=request_id) + b"\n\n"
 
 
 def headers(request_id: str, wait_ms: int | None = None) -> dict[str, str]:
-    """What the headers of a response say in this dialect, beside the body.
+    """Return the headers of a response in this dialect.
 
-    `wait_ms` is how long the client shall wait, None when waiting is of no use.
+    `wait_ms` is how long the client should wait, None if waiting does not help.
     """
     fields = {"request-id": request_id}
     if wait_ms is not None:
@@ -115,27 +115,28 @@ def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> Upst
     return describe(kind, fault, detail, status=status, wait_ms=wait_ms)
 
 
-def _kind_of(status: int, word: str, said: str) -> tuple[ErrorKind, str]:
-    """Kind and row of the fault table. Words about our account stand above any status."""
-    if _NO_CREDIT in said or word == "billing_error":
+def _kind_of(status: int, word: str, text: str) -> tuple[ErrorKind, str]:
+    """Return the kind and the fault table's row. A message about our account takes precedence over
+    the status."""
+    if _NO_CREDIT in text or word == "billing_error":
         return "upstream_auth", "F9"
     if status == 500 and word == "overloaded_error":
         return "overloaded", "F10"
-    if is_unsupported(status, said):
+    if is_unsupported(status, text):
         return "unsupported_capability", "F39"
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if 400 <= status < 500:
-        if any(words in said for words in _CONTEXT):
+        if any(words in text for words in _CONTEXT):
             return "context_length_exceeded", "F6"
-        if any(words in said for words in _FILTERED):
+        if any(words in text for words in _FILTERED):
             return "content_filtered", "F6"
         return "provider_rejected", "F6"
     return "upstream_error", "F21" if 300 <= status < 400 else "F10"
 
 
 def _reset_ms(headers: Mapping[str, str], now_s: int) -> int | None:
-    """The wait until the last of the limits that are used up is open again."""
+    """Return the time until every exhausted limit has been reset."""
     waits = []
     for limit in _LIMITS:
         name = f"anthropic-ratelimit-{limit}"

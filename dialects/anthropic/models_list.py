@@ -38,7 +38,7 @@ def write_models(
     end = _place(ids, "before_id", before_id) if before_id else len(models)
     page = models[start:end]
     if limit is not None and len(page) > limit:
-        # Before an id, the nearest ones are wanted.
+        # Before an id, the page ends with the nearest ones.
         page = page[-limit:] if before_id and not after_id else page[:limit]
     return msgspec.json.encode(
         {

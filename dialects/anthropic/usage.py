@@ -52,7 +52,7 @@ def quantities(raw: bytes | None) -> Quantities:
 
 
 def encode(counts: Counts) -> dict[str, Any]:
-    """The usage object for a client; what is unknown is 0."""
+    """Return the usage object for a client; unknown counts are 0."""
     written = counts.cache_write
     body: dict[str, Any] = {
         "input_tokens": max(0, counts.input - counts.cache_read - written),
@@ -74,14 +74,14 @@ def encode(counts: Counts) -> dict[str, Any]:
 def _meters(usage: UsageMembers) -> Quantities:
     members = usage.members
     if members.get("service_tier") == "batch":
-        usage.hear("processing", "batch")
+        usage.add_condition("processing", "batch")
     else:
-        usage.hear("service_tier", members.get("service_tier"))
-    usage.hear("speed", members.get("speed"))
-    usage.hear("inference_geo", members.get("inference_geo"))
-    thinking = usage.count("thinking_tokens", usage.inner("output_tokens_details")) or 0
+        usage.add_condition("service_tier", members.get("service_tier"))
+    usage.add_condition("speed", members.get("speed"))
+    usage.add_condition("inference_geo", members.get("inference_geo"))
+    thinking = usage.count("thinking_tokens", usage.nested("output_tokens_details")) or 0
     meters = _tokens(usage, members, thinking)
-    tools = usage.inner("server_tool_use")
+    tools = usage.nested("server_tool_use")
     if tools:
         meters |= present(
             searches=usage.count("web_search_requests", tools),
@@ -106,7 +106,7 @@ def _tokens(usage: UsageMembers, members: dict[str, Any], thinking: int = 0) -> 
         return {}
     if thinking > output:
         usage.flags.add("usage_parts_above_total")
-    short, long = _written(usage, members)
+    short, long = _cache_writes(usage, members)
     rest = present(
         in_cache_read=usage.count("cache_read_input_tokens", members),
         in_cache_write_5m=short,
@@ -121,11 +121,13 @@ def _parts(usage: UsageMembers, whole: Meters) -> tuple[UsagePart, ...]:
     stand beside the counts of the object, which are those of its own steps alone.
 
     What counts the thinking and the calls of tools is of the whole object, so it goes to the last
-    step of the model that has answered. An attempt that another model took over from before it had
-    said anything is not billed (platform.claude.com, release notes, 2026-06-02).
+    step of the model that has answered. An attempt that another model took over before any output
+    is not billed (platform.claude.com, release notes, 2026-06-02).
     """
-    told = usage.members["iterations"]
-    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    iterations = usage.members["iterations"]
+    rows = (
+        [row for row in iterations if isinstance(row, dict)] if isinstance(iterations, list) else []
+    )
     kinds = [str(row.get("type")) for row in rows]
     for kind in kinds:
         if kind not in _STEPS:
@@ -147,7 +149,7 @@ def _parts(usage: UsageMembers, whole: Meters) -> tuple[UsagePart, ...]:
             own = len(parts)
         parts.append(UsagePart(model, meters))
     if own < 0:
-        # Nothing but steps beside the answer: what the object counts is a step of its own.
+        # All steps are separate from the answer: the object's own counts are one more step.
         return (*parts, UsagePart("", whole))
     last = parts[own]
     thinking = min(whole.get("out_reasoning", 0), last.meters.get("out_text", 0))
@@ -156,12 +158,12 @@ def _parts(usage: UsageMembers, whole: Meters) -> tuple[UsagePart, ...]:
         searches=whole.get("searches"),
         code_sessions=whole.get("code_sessions"),
     )
-    said = {"out_text": last.meters.get("out_text", 0) - thinking}
-    parts[own] = UsagePart(last.model, last.meters | said | of_whole)
+    spoken = {"out_text": last.meters.get("out_text", 0) - thinking}
+    parts[own] = UsagePart(last.model, last.meters | spoken | of_whole)
     return tuple(parts)
 
 
-def _written(usage: UsageMembers, members: dict[str, Any]) -> tuple[int, int]:
+def _cache_writes(usage: UsageMembers, members: dict[str, Any]) -> tuple[int, int]:
     """What was written to the cache for 5 minutes and for 1 hour.
 
     The total is what counts, for it alone goes on while a stream runs.

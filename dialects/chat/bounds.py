@@ -1,7 +1,7 @@
 """The bounds of parameters that several dialects have.
 
-Those of sampling hold for a body that goes on as it came as for one that is decoded. One that has
-none of these members costs one look at its names.
+Those of sampling hold for forwarded and for decoded bodies alike. A body without any of these
+members costs one look at its names.
 """
 
 from collections.abc import Mapping

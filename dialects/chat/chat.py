@@ -2,32 +2,31 @@
 
 Any client dialect reaches any upstream dialect through these types; no dialect knows another.
 
-    client body --request_decode--> ChatRequest --request_encode--> upstream body
-    upstream body --answer_decode--> ChatAnswer --answer_encode--> client body
-    upstream frames --stream_decode--> events.Event --stream_encode--> client frames
+    client body --request/decode--> ChatRequest --request/encode--> upstream body
+    upstream body --answer/decode--> ChatAnswer --answer/encode--> client body
+    upstream frames --stream/decode--> events.Event --stream/encode--> client frames
 
-When both ends speak one dialect and nothing must change, none of this runs: the bytes go on.
+When both ends speak one dialect and nothing must change, none of this runs: the bytes are
+forwarded.
 
 Each dialect package (openai, responses, anthropic, gemini) has exactly these, and `codec.py`, which
-puts them behind the one face of `codec.Codec`:
+offers them as one `codec.Codec`:
 
-    request_read.read(raw) -> ChatFacts      what must be known of a request that goes on as it came
-    request_read.edit(facts, upstream_model) -> bytes
-    request_decode.decode(raw, *, request_id, received_at) -> ChatRequest   raises RequestFault
+    request/read.read(raw) -> ChatFacts      what must be known of a request that goes on as it came
+    request/read.edit(facts, upstream_model) -> bytes
+    request/decode.decode(raw, *, request_id, received_at) -> ChatRequest   raises RequestFault
         gemini also takes model and stream, here and in read: they stand in its path
-    request_encode.encode(request, upstream) -> Encoded                     raises RequestFault
-    request_encode.fetched_urls(request) -> tuple[str, ...]   addresses that must become Base64
+    request/encode.encode(request, upstream) -> Encoded                     raises RequestFault
+    request/encode.urls_to_fetch(request) -> tuple[str, ...]   addresses that must become Base64
         first (`turns.replace_urls`); encode refuses what is left of them
-    answer_decode.read(raw, *, translate=False) -> WholeAnswer   never raises; what the relay uses
-        on same-dialect answers
-    answer_decode.decode(raw) -> ChatAnswer  the fold of its events; raises fold.AnswerFault
-        openai also takes audio_type here and in read and Decoder: no answer of it tells its own
-        anthropic also takes answer_tool here and in read and Decoder: see Encoded
-        gemini also takes request_id here and in read and Decoder: its calls may have no ids
-    answer_encode.encode(answer, request) -> bytes
-    stream_decode.Decoder(..., translate=False)   .feed(bytes) -> list[Step], .end() -> list[Step],
+    answer/decode.decode(raw, *, translate=False) -> WholeAnswer   never raises
+        openai also takes audio_type, here and in Decoder: its answers do not say theirs
+        anthropic also takes answer_tool, here and in Decoder: see Encoded
+        gemini also takes request_id, here and in Decoder: its calls may have no ids
+    answer/encode.encode(answer, request) -> bytes
+    stream/decode.Decoder(..., translate=False)   .feed(bytes) -> list[Step], .end() -> list[Step],
         .usage, .complete, .text_bytes, .reasoning_bytes
-    stream_encode.Encoder(request)           .feed(Event) -> bytes, .end() -> bytes,
+    stream/encode.Encoder(request)           .feed(Event) -> bytes, .end() -> bytes,
         .fail(kind, message) -> bytes
         gemini also takes array, for a client that asked for no events but a JSON array
     errors.read(status, headers, body) -> UpstreamFault, errors.render(kind, message),
@@ -57,7 +56,7 @@ from dialects.usage.usage import Counts
 Dialect = Literal["openai", "responses", "anthropic", "gemini"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-# How long a provider is asked to keep what stands before the mark.
+# How long the provider is asked to cache everything before the mark.
 CacheMark = Literal["5m", "1h"]
 JsonObject = dict[str, Any]
 
@@ -109,7 +108,7 @@ class Image(msgspec.Struct, frozen=True, tag=True):
 class Audio(msgspec.Struct, frozen=True, tag=True):
     """Sound: openai, responses, gemini; by Url only Qwen. FileId: `audio.id` of an earlier answer.
 
-    `transcript` and `expires_at` (Unix seconds) are told of generated sound, else "" and 0.
+    `transcript` and `expires_at` (Unix seconds) are set for generated sound, otherwise "" and 0.
     """
 
     source: Url | Base64 | FileId
@@ -133,11 +132,11 @@ class Video(msgspec.Struct, frozen=True, tag=True):
 
 
 class Reasoning(msgspec.Struct, frozen=True, tag=True):
-    """What the model thought: `text` may be "" where only the seal is known.
+    """The model's reasoning: `text` may be "" if only the seal is known.
 
-    Stands before the part that it led to. A gemini seal belongs to the part right after it
-    (a call or text). A redacted one has no text, and only ever goes back to its owner. One without
-    a seal and right after it one without text but with a seal are the same as one with both.
+    Precedes the part that it led to. A gemini seal belongs to the part right after it (a call or
+    text). Redacted reasoning has no text, and is only sent back to its owner. A part without a
+    seal, followed by one with a seal and no text, is the same as one part with both.
     """
 
     text: str = ""
@@ -164,7 +163,7 @@ class ToolCall(msgspec.Struct, frozen=True, tag=True):
 class ToolResult(msgspec.Struct, frozen=True, tag=True):
     """What the function answered: Text, and Image or File where the dialect has them.
 
-    `name` is the function's where the wire tells it (gemini), else ""; `turns.call_names` looks it
+    `name` is the function's if the wire has it (gemini), otherwise ""; `turns.call_names` looks it
     up. `failed` is anthropic's is_error.
     """
 
@@ -176,7 +175,7 @@ class ToolResult(msgspec.Struct, frozen=True, tag=True):
 
 
 class OwnPart(msgspec.Struct, frozen=True, tag=True):
-    """A part that only upstreams of `dialect` understand, as it came.
+    """A part that only upstreams of `dialect` understand, unchanged.
 
     Server tool calls and their results, search results, executable code, item references. Others
     leave it out of the history.
@@ -208,7 +207,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class ClientTool(msgspec.Struct, frozen=True):
-    """A tool of the responses dialect for which a function stands (responses/client_tools.py).
+    """A tool of the responses dialect that is offered as a function (responses/client_tools.py).
 
     `kind` is the type of the items that call it, `declared` the tool as the client declared it:
     that of its whole namespace where it has one.
@@ -225,8 +224,8 @@ class FunctionTool(msgspec.Struct, frozen=True, tag=True):
 
     `strict` None means the client did not say; a decoder resolves responses' default (true).
     `freeform` is the client's own declaration of a tool whose input is a text (custom_tools.py),
-    whose `grammar` an upstream is told in words only. `client` is the tool for which the function
-    stands, None where it stands for itself.
+    whose `grammar` is described to an upstream in words. `client` is the tool that the function
+    replaces, None if there is none.
     """
 
     name: str
@@ -256,7 +255,7 @@ class WebSearch(msgspec.Struct, frozen=True, tag=True):
     """The provider's own web search.
 
     `own` is the client's whole object and goes out unchanged where the upstream has the same
-    `form`; the other members are what the forms have in common, None and () when not said.
+    `form`; the other members are what the forms have in common, None and () if not set.
     `context_size` is low, medium or high; `country` an ISO 3166 code, `timezone` an IANA name.
     """
 
@@ -331,12 +330,12 @@ class ReasoningSettings(msgspec.Struct, frozen=True):
 
     @property
     def only_effort(self) -> bool:
-        """Whether the effort is all that is said."""
+        """Whether only the effort is set."""
         return self.effort is not None and self == ReasoningSettings(self.effort)
 
 
 class AudioOutput(msgspec.Struct, frozen=True):
-    """How an answer shall sound. `format`: wav, mp3, flac, opus, pcm16; "" when not said.
+    """How a spoken answer should sound. `format`: wav, mp3, flac, opus, pcm16; "" when not said.
 
     `own` is the whole object of gemini's speechConfig or openai's audio.
     """
@@ -424,7 +423,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A whole answer. `id`, `model` and `created` are the upstream's own, "" and 0 if it has none.
 
-    `counts` is None when the upstream told none; `usage` is its object as raw JSON.
+    `counts` is None if the upstream reported none; `usage` is its object as raw JSON.
     """
 
     id: str
@@ -437,7 +436,7 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
 
 
-# What sets a model or its server apart, as far as translation must know it.
+# How a model or its server differs from its dialect, as far as translation must know.
 Flag = Literal[
     # openai
     "max_completion_tokens_only",  # o-series, gpt-5: the cap has only its new name
@@ -476,7 +475,7 @@ Flag = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """To which model a request is encoded, and what must be known of it.
+    """The model that a request is encoded for, and what must be known of it.
 
     `model` is the upstream's own name. `output_cap` takes the place of the client's cap.
     `output_max` is the model's output limit in tokens, None unknown. `efforts` are those it has
@@ -500,7 +499,7 @@ class Encoded:
     """A request's body, and the parameters that were left out, named as the client called them.
 
     `answer_tool` is a tool that the client did not ask for: its input is the answer's text, and the
-    decoder of the answer must be told so. "" for none.
+    decoder of the answer needs its name. "" for none.
     """
 
     body: bytes

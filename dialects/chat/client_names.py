@@ -1,6 +1,6 @@
 """What a client called a parameter, so that a dropped one is named in its own words.
 
-Which fields a dialect drops, and which it refuses, its `request_encode` says.
+Which fields a dialect drops, and which it refuses, its `request/encode` says.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ from dialects.chat.chat import (
 )
 from dialects.errors.errors import RequestFault, quote_value
 
-# Seals travel to every client, asked for or not.
+# Seals are sent to every client, requested or not.
 _ALWAYS_INCLUDED: Final = frozenset({"reasoning.encrypted_content"})
 _MARKABLE: Final = frozenset({Text, Image, File, FunctionTool})
-# They have no word for a tool that failed; its text stays.
+# These dialects cannot mark a failed tool result; its text is kept.
 _NO_FAILED: Final[frozenset[Dialect]] = frozenset({"openai", "responses"})
-# The limits of a web search that the forms have in common, as they are told.
+# The limits of a web search that the forms have in common, by their reported names.
 _SEARCH_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "context_size": "search_context_size",
@@ -41,15 +41,14 @@ _SEARCH_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
 )
 # Those that Grok alone has.
 _LIVE_SEARCH: Final = ("from_date", "to_date", "max_search_results")
-# Forms of a search that are tools among others. The others are a wish for this very answer.
+# Search forms that are tools. The other forms request a search for this answer.
 _SEARCH_TOOLS: Final = frozenset({"anthropic", "responses", "gemini"})
-# Hosted tools that an agent can do without, by the beginnings of their types. A search for tools
-# has nothing to find where all tools are offered at once.
+# Hosted tools that an agent can do without, by the prefixes of their types. A tool search is not
+# needed where all tools are offered at once.
 _OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
     {"responses": ("image_generation", "tool_search"), "anthropic": ("tool_search_tool_",)}
 )
-_NO_SEARCH: Final = "this model does not support web search"
-# Fields that all but gemini call as we do are not listed.
+# Fields that every dialect except gemini names as we do are not listed.
 _GENERATION: Final = "generationConfig."
 _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
     {
@@ -100,8 +99,8 @@ def client_name(request: ChatRequest, field: str) -> str:
     return _NAMES[request.dialect].get(field, field)
 
 
-def given(request: ChatRequest, field: str) -> bool:
-    """Whether the client said anything for a field; False, 0 and "none" are something."""
+def is_set(request: ChatRequest, field: str) -> bool:
+    """Return whether the client set a field; False, 0 and "none" count as set."""
     value = getattr(request, field)
     return value is not None and value != () and value != {}
 
@@ -114,7 +113,7 @@ def dropped_names(
     `dialect` is the one that is encoded to: members of `extra` survive only in their own. `marks`:
     the model understands those for its cache.
     """
-    names = [client_name(request, field) for field in fields if _is_missed(request, field)]
+    names = [client_name(request, field) for field in fields if _changes_nothing(request, field)]
     names += _lost_of_history(request, dialect, marks=marks)
     if any(type(tool) is FunctionTool and tool.grammar for tool in request.tools):
         names.append("tools.format")
@@ -123,19 +122,20 @@ def dropped_names(
     return tuple(dict.fromkeys(names))
 
 
-def _is_missed(request: ChatRequest, field: str) -> bool:
-    """Whether a field says what nobody does without it."""
+def _changes_nothing(request: ChatRequest, field: str) -> bool:
+    """Return whether a field only states the default."""
     if field == "include" and set(request.include) <= _ALWAYS_INCLUDED:
         return False
-    return given(request, field)
+    return is_set(request, field)
 
 
-def lost_of_search(search: WebSearch, *kept: str) -> tuple[str, ...]:
-    """The limits of a web search that an upstream is not told, for it can say only `kept`."""
+def lost_of_search(search: WebSearch, *supported: str) -> tuple[str, ...]:
+    """Return the limits of a web search that the upstream cannot express; it supports only
+    `supported`."""
     names = [
         f"tools.{member}"
         for limit, member in _SEARCH_LIMITS.items()
-        if limit not in kept and getattr(search, limit)
+        if limit not in supported and getattr(search, limit)
     ]
     if search.form == "search_parameters":
         own = search.own
@@ -151,8 +151,8 @@ def omit_tool(
     tool: OwnTool | WebSearch,
     why: str = "this model does not support web search",
 ) -> str:
-    """The name of a hosted tool that this model is not offered, for `Encoded.dropped`; `why` says
-    of a search what stands against it.
+    """The name of a hosted tool that this model is not offered, for `Encoded.dropped`; `why`
+    explains why a search is not possible.
 
     Agents declare such tools with every request, beside functions of their own, and do without.
     Raises RequestFault unsupported_capability where the client could take the answer for one that
@@ -179,7 +179,8 @@ def _is_optional(tool: OwnTool | WebSearch, name: str) -> bool:
 
 
 def _lost_of_history(request: ChatRequest, dialect: Dialect, *, marks: bool) -> list[str]:
-    """What turns and tools lose: marks for a cache, failures, parts that one dialect has."""
+    """Return what messages and tools lose: cache marks, failure marks, and parts of one dialect
+    only."""
     parts = [part for message in request.messages for part in message.parts]
     # By `type`: a long history is passed over here, and isinstance is slow with these classes.
     results = [part for part in parts if type(part) is ToolResult]
@@ -199,7 +200,8 @@ def _lost_of_history(request: ChatRequest, dialect: Dialect, *, marks: bool) -> 
 
 
 def _own_name(own: OwnPart | OwnTool) -> str:
-    """What it is that only its own dialect has: its type, or in gemini its main member."""
+    """Return the name of a part that only its own dialect has: its type, or in gemini its main
+    member."""
     kind = own.value.get("type")
     members = (name for name in own.value if name not in ("thought", "thoughtSignature"))
     return kind if isinstance(kind, str) else next(members, "")

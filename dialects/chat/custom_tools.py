@@ -1,12 +1,12 @@
 """Freeform tools: what OpenAI calls `custom`, whose input is a text and no JSON.
 
 Where a model is reached in translation such a tool is a function with one argument, and its calls
-are told to the client as it declared it:
+are reported to the client in the declared form:
 
     declared    {"input": {"type": "string"}}; a grammar stands in words in its description
     called      arguments {"input": "<text>"}  <->  the text
 
-The arguments come in pieces cut anywhere; the text is told as far as it is certain.
+The arguments come in pieces cut anywhere; the text is passed on as far as it is certain.
 """
 
 import re
@@ -19,7 +19,7 @@ from dialects.chat.chat import FunctionTool, JsonObject, Tool
 
 _ARGUMENT: Final = "input"
 _HEAD: Final = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"input"[ \t\r\n]*:[ \t\r\n]*"')
-# White space has no end of its own.
+# White space may continue in the next piece.
 _HEAD_CHARACTERS_MAX: Final = 256
 _HEAD_TEXT: Final = '{"input":"'
 _UNESCAPED: Final = re.compile(r'[^"\\]*')
@@ -38,11 +38,11 @@ _UNICODE_BEGUN: Final = re.compile(r"u[0-9a-fA-F]{0,3}")
 _UNKNOWN: Final = "\ufffd"
 
 
-def declare(
+def make_function(
     name: str, description: str | None, own: JsonObject, syntax: str, grammar: str
 ) -> FunctionTool:
-    """The function that stands for a freeform tool; `own` is the client's declaration, `grammar`
-    is "" without one."""
+    """Return the function that replaces a freeform tool; `own` is the client's declaration,
+    `grammar` is "" without one."""
     input_description = "The whole input of the tool, as plain text."
     if grammar:
         input_description += f" It must follow this grammar ({syntax}):\n{grammar}"
@@ -76,107 +76,109 @@ def read_input(arguments: str) -> str:
 class InputReader:
     """Reads the arguments of one call as they come, and gives the text of its input.
 
-    Arguments of another form are told at the end: the input in them, else themselves.
+    Arguments of another form are returned at the end: the input inside them, otherwise the
+    arguments themselves.
     """
 
-    __slots__ = ("_high", "_left", "_other", "_over", "_within")
+    __slots__ = ("_high", "_other", "_over", "_pending", "_within")
 
     def __init__(self) -> None:
-        self._left = ""  # not told yet: a head or an escape that is not whole
+        self._pending = ""  # not told yet: a head or an escape that is not whole
         self._high = ""  # the first half of a pair of surrogates
         self._other: list[str] = []  # arguments of another form
         self._within = self._over = False
 
     def feed(self, piece: str) -> str:
-        """What is certain now."""
+        """Return the text that is certain so far."""
         if self._over:
             return ""
         if self._other:
             self._other.append(piece)
             return ""
-        self._left += piece
-        if not self._within and not self._enter():
+        self._pending += piece
+        if not self._within and not self._read_head():
             return ""
         return self._read()
 
     def end(self) -> str:
-        """The arguments are complete: what was not told. Nothing more is read."""
+        """Return the rest once the arguments are complete."""
         if self._over:
             return ""
         self._over = True
         if self._within:
-            # Cut in the middle: half an escape says nothing.
+            # The text was cut: an incomplete escape is dropped.
             return _UNKNOWN if self._high else ""
-        return _other_form("".join(self._other) or self._left)
+        return _read_other_form("".join(self._other) or self._pending)
 
-    def _enter(self) -> bool:
-        head = _HEAD.match(self._left)
+    def _read_head(self) -> bool:
+        head = _HEAD.match(self._pending)
         if head is None:
-            begun = "".join(self._left.split())
-            long = len(self._left) > _HEAD_CHARACTERS_MAX or begun == _HEAD_TEXT
-            if long or not _HEAD_TEXT.startswith(begun):
-                self._other.append(self._left)
+            beginning = "".join(self._pending.split())
+            long = len(self._pending) > _HEAD_CHARACTERS_MAX or beginning == _HEAD_TEXT
+            if long or not _HEAD_TEXT.startswith(beginning):
+                self._other.append(self._pending)
             return False
-        self._left = self._left[head.end() :]
+        self._pending = self._pending[head.end() :]
         self._within = True
         return True
 
     def _read(self) -> str:
         pieces: list[str] = []
-        left, at = self._left, 0
+        rest, at = self._pending, 0
         while True:
-            unescaped = _UNESCAPED.match(left, at)
+            unescaped = _UNESCAPED.match(rest, at)
             if unescaped is not None and unescaped.end() > at:
-                pieces.append(self._halved() + unescaped[0])
+                pieces.append(self._release_half() + unescaped[0])
                 at = unescaped.end()
-            if at == len(left):
+            if at == len(rest):
                 break
-            if left[at] == '"':
-                pieces.append(self._halved())
+            if rest[at] == '"':
+                pieces.append(self._release_half())
                 self._over = True
-                at = len(left)
+                at = len(rest)
                 break
-            size, text = self._escape(left, at + 1)
+            size, text = self._escape(rest, at + 1)
             if not size:
                 break
             pieces.append(text)
             at += 1 + size
-        self._left = left[at:]
+        self._pending = rest[at:]
         return "".join(pieces)
 
-    def _escape(self, left: str, at: int) -> tuple[int, str]:
-        """How long the escape behind a backslash is, 0 while it is not whole, and what it says."""
-        letter = left[at : at + 1]
+    def _escape(self, rest: str, at: int) -> tuple[int, str]:
+        """Return the length of the escape after a backslash (0 if it is incomplete) and its
+        text."""
+        letter = rest[at : at + 1]
         if not letter:
             return 0, ""
         if letter == "u":
-            if _UNICODE.match(left, at):
-                return 5, self._unit(left[at + 1 : at + 5])
-            if _UNICODE_BEGUN.fullmatch(left, at):
+            if _UNICODE.match(rest, at):
+                return 5, self._unit(rest[at + 1 : at + 5])
+            if _UNICODE_BEGUN.fullmatch(rest, at):
                 return 0, ""
-        # Of what is no escape the words are kept: a pattern, or a path.
-        return 1, self._halved() + _ESCAPES.get(letter, "\\" + letter)
+        # An invalid escape is kept as text, such as a pattern or a path.
+        return 1, self._release_half() + _ESCAPES.get(letter, "\\" + letter)
 
     def _unit(self, digits: str) -> str:
-        """A code unit; the halves of a pair are one character, and one alone is none."""
+        """Decode a code unit; two surrogate halves make one character, and a single half none."""
         code = int(digits, 16)
         if 0xD800 <= code < 0xDC00:
-            before, self._high = self._halved(), digits
+            before, self._high = self._release_half(), digits
             return before
         if 0xDC00 <= code < 0xE000:
             high, self._high = self._high, ""
             if not high:
                 return _UNKNOWN
             return chr(0x10000 + ((int(high, 16) - 0xD800) << 10) + code - 0xDC00)
-        return self._halved() + chr(code)
+        return self._release_half() + chr(code)
 
-    def _halved(self) -> str:
-        """What stands for a first half that no second one follows."""
+    def _release_half(self) -> str:
+        """Return the replacement for a first half that no second one follows."""
         high, self._high = self._high, ""
         return _UNKNOWN if high else ""
 
 
-def _other_form(arguments: str) -> str:
+def _read_other_form(arguments: str) -> str:
     try:
         value = msgspec.json.decode(arguments)
     except (msgspec.DecodeError, RecursionError):

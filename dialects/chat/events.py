@@ -17,9 +17,10 @@ What every decoder that translates keeps to, and every encoder may rely on:
     Usage                 any number, cumulative
     End | UpstreamError | Broken      last and once
 
-A text that its upstream cut inside of a letter holds marks, which `lone_surrogates.Pairs` joins.
+Where the upstream cut a text inside a character, the text holds marks, which
+`lone_surrogates.Pairs` joins.
 
-A decoder that does not translate (the stream goes on as it came) leaves out Start, ToolCallEnd,
+A decoder that does not translate (the stream is forwarded) leaves out Start, ToolCallEnd,
 ReasoningSeal, Citation, LogprobsDelta and the counts of Usage, which nobody would read, and gives
 OpaqueDelta for media.
 """
@@ -53,8 +54,8 @@ class Source(msgspec.Struct, frozen=True):
     """Where a citation points to.
 
     `start` and `end` are places in the joined text of the choice (or message), in characters, end
-    not inside; None where the wire tells none (Grok; Anthropic: those of the text block).
-    `quote` is the cited words of the source, "" when not told.
+    not inside; None if the wire has none (Grok; Anthropic: those of the text block). `quote` is the
+    cited words of the source, "" if unknown.
     """
 
     url: str
@@ -65,7 +66,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class TopLogprob(msgspec.Struct, frozen=True):
-    """One of the likeliest texts at a place. `bytes` is its UTF-8, None when not told."""
+    """One of the likeliest texts at a place. `bytes` is its UTF-8, None if unknown."""
 
     token: str
     logprob: float
@@ -117,7 +118,7 @@ class ReasoningDelta(Event, frozen=True, gc=False):
 
 
 class ReasoningSeal(Event, frozen=True, gc=False):
-    """The seal of the reasoning just told; content, for a client must not lose it."""
+    """The seal of the preceding reasoning; content, for a client must not lose it."""
 
     is_content: ClassVar[bool] = True
     choice: int
@@ -172,8 +173,8 @@ class AudioDelta(Event, frozen=True, gc=False):
     """A piece of spoken answer: base64 `data`, words in `transcript`, either may be "".
 
     `media_type` is that of the whole, `id` names it for a later turn until `expires_at` (Unix
-    seconds); both stand where the upstream tells them, else "" and 0. Each piece of `data` is
-    base64 of its own.
+    seconds); both are "" and 0 if the upstream does not send them. Each piece of `data` is base64
+    of its own.
     """
 
     is_content: ClassVar[bool] = True
@@ -186,7 +187,7 @@ class AudioDelta(Event, frozen=True, gc=False):
 
 
 class OpaqueDelta(Event, frozen=True, gc=False):
-    """Content that no text can stand for, such as audio: its JSON as it came."""
+    """Content without a text form, such as audio: its JSON, unchanged."""
 
     is_content: ClassVar[bool] = True
     choice: int
@@ -194,7 +195,7 @@ class OpaqueDelta(Event, frozen=True, gc=False):
 
 
 class Citation(Event, frozen=True, gc=False):
-    """The answer leans on a source."""
+    """The answer cites a source."""
 
     choice: int
     source: Source
@@ -211,7 +212,7 @@ class LogprobsDelta(Event, frozen=True, gc=False):
 class Finish(Event, frozen=True, gc=False):
     """A choice has ended. Sent once per choice; a second reason is ignored (F30).
 
-    `stop_sequence` is the stop text that was met, "" when none or not told.
+    `stop_sequence` is the stop text that was met, "" if none or unknown.
     """
 
     choice: int

@@ -1,7 +1,7 @@
 """What a file is: by its first bytes where they are known, else by its name.
 
-A file that begins as something else than its kind is refused, whatever it is called. One whose
-beginning is not known is for its provider to judge, unless its name says that it is something else.
+A file whose first bytes contradict its kind is refused, whatever its name. If the first bytes are
+unknown, the provider decides, unless the name contradicts the kind.
 """
 
 import mimetypes
@@ -33,7 +33,7 @@ _SIGNS: Final[tuple[tuple[Kind, str, str, re.Pattern[bytes]], ...]] = tuple(
         ("image", "image/gif", "gif", rb"GIF8[79]a"),
     )
 )
-# What no endpoint is documented to take, so that its provider decides; and what is neither.
+# Formats that no endpoint documents, so that the provider decides; and formats that are neither.
 _OTHERS: Final[tuple[tuple[str, str, str, re.Pattern[bytes]], ...]] = tuple(
     (kind, media_type, ending, re.compile(sign, re.DOTALL | re.IGNORECASE))
     for kind, media_type, ending, sign in (
@@ -50,12 +50,12 @@ _OTHERS: Final[tuple[tuple[str, str, str, re.Pattern[bytes]], ...]] = tuple(
         ("", "application/x-executable", "", rb"\x7fELF|MZ.{58}\0\0"),
     )
 )
-# A video has sound, and servers take it for sound.
+# A video has a sound track, and servers accept it as audio.
 _TAKEN_AS: Final = {"audio": ("audio/", "video/"), "image": ("image/",)}
 _DRAWN: Final = "image/svg+xml"
 
 
-def judge(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
+def detect_type(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
     """The media type of a file that begins so and the ending of its name, both "" where only its
     provider can tell; None where its content, or else its name, says that it is not of the kind."""
     if (known := type_of(head, kind)) is not None:
@@ -87,6 +87,6 @@ def type_of(head: bytes, kind: Kind) -> tuple[str, str] | None:
     return None
 
 
-def named_types(kind: Kind) -> str:
-    """The formats of a kind, for a refusal."""
+def list_formats(kind: Kind) -> str:
+    """List the formats of a kind, for an error message."""
     return ", ".join(ending for of_kind, _, ending, _ in _SIGNS if of_kind == kind)

@@ -18,10 +18,11 @@ from dialects.chat.chat import (
     ToolCall,
     Url,
 )
+from dialects.errors.errors import DialectError
 
 
-class AnswerFault(Exception):
-    """The answer is none: the upstream failed inside it (F23), or it cannot be read."""
+class AnswerFault(DialectError):
+    """The answer reports a failure of the upstream (F23), or cannot be read."""
 
     def __init__(self, event: neutral.UpstreamError | neutral.Broken) -> None:
         self.event = event
@@ -29,7 +30,7 @@ class AnswerFault(Exception):
 
 
 def fold(events: Iterable[neutral.Event]) -> ChatAnswer:
-    """The answer that the events tell. Raises AnswerFault for UpstreamError and Broken."""
+    """Build the answer from its events. Raises AnswerFault for UpstreamError and Broken."""
     folder = _AnswerFolder()
     for event in events:
         folder.add(event)
@@ -37,7 +38,7 @@ def fold(events: Iterable[neutral.Event]) -> ChatAnswer:
 
 
 def unfold(answer: ChatAnswer) -> Iterator[neutral.Event]:
-    """The events that tell the answer; folding them gives it back."""
+    """Yield the events of an answer; `fold` is the inverse."""
     yield neutral.Start(
         answer.id, answer.model, answer.created, answer.service_tier, answer.fingerprint
     )
@@ -111,7 +112,7 @@ class _Sound:
 
 
 class _Words:
-    """Text, refusal or reasoning that is still being told."""
+    """Text, refusal or reasoning that is still being received."""
 
     def __init__(
         self, kind: type[neutral.TextDelta | neutral.RefusalDelta | neutral.ReasoningDelta]
@@ -185,35 +186,35 @@ class _AnswerFolder:
             case neutral.UpstreamError() | neutral.Broken():
                 raise AnswerFault(event)
             case neutral.TextDelta() | neutral.RefusalDelta() | neutral.ReasoningDelta():
-                self._of(event.choice).words(type(event)).pieces.append(event.text)
+                self._choice(event.choice).words(type(event)).pieces.append(event.text)
             case neutral.ReasoningSeal():
-                self._of(event.choice).words(neutral.ReasoningDelta).seal = event.seal
+                self._choice(event.choice).words(neutral.ReasoningDelta).seal = event.seal
             case neutral.ToolCallStart():
-                self._of(event.choice).open(event)
+                self._choice(event.choice).open(event)
             case neutral.ToolArgumentsDelta():
-                self._of(event.choice).calls[event.index].arguments.append(event.text)
+                self._choice(event.choice).calls[event.index].arguments.append(event.text)
             case neutral.ImageOutput(choice=at, url=url) if url:
-                self._of(at).parts.append(Image(Url(url)))
+                self._choice(at).parts.append(Image(Url(url)))
             case neutral.ImageOutput(choice=at):
-                self._of(at).parts.append(Image(Base64(event.data, event.media_type)))
+                self._choice(at).parts.append(Image(Base64(event.data, event.media_type)))
             case neutral.AudioDelta():
-                self._of(event.choice).add_audio(event)
+                self._choice(event.choice).add_audio(event)
             case _:
                 self._add_rest(event)
 
     def _add_rest(self, event: neutral.Event) -> None:
         match event:
             case neutral.Citation():
-                self._of(event.choice).citations.append(event.source)
+                self._choice(event.choice).citations.append(event.source)
             case neutral.LogprobsDelta():
-                choice = self._of(event.choice)
+                choice = self._choice(event.choice)
                 logprobs = choice.refusal_logprobs if event.refusal else choice.logprobs
                 logprobs.extend(event.tokens)
             case neutral.Finish():
-                choice = self._of(event.choice)
+                choice = self._choice(event.choice)
                 choice.finish, choice.stop_sequence = event.reason, event.stop_sequence
 
-    def _of(self, index: int) -> _ChoiceFolder:
+    def _choice(self, index: int) -> _ChoiceFolder:
         return self._choices.setdefault(index, _ChoiceFolder())
 
     def answer(self) -> ChatAnswer:
@@ -233,7 +234,7 @@ class _AnswerFolder:
 def join_base64(pieces: list[str]) -> str:
     """One base64 text of pieces that are each base64 of their own.
 
-    Pieces without padding inside need no decoding; what is no base64 stays as it came.
+    Pieces without padding inside need no decoding; invalid base64 is left unchanged.
     """
     whole = "".join(pieces)
     padded = whole.rstrip("=").count("=")

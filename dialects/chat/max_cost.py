@@ -5,13 +5,14 @@ from typing import Final
 
 from dialects.errors.errors import RequestFault
 
-# A plain decimal; zeros behind the ninth digit change nothing.
+# A plain decimal; zeros after the ninth digit are accepted.
 _DECIMAL: Final = re.compile(r"([0-9]{1,40})(?:\.([0-9]{1,9})0{0,31})?")
 _NANO_MAX: Final = 2**63 - 1
 
 
 def read_amount(text: str, name: str) -> int:
-    """Nano-USD of a decimal amount of USD such as `0.25`, exactly. `name` is where it stands.
+    """Nano-USD of a decimal amount of USD such as `0.25`, exactly. `name` names the member or
+    header.
 
     Raises RequestFault `invalid_value` for every other text: a limit that is rounded or guessed
     would not be the client's.

@@ -1,4 +1,4 @@
-"""How much a model shall think: efforts and budgets, one from the other.
+"""How much a model should think: conversion between efforts and budgets.
 
     effort   minimal   low    medium   high     xhigh    max
     budget      1024   2048     8192   16384    32768    the model's largest
@@ -13,7 +13,7 @@ from dialects.chat.chat import ChatRequest, Effort, ReasoningSettings
 
 DYNAMIC: Final = -1
 EFFORTS: Final[tuple[Effort, ...]] = get_args(Effort)
-# What `max` asks of a model whose largest budget is not known.
+# The budget of `max` for a model whose largest budget is unknown.
 BUDGET_MAX_UNKNOWN: Final = 32_768
 
 _BUDGETS: Final[dict[Effort, int]] = {
@@ -60,7 +60,7 @@ def nearest(effort: Effort, has: tuple[Effort, ...]) -> Effort:
 
 
 def effort_of(settings: ReasoningSettings | None) -> Effort | None:
-    """The effort that a client asked for in any words; None when the model shall decide.
+    """The effort that a client asked for in any words; None if the model decides.
 
     A switch alone counts as medium when on and as none when off; off wins over all else.
     """
@@ -80,8 +80,8 @@ def budget_of(
 ) -> int | None:
     """The budget that a client asked for in any words, within the model's range.
 
-    None when the model shall decide, 0 for none, DYNAMIC as asked; a model that cannot be switched
-    off (`budget_min` above 0) is for the caller to know.
+    None if the model decides, 0 for none, DYNAMIC as asked; a model that cannot be switched off
+    (`budget_min` above 0) is for the caller to know.
     """
     if settings is None:
         return None

@@ -13,15 +13,15 @@ from dialects.chat.chat import ChatRequest, Message, Part, Reasoning, ToolCall
 from dialects.chat.events import Event, ReasoningDelta, ReasoningSeal, ToolCallEnd, ToolCallStart
 from dialects.chat.fold import fold
 
-# What of an answer must be remembered until its end.
+# Events that must be remembered until the end of the answer.
 REMEMBERED = (ReasoningDelta, ReasoningSeal, ToolCallStart, ToolCallEnd)
 
 _parts = msgspec.json.Decoder(list[Reasoning])
 
 
-def collect(events: Iterable[Event], *, texts: bool) -> dict[str, bytes]:
-    """What is to be kept of an answer by the ids of its calls, where there is something to keep: a
-    seal, or with `texts` the mere text of the reasoning."""
+def collect_reasoning(events: Iterable[Event], *, texts: bool) -> dict[str, bytes]:
+    """Return the reasoning to store for an answer, by the ids of its calls: what has a seal, or
+    with `texts` also plain text."""
     thoughts: dict[str, bytes] = {}
     for choice in fold(events).choices:
         thought: list[Reasoning] = []
@@ -35,36 +35,38 @@ def collect(events: Iterable[Event], *, texts: bool) -> dict[str, bytes]:
     return thoughts
 
 
-def read_collected(content: bytes) -> list[Reasoning]:
-    """What `collect` gave for one call."""
+def decode_reasoning(content: bytes) -> list[Reasoning]:
+    """Decode what `collect_reasoning` returned for one call."""
     return _parts.decode(content)
 
 
-def calls_without(request: ChatRequest) -> list[str]:
-    """The ids of the calls of the history that are shown without any reasoning."""
+def calls_without_reasoning(request: ChatRequest) -> list[str]:
+    """Return the ids of earlier calls that come without their reasoning."""
     return [
         part.id
         for message in request.messages
-        if _is_bare(message)
+        if _lacks_reasoning(message)
         for part in message.parts
         if isinstance(part, ToolCall)
     ]
 
 
-def give_back(request: ChatRequest, known: Mapping[str, Sequence[Reasoning]]) -> ChatRequest:
-    """The request with the reasoning that is known of its calls in front of them."""
+def restore_reasoning(
+    request: ChatRequest, known: Mapping[str, Sequence[Reasoning]]
+) -> ChatRequest:
+    """Return the request with known reasoning inserted before its calls."""
     if not known:
         return request
     messages = [
         msgspec.structs.replace(message, parts=tuple(_with_reasoning(message.parts, known)))
-        if _is_bare(message)
+        if _lacks_reasoning(message)
         else message
         for message in request.messages
     ]
     return msgspec.structs.replace(request, messages=tuple(messages))
 
 
-def _is_bare(message: Message) -> bool:
+def _lacks_reasoning(message: Message) -> bool:
     if message.role != "assistant":
         return False
     return not any(isinstance(part, Reasoning) for part in message.parts)

@@ -1,18 +1,20 @@
-"""The steps that a request lets its provider take beside the answer of its own model, and that the
-usage of the answer tells as parts: compaction, other models, advice. A hold is sized by them (I13).
-"""
+"""What a request lets its provider do and bill beside its own model's answer: compaction, other
+models, advice, web searches. The size of a hold depends on it (I13)."""
 
 from typing import Any, Final, NamedTuple
 
-from dialects.chat.searches import most_searches
 from dialects.json.body import Body
 from dialects.json.raw_json import dicts, value_of
 
 _COMPACTS: Final = ("compaction", "context_management")
+# The searches that a hold covers if the request sets no limit; the customer does not pay for more
+# (I13).
+SEARCHES_ASSUMED: Final = 10
 
 
 class Advisor(NamedTuple):
-    """Another model that may be asked up to `uses` times; None for `output_cap` is its own most."""
+    """Another model that may be asked up to `uses` times; `output_cap` None is the model's own
+    limit."""
 
     model: str
     uses: int
@@ -20,7 +22,7 @@ class Advisor(NamedTuple):
 
 
 class OtherSteps(NamedTuple):
-    """What may be billed beside the answer. `any_fallback`: the provider chooses the model."""
+    """What may be billed besides the answer. `any_fallback`: the provider chooses the model."""
 
     compacts: bool
     fallbacks: tuple[str, ...]
@@ -29,7 +31,7 @@ class OtherSteps(NamedTuple):
 
 
 def other_steps(body: Body) -> OtherSteps | None:
-    """The steps that a body asks for; None where it is its own model's answer alone."""
+    """Return the steps that a body asks for; None if there are none."""
     members = body.members
     raw_tools = body.value("tools") or b""
     compacts = any(name in members and _compacts(body, name) for name in _COMPACTS)
@@ -68,3 +70,17 @@ def _advisors(raw_tools: bytes) -> tuple[Advisor, ...]:
         )
         for tool in tools
     )
+
+
+def search_tools(body: Body) -> list[dict[str, Any]]:
+    """The provider's own search tools of a request."""
+    raw = body.value("tools")
+    if raw is None or b"web_search" not in raw:
+        return []
+    tools = dicts(value_of(raw))
+    return [tool for tool in tools if str(tool.get("type")).startswith("web_search")]
+
+
+def most_searches(uses_max: Any, assumed: int = SEARCHES_ASSUMED) -> int:
+    """Return the client's limit if it is valid, otherwise the assumed one."""
+    return uses_max if type(uses_max) is int and uses_max >= 0 else assumed

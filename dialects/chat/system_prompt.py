@@ -1,4 +1,4 @@
-"""A system prompt of somebody else's put into a request as it goes out, in any dialect.
+"""Puts an operator's system prompt into an outgoing request of any dialect.
 
 prepend    before what the client says to the system
 append     behind it
@@ -32,7 +32,7 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def set_prompt(dialect: Dialect, members: Members, text: str, mode: PromptMode) -> None:
-    """Put the text into a body. What has a shape of its own there is for the provider to refuse."""
+    """Put the text into a body. Invalid shapes are left for the provider to refuse."""
     _PUT[dialect](members, text, mode)
 
 
@@ -55,7 +55,7 @@ def _openai(members: Members, text: str, mode: PromptMode) -> None:
 
 def _responses(members: Members, text: str, mode: PromptMode) -> None:
     if mode != "replace":
-        members["instructions"] = _joined(_text(members.get("instructions")), text, mode)
+        members["instructions"] = _join(_text(members.get("instructions")), text, mode)
         return
     members["instructions"] = text
     items = _items(members.get("input"))
@@ -67,15 +67,15 @@ def _anthropic(members: Members, text: str, mode: PromptMode) -> None:
     theirs = None if mode == "replace" else members.get("system")
     blocks = _items(theirs)
     if blocks is None:
-        members["system"] = _joined(_text(theirs), text, mode)
+        members["system"] = _join(_text(theirs), text, mode)
     else:
-        members["system"] = _beside(blocks, {"type": "text", "text": text}, mode)
+        members["system"] = _insert(blocks, {"type": "text", "text": text}, mode)
 
 
 def _gemini(members: Members, text: str, mode: PromptMode) -> None:
     name = "systemInstruction"
-    spelled = next((given for given in members if camel_name(given) == name), name)
-    theirs = None if mode == "replace" else members.get(spelled)
+    spelling = next((member for member in members if camel_name(member) == name), name)
+    theirs = None if mode == "replace" else members.get(spelling)
     content = _object(theirs)
     # One object stands for a list of one, and a text for a whole instruction.
     parts: list[Any] | None = _items(content.get("parts"))
@@ -83,7 +83,7 @@ def _gemini(members: Members, text: str, mode: PromptMode) -> None:
         parts = [content["parts"]] if "parts" in content else []
     if prompt := _text(theirs):
         parts = [{"text": prompt}]
-    members[spelled] = {**content, "parts": _beside(parts, {"text": text}, mode)}
+    members[spelling] = {**content, "parts": _insert(parts, {"text": text}, mode)}
 
 
 _PUT: Final[Mapping[Dialect, Callable[[Members, str, PromptMode], None]]] = MappingProxyType(
@@ -91,13 +91,13 @@ _PUT: Final[Mapping[Dialect, Callable[[Members, str, PromptMode], None]]] = Mapp
 )
 
 
-def _joined(theirs: str, text: str, mode: PromptMode) -> str:
+def _join(theirs: str, text: str, mode: PromptMode) -> str:
     if not theirs or mode == "replace":
         return text
     return f"{text}{_BETWEEN}{theirs}" if mode == "prepend" else f"{theirs}{_BETWEEN}{text}"
 
 
-def _beside(parts: Sequence[Any], own: Any, mode: PromptMode) -> list[Any]:
+def _insert(parts: Sequence[Any], own: Any, mode: PromptMode) -> list[Any]:
     return [own, *parts] if mode == "prepend" else [*parts, own]
 
 

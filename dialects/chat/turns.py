@@ -61,9 +61,9 @@ def merge_messages(messages: tuple[Message, ...]) -> tuple[MergedMessage, ...]:
     return tuple(MergedMessage(role, _results_first(parts, places)) for role, parts in turns)
 
 
-def answered_at_once(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The messages with the results of tools right behind the turn that called for them, for whom
-    refuses what stands between."""
+def move_results_to_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the messages with tool results right after the turn that made the calls, for providers
+    that refuse other messages in between."""
     ordered: list[Message] = []
     behind: int | None = None
     for message in messages:
@@ -91,7 +91,7 @@ def call_names(messages: tuple[Message, ...]) -> dict[str, str]:
 
 
 def urls(request: ChatRequest, wanted: Callable[[Image | File | Video], bool]) -> tuple[str, ...]:
-    """The addresses of the parts that are `wanted` by address, each once."""
+    """Return the distinct URLs of the parts that `wanted` selects."""
     addresses = [
         part.source.url for part in _media(request) if isinstance(part.source, Url) and wanted(part)
     ]
@@ -131,7 +131,7 @@ def derive_id(prefix: str, request_id: str, *places: object) -> str:
 
 
 def mark_seal(seal: Seal, owner: SealOwner) -> str:
-    """A seal as it travels in the member that belongs to `owner`: a foreign one is marked."""
+    """Write a seal into a member that belongs to `owner`: a foreign seal is marked."""
     return seal.value if seal.owner == owner else f"{seal.owner}:{seal.value}"
 
 

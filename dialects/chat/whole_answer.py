@@ -1,4 +1,4 @@
-"""A whole (not streamed) answer, as the reader of its dialect tells it."""
+"""A whole (not streamed) answer, as the decoder of its dialect returns it."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,10 +16,10 @@ _T = TypeVar("_T")
 class WholeAnswer(msgspec.Struct, frozen=True):
     """What a whole answer says.
 
-    `events` tell it as a stream would have, `usage` is the raw usage object or None (F25),
+    `events` are those of an equivalent stream, `usage` is the raw usage object or None (F25),
     `searches` counts web searches where the usage does not. With `error` (F23) or `broken` (F14
-    without an end, F15 no JSON, F16 no UTF-8, F24 empty) the answer is no success, and its bytes
-    are not for the client.
+    without an end, F15 no JSON, F16 no UTF-8, F24 empty) the answer is a failure, and its bytes are
+    not sent to the client.
     """
 
     events: list[Event]
@@ -30,8 +30,8 @@ class WholeAnswer(msgspec.Struct, frozen=True):
     error: UpstreamError | None = None
     broken: BrokenFault | None = None
 
-    def folded(self) -> ChatAnswer:
-        """The answer in neutral words. Raises AnswerFault where it is no success."""
+    def fold(self) -> ChatAnswer:
+        """Return the answer in neutral form. Raises AnswerFault if it is a failure."""
         if self.error is not None:
             raise AnswerFault(self.error)
         if self.broken is not None:
@@ -39,15 +39,15 @@ class WholeAnswer(msgspec.Struct, frozen=True):
         return fold(self.events)
 
 
-def failed(event: UpstreamError | Broken) -> WholeAnswer:
-    """An answer that is none."""
+def failed_answer(event: UpstreamError | Broken) -> WholeAnswer:
+    """Return the WholeAnswer of a failure."""
     if isinstance(event, UpstreamError):
         return WholeAnswer([], None, 0, error=event)
     return WholeAnswer([], None, 0, broken=event.fault)
 
 
 def parse_whole(raw: bytes, parse: Callable[[bytes], _T]) -> _T:
-    """The body of a 200 by the parser of its dialect. Raises AnswerFault."""
+    """Parse the body of a 200 response. Raises AnswerFault."""
     if not raw.strip():
         raise AnswerFault(Broken("F24"))
     try:

@@ -16,12 +16,12 @@ import msgspec
 from dialects.chat.bounds import CHOICES_MAX
 from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject, Message, Text
 from dialects.codec import Decoder, Target
-from dialects.completions.answer_encode import answer_text
+from dialects.endpoints.completions.answer_encode import answer_text
+from dialects.endpoints.operation import Operation
 from dialects.json.body import Body, Quirks, read_body
 from dialects.json.members import read_max_cost, read_members, read_model, read_user
 from dialects.openai.codec import OpenAICodec
 from dialects.openai.usage import encode as write_usage
-from dialects.operation import Operation
 from dialects.usage.usage import Counts
 
 SYSTEM_TEXT: Final = (
@@ -61,12 +61,12 @@ def read(raw: bytes, *, request_id: str, received_at: int) -> EditFacts:
     """Read a request.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the
-    instruction, then types and values. Whether the model exists is for the caller to say.
+    instruction, then types and values. The caller checks whether the model exists.
     """
     body = read_body(raw)
     members = read_members(raw)
     model = read_model(members)
-    instruction = members.due("instruction", members.text("instruction"))
+    instruction = members.required("instruction", members.text("instruction"))
     choices = members.integer("n", 1, CHOICES_MAX)
     text = _INPUT_MARKS.format(instruction=instruction, input=members.text("input") or "")
     request = ChatRequest(
@@ -120,7 +120,7 @@ class EditsCodec(OpenAICodec[EditFacts]):
             facts.request, request_id=request_id, received_at=received_at
         )
 
-    def undecoded(self, facts: EditFacts) -> tuple[str, ...]:
+    def undecoded_fields(self, facts: EditFacts) -> tuple[str, ...]:
         return facts.dropped
 
     def operation(self, target: Target, *, stream: bool) -> Operation | None:

@@ -24,10 +24,10 @@ from dialects.chat.fold import AnswerFault
 from dialects.endpoints.unary import (
     PlainAnswer,
     RawMembers,
-    broken,
+    answer_fault,
     failure,
-    given,
     input_quantities,
+    member_bytes,
     open_answer,
 )
 from dialects.errors.errors import RequestFault
@@ -37,12 +37,12 @@ from dialects.json.body import Body, read_body
 from dialects.json.members import (
     Members,
     check_model,
-    due_value,
     edit_body,
     read_integers,
     read_max_cost,
     read_model,
     read_user,
+    required_value,
     small_members,
 )
 from dialects.usage.usage import Quantities
@@ -58,7 +58,7 @@ _FLOAT_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `inputs` is how many embeddings are wanted. `texts` are what to embed, or None where the client
     sent token ids; then `tokens` counts them, else it is None. `text_bytes` is the length of the
@@ -91,7 +91,7 @@ def read(raw: bytes, *, model: str | None = None) -> EmbeddingFacts:
     """Read a request; `model` is the one that its path names, which wins over the body's.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
-    then types (400), then values (422). Whether the model exists is for the caller to say.
+    then types (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     members = small_members(body, _SMALL)
@@ -121,11 +121,11 @@ def read(raw: bytes, *, model: str | None = None) -> EmbeddingFacts:
 
 def _read_input(body: Body) -> tuple[int, tuple[str, ...] | None, int | None]:
     """How many embeddings, of which texts, or of how many token ids."""
-    raw = due_value(body, "input")
+    raw = required_value(body, "input")
     try:
         value = _input.decode(raw)
     except msgspec.ValidationError:
-        raise _odd_input() from None
+        raise _invalid_input() from None
     if isinstance(value, str):
         return (1 if value else 0), (value,), None
     texts = tuple(item for item in value if isinstance(item, str))
@@ -135,11 +135,11 @@ def _read_input(body: Body) -> tuple[int, tuple[str, ...] | None, int | None]:
     if len(lists) == len(value):
         return len(lists), None, sum(map(len, lists))
     if texts or lists:
-        raise _odd_input()
+        raise _invalid_input()
     return 1, None, len(value)
 
 
-def _odd_input() -> RequestFault:
+def _invalid_input() -> RequestFault:
     what = "input must be a string, or an array of strings or token ids"
     return RequestFault("invalid_type", "input", what)
 
@@ -179,13 +179,13 @@ def from_gemini(facts: gemini_embed.EmbedFacts, upstream_model: str) -> Encoded:
 
 
 def read_answer(raw: bytes) -> PlainAnswer:
-    """Read the body of a 200 that goes on as it came. Never raises."""
+    """Read the body of a 200 that is forwarded unchanged. Never raises."""
     try:
         members = open_answer(raw)
         _rows(members)
     except AnswerFault as fault:
         return failure(fault)
-    usage = given(members, "usage")
+    usage = member_bytes(members, "usage")
     return PlainAnswer(input_quantities(usage), usage)
 
 
@@ -206,8 +206,8 @@ def decode_answer(raw: bytes, inputs: int | None = None) -> Vectors:
     _check_number(len(rows), inputs)
     if sorted(row.index for row in rows) == list(range(len(rows))):
         rows.sort(key=lambda row: row.index)
-    model = given(members, "model") or b""
-    usage = given(members, "usage")
+    model = member_bytes(members, "model") or b""
+    usage = member_bytes(members, "usage")
     return Vectors(
         values=tuple(_values(row.embedding) for row in rows),
         model=msgspec.json.decode(model) if model.startswith(b'"') else "",
@@ -221,7 +221,7 @@ def decode_gemini_answer(raw: bytes, inputs: int | None = None) -> Vectors:
     open_answer(raw)
     answer = gemini_embed.decode_answer(raw)
     if answer is None:
-        raise broken("F24")
+        raise answer_fault("F24")
     _check_number(len(answer.values), inputs)
     counted = gemini_quantities(answer.usage)
     meters = {name: count for name, count in counted.meters.items() if name.startswith("in_")}
@@ -254,8 +254,8 @@ def encode_gemini_answer(vectors: Vectors, facts: gemini_embed.EmbedFacts) -> by
 def fit_answer(raw: bytes, facts: EmbeddingFacts) -> bytes:
     """An answer of this form as the client asked for it.
 
-    Its own bytes where its encoding is right, or none that we make was asked for; else only the
-    embeddings are written anew. Raises AnswerFault for what cannot be converted.
+    Its own bytes where its encoding is right, or none that we make was asked for; otherwise only
+    the embeddings are rewritten. Raises AnswerFault for what cannot be converted.
     """
     wanted = facts.encoding_format
     members = open_answer(raw)
@@ -272,7 +272,7 @@ def to_base64(values: Sequence[float]) -> str:
     try:
         packed = struct.pack(f"<{len(values)}f", *values)
     except OverflowError:
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     return binascii.b2a_base64(packed, newline=False).decode()
 
 
@@ -281,13 +281,13 @@ def from_base64(text: str) -> tuple[float, ...]:
     try:
         packed = binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     if len(packed) % _FLOAT_BYTES:
-        raise broken("F15")
+        raise answer_fault("F15")
     values = struct.unpack(f"<{len(packed) // _FLOAT_BYTES}f", packed)
     if not all(map(math.isfinite, values)):
         # JSON has no spelling for it.
-        raise broken("F15")
+        raise answer_fault("F15")
     return values
 
 
@@ -303,11 +303,11 @@ _numbers = msgspec.json.Decoder(tuple[float, ...])
 
 def _rows(members: RawMembers) -> list[_Row]:
     try:
-        rows = _row_list.decode(given(members, "data") or b"[]")
+        rows = _row_list.decode(member_bytes(members, "data") or b"[]")
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     if not rows:
-        raise broken("F24")
+        raise answer_fault("F24")
     for place, row in enumerate(rows):
         if row.index < 0:
             row.index = place
@@ -316,7 +316,7 @@ def _rows(members: RawMembers) -> list[_Row]:
 
 def _check_number(number: int, wanted: int | None) -> None:
     if wanted is not None and number != wanted:
-        raise broken("F24")
+        raise answer_fault("F24")
 
 
 def _values(embedding: msgspec.Raw) -> tuple[float, ...]:
@@ -326,7 +326,7 @@ def _values(embedding: msgspec.Raw) -> tuple[float, ...]:
     try:
         return _numbers.decode(raw)
     except msgspec.DecodeError:
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
 
 
 def _row(index: int, embedding: Sequence[float] | str) -> dict[str, Any]:

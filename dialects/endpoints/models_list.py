@@ -76,7 +76,7 @@ def encode(rows: Iterable[ModelRow], form: ListForm, query: Mapping[str, str]) -
             before_id=query.get("before_id", ""),
         )
     if form == "gemini":
-        # Above its largest page the dialect gives that one, and 0 stands for no wish.
+        # Larger pages are reduced to the largest; 0 is the default size.
         size = _read_size(query, "pageSize", 0, 10**_DIGITS_MAX)
         return gemini.render(
             map(_gemini, listed),
@@ -87,7 +87,7 @@ def encode(rows: Iterable[ModelRow], form: ListForm, query: Mapping[str, str]) -
 
 
 def _openai_page(listed: Sequence[ModelRow], query: Mapping[str, str]) -> dict[str, Any]:
-    """Paged as the dialect's other lists are: whoever names neither word wants all of them."""
+    """Paged like the dialect's other lists; without `limit` and `after` the list is complete."""
     limit = _read_size(query, "limit", 1, LIMIT_MAX)
     after = query.get("after", "")
     following = [row for row in listed if row.id > after]

@@ -1,9 +1,9 @@
-"""Moderations: texts and pictures in, verdicts out. Both go on as they came.
+"""Moderations: texts and pictures in, verdicts out. Both are forwarded unchanged.
 
     {"input": text | texts | parts, "model"?}
         -> {"id", "model", "results": [{"flagged", "categories", "category_scores", ...}]}
 
-The price is by the request: no usage is told.
+The price is per request: no usage is reported.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from typing import Final
 import msgspec
 
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import PlainAnswer, broken, failure, given, open_answer
+from dialects.endpoints.unary import PlainAnswer, answer_fault, failure, member_bytes, open_answer
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
-    due_value,
     edit_body,
     read_max_cost,
     read_model,
     read_user,
+    required_value,
     small_members,
 )
 from dialects.usage.usage import Quantities
@@ -30,7 +30,7 @@ MODEL: Final = "omni-moderation-latest"
 
 @dataclass(frozen=True, slots=True)
 class ModerationFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     A client that names no model gets `MODEL`. `inputs` is how many texts and parts there are.
     `max_cost_nano` is our own field.
@@ -45,7 +45,7 @@ class ModerationFacts:
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is thought of one input: whether anything is wrong with it, and in which categories."""
+    """The result for one input: whether it was flagged, and in which categories."""
 
     flagged: bool
     categories: tuple[str, ...]
@@ -55,7 +55,7 @@ def read(raw: bytes) -> ModerationFacts:
     """Read a request.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
-    then types (400), then values (422). Whether the model exists is for the caller to say.
+    then types (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     model = read_model(small_members(body, ("model",)), otherwise=MODEL)
@@ -90,22 +90,22 @@ def read_answer(raw: bytes) -> PlainAnswer:
 def decode_answer(raw: bytes) -> tuple[Verdict, ...]:
     """The verdicts in the order of the inputs. Raises AnswerFault."""
     try:
-        results = _results.decode(given(open_answer(raw), "results") or b"[]")
+        results = _results.decode(member_bytes(open_answer(raw), "results") or b"[]")
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     if not results:
-        raise broken("F24")
+        raise answer_fault("F24")
     return tuple(result.verdict() for result in results)
 
 
 class _Result(msgspec.Struct):
     flagged: bool
-    # A provider may say null of a category that it does not judge.
+    # A provider may return null for a category that it does not check.
     categories: dict[str, bool | None] | None = None
 
     def verdict(self) -> Verdict:
-        met = [name for name, met in (self.categories or {}).items() if met]
-        return Verdict(self.flagged, tuple(met))
+        matched = [name for name, matched in (self.categories or {}).items() if matched]
+        return Verdict(self.flagged, tuple(matched))
 
 
 _items = msgspec.json.Decoder(str | list[str | dict[str, msgspec.Raw]])
@@ -113,7 +113,7 @@ _results = msgspec.json.Decoder(list[_Result])
 
 
 def _count_inputs(body: Body) -> int:
-    raw = due_value(body, "input")
+    raw = required_value(body, "input")
     try:
         value = _items.decode(raw)
     except msgspec.ValidationError:

@@ -8,7 +8,7 @@
                      "meta": {"api_version", "billed_units": {"search_units"}}}
 
 Xinference takes the requests of jina; its answer has {"index", "relevance_score", "document": text}
-and tells no usage, and becomes jina's. A client speaks cohere on `/v2/rerank` and jina everywhere
+and no usage, and is converted to jina's. A client speaks cohere on `/v2/rerank` and jina everywhere
 else. jina is billed by tokens, where a query counts once for each document, cohere by search units.
 """
 
@@ -24,22 +24,22 @@ from dialects.chat.turns import derive_id
 from dialects.endpoints.unary import (
     PlainAnswer,
     RawMembers,
-    broken,
+    answer_fault,
     failure,
-    given,
     input_quantities,
+    member_bytes,
     open_answer,
 )
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
     Members,
-    due_value,
     edit_body,
     read_integers,
     read_max_cost,
     read_model,
     read_user,
+    required_value,
     small_members,
 )
 from dialects.json.raw_json import object_of, value_of
@@ -61,7 +61,7 @@ _KNOWN: Final = frozenset({*_SMALL, "query", "documents", "max_cost"})
 
 @dataclass(frozen=True, slots=True)
 class RerankFacts:
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `documents` are JSON as it came, each a text or an object, `query` as well. `text_bytes` is an
     upper bound of the tokens, `search_units_max` of the search units. `search_units` is the
@@ -107,13 +107,12 @@ def read(raw: bytes, *, form: RerankForm) -> RerankFacts:
     """Read a request.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the query, the
-    documents, then types (400), then values (422). Whether the model exists is for the caller to
-    say.
+    documents, then types (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     members = small_members(body, _SMALL)
     model = read_model(members)
-    query, documents = due_value(body, "query"), due_value(body, "documents")
+    query, documents = required_value(body, "query"), required_value(body, "documents")
     _check_text("query", query)
     items = _read_documents(documents)
     return_documents = bool(members.boolean("return_documents"))
@@ -159,7 +158,7 @@ def encode(facts: RerankFacts, upstream_model: str, form: RerankForm) -> Encoded
         body["top_n"] = facts.top_n
     known = _KNOWN
     if form == "jina":
-        # Else the answer would have them by default, and the client's form has none.
+        # The default is true, and the client's form has no documents in its answer.
         body["return_documents"] = False
         known = _KNOWN - {"max_tokens_per_doc"}
     elif (longest := facts.body.value("max_tokens_per_doc")) is not None:
@@ -176,7 +175,7 @@ def read_answer(raw: bytes) -> PlainAnswer:
         _results_of(members)
     except AnswerFault as fault:
         return failure(fault)
-    usage = given(members, "usage") or given(members, "meta")
+    usage = member_bytes(members, "usage") or member_bytes(members, "meta")
     return PlainAnswer(_quantities(members), usage)
 
 
@@ -186,9 +185,9 @@ def decode_answer(raw: bytes, documents: int | None = None) -> Ranking:
     results = _results_of(members)
     places = {result.index for result in results}
     if len(places) < len(results) or min(places) < 0:
-        raise broken("F15")
+        raise answer_fault("F15")
     if documents is not None and max(places) >= documents:
-        raise broken("F15")
+        raise answer_fault("F15")
     return Ranking(
         results=tuple(sorted(results, key=lambda result: -result.relevance_score)),
         id=_word(members, "id"),
@@ -197,16 +196,16 @@ def decode_answer(raw: bytes, documents: int | None = None) -> Ranking:
     )
 
 
-def is_whole(raw: bytes) -> bool:
-    """Whether an answer is told as jina tells it. Raises AnswerFault.
+def has_jina_form(raw: bytes) -> bool:
+    """Return whether an answer has jina's form. Raises AnswerFault.
 
     Xinference takes jina's requests and answers in a form of its own: a document is a bare text,
     and there is no usage.
     """
     members = open_answer(raw)
-    if given(members, "usage") is None:
+    if member_bytes(members, "usage") is None:
         return False
-    rows = _rows.decode(given(members, "results") or b"[]")
+    rows = _rows.decode(member_bytes(members, "results") or b"[]")
     return not any(isinstance(row.get("document"), str) for row in rows)
 
 
@@ -258,7 +257,7 @@ def _check_text(path: str, raw: bytes) -> None:
 
 
 def _text(path: str, raw: bytes) -> str:
-    """The words of a query or document."""
+    """Return the text of a query or document."""
     value = value_of(raw)
     text = value if isinstance(value, str) else Members(object_of(value), path).text("text")
     if text is None:
@@ -268,16 +267,16 @@ def _text(path: str, raw: bytes) -> str:
 
 def _results_of(members: RawMembers) -> list[Ranked]:
     try:
-        results = _results.decode(given(members, "results") or b"[]")
+        results = _results.decode(member_bytes(members, "results") or b"[]")
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     if not results:
-        raise broken("F24")
+        raise answer_fault("F24")
     return results
 
 
 def _word(members: RawMembers, name: str) -> str:
-    value = given(members, name) or b""
+    value = member_bytes(members, name) or b""
     return str(msgspec.json.decode(value)) if value.startswith(b'"') else ""
 
 
@@ -286,7 +285,7 @@ def _quantities(members: RawMembers) -> Quantities:
 
     Servers that bill by neither tell zeros of both beside the tokens that they have read.
     """
-    meta = _object(given(members, "meta"))
+    meta = _object(member_bytes(members, "meta"))
     units, tokens = _object(meta.get("billed_units")), _object(meta.get("tokens"))
     billed = UsageMembers(units)
     searches = billed.count("search_units")
@@ -294,7 +293,7 @@ def _quantities(members: RawMembers) -> Quantities:
         return billed.result({})
     if searches:
         return Quantities({"searches": searches}, ())
-    usage = given(members, "usage")
+    usage = member_bytes(members, "usage")
     if usage is None:
         read_tokens = units.get("input_tokens") or tokens.get("input_tokens")
         usage = msgspec.json.encode({"input_tokens": read_tokens})

@@ -2,7 +2,7 @@
 
 Completions, embeddings, moderations and rerank are endpoints of the openai dialect beside its chat:
 they name the model, the end user and our own field alike, and their errors are its errors. Their
-answers go on as they came, and are read for what they used.
+answers are forwarded unchanged, and read for their usage.
 
 Embeddings and rerank make no output: whatever tokens an upstream counts are input.
 """
@@ -27,10 +27,10 @@ RawMembers = dict[str, msgspec.Raw]
 class PlainAnswer:
     """What a whole answer says.
 
-    `usage` is the raw usage object or None (F25), `quantities` what it comes to in meters. With
-    `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is no success, and
-    its bytes are not for the client. `at_rates` gives the quantities where they depend on what the
-    price has rates for.
+    `usage` is the raw usage object or None (F25), `quantities` the same in meters. With `error`
+    (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is a failure, and its bytes
+    are not sent to the client. `at_rates` gives the quantities where they depend on what the price
+    has rates for.
     """
 
     quantities: Quantities
@@ -46,27 +46,27 @@ NOTHING: Final = Quantities({}, ("usage_missing",))
 def open_answer(raw: bytes) -> RawMembers:
     """The top-level members of the body of a 200. Raises AnswerFault."""
     members = parse_whole(raw, top_members)
-    error = given(members, "error")
-    if error is None and given(members, "object") == b'"error"':
+    error = member_bytes(members, "error")
+    if error is None and member_bytes(members, "object") == b'"error"':
         error = raw
     if error is not None:
         raise AnswerFault(read_object(error).event)
     return members
 
 
-def broken(fault: BrokenFault) -> AnswerFault:
-    """An answer that cannot be read."""
+def answer_fault(fault: BrokenFault) -> AnswerFault:
+    """Return the fault of an answer that cannot be read."""
     return AnswerFault(Broken(fault))
 
 
-def given(members: RawMembers, name: str) -> bytes | None:
+def member_bytes(members: RawMembers, name: str) -> bytes | None:
     """The bytes of a member, None when it is absent or null."""
     value = bytes(members.get(name, b""))
     return None if value in (b"", b"null") else value
 
 
 def failure(fault: AnswerFault) -> PlainAnswer:
-    """The record of an answer that is none."""
+    """Return the PlainAnswer of a failure."""
     if isinstance(fault.event, UpstreamError):
         return PlainAnswer(NOTHING, error=fault.event)
     return PlainAnswer(NOTHING, broken=fault.event.fault)
@@ -75,7 +75,7 @@ def failure(fault: AnswerFault) -> PlainAnswer:
 def input_quantities(raw: bytes | None) -> Quantities:
     """A raw usage object whose tokens are all input, as meters. Never raises.
 
-    OpenAI and Jina tell prompt_tokens and total_tokens, others one of them or input_tokens; where
+    OpenAI and Jina report prompt_tokens and total_tokens, others one of them or input_tokens; where
     they differ the total counts. A zero that was sent is a zero (F28).
     """
     usage = read_members(raw, "unary")

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's endpoints tell them, and as those that are compatible to them do.
+"""Errors of OpenAI's endpoints, and of endpoints that are compatible with them.
 
 The dialects openai and responses share the body of an error and most of its words; `Words` is what
 each of them knows beyond those.
@@ -47,7 +47,7 @@ _BY_STATUS: Mapping[int, ErrorKind] = {
     529: "overloaded",
 }
 _REJECTED = frozenset({400, 415, 422})
-# Kinds beside `provider_rejected` in which the upstream's own parameter is told.
+# Kinds besides `provider_rejected` that report the upstream's own parameter.
 _CLIENT_KINDS = frozenset({"context_length_exceeded", "content_filtered"})
 
 
@@ -68,8 +68,8 @@ def render(
     code: str | None = None,
     request_id: str = "",
 ) -> bytes:
-    """The body of an error response; `code` takes the place of the kind's own. The request's id
-    stands beside the error, whose members are fixed."""
+    """The body of an error response; `code` takes the place of the kind's own. The request's id is
+    a sibling of the error, whose members are fixed."""
     row = KINDS[kind]
     error = {"message": message, "type": row.type, "param": param, "code": code or row.code}
     named = name_request(request_id)
@@ -130,7 +130,8 @@ def _classify(
 
 
 def _kind_of(words: Words, status: int, codes: set[str]) -> tuple[ErrorKind, str]:
-    """Kind and row of the fault table. Words about our account stand above any status."""
+    """Return the kind and the fault table's row. A message about our account takes precedence over
+    the status."""
     if codes & _FUNDS or status == 402:
         return "upstream_auth", "F9"
     if codes & (_ACCOUNT | words.account) or status in (401, 403):

@@ -266,16 +266,20 @@ _KEY = re.compile(
     r"(?:\b(?:sk|pk|rk|gsk|xai|hf|r8|tgp|nvapi|pplx|ak|key|api)[-_](?=[\w-]*\d)[\w-]{8,}"
     r"|\bsk-[\w-]{8,}|\bAIza[\w-]{16,}|(?<=[Bb]earer )[\w.~+=-]{8,})"
 )
-# A word is read from its beginning alone: from each of its letters it would take seconds for a long
-# one, of which the log has whatever is sent.
+# Matches only at the start of a word: trying every position would take seconds for a long word, and
+# logs contain whatever clients send.
 _ALREADY_MASKED = re.compile(r"(?:(?<![\w-])[\w-]++|)(?:\*{2,}|\u2026)[\w-]*")
 _ACCOUNT = re.compile(r"\b(org|proj|acct|user|team|cus)[-_](?=[\w-]*\d)[\w-]{6,}")
 _TAG = re.compile(r"<[^<>]{0,2000}>?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\s]+")
 
 
-class RequestFault(Exception):
-    """The client's request is wrong; it is answered and never sent on.
+class DialectError(Exception):
+    """What translating can raise; `dialects/translation.py` draws the tree."""
+
+
+class RequestFault(DialectError):
+    """The client's request is invalid; it is refused and never sent to an upstream.
 
     `kind` is a client kind of `KINDS`, `param` the path of the field or None, `message` the
     whole phrase, ready to be rendered.
@@ -307,8 +311,8 @@ def message_of(
     size: int = 0,
     limit: int = 0,
 ) -> str:
-    """Fill in the phrase of `kind`; `what` is clipped, for names of a client's own may stand in it
-    keys are masked, and `model` is quoted as a client's value.
+    """Fill in the phrase of `kind`; `what` is truncated and its keys are masked, because it may
+    contain a client's own names; `model` is quoted as a client's value.
 
     A timeout says after how many seconds, when `seconds` is not 0.
     """
@@ -325,12 +329,12 @@ def message_of(
 
 
 def retry_after_s(wait_ms: int) -> int:
-    """A wait as it is told, in a header or in words: whole seconds, at least one, rounded up."""
+    """Return a wait in whole seconds, at least one, rounded up, for a header or a message."""
     return max(1, -(-wait_ms // 1_000))
 
 
 def quote_value(value: str) -> str:
-    """A client's value as it may stand in a message: one line, 64 characters, keys masked."""
+    """Return a client's value, safe for a message: one line, 64 characters, keys masked."""
     return mask_value(_CONTROL.sub(" ", value))[:_VALUE_CHARACTERS_MAX]
 
 
@@ -340,7 +344,7 @@ def mask_value(text: str) -> str:
 
 
 def mask_upstream(text: str) -> str:
-    """Take out what would identify our account at a provider: keys, key tails, account ids."""
+    """Remove whatever would identify our account at a provider: keys, key tails, account ids."""
     text = _KEY.sub("***", text)
     text = _ALREADY_MASKED.sub("***", text)
     return _ACCOUNT.sub(r"\1-***", text)
@@ -358,6 +362,6 @@ def mask_members(value: Any) -> Any:
 
 
 def clean_upstream(text: str) -> str:
-    """An upstream's message as it may be shown: masked, one line, without markup, clipped."""
+    """Return an upstream's message, safe to show: masked, one line, without markup, truncated."""
     text = _TAG.sub(" ", text[:8_000])
     return mask_upstream(_CONTROL.sub(" ", text)).strip()[:_WHAT_CHARACTERS_MAX]

@@ -32,10 +32,10 @@ def is_own(family: Family, code: str | None) -> bool:
 def render(
     family: Family, kind: ErrorKind, message: str, request_id: str, provider_code: str | None = None
 ) -> bytes:
-    """The body of an error response below the family's paths; a code by which the provider refused
-    stands in place of ours, None where the refusal is ours."""
+    """The body of an error response below the family's paths; the provider's own code takes the
+    place of ours, None if the refusal is ours."""
     row = KINDS[kind]
-    relayed = _relayed(family, provider_code)
+    relayed = _provider_code(family, provider_code)
     code = _code(family, kind) if relayed is None or family == "suno" else int(relayed)
     error = {"message": message, "type": row.type, "param": None, "code": row.code}
     bodies: dict[Family, dict[str, Any]] = {
@@ -50,7 +50,7 @@ def render(
     return msgspec.json.encode(bodies[family])
 
 
-def _relayed(family: Family, code: str | None) -> str | None:
+def _provider_code(family: Family, code: str | None) -> str | None:
     if code is None or is_own(family, code):
         return code
     numbered = family in ("kling", "jimeng") and code.isascii() and code.isdigit()

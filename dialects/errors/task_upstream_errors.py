@@ -1,4 +1,4 @@
-"""What the errors of services of tasks mean, by the numbers that stand in their bodies."""
+"""What the errors of task services mean, by the numbers in their bodies."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -62,7 +62,7 @@ class NumberedErrors(ChatCompletionsCodec):
     def read_error(
         cls, status: int, headers: Mapping[str, str], body: bytes, now_s: int | None = None
     ) -> UpstreamFault:
-        number, message = numbered(body)
+        number, message = read_code(body)
         meaning = cls.meanings.get(number)
         if meaning is None:
             return ChatCompletionsCodec.read_error(status, headers, body, now_s)
@@ -81,7 +81,7 @@ class MiniMaxErrors(NumberedErrors):
     meanings = MINIMAX
 
 
-def numbered(body: bytes) -> tuple[int, str]:
+def read_code(body: bytes) -> tuple[int, str]:
     """Number and message of a body, 0 and "" where it has none."""
     try:
         members: Any = msgspec.json.decode(body)
@@ -102,8 +102,8 @@ def numbered(body: bytes) -> tuple[int, str]:
     return number, as_text(members.get("message"))
 
 
-def refusal(meanings: Mapping[int, Meaning], number: int, message: str) -> AnswerFault:
-    """The failure that a number inside of a 200 stands for."""
+def failure_of_code(meanings: Mapping[int, Meaning], number: int, message: str) -> AnswerFault:
+    """Return the failure for an error number inside a 200 response."""
     fault = _fault(meanings.get(number, _FAILED), number, message, None)
     return AnswerFault(UpstreamError(fault.kind, fault.message, fault.code))
 

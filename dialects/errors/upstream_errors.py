@@ -1,4 +1,4 @@
-"""What an upstream's error means, and how long it asks to be left alone, in neutral words."""
+"""What an upstream's error means, and how long the upstream asks to wait."""
 
 import re
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from dialects.errors.errors import KINDS, ErrorKind, clean_upstream, message_of,
 
 WAIT_MS_MAX = 120_000
 
-# What servers say of a model that was given what it does not read or call, under a status of theirs
-# that tells of something else: OpenRouter (404), llama.cpp and Ollama (500); 2026-10.
+# Messages about input or tools that a model does not support, sent with a misleading status:
+# OpenRouter (404), llama.cpp and Ollama (500); 2026-10.
 _UNSUPPORTED = re.compile(
     r"no endpoints found that support\b|\binput is not supported\b|unsupported content part type"
     r"|missing data required for image input|\bdoes not support (?:image|audio|video|file|tool)",
@@ -61,7 +61,7 @@ def describe(
     """The fault of an upstream's error once its `kind` and its row of the fault table are known.
 
     `detail` is the upstream's message, already cleaned, `status` the upstream's own; `code` and
-    `param` are its words, "" where the client shall not be told.
+    `param` are its words, "" if the client must not see them.
     """
     what = detail or "the provider gave no reason"
     message = message_of(kind, what)
@@ -82,7 +82,7 @@ def describe(
 
 
 def provider_limit_message(wait_ms: int) -> str:
-    """What a client hears of a provider's limit that has room again after the wait."""
+    """Return the client's message for a provider's rate limit."""
     seconds = retry_after_s(wait_ms)
     return message_of("upstream_rate_limited", "the provider's limit", seconds=seconds)
 
@@ -111,7 +111,8 @@ def error_members(body: bytes) -> dict[str, Any]:
 
 
 def retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:
-    """The exact wait in ms before the one in seconds before a date; junk is no wait (F8)."""
+    """Return the wait: in ms, else in seconds, else until a date. Invalid values are no wait
+    (F8)."""
     exact = milliseconds(headers.get("retry-after-ms", ""), 1)
     if exact is not None:
         return exact

@@ -4,24 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
-from dialects.chat.searches import SEARCHES_ASSUMED
+from dialects.chat.steps import SEARCHES_ASSUMED
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target
 from dialects.errors.errors import KINDS, ErrorKind, retry_after_s
-from dialects.gemini import (
-    answer_decode,
-    answer_encode,
-    errors,
-    foreign_thoughts,
-    request_decode,
-    request_encode,
-    request_read,
-    stream_decode,
-    stream_encode,
-    usage,
-)
-from dialects.gemini.request_read import ChatFacts
-from dialects.gemini.thinking import suffix_thinking
+from dialects.gemini import errors, usage
+from dialects.gemini.answer import decode as answer_decode
+from dialects.gemini.answer import encode as answer_encode
+from dialects.gemini.request import decode as request_decode
+from dialects.gemini.request import encode as request_encode
+from dialects.gemini.request import foreign_thoughts
+from dialects.gemini.request import read as request_read
+from dialects.gemini.request.read import ChatFacts
+from dialects.gemini.request.thinking import suffix_thinking
+from dialects.gemini.stream import decode as stream_decode
+from dialects.gemini.stream import encode as stream_encode
 from dialects.json.body import Quirks
 from dialects.usage.usage import Quantities
 
@@ -32,7 +29,7 @@ class GenerateContentCodec(Codec[ChatFacts]):
     name = "gemini"
     model_in_answer = model_in_frame = ("modelVersion",)
     encode = staticmethod(request_encode.encode)
-    fetched_urls = staticmethod(request_encode.fetched_urls)
+    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     thinking = staticmethod(suffix_thinking)
     write_answer = staticmethod(answer_encode.encode)
     read_error = staticmethod(errors.read)
@@ -79,10 +76,10 @@ class GenerateContentCodec(Codec[ChatFacts]):
         return SEARCHES_ASSUMED if any(name in raw for name in named) else 0
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        return answer_decode.read(raw)
+        return answer_decode.decode(raw)
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
-        return answer_decode.read(raw, translate=True, request_id=request.request_id)
+        return answer_decode.decode(raw, translate=True, request_id=request.request_id)
 
     def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
         return stream_decode.Decoder(choices=facts.choices, array=target.array)

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dialects.chat.chat import ChatRequest, Encoded, Upstream
 from dialects.errors.errors import RequestFault
-from dialects.gemini.names import camel, spelling
-from dialects.gemini.request_decode import decode_members
-from dialects.gemini.request_encode import encode as encode_request
-from dialects.gemini.request_read import read
+from dialects.gemini.names import spelling
+from dialects.gemini.request.read import read
 from dialects.json.body import Body, read_body
-from dialects.json.members import check_model, read_members
+from dialects.json.members import check_model
 from dialects.media.media import MediaKind
 from dialects.usage.usage import COUNT_MAX
 
@@ -50,31 +47,8 @@ def edit(facts: CountFacts, upstream_model: str) -> bytes:
     return facts.body.splice({spelling(facts.body, _INNER): named})
 
 
-def decode(raw: bytes, *, model: str, request_id: str, received_at: int) -> ChatRequest:
-    """The request that is counted, for an upstream of another dialect. Raises RequestFault."""
-    read_body(raw)
-    body = camel(read_members(raw))
-    inner = body.object(_INNER)
-    return decode_members(
-        body if inner is None else camel(inner),
-        model=model,
-        stream=False,
-        request_id=request_id,
-        received_at=received_at,
-    )
-
-
-def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
-    """The body that asks an upstream of this dialect for a count. Raises RequestFault."""
-    encoded = encode_request(request, upstream)
-    named = read_body(encoded.body).splice(
-        {"model": msgspec.json.encode(f"models/{upstream.model}")}
-    )
-    return Encoded(msgspec.json.encode({_INNER: msgspec.Raw(named)}), encoded.dropped)
-
-
 def read_answer(raw: bytes) -> int | None:
-    """The number of tokens; None when the answer tells none."""
+    """Return the number of tokens; None if the answer has none."""
     try:
         count = msgspec.json.decode(raw, type=_Answer).totalTokens
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

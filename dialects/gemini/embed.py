@@ -5,7 +5,7 @@
     {"requests": [{"model", ...the same}]}
         -> {"embeddings": [{"values": [...]}]}
 
-The answer may tell no usage: then the texts are counted here.
+The answer may have no usage: then the texts are counted here.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ import msgspec
 
 from dialects.chat.chat import JsonObject
 from dialects.errors.errors import RequestFault
-from dialects.gemini.names import camel, repeated
+from dialects.gemini.names import camel, read_objects
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, check_model, read_members
 
@@ -56,9 +56,9 @@ def read(raw: bytes, *, model: str, batch: bool) -> EmbedFacts:
     top = camel(read_members(raw))
     items = [top]
     if batch:
-        items = repeated(top, "requests")
+        items = read_objects(top, "requests")
         if not items:
-            top.due("requests", top.value.get("requests"))
+            top.required("requests", top.value.get("requests"))
             top.refuse_value("requests", "must have at least 1 item")
         if len(items) > INPUTS_MAX:
             top.refuse_value("requests", f"must have at most {INPUTS_MAX} items")
@@ -72,11 +72,11 @@ def read(raw: bytes, *, model: str, batch: bool) -> EmbedFacts:
 
 
 def _read_text(item: Members) -> str:
-    content = camel(item.due("content", item.object("content")))
-    parts = repeated(content, "parts")
+    content = camel(item.required("content", item.object("content")))
+    parts = read_objects(content, "parts")
     if not parts:
         content.refuse("missing_parameter", "parts", "is required")
-    return "".join(part.due("text", part.text("text")) for part in parts)
+    return "".join(part.required("text", part.text("text")) for part in parts)
 
 
 def _read_settings(item: Members) -> tuple[int | None, str, str]:

@@ -1,8 +1,7 @@
 """Errors of the gemini dialect: written for clients, read from upstreams.
 
-An error stands in an object, or in an array of one where a stream of JSON was asked for. Its
-clients know no 422. Reading never lets a provider's page, key or account id through: see
-`clean_upstream`.
+An error is an object, or an array of one for a stream of JSON. Its clients know no 422. Reading
+never lets a provider's page, key or account id through: see `clean_upstream`.
 """
 
 import re
@@ -27,7 +26,7 @@ ARRAY_CLOSE = b"\r\n]"
 
 _REQUEST_INFO = "type.googleapis.com/google.rpc.RequestInfo"
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
-# google.rpc.Code in HTTP, where only the word is told.
+# HTTP statuses of google.rpc.Code, for errors without a number.
 _HTTP_OF: Mapping[str, int] = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -82,7 +81,7 @@ def render(
 ) -> bytes:
     """The body of an error response; with `array` that of streamGenerateContent without events.
 
-    A wait in ms is told as RetryInfo in whole seconds, rounded up, the request's id as RequestInfo.
+    A wait in ms becomes a RetryInfo in whole seconds, rounded up, the request's id a RequestInfo.
     """
     error = _write(kind, message, retry_after_ms, request_id)
     return ARRAY_OPEN + error + b"]" if array else error
@@ -153,7 +152,8 @@ def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> Upst
 
 
 def _kind_of(status: int, members: dict[str, Any]) -> tuple[ErrorKind, str]:
-    """Kind and row of the fault table. Words about our account stand above any status."""
+    """Return the kind and the fault table's row. A message about our account takes precedence over
+    the status."""
     message = as_text(members.get("message"))
     words = " ".join([message, *(as_text(detail.get("reason")) for detail in _details(members))])
     if _BILLING.search(words):

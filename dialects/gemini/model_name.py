@@ -1,4 +1,4 @@
-"""The model's name: where it stands in a path, and the suffixes that set its thinking.
+"""The model's name: its place in a path, and the suffixes that set its thinking.
 
     models/{name}:{action}
     name    = base [ "-nothinking" | "-thinking" [ "-" ( budget | "low" | "high" ) ] ]
@@ -63,7 +63,7 @@ def split_name(name: str, known: Callable[[str], bool]) -> tuple[str, Suffix | N
 
 
 def settings_of(suffix: Suffix, efforts: tuple[Effort, ...] = ()) -> ReasoningSettings:
-    """The settings that a suffix stands for; they take the place of the client's own.
+    """Return the settings of a suffix; they take the place of the client's own.
 
     Models with budgets read the budget, models with levels the effort, of which they have
     `efforts`.

@@ -1,6 +1,6 @@
 """Names of members: camelCase and snake_case are the same to Google's parsers, and to us.
 
-Only members of messages are spelled anew; what a client names itself (arguments, properties of a
+Only members of messages are respelled; what a client names itself (arguments, properties of a
 schema) is never touched.
 """
 
@@ -18,17 +18,17 @@ _CAPITAL = re.compile(r"[A-Z]")
 def camel(members: Members) -> Members:
     """The same object with its own members in camelCase.
 
-    Raises RequestFault `malformed_json` when a member stands there in both spellings.
+    Raises RequestFault `malformed_json` if a member appears in both spellings.
     """
     if not any("_" in name for name in members.value):
         return members
     value: dict[str, Any] = {}
     for name, item in members.value.items():
-        spelled = camel_name(name)
-        if spelled in value:
-            what = f"{members.at(spelled)} appears twice in the object"
+        camel_spelling = camel_name(name)
+        if camel_spelling in value:
+            what = f"{members.at(camel_spelling)} appears twice in the object"
             raise RequestFault("malformed_json", None, what)
-        value[spelled] = item
+        value[camel_spelling] = item
     return Members(value, members.path)
 
 
@@ -40,7 +40,7 @@ def camel_name(name: str) -> str:
 def spelling(body: Body, name: str) -> str:
     """How the body spells a member; `name` itself when it is not there.
 
-    Raises RequestFault `malformed_json` when it stands there in both spellings.
+    Raises RequestFault `malformed_json` if it appears in both spellings.
     """
     snake = _CAPITAL.sub(lambda letter: "_" + letter[0].lower(), name)
     if snake == name or snake not in body.members:
@@ -50,7 +50,7 @@ def spelling(body: Body, name: str) -> str:
     return snake
 
 
-def repeated(members: Members, name: str) -> list[Members]:
+def read_objects(members: Members, name: str) -> list[Members]:
     """An array of objects, or one object in its place, which Google reads alike; [] when absent."""
     value = members.value.get(name)
     if isinstance(value, dict):

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat.chat import JsonObject
-from dialects.json.lone_surrogates import readable
+from dialects.json.lone_surrogates import make_readable
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -31,7 +31,7 @@ def write_call(name: str, arguments: str, id_: str = "") -> JsonObject:
 def object_of(text: str) -> msgspec.Raw | None:
     """A JSON object as it is written, in one line; None when the text is none."""
     try:
-        raw = readable(text.encode())
+        raw = make_readable(text.encode())
         _objects.decode(raw)
         return msgspec.Raw(msgspec.json.format(raw, indent=-1))
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):

@@ -2,7 +2,7 @@
 
 The member is of the type bytes, so clients decode it as base64 and a mark in plain text would make
 them fail. A foreign seal is therefore base64 of `owner:[redacted]:[id]:value`; the plain form
-`owner:value` is read as well. Clients may write base64 anew in its URL-safe alphabet.
+`owner:value` is read as well. Clients may rewrite base64 in its URL-safe alphabet.
 """
 
 from base64 import b64decode, b64encode

@@ -9,8 +9,8 @@
              `with_searches` puts their number in
 
 Counts of 0 are left out on the wire. Modalities: audio and image have meters of their own, text,
-video and documents count as text. Where it is not said which input was cached, cached tokens count
-against text first, then audio, then image.
+video and documents count as text. Without details, cached tokens count against text first, then
+audio, then image.
 """
 
 from typing import Any
@@ -52,8 +52,10 @@ def encode(counts: Counts) -> dict[str, Any]:
         body["cachedContentTokenCount"] = counts.cache_read
     if counts.input:
         body["promptTokensDetails"] = _details(counts.input, counts.input_audio, counts.input_image)
-    if said := counts.output - counts.reasoning:
-        body["candidatesTokensDetails"] = _details(said, counts.output_audio, counts.output_image)
+    if visible := counts.output - counts.reasoning:
+        body["candidatesTokensDetails"] = _details(
+            visible, counts.output_audio, counts.output_image
+        )
     return body
 
 
@@ -63,7 +65,7 @@ def _details(count: int, audio: int, image: int) -> list[dict[str, Any]]:
 
 
 def _meters(usage: UsageMembers) -> Quantities:
-    _hear_tier(usage)
+    _read_tier(usage)
     tools = usage.count("toolUsePromptTokenCount") or 0
     thoughts = usage.count("thoughtsTokenCount") or 0
     prompt = usage.count("promptTokenCount")
@@ -75,7 +77,7 @@ def _meters(usage: UsageMembers) -> Quantities:
         usage.flags.add("usage_unreadable")
         return usage.result({})
     if candidates is None:
-        # Some answers leave it out and tell the total alone.
+        # Some answers omit it and report only the total.
         candidates = 0 if total is None else total - prompt - tools - thoughts
     if prompt < 0 or candidates < 0:
         usage.flags.add("usage_parts_above_total")
@@ -88,7 +90,7 @@ def _meters(usage: UsageMembers) -> Quantities:
     return usage.result(meters)
 
 
-def _hear_tier(usage: UsageMembers) -> None:
+def _read_tier(usage: UsageMembers) -> None:
     traffic, tier = usage.members.get("trafficType"), usage.members.get("serviceTier")
     if traffic is not None:
         word = TRAFFIC.get(traffic) if isinstance(traffic, str) else None
@@ -96,7 +98,7 @@ def _hear_tier(usage: UsageMembers) -> None:
             usage.unknown.append(f"trafficType={str(traffic)[:40]}")
         elif tier is None:
             tier = word
-    usage.hear(TIER, tier)
+    usage.add_condition(TIER, tier)
 
 
 def _input_meters(usage: UsageMembers, prompt: int, tools: int) -> Meters:

@@ -1,8 +1,8 @@
 """A JSON request body that is read once and never encoded again.
 
-Billing and the upstream must read the same body, so what the client wrote goes on byte for byte:
-the body is parsed for its top level only, and each top-level member is known by the span of its
-bytes. `Body.splice` changes single members and leaves every other byte as it came.
+Billing and the upstream must read the same body, so the client's bytes are forwarded: the body is
+parsed for its top level only, and each top-level member is known by the span of its bytes.
+`Body.splice` changes single members and leaves every other byte as it came.
 
 No step looks at single characters in Python: msgspec checks the syntax and that surrogates stand in
 pairs, comparisons of memory find the spans, and nesting is counted by whole-body operations.
@@ -39,7 +39,7 @@ _TWICE = "a name appears twice in the object"
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
-    """Where one top-level member stands: its name from `name_at`, its value `start`:`end`."""
+    """The position of a top-level member: its name from `name_at`, its value `start`:`end`."""
 
     name_at: int
     start: int
@@ -71,27 +71,27 @@ class Body(msgspec.Struct, frozen=True):
             if value is not None and (place := self.members.get(name)) is not None:
                 # The most of all edits: the upstream's name of the model.
                 return b"".join((self.raw[: place.start], value, self.raw[place.end :]))
-        raw, pieces, at, kept = self.raw, [], 0, False
+        raw, pieces, at, has_members = self.raw, [], 0, False
         spans = list(self.members.items())
         end = self.open_at + 1
         for i, (name, span) in enumerate(spans):
             if name not in edits:
-                kept = True
+                has_members = True
             elif (value := edits[name]) is not None:
                 pieces += [raw[at : span.start], value]
-                at, kept = span.end, True
+                at, has_members = span.end, True
             else:
                 # With a kept member before it, the comma before goes; else the comma after it.
-                from_at = end if kept else span.name_at
-                follows = not kept and i + 1 < len(spans)
+                from_at = end if has_members else span.name_at
+                follows = not has_members and i + 1 < len(spans)
                 pieces.append(raw[at:from_at])
                 at = spans[i + 1][1].name_at if follows else span.end
             end = span.end
         pieces.append(raw[at : max(at, end)])
         for name, value in edits.items():
             if value is not None and name not in self.members:
-                pieces += [b"," if kept else b"", msgspec.json.encode(name), b":", value]
-                kept = True
+                pieces += [b"," if has_members else b"", msgspec.json.encode(name), b":", value]
+                has_members = True
         pieces.append(raw[max(at, end) :])
         return b"".join(pieces)
 
@@ -128,7 +128,7 @@ def read_body(raw: bytes) -> Body:
     except (msgspec.DecodeError, RecursionError) as fault:
         _refuse_syntax(raw, fault)
     _check_text(raw)
-    return _walk(raw, top)
+    return _locate_members(raw, top)
 
 
 def check_nested_names(raw: bytes) -> None:
@@ -140,12 +140,12 @@ def check_nested_names(raw: bytes) -> None:
     if raw.find(b"{", raw.index(b"{") + 1) < 0:
         return
     if len(raw) > _LONG_BYTES:
-        raw = _abridged(raw)
+        raw = _without_long_texts(raw)
     try:
         again = msgspec.json.encode(msgspec.json.decode(raw))
     except (msgspec.DecodeError, ValueError):
-        # A number that is none of the parser's.
-        _refuse_doubles(raw)
+        # A number that the parser does not accept.
+        _refuse_duplicates(raw)
         return
     # Most clients write without spaces, as the parser does.
     if again == raw:
@@ -153,15 +153,15 @@ def check_nested_names(raw: bytes) -> None:
     # Where a quote is written by its number, counting says nothing; it is sought from the end,
     # which is faster.
     if raw.count(b'"') != again.count(b'"') or raw.rfind(b"\\u0022") >= 0:
-        _refuse_doubles(raw)
+        _refuse_duplicates(raw)
 
 
-def _abridged(raw: bytes) -> bytes:
+def _without_long_texts(raw: bytes) -> bytes:
     """A body of right syntax without its long texts: the same names in the same objects. Where most
     of it is a book or a picture it has few quotes, and `find` skips through what stands between
     them; a body with many of them stays as it is."""
     pieces: list[bytes] = []
-    # Where the rest begins that is not among the pieces; where the open text begins, if one does.
+    # Where the rest begins that is not among the pieces, and where an open string begins, if any.
     rest_at, text_at, at = 0, -1, -1
     for _ in range(_QUOTES_SOUGHT):
         at = raw.find(b'"', at + 1)
@@ -183,23 +183,23 @@ def _abridged(raw: bytes) -> bytes:
     return raw
 
 
-def _refuse_doubles(raw: bytes) -> None:
-    json.loads(raw, object_pairs_hook=_no_doubles, parse_int=str, parse_float=str)
+def _refuse_duplicates(raw: bytes) -> None:
+    json.loads(raw, object_pairs_hook=_check_duplicates, parse_int=str, parse_float=str)
 
 
-def _no_doubles(pairs: list[tuple[str, Any]]) -> None:
-    seen: set[str] = set()
+def _check_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    names: set[str] = set()
     for name, _ in pairs:
-        if name in seen:
+        if name in names:
             quoted = json.dumps(name[:100], ensure_ascii=False)
             raise RequestFault(
                 "malformed_json", None, f"the name {quoted} appears twice in one object"
             )
-        seen.add(name)
+        names.add(name)
 
 
-def _walk(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
-    """Find each parsed member in the bytes; where the two differ, a name stands there twice."""
+def _locate_members(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
+    """Find each parsed member in the bytes; if they differ, a name appears twice."""
     if len(top) > MEMBERS_MAX:
         _refuse(raw, 0, f"more than {MEMBERS_MAX} top-level members")
     open_at = raw.index(b"{")
@@ -219,7 +219,7 @@ def _walk(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
 
 
 def _check_text(raw: bytes) -> None:
-    """Refuse what the parser lets through inside values that it only skips."""
+    """Refuse text that the parser accepts inside values that it skips."""
     if not raw.isascii():
         try:
             raw.decode()

@@ -1,7 +1,7 @@
-"""multipart/form-data (RFC 7578): read piece by piece as it comes, and written anew.
+"""multipart/form-data (RFC 7578): read in pieces as it arrives, and rewritten.
 
 What goes to a provider is always written here and never what a client wrote, so that no two readers
-can find other fields in it. The fields of a form that are text stand for a JSON object: repeated
+can find other fields in it. The text fields of a form are equivalent to a JSON object: repeated
 names, and names that end in `[]`, are arrays.
 """
 
@@ -20,12 +20,12 @@ _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=?-][0-9A-Za-z'()+_,./:=? -]{
 _PARAMETER: Final = re.compile(r";\s*([\w*]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]*))")
 _BRACKETS: Final = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
 _ESCAPED: Final = re.compile(r"\\([\"\\])")
-# What a quoted name may not hold, as browsers write it.
+# Characters that are escaped in quoted names, as browsers do.
 _UNQUOTED: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A", "\\": "%5C"})
 
 
 class PartHead(msgspec.Struct, frozen=True):
-    """What stands before the content of a part; `filename` is None where it is no file."""
+    """The head of a part; `filename` is None if the part is not a file."""
 
     name: str
     filename: str | None
@@ -52,44 +52,44 @@ class FormReader:
         self.ended = False
 
     def feed(self, chunk: bytes) -> list[PartHead | bytes]:
-        """What is whole now."""
+        """Return what is complete so far."""
         data = self._rest + chunk if self._rest else chunk
-        found: list[PartHead | bytes] = []
+        parts: list[PartHead | bytes] = []
         at = 0
         while not self.ended:
-            step = self._head(data, at, found) if self._in_head else self._content(data, at, found)
+            step = self._head(data, at, parts) if self._in_head else self._content(data, at, parts)
             if step is None:
                 break
             at = step
         if self.ended:
-            # What stands behind it is for nobody (RFC 2046).
+            # The epilogue is ignored (RFC 2046).
             self._rest = b""
-            return found
+            return parts
         if not self._in_head:
-            at = self._give(data, at, found)
+            at = self._emit(data, at, parts)
         self._rest = data[at:]
         if len(self._rest) > _HEAD_BYTES_MAX:
             raise _malformed("the head of a part is too large")
-        return found
+        return parts
 
-    def _content(self, data: bytes, at: int, found: list[PartHead | bytes]) -> int | None:
+    def _content(self, data: bytes, at: int, parts: list[PartHead | bytes]) -> int | None:
         end = data.find(self._delimiter, at)
         if end < 0:
             return None
         if self._inside and end > at:
-            found.append(data[at:end])
+            parts.append(data[at:end])
         self._inside, self._in_head = False, True
         return end + len(self._delimiter)
 
-    def _give(self, data: bytes, at: int, found: list[PartHead | bytes]) -> int:
-        """Give what cannot be the beginning of a delimiter."""
-        kept = data.find(b"\r", max(at, len(data) - len(self._delimiter) + 1))
-        end = len(data) if kept < 0 else kept
+    def _emit(self, data: bytes, at: int, parts: list[PartHead | bytes]) -> int:
+        """Emit the bytes that cannot be the start of a delimiter."""
+        pending = data.find(b"\r", max(at, len(data) - len(self._delimiter) + 1))
+        end = len(data) if pending < 0 else pending
         if self._inside and end > at:
-            found.append(data[at:end])
+            parts.append(data[at:end])
         return end
 
-    def _head(self, data: bytes, at: int, found: list[PartHead | bytes]) -> int | None:
+    def _head(self, data: bytes, at: int, parts: list[PartHead | bytes]) -> int | None:
         if data[at : at + 2] == b"--":
             self.ended = True
             return None
@@ -102,7 +102,7 @@ class FormReader:
         self._parts += 1
         if self._parts > PARTS_MAX:
             raise _malformed(f"the form has more than {PARTS_MAX} parts")
-        found.append(_read_head(data[line_end:end]))
+        parts.append(_read_head(data[line_end:end]))
         self._inside, self._in_head = True, False
         return end + 4
 
@@ -142,7 +142,7 @@ def members_of(texts: Sequence[tuple[str, str]], kinds: Mapping[str, type]) -> b
     kind where their text is; what is wrong about others is found by who reads the object."""
     members: dict[str, Any] = {}
     for name, text in texts:
-        value = _typed(text, kinds.get(name, str))
+        value = _convert(text, kinds.get(name, str))
         if name not in members:
             members[name] = [value] if name.endswith("[]") else value
         elif isinstance(members[name], list):
@@ -172,7 +172,7 @@ def object_of(texts: Iterable[tuple[str, str]], files: Iterable[FormFile]) -> by
             continue
         holder = body.setdefault(inner[1], {})
         if not isinstance(holder, dict):
-            raise _twice(inner[1])
+            raise _duplicate(inner[1])
         _add(holder, inner[2], text)
     for file in files:
         text = binascii.b2a_base64(file.content, newline=False).decode()
@@ -182,15 +182,15 @@ def object_of(texts: Iterable[tuple[str, str]], files: Iterable[FormFile]) -> by
 
 def _add(body: dict[str, Any], name: str, value: object) -> None:
     if name in body:
-        raise _twice(name)
+        raise _duplicate(name)
     body[name] = value
 
 
-def _twice(name: str) -> RequestFault:
+def _duplicate(name: str) -> RequestFault:
     return RequestFault("invalid_type", name[:64], f"{name[:64]} must be there once")
 
 
-def _typed(text: str, kind: type) -> Any:
+def _convert(text: str, kind: type) -> Any:
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
     try:
@@ -213,7 +213,7 @@ def text_parts(members: Mapping[str, Any], boundary: bytes) -> bytes:
 
 
 def file_head(name: str, filename: str, content_type: str, boundary: bytes) -> bytes:
-    """What stands before the content of a file; CRLF stands behind it."""
+    """Write the head of a file part; a CRLF follows the content."""
     return (
         _part_head(name, boundary)
         + f'; filename="{filename.translate(_UNQUOTED)}"\r\n'.encode()

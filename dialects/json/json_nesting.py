@@ -24,8 +24,8 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
 
 
 def nesting_excess(raw: bytes) -> str:
-    """What of a text of right syntax is too much, in words; "" where nothing is. Brackets inside
-    strings count for nothing."""
+    """Describe which limit a valid JSON text exceeds; "" if none. Brackets inside strings count for
+    nothing."""
     return _excess(raw) if _has_many_brackets(raw) else ""
 
 
@@ -46,8 +46,8 @@ def _has_many_brackets(raw: bytes) -> bool:
 
 
 def _excess(raw: bytes) -> str:
-    """What is small is read. Of the rest only the brackets are: each of the first rounds takes the
-    innermost level away, which leaves little of most bodies."""
+    """Small texts are parsed. Of larger ones only the brackets are examined: each round removes the
+    innermost level, which soon leaves little."""
     if len(raw) <= _SMALL_BYTES:
         with suppress(msgspec.DecodeError, ValueError):
             return TOO_DEEP if _levels(msgspec.json.decode(raw)) > NESTING_MAX else ""

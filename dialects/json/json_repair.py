@@ -1,4 +1,4 @@
-"""What no parser takes and yet takes nothing from the answer in which it stands.
+"""Repairs JSON that no parser accepts, although the rest of the answer is valid.
 
     counts that are no numbers      shown as null (F27)
     halves of surrogate pairs       shown as they came (F15a)
@@ -14,7 +14,7 @@ from dialects.streams.sse import Frame
 
 
 def repair(raw: bytes, *, marks: bool = False) -> Repaired | None:
-    """A JSON text that could not be read, repaired; None where it has nothing of all this.
+    """Repair a JSON text that could not be read; None if it has neither of these faults.
 
     `marks`: see `lone_surrogates`.
     """

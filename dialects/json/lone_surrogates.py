@@ -1,9 +1,9 @@
 r"""Halves of surrogate pairs that stand alone in a JSON text: a provider that cuts an emoji in two
 sends `"\ud83d"` and then `"\ude00"`, each of which no parser takes (F15a).
 
-What goes on as it came is read from a copy in which each half is U+FFFD, spelled in as many bytes,
-so that everything stands at its place. What is translated is read from one in which a half where a
-text is cut is a mark; `Pairs` joins it with its other half, or makes it U+FFFD where none comes.
+A forwarded text is read from a copy in which each half is U+FFFD, spelled in as many bytes, so that
+everything stands at its place. What is translated is read from one in which a half where a text is
+cut is a mark; `Pairs` joins it with its other half, or makes it U+FFFD where none comes.
 """
 
 import re
@@ -34,7 +34,7 @@ _TEXTS: Final = (
     neutral.RefusalDelta,
     neutral.ToolArgumentsDelta,
 )
-# What may stand between the pieces of one text.
+# Events that may occur between the pieces of one text.
 _ASIDE: Final = (neutral.Usage, neutral.LogprobsDelta)
 
 
@@ -51,8 +51,8 @@ def replace(raw: bytes) -> bytes | None:
     return _respell(raw, marks=False)
 
 
-def readable(raw: bytes) -> bytes:
-    """The text as a parser takes it."""
+def make_readable(raw: bytes) -> bytes:
+    """Return the text in a form that a parser accepts."""
     return replace(raw) or raw
 
 
@@ -80,7 +80,7 @@ class Pairs:
 
     def _join(self, event: neutral.Event) -> list[neutral.Event]:
         if not isinstance(event, _TEXTS):
-            return [_unmarked(event)]
+            return [_remove_marks(event)]
         key = _key(event)
         held = self._held.pop(key, None)
         text = event.text if held is None else held.text + event.text
@@ -91,9 +91,9 @@ class Pairs:
         return [msgspec.structs.replace(event, text=_without_marks(text))] if text else []
 
     def _release(self, event: neutral.Event) -> list[neutral.Event]:
-        """What waits for a piece that cannot come any more."""
-        gone = [key for key in self._held if _ends(key, event)]
-        return [_unmarked(self._held.pop(key)) for key in gone]
+        """Return held text whose continuation can no longer come."""
+        closed = [key for key in self._held if _ends(key, event)]
+        return [_remove_marks(self._held.pop(key)) for key in closed]
 
 
 def _respell(raw: bytes, *, marks: bool) -> bytes | None:
@@ -146,7 +146,7 @@ def _is_marked(event: neutral.Event) -> bool:
     return _MARKED_BYTES.search(msgspec.json.encode(event)) is not None
 
 
-def _unmarked(event: neutral.Event) -> neutral.Event:
+def _remove_marks(event: neutral.Event) -> neutral.Event:
     raw = msgspec.json.encode(event)
     if _MARKED_BYTES.search(raw) is None:
         return event

@@ -1,5 +1,5 @@
 """Reading the members of a client's JSON object by type, with the contract's refusals; and those
-that the gateway itself acts on in a body that goes on as it came: model, end user, numbers that
+that the gateway itself acts on in a body that is forwarded unchanged: model, end user, numbers that
 bound the cost, the most that it may cost.
 
 A member that is null is absent. A wrong type is `invalid_type` (400), a value out of its range or
@@ -30,7 +30,7 @@ _STRING_OR_NUMBER: Final = b'"-0123456789'
 _NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _texts = msgspec.json.Decoder(list[str])
-# Far out of every range: what stands for a number that is too large to be read.
+# Out of every range: replaces a number that is too large to be read.
 _OUT_OF_RANGE: Final = 10**30
 # Larger than any number that the parser makes.
 _ANY: Final = 10**5_000
@@ -105,7 +105,7 @@ class Members(msgspec.Struct, frozen=True):
 
     def tool_name(self) -> str:
         """The `name` of a function or tool of the client's."""
-        name = self.due("name", self.text("name"))
+        name = self.required("name", self.text("name"))
         letters = name.replace("_", "a").replace("-", "a")
         if not (letters.isascii() and letters.isalnum() and len(name) <= _TOOL_NAME_CHARACTERS_MAX):
             self.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
@@ -148,17 +148,17 @@ class Members(msgspec.Struct, frozen=True):
                 self.refuse_type(f"{name}[{i}]", "a string")
         return tuple(items)
 
-    def due(self, name: str, value: _T | None) -> _T:
-        """What was read for a member that must be there."""
+    def required(self, name: str, value: _T | None) -> _T:
+        """Return the value of a required member. Raises RequestFault if it is missing."""
         if value is None:
             self.refuse("missing_parameter", name, "is required")
         return value
 
     def refuse_type(self, name: str, wanted: str) -> NoReturn:
-        """Raise invalid_type, quoting what stands there."""
+        """Raise invalid_type, quoting the value."""
         inner, _, _ = name.partition("[")
-        given = "" if inner != name else f", not {_quote(self.value.get(name))}"
-        self.refuse("invalid_type", name, f"must be {wanted}{given}")
+        suffix = "" if inner != name else f", not {_quote(self.value.get(name))}"
+        self.refuse("invalid_type", name, f"must be {wanted}{suffix}")
 
     def refuse_value(self, name: str, what: str) -> NoReturn:
         """Raise invalid_value."""
@@ -182,7 +182,7 @@ def _quote(value: Any) -> str:
     return quote_value(msgspec.json.encode(value)[:200].decode(errors="replace"))
 
 
-# ---- of a body that goes on as it came
+# ---- of a body that is forwarded unchanged
 
 
 def small_members(body: Body, names: Iterable[str]) -> Members:
@@ -200,7 +200,7 @@ def _value(body: Body, name: str) -> Any:
 
 
 def check_integers(members: Members, names: Iterable[str]) -> None:
-    """Refuse what is no whole number, however large. Raises RequestFault."""
+    """Refuse anything but whole numbers of any size. Raises RequestFault."""
     for name in names:
         if members.value.get(name) is not None:
             members.integer(name, -_ANY, _ANY)
@@ -212,7 +212,7 @@ def read_integers(members: Members, **ranges: tuple[int, int]) -> dict[str, int 
     return {name: members.integer(name, low, high) for name, (low, high) in ranges.items()}
 
 
-def due_value(body: Body, name: str) -> bytes:
+def required_value(body: Body, name: str) -> bytes:
     """The bytes of a member that must be there. Raises RequestFault."""
     raw = body.value(name)
     if raw is None:
@@ -222,7 +222,7 @@ def due_value(body: Body, name: str) -> bytes:
 
 def read_array(body: Body, name: str) -> list[msgspec.Raw]:
     """A member that must be there and be an array, none of its items read. Raises RequestFault."""
-    raw = due_value(body, name)
+    raw = required_value(body, name)
     if not raw.startswith(b"["):
         raise RequestFault("invalid_type", name, f"{name} must be an array")
     return _raws.decode(raw)
@@ -233,7 +233,7 @@ def edit_body(
 ) -> bytes:
     """The body for the upstream: its own name of the model, our own fields taken out, `edits`.
 
-    Nothing else changes, and a body that is right as it stands goes on byte for byte.
+    Nothing else changes, and a body that needs no change is forwarded byte for byte.
     """
     changed: dict[str, bytes | None] = dict(edits or {})
     if value_of(body.value("model")) != upstream_model:
@@ -254,7 +254,7 @@ def read_model(members: Members, otherwise: str | None = None) -> str:
     model = members.text("model")
     if model is None:
         model = otherwise
-    return check_model(members.due("model", model or None))
+    return check_model(members.required("model", model or None))
 
 
 def read_fallbacks(body: Body) -> list[str] | None:
@@ -287,7 +287,7 @@ def read_max_cost(body: Body) -> int | None:
 
 
 def read_user(body: Body) -> str:
-    """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
+    """Return the end user's id, safe to store; a value that is not text is left to the provider."""
     raw = body.value("user")
     if raw is None or not raw.startswith(b'"'):
         return ""
@@ -295,5 +295,5 @@ def read_user(body: Body) -> str:
 
 
 def storable_user(user: str) -> str:
-    """An end user's id as it may stand on a row: without control characters, clipped."""
+    """Return an end user's id, safe to store: without control characters, and truncated."""
     return _NO_STORE.sub("", user)[:USER_CHARACTERS_MAX]

@@ -1,8 +1,8 @@
 """Counts that are no numbers (F27): NaN and Infinity, which some servers write where JSON has none.
 
-What is counted wrongly takes nothing from the answer beside it. Only members that count or measure
-are repaired; the same words in what the model said, in a tool's arguments or in a vector, are a
-malformed answer (F15). Nothing is looked at before a text could not be read.
+A wrong count does not invalidate the answer. Only members that count or measure are repaired; the
+same words in what the model said, in a tool's arguments or in a vector, are a malformed answer
+(F15). Nothing is looked at before a text could not be read.
 """
 
 import re

@@ -5,11 +5,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-# msgspec has no union of raw and null: what is absent is empty, and null is looked at by `given`.
+from dialects.errors.errors import DialectError
+
+# msgspec has no union of raw and null: an absent member is empty, and `value_bytes` handles null.
 ABSENT: Final = msgspec.Raw()
 
 
-class ReadFault(Exception):
+class ReadFault(DialectError):
     """The text is no JSON object (F15)."""
 
 
@@ -43,7 +45,7 @@ def top_members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
         raise ReadFault from None
 
 
-def given(raw: msgspec.Raw) -> bytes | None:
+def value_bytes(raw: msgspec.Raw) -> bytes | None:
     """The bytes of a raw member, None when it is absent or null."""
     value = bytes(raw)
     return None if value in (b"", b"null") else value
@@ -100,6 +102,6 @@ def starts(raw: msgspec.Raw, letter: bytes) -> bool:
     return bytes(memoryview(raw)[:1]) == letter
 
 
-def present(raw: msgspec.Raw) -> bool:
-    """Whether a raw member is there, where one that is absent stands as null."""
+def is_present(raw: msgspec.Raw) -> bool:
+    """Return whether a raw member is present; an absent one may be null."""
     return bytes(memoryview(raw)[:5]) != b"null"

@@ -100,8 +100,8 @@ def unpriced_members(dialect: str, body: Body) -> list[str]:
     """The members and tools that a request names in the words of its dialect, and that can bring
     about charges which nobody can compute."""
     if dialect == "anthropic":
-        found = [name for name in _REVIEWED[dialect] if body.value(name) is not None]
-        return found + _unpriced_tools(body, MESSAGES_TOOLS)
+        unpriced = [name for name in _REVIEWED[dialect] if body.value(name) is not None]
+        return unpriced + _unpriced_tools(body, MESSAGES_TOOLS)
     if dialect == "responses":
         return _unpriced_tools(body, RESPONSES_TOOLS)
     if dialect == "gemini":
@@ -109,11 +109,14 @@ def unpriced_members(dialect: str, body: Body) -> list[str]:
     return []
 
 
-def _reviewed(table: Mapping[str, Role]) -> tuple[str, ...]:
+def _names_under_review(table: Mapping[str, Role]) -> tuple[str, ...]:
     return tuple(name for name, role in table.items() if role == "review")
 
 
-_REVIEWED: Final = {"anthropic": _reviewed(MESSAGES), "gemini": _reviewed(GENERATE)}
+_REVIEWED: Final = {
+    "anthropic": _names_under_review(MESSAGES),
+    "gemini": _names_under_review(GENERATE),
+}
 
 
 def _unpriced_tools(body: Body, table: Mapping[str, Role]) -> list[str]:
@@ -123,10 +126,10 @@ def _unpriced_tools(body: Body, table: Mapping[str, Role]) -> list[str]:
     kinds = {
         kind: None for tool in dicts(value_of(raw)) if isinstance(kind := tool.get("type"), str)
     }
-    return _unpriced(kinds, table)
+    return _select_unpriced(kinds, table)
 
 
-def _unpriced(names: Iterable[str], table: Mapping[str, Role]) -> list[str]:
+def _select_unpriced(names: Iterable[str], table: Mapping[str, Role]) -> list[str]:
     return [name[:_NAME_MAX] for name in names if _role(name, table) == "review"]
 
 
@@ -136,10 +139,10 @@ def _unpriced_of_gemini(body: Body) -> list[str]:
     for name in ("generationConfig", "generation_config"):
         config |= members_of(body.value(name))
     asked = {_snake(name) for name in (*body.members, *config)}
-    found = [name for name in _REVIEWED["gemini"] if name in asked]
+    unpriced = [name for name in _REVIEWED["gemini"] if name in asked]
     tools = value_of(body.value("tools"))
     rows = [tools] if isinstance(tools, dict) else dicts(tools)
-    return found + _unpriced(
+    return unpriced + _select_unpriced(
         dict.fromkeys(_snake(name) for row in rows for name in row), GENERATE_TOOLS
     )
 

@@ -30,7 +30,7 @@ def read_place(place: Members | None) -> Place:
 
 
 def check_names(body: Members, tools: Iterable[Tool]) -> None:
-    """Refuse tools of which two are named alike."""
+    """Refuse two tools of the same name."""
     names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
     if len(names) != len(set(names)):
         body.refuse_value("tools", "must not name two tools alike")
@@ -39,8 +39,8 @@ def check_names(body: Members, tools: Iterable[Tool]) -> None:
 def read_json_schema(form: Members) -> JsonSchema:
     """A named schema for the answer."""
     return JsonSchema(
-        schema=form.due("schema", form.json("schema")),
-        name=form.due("name", form.text("name")),
+        schema=form.required("schema", form.json("schema")),
+        name=form.required("name", form.text("name")),
         strict=form.boolean("strict"),
         description=form.text("description"),
     )

@@ -14,18 +14,18 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import RawMembers, broken, given, open_answer
+from dialects.endpoints.unary import RawMembers, answer_fault, member_bytes, open_answer
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
     Members,
-    due_value,
     edit_body,
     read_integers,
     read_max_cost,
     read_members,
     read_model,
     read_user,
+    required_value,
     small_members,
 )
 from dialects.json.raw_json import value_of
@@ -67,7 +67,7 @@ _QWEN_KNOWN: Final = frozenset({"negative_prompt", "prompt_extend", "watermark",
 
 
 class ImageFacts(msgspec.Struct, frozen=True):
-    """What the gateway must know of a request before it is routed, held and sent.
+    """What the gateway must know of a request before routing, holding and sending it.
 
     `qwen`: it is in Qwen's form. `size` is written `WxH`, "" or "auto" where it is the model's
     choice. `pictures` is how many are given, by files or, `in_json`, by addresses.
@@ -90,16 +90,16 @@ class ImageFacts(msgspec.Struct, frozen=True):
     max_cost_nano: int | None
 
     def token_bound(self) -> dict[str, int]:
-        """The most tokens by their meters."""
+        """Return the most tokens possible, by meter."""
         shown = _OUT_TOKENS_MAX + self.partial_images * _PARTIAL_TOKENS
         return {"in_text": self.text_bytes, "out_image": self.n * shown} | present(
             in_image=self.pictures * _IN_TOKENS_MAX
         )
 
-    def token_estimate(self, made: int) -> dict[str, int]:
-        """The tokens where no upstream tells them."""
+    def token_estimate(self, count: int) -> dict[str, int]:
+        """Return an estimate of the tokens, for upstreams that report none."""
         each = _OUT_TOKENS.get(self.quality, _OUT_TOKENS["medium"])
-        return {"in_text": -(-self.text_bytes // 4), "out_image": made * each} | present(
+        return {"in_text": -(-self.text_bytes // 4), "out_image": count * each} | present(
             in_image=self.pictures * _OUT_TOKENS["medium"]
         )
 
@@ -136,7 +136,7 @@ def read(
     if pictures > _FILES_MAX:
         raise RequestFault("invalid_value", "image", f"image may have at most {_FILES_MAX} files")
     return ImageFacts(
-        body, operation, qwen, model, prompt, n or 1, _crossed(size), quality, stream,
+        body, operation, qwen, model, prompt, n or 1, _normalise_size(size), quality, stream,
         partial or 0, pictures, files is None, read_user(body), _text_bytes(raw, prompt),
         max_cost_nano,
     )  # fmt: skip
@@ -160,7 +160,7 @@ def edit(facts: ImageFacts, upstream_model: str) -> bytes:
 def meter_of(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
     """The meter on which a picture is counted at a price: the one that says most about it; None
     where pictures have no rate. A square may be named by one side (`images[1024]`)."""
-    sizes = (size, _side(size))
+    sizes = (size, _square_side(size))
     names = (
         *(f"images[{size},{quality}]" for size in sizes),
         *(f"images[{one}]" for one in (*sizes, quality)),
@@ -180,7 +180,7 @@ def bound_meter(size: str, quality: str, rates: Mapping[str, int]) -> str | None
         name
         for name in named
         if all(
-            open_size or part in (size, _side(size))
+            open_size or part in (size, _square_side(size))
             if _IS_SIZE.fullmatch(part)
             else open_quality or part == quality
             for part in name[len("images[") : -1].split(",")
@@ -190,8 +190,8 @@ def bound_meter(size: str, quality: str, rates: Mapping[str, int]) -> str | None
     return max(fitting or named, key=lambda name: rates[name], default=None)
 
 
-def _side(size: str) -> str:
-    """One side of a square; all else as it is."""
+def _square_side(size: str) -> str:
+    """Return one side of a square size; other sizes are unchanged."""
     width, _, height = size.partition("x")
     return width if width == height else size
 
@@ -201,7 +201,7 @@ def _side(size: str) -> str:
 
 def read_answer(members: RawMembers, facts: ImageFacts) -> MadeImages:
     """What an answer in OpenAI's form says. Raises AnswerFault for one without pictures."""
-    return made(members, _count_made(members), facts)
+    return describe_images(members, _count_images(members), facts)
 
 
 class PassedImages(PassedJson):
@@ -209,50 +209,50 @@ class PassedImages(PassedJson):
 
     def end(self) -> bytes:
         rest = super().end()
-        _count_made(self.members)
+        _count_images(self.members)
         return rest
 
 
-def _count_made(members: RawMembers) -> int:
+def _count_images(members: RawMembers) -> int:
     try:
-        data = _items.decode(given(members, "data") or b"[]")
+        data = _items.decode(member_bytes(members, "data") or b"[]")
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     if not data:
-        raise broken("F24")
-    # Ark tells what failed of a series in the place of its picture.
+        raise answer_fault("F24")
+    # Ark reports a failed picture of a series in its place.
     return sum("error" not in item for item in data)
 
 
-def made(members: RawMembers, count: int, facts: ImageFacts) -> MadeImages:
-    """What the members beside the pictures say of so many."""
+def describe_images(members: RawMembers, count: int, facts: ImageFacts) -> MadeImages:
+    """Return what the other members of an answer say about its pictures."""
     size = _word(members, "size")
     quality = _word(members, "quality")
     if not size and (item := _first(members)):
-        size = _crossed(str(item.get("size") or ""))
+        size = _normalise_size(str(item.get("size") or ""))
     return MadeImages(
         count,
         size or facts.size,
         quality or facts.quality,
-        _with_drawing(token_quantities(given(members, "usage")), members),
+        _with_drawing(token_quantities(member_bytes(members, "usage")), members),
     )
 
 
-def _with_drawing(told: Quantities, members: RawMembers) -> Quantities:
-    """What is told beside the usage for drawing an SVG is of a model that nobody names (P28)."""
-    drawing = given(members, "svg_usage")
+def _with_drawing(quantities: Quantities, members: RawMembers) -> Quantities:
+    """Usage reported separately for drawing an SVG belongs to an unnamed model (P28)."""
+    drawing = member_bytes(members, "svg_usage")
     if drawing is None or not counts_anything(value_of(drawing)):
-        return told
-    return msgspec.structs.replace(told, unknown=(*told.unknown, "svg_usage"))
+        return quantities
+    return msgspec.structs.replace(quantities, unknown=(*quantities.unknown, "svg_usage"))
 
 
 def token_quantities(raw: bytes | None) -> Quantities:
-    """A raw usage object of tokens as meters; what is not told apart is a picture."""
+    """Read a usage object of tokens; output tokens without details count as pictures."""
     usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
-    input_details = usage.inner("input_tokens_details")
-    output_details = usage.inner("output_tokens_details")
+    input_details = usage.nested("input_tokens_details")
+    output_details = usage.nested("output_tokens_details")
     given_tokens, made_tokens = usage.count("input_tokens"), usage.count("output_tokens")
     if given_tokens is None and made_tokens is None and not usage.flags:
         return usage.missing()
@@ -339,7 +339,7 @@ def read_qwen_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeImag
     output, usage = _object(members, "output"), _object(members, "usage")
     addresses = [str(url) for url in _qwen_pictures(output) if url]
     if not addresses:
-        raise broken("F24")
+        raise answer_fault("F24")
     counted = usage.get("image_count")
     count = counted if type(counted) is int and 0 < counted <= COUNT_MAX else len(addresses)
     size = ""
@@ -355,13 +355,13 @@ def encode_answer(created: int, pictures: Sequence[Mapping[str, str]]) -> bytes:
 
 
 def _qwen_pictures(output: Mapping[str, Any]) -> list[Any]:
-    found: list[Any] = []
+    image_inputs: list[Any] = []
     for choice in output.get("choices") or []:
         message = choice.get("message") if isinstance(choice, dict) else None
         content = message.get("content") if isinstance(message, dict) else None
-        found += [item.get("image") for item in content or [] if isinstance(item, dict)]
+        image_inputs += [item.get("image") for item in content or [] if isinstance(item, dict)]
     results = output.get("results") or []
-    return found + [item.get("url") for item in results if isinstance(item, dict)]
+    return image_inputs + [item.get("url") for item in results if isinstance(item, dict)]
 
 
 # ---- what a request says
@@ -371,7 +371,7 @@ _items = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def _in_series(body: Body) -> int | None:
-    """How many pictures Ark may make of one request; None where it is told to make one."""
+    """Return how many pictures Ark may make for a request; None if it makes one."""
     if value_of(body.value("sequential_image_generation")) != "auto":
         return None
     options = value_of(body.value("sequential_image_generation_options"))
@@ -391,7 +391,7 @@ def _qwen_parameters(body: Body) -> dict[str, Any]:
 
 def _qwen_content(body: Body) -> tuple[str, int]:
     """The text of a request in Qwen's form, and how many pictures it gives."""
-    messages = Members(value_of(due_value(body, "input")) or {}, "input").objects("messages")
+    messages = Members(value_of(required_value(body, "input")) or {}, "input").objects("messages")
     texts: list[str] = []
     pictures = 0
     for message in messages:
@@ -409,7 +409,7 @@ def _content(body: Body, operation: ImageOperation, files: Sequence[str] | None)
     """The prompt, and how many pictures are given."""
     prompt = value_of(body.value("prompt"))
     if operation != "image_variations":
-        due_value(body, "prompt")
+        required_value(body, "prompt")
         if not isinstance(prompt, str):
             raise RequestFault("invalid_type", "prompt", "prompt must be a string")
     pictures = 0
@@ -442,18 +442,18 @@ def pictures_of(facts: ImageFacts) -> list[str]:
 
 def addresses_of(value: Any, name: str) -> list[str]:
     """An address, an object with `image_url`, or an array of such. Raises RequestFault."""
-    found: list[str] = []
+    image_inputs: list[str] = []
     for i, item in enumerate(value if isinstance(value, list) else [value]):
         url = item.get("image_url") if isinstance(item, dict) else item
         if not isinstance(url, str) or not url:
             at = f"{name}[{i}]" if isinstance(value, list) else name
             raise RequestFault("invalid_type", at, f"{at} must be an address or a data URL")
-        found.append(url)
-    return found
+        image_inputs.append(url)
+    return image_inputs
 
 
-def _crossed(size: str) -> str:
-    """`WxH`, however it is written; other words as they are."""
+def _normalise_size(size: str) -> str:
+    """Return a size as `WxH`; other words are unchanged."""
     match = _SIZE.fullmatch(size)
     return f"{match[1]}x{match[2]}" if match else size
 
@@ -464,18 +464,18 @@ def _text_bytes(raw: bytes, prompt: str) -> int:
 
 
 def _word(members: RawMembers, name: str) -> str:
-    value = given(members, name) or b""
-    return _crossed(str(msgspec.json.decode(value))) if value.startswith(b'"') else ""
+    value = member_bytes(members, name) or b""
+    return _normalise_size(str(msgspec.json.decode(value))) if value.startswith(b'"') else ""
 
 
 def _first(members: RawMembers) -> dict[str, Any]:
     try:
-        data = msgspec.json.decode(given(members, "data") or b"[]")
+        data = msgspec.json.decode(member_bytes(members, "data") or b"[]")
     except (msgspec.DecodeError, RecursionError):
         return {}
     return data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
 
 
 def _object(members: RawMembers, name: str) -> dict[str, Any]:
-    value = value_of(given(members, name))
+    value = value_of(member_bytes(members, name))
     return value if isinstance(value, dict) else {}

@@ -12,7 +12,7 @@ from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_model, read_user, small_members
 from dialects.media import videos
-from dialects.media.video_fit import as_address, size_of
+from dialects.media.video_fit import size_of, to_url
 from dialects.media.videos import Video, VideoRequest, VideoState
 
 SUBMIT: Final = "CVSync2AsyncSubmitTask"
@@ -48,7 +48,7 @@ def read(raw: bytes) -> VideoRequest:
     """Read an order. Raises RequestFault in the order of the contract."""
     body = read_body(raw)
     members = small_members(body, _READ)
-    members.value["model"] = members.due("req_key", members.text("req_key") or None)
+    members.value["model"] = members.required("req_key", members.text("req_key") or None)
     model = read_model(members)
     image = _read_image(members)
     prompt = videos.read_prompt(members) if members.text("prompt") or not image else ""
@@ -73,7 +73,7 @@ def read_task(raw: bytes) -> str:
     """The id of the task whose result is asked for. Raises RequestFault."""
     body: Body = read_body(raw)
     members = small_members(body, ("task_id",))
-    return members.due("task_id", members.text("task_id") or None)
+    return members.required("task_id", members.text("task_id") or None)
 
 
 def _read_seconds(members: Members) -> int | None:
@@ -88,12 +88,12 @@ def _read_image(members: Members) -> str:
             if len(pictures) > 1:
                 what = f"{name} may have one picture: a video begins with it"
                 raise RequestFault("unsupported_capability", name, what)
-            return as_address(pictures[0], name)
+            return to_url(pictures[0], name)
     return ""
 
 
 def write_accepted(video: Video, request_id: str) -> dict[str, Any]:
-    """What a client is told whose task was accepted."""
+    """Return the answer for a task that was accepted."""
     return _envelope({"task_id": video.id}, request_id)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_max_cost, read_model, read_user, small_members
 from dialects.media import video_generations, videos
-from dialects.media.video_fit import as_address, aspect_ratio, size_of
+from dialects.media.video_fit import aspect_ratio, size_of, to_url
 from dialects.media.videos import Video, VideoRequest, VideoState
 
 MODEL: Final = "kling-v1"
@@ -38,9 +38,9 @@ def read(raw: bytes, *, with_image: bool) -> VideoRequest:
     members = small_members(body, _READ)
     named = Members({"model": members.text("model_name") or members.text("model")})
     model = read_model(named, otherwise=MODEL)
-    image = as_address(members.text("image") or "", "image")
+    image = to_url(members.text("image") or "", "image")
     if with_image:
-        members.due("image", image or None)
+        members.required("image", image or None)
     has_prompt = not with_image or bool(members.text("prompt"))
     prompt = videos.read_prompt(members) if has_prompt else ""
     seconds = videos.read_seconds(members, "duration")
@@ -82,8 +82,8 @@ def write(video: Video, url: str, request_id: str) -> dict[str, Any]:
         "updated_at": 1000 * (video.completed_at or video.created_at),
     }
     if video.state == "succeeded":
-        made = {"id": video.id, "url": url, "duration": str(video.seconds)}
-        data["task_result"] = {"videos": [made]}
+        result = {"id": video.id, "url": url, "duration": str(video.seconds)}
+        data["task_result"] = {"videos": [result]}
     return {
         "code": 0,
         "message": "SUCCEED",

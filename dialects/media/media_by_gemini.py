@@ -11,7 +11,7 @@ import msgspec
 from dialects.chat.chat import Encoded
 from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import RawMembers, broken, given, open_answer
+from dialects.endpoints.unary import RawMembers, answer_fault, member_bytes, open_answer
 from dialects.errors.errors import RequestFault, message_of
 from dialects.gemini.usage import quantities
 from dialects.json.members import read_members
@@ -67,9 +67,9 @@ def read_image_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeIma
     pictures = [data for kind, data in _inline(members) if kind.startswith("image/")]
     if not pictures:
         raise _nothing(members)
-    usage = given(members, "usageMetadata")
-    made = MadeImages(len(pictures), facts.size, facts.quality, _counted(usage, "IMAGE"))
-    return pictures, made, usage
+    usage = member_bytes(members, "usageMetadata")
+    images = MadeImages(len(pictures), facts.size, facts.quality, _read_usage(usage, "IMAGE"))
+    return pictures, images, usage
 
 
 def speech_request(facts: SpeechFacts) -> Encoded:
@@ -111,9 +111,9 @@ def read_speech_answer(raw: bytes) -> tuple[bytes, Quantities, bytes | None]:
     try:
         samples = b"".join(base64.b64decode(data, validate=True) for data in pieces)
     except ValueError:
-        raise broken("F15") from None
-    usage = given(members, "usageMetadata")
-    return samples, _counted(usage, "AUDIO"), usage
+        raise answer_fault("F15") from None
+    usage = member_bytes(members, "usageMetadata")
+    return samples, _read_usage(usage, "AUDIO"), usage
 
 
 def write_speech(samples: bytes, facts: SpeechFacts) -> bytes:
@@ -127,35 +127,35 @@ def write_speech(samples: bytes, facts: SpeechFacts) -> bytes:
     return head + samples
 
 
-def _counted(usage: bytes | None, modality: str) -> Quantities:
+def _read_usage(usage: bytes | None, modality: str) -> Quantities:
     """The meters of a usage; output that is told without its kinds is all of the one."""
     counted = quantities(usage)
     meter = "out_image" if modality == "IMAGE" else "out_audio"
     if not counted.meters or meter in counted.meters:
         return counted
     meters: Mapping[str, int] = counted.meters
-    made = meters.get("out_text", 0)
-    return Quantities({**meters, "out_text": 0, meter: made}, counted.flags)
+    images = meters.get("out_text", 0)
+    return Quantities({**meters, "out_text": 0, meter: images}, counted.flags)
 
 
 def _inline(members: RawMembers) -> list[tuple[str, str]]:
     """Media types and base64 of what an answer holds beside its text."""
-    found: list[tuple[str, str]] = []
-    candidates = value_of(given(members, "candidates"))
+    encoded_pictures: list[tuple[str, str]] = []
+    candidates = value_of(member_bytes(members, "candidates"))
     for candidate in candidates if isinstance(candidates, list) else []:
         content = candidate.get("content") if isinstance(candidate, dict) else None
         parts = content.get("parts") if isinstance(content, dict) else None
         for part in parts if isinstance(parts, list) else []:
             data = part.get("inlineData") if isinstance(part, dict) else None
             if isinstance(data, dict) and not part.get("thought"):
-                found.append((str(data.get("mimeType", "")), str(data.get("data", ""))))
-    return found
+                encoded_pictures.append((str(data.get("mimeType", "")), str(data.get("data", ""))))
+    return encoded_pictures
 
 
 def _nothing(members: RawMembers) -> AnswerFault:
-    """Why an answer has nothing in it."""
-    feedback = value_of(given(members, "promptFeedback"))
-    candidates = value_of(given(members, "candidates"))
+    """Return the fault of an answer without content."""
+    feedback = value_of(member_bytes(members, "promptFeedback"))
+    candidates = value_of(member_bytes(members, "candidates"))
     reasons = {feedback.get("blockReason")} if isinstance(feedback, dict) else set()
     if isinstance(candidates, list):
         reasons |= {
@@ -164,4 +164,4 @@ def _nothing(members: RawMembers) -> AnswerFault:
     if reasons & _BLOCKED:
         message = message_of("content_filtered", "the provider refused the prompt")
         return AnswerFault(UpstreamError("content_filtered", message, None))
-    return broken("F24")
+    return answer_fault("F24")

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import broken
+from dialects.endpoints.unary import answer_fault
 from dialects.errors.errors import RequestFault, clean_upstream
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
@@ -147,14 +147,14 @@ def _imagine(members: Members) -> _Order:
 
 def _change(members: Members) -> _Order:
     source_id = _source_id(members)
-    action = members.due("action", members.word("action", _CHANGES))
+    action = members.required("action", members.word("action", _CHANGES))
     index = members.integer("index", 1, 4)
     if action != "REROLL":
-        members.due("index", index)
-    return _changed(source_id, action, index)
+        members.required("index", index)
+    return _order_change(source_id, action, index)
 
 
-def _changed(source_id: str, action: str, index: int | None) -> _Order:
+def _order_change(source_id: str, action: str, index: int | None) -> _Order:
     sent: dict[str, Any] = {"action": action}
     if action != "REROLL":
         sent["index"] = index
@@ -162,23 +162,23 @@ def _changed(source_id: str, action: str, index: int | None) -> _Order:
 
 
 def _simple_change(members: Members) -> _Order:
-    content = members.due("content", members.text("content"))
+    content = members.required("content", members.text("content"))
     match = _SIMPLE.fullmatch(content)
     if match is None:
         members.refuse_value("content", "must be a task ID and U1 to U4, V1 to V4 or R")
     source_id, letter, index, reroll = match.groups()
     if reroll:
-        return _changed(source_id, "REROLL", None)
-    return _changed(source_id, "UPSCALE" if letter in "Uu" else "VARIATION", int(index))
+        return _order_change(source_id, "REROLL", None)
+    return _order_change(source_id, "UPSCALE" if letter in "Uu" else "VARIATION", int(index))
 
 
 def _describe(members: Members) -> _Order:
-    picture = _picture(members.due("base64", members.text("base64")), members.at("base64"))
+    picture = _picture(members.required("base64", members.text("base64")), members.at("base64"))
     return _Order({"base64": picture, **_bot(members)}, "", "DESCRIBE", "mj_describe")
 
 
 def _blend(members: Members) -> _Order:
-    members.due("base64Array", members.array("base64Array"))
+    members.required("base64Array", members.array("base64Array"))
     pictures = _pictures(members, "base64Array")
     low, high = _BLENDED
     if not low <= len(pictures) <= high:
@@ -192,12 +192,12 @@ def _blend(members: Members) -> _Order:
 
 def _action(members: Members) -> _Order:
     source_id = _source_id(members)
-    button = members.due("customId", _text(members, "customId"))
+    button = members.required("customId", _text(members, "customId"))
     lower = button.lower()
-    found = next((row for row in _BUTTONS if row[0] in lower), None)
-    if not button.startswith("MJ::") or found is None:
+    button_row = next((row for row in _BUTTONS if row[0] in lower), None)
+    if not button.startswith("MJ::") or button_row is None:
         members.refuse_value("customId", "must be that of a button of the task")
-    return _Order({"customId": button}, "", found[2], found[1], source_id)
+    return _Order({"customId": button}, "", button_row[2], button_row[1], source_id)
 
 
 def _modal(members: Members) -> _Order:
@@ -229,14 +229,14 @@ _READERS: Final = {
 
 
 def _prompt(members: Members) -> str:
-    prompt = members.due("prompt", members.text("prompt"))
+    prompt = members.required("prompt", members.text("prompt"))
     if not 1 <= len(prompt) <= PROMPT_CHARACTERS_MAX:
         members.refuse_value("prompt", f"must have 1 to {PROMPT_CHARACTERS_MAX} characters")
     return prompt
 
 
 def _source_id(members: Members) -> str:
-    return members.due("taskId", _text(members, "taskId") or None)
+    return members.required("taskId", _text(members, "taskId") or None)
 
 
 def _bot(members: Members) -> dict[str, str]:
@@ -273,7 +273,7 @@ def read_ids(raw: bytes) -> tuple[str, ...]:
     """The ids of a list by condition. Raises RequestFault."""
     read_body(raw)
     members = read_members(raw)
-    members.due("ids", members.array("ids"))
+    members.required("ids", members.array("ids"))
     ids = members.texts("ids")
     if len(ids) > IDS_MAX:
         members.refuse_value("ids", f"must have at most {IDS_MAX} IDs")
@@ -284,8 +284,8 @@ def read_ids(raw: bytes) -> tuple[str, ...]:
 
 
 def encode(request: MidjourneyRequest, upstream_id: str) -> Encoded:
-    """The body for the provider; `upstream_id` is its id of the task that this one is about. It is
-    told of no hook, which would hear of its ids."""
+    """The body for the provider; `upstream_id` is its id of the task that this one is about. It
+    contains no hook, because a hook would reveal the provider's ids."""
     sent = dict(request.sent)
     if request.path == "simple-change":
         letter, state = sent["action"][0], sent.get("state")
@@ -298,7 +298,7 @@ def encode(request: MidjourneyRequest, upstream_id: str) -> Encoded:
 
 
 class Submission(NamedTuple):
-    """What a provider says to a task: `upstream_id` "" where the code accepts none."""
+    """A provider's answer to an order: `upstream_id` is "" if it was not accepted."""
 
     code: int
     description: str
@@ -317,14 +317,14 @@ _submitted = msgspec.json.Decoder(_Submitted)
 
 
 def read_submission(raw: bytes) -> Submission:
-    """Read it. Raises AnswerFault for what is none."""
+    """Read a submission. Raises AnswerFault for anything else."""
     try:
         answer = _submitted.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     id_ = "" if answer.result is None else str(answer.result)
     if answer.code in ACCEPTED and not _ID.fullmatch(id_):
-        raise broken("F15")
+        raise answer_fault("F15")
     before = (answer.properties or {}).get("numberOfQueues")
     queued = before if isinstance(before, int) and not isinstance(before, bool) else None
     return Submission(answer.code, clean_upstream(answer.description or ""), id_, queued)
@@ -366,15 +366,15 @@ _WORDS_MADE: Final = frozenset({"DESCRIBE", "SHORTEN"})
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What the provider tells of the task of that id. Raises AnswerFault for what tells nothing."""
+    """Read the status of a task. Raises AnswerFault if the answer has none."""
     try:
         answer = _status.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     word = answer.status or "NOT_START"
     state = _STATES.get(word)
     if state is None or str(answer.id) != upstream_id:
-        raise broken("F15")
+        raise answer_fault("F15")
     progress = 100 if state == "succeeded" else min(_percent(answer.progress), 99)
     if state == "failed":
         why = clean_upstream(answer.fail_reason or "") or "The task failed."
@@ -391,17 +391,17 @@ def _result(answer: _Status) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     final = (answer.properties or {}).get("finalPrompt")
     if isinstance(final, str):
-        made = answer.action in _WORDS_MADE
-        (properties if made else echo)["finalPrompt"] = final
+        writes_words = answer.action in _WORDS_MADE
+        (properties if writes_words else echo)["finalPrompt"] = final
     return {
         "imageUrl": answer.image_url or "",
-        "buttons": [_shown(button) for button in answer.buttons or ()],
+        "buttons": [_write_button(button) for button in answer.buttons or ()],
         "properties": properties,
         "echo": echo,
     }
 
 
-def _shown(button: _Button) -> dict[str, Any]:
+def _write_button(button: _Button) -> dict[str, Any]:
     return {
         "customId": button.custom_id or "",
         "emoji": button.emoji or "",
@@ -416,12 +416,6 @@ def _percent(value: str | int | None) -> int:
     return int(match[1]) if match else 0
 
 
-def read_seed(raw: bytes) -> Submission:
-    """What a provider says when it is asked for the seed of a task's picture; the seed stands in
-    the place of an id. Raises AnswerFault."""
-    return read_submission(raw)
-
-
 # To the client ------------------------------------------------------------------------------------
 
 _SHOWN: Final[Mapping[VideoState, str]] = {
@@ -433,7 +427,7 @@ _SHOWN: Final[Mapping[VideoState, str]] = {
 
 
 def write_submitted(submission: Submission, id_: str) -> dict[str, Any]:
-    """What a client is told whose task was accepted."""
+    """Return the answer for a task that was accepted."""
     queued = submission.queued_before
     properties = {} if queued is None else {"numberOfQueues": queued}
     return {

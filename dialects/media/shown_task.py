@@ -1,4 +1,4 @@
-"""What a client may be shown of a task of a service, before a form of that service writes it."""
+"""What a client may see of a task, independent of the form it is written in."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

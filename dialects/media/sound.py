@@ -1,7 +1,7 @@
 """Speech, transcripts and translations in OpenAI's form: requests, and what an answer used.
 
-Speech is billed by the characters of its input or by tokens, what is heard by its milliseconds or
-by tokens, whichever the price has rates for.
+Speech is billed by characters of input or by tokens, transcription by milliseconds or by tokens,
+whichever the price has rates for.
 """
 
 import re
@@ -10,15 +10,15 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from dialects.endpoints.unary import broken, given
+from dialects.endpoints.unary import answer_fault, member_bytes
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
-    due_value,
     edit_body,
     read_max_cost,
     read_model,
     read_user,
+    required_value,
     small_members,
 )
 from dialects.json.raw_json import value_of
@@ -27,7 +27,7 @@ from dialects.streams.passed_answer import PassedAnswer, PassedEvents, PassedFil
 from dialects.usage.usage import Quantities, present
 from dialects.usage.usage import read_members as read_usage
 
-HeardOperation = Literal["transcriptions", "translations"]
+TranscriptionOperation = Literal["transcriptions", "translations"]
 
 FORM_KINDS: Final[Mapping[str, type]] = {"stream": bool}
 SPEECH_FORMATS: Final[Mapping[str, str]] = {
@@ -41,14 +41,14 @@ SPEECH_FORMATS: Final[Mapping[str, str]] = {
 # Of plain samples, as OpenAI and Gemini send them.
 PCM_RATE: Final = 24_000
 TEXT_FORMATS: Final = frozenset({"text", "srt", "vtt"})
-# Bounds for a hold. Sound that is said: OpenAI's has 20 tokens a second and Gemini's 25 (2026-10),
-# and the slowest of speech takes less than a second for a character. Sound that is heard: OpenAI's
-# has 10 a second, Gemini's 32; a transcript has fewer than 20 tokens a second.
+# Bounds for a hold. Speech output: OpenAI's has 20 tokens a second and Gemini's 25 (2026-10), and
+# the slowest of speech takes less than a second for a character. Sound input: OpenAI's has 10 a
+# second, Gemini's 32; a transcript has fewer than 20 tokens a second.
 _SAID_TOKENS_A_CHARACTER: Final = 25
 _HEARD_TOKENS_A_SECOND: Final = 32
 _WRITTEN_TOKENS_A_SECOND: Final = 20
 _WRITTEN_TOKENS_MIN: Final = 256
-# What a model hears and writes at most: gpt-4o-transcribe has a context of 16,000 (2026-11).
+# The most that a model reads and writes: gpt-4o-transcribe has a context of 16,000 (2026-11).
 _HEARD_TOKENS_MAX: Final = 131_072
 _WRITTEN_TOKENS_MAX: Final = 32_768
 # Estimates, where no upstream tells them: of OpenAI's.
@@ -72,21 +72,21 @@ class SpeechFacts(msgspec.Struct, frozen=True):
     max_cost_nano: int | None
 
     def token_bound(self) -> dict[str, int]:
-        """The most tokens by their meters."""
-        said = self.characters * _SAID_TOKENS_A_CHARACTER * self.slowness
-        return {"in_text": self.text_bytes, "out_audio": said}
+        """Return the most tokens possible, by meter."""
+        tokens = self.characters * _SAID_TOKENS_A_CHARACTER * self.slowness
+        return {"in_text": self.text_bytes, "out_audio": tokens}
 
     def token_estimate(self, ms: int) -> dict[str, int]:
-        """The tokens where no upstream tells them, of so much sound."""
+        """Return an estimate of the tokens of this much sound, for upstreams that report none."""
         return {"in_text": -(-self.text_bytes // 4), "out_audio": ms * _SAID_TOKENS // 1000}
 
 
-class HeardFacts(msgspec.Struct, frozen=True):
-    """What the gateway must know of a request to write down what is heard. `bound_ms` is how long
+class TranscriptionFacts(msgspec.Struct, frozen=True):
+    """What the gateway must know of a transcription or translation request. `bound_ms` is how long
     its sound can be at most, `ms` how long it seems to be."""
 
     body: Body
-    operation: HeardOperation
+    operation: TranscriptionOperation
     model: str
     format: str
     stream: bool
@@ -97,7 +97,7 @@ class HeardFacts(msgspec.Struct, frozen=True):
     max_cost_nano: int | None
 
     def token_bound(self) -> dict[str, int]:
-        """The most tokens by their meters."""
+        """Return the most tokens possible, by meter."""
         seconds = -(-self.bound_ms // 1000)
         return {
             "in_text": self.text_bytes,
@@ -108,7 +108,7 @@ class HeardFacts(msgspec.Struct, frozen=True):
         }
 
     def token_estimate(self, text_bytes: int) -> dict[str, int]:
-        """The tokens where no upstream tells them, of so much text."""
+        """Return an estimate of the tokens of this much text, for upstreams that report none."""
         return {
             "in_text": -(-self.text_bytes // 4),
             "in_audio": -(-self.ms * _HEARD_TOKENS // 1000),
@@ -121,9 +121,9 @@ def read_speech(raw: bytes) -> SpeechFacts:
     body = read_body(raw)
     members = small_members(body, ("model", "input", "response_format", "stream_format", "speed"))
     model = read_model(members)
-    due_value(body, "input")
+    required_value(body, "input")
     text = members.text("input") or ""
-    due_value(body, "voice")
+    required_value(body, "voice")
     format_ = members.text("response_format") or "mp3"
     stream = members.text("stream_format") == "sse"
     speed, max_cost_nano = members.number("speed", 0, 4), read_max_cost(body)
@@ -137,10 +137,10 @@ def read_speech(raw: bytes) -> SpeechFacts:
     )  # fmt: skip
 
 
-def read_heard(
-    raw: bytes, operation: HeardOperation, files: Sequence[str], *, bound_ms: int, ms: int
-) -> HeardFacts:
-    """Read a request to write down what is heard; `files` are the names of its files. Raises
+def read_transcription(
+    raw: bytes, operation: TranscriptionOperation, files: Sequence[str], *, bound_ms: int, ms: int
+) -> TranscriptionFacts:
+    """Read a transcription or translation request; `files` are the names of its files. Raises
     RequestFault in the order of the contract."""
     body = read_body(raw)
     members = small_members(body, ("model", "response_format", "stream"))
@@ -151,13 +151,13 @@ def read_heard(
         raise RequestFault("invalid_value", "file", "file must be the only one of its form")
     format_ = members.text("response_format") or "json"
     stream = bool(members.boolean("stream")) and operation == "transcriptions"
-    return HeardFacts(
+    return TranscriptionFacts(
         body, operation, model, format_, stream, bound_ms, ms, read_user(body),
         len(_text(body, "prompt").encode("utf-8", "replace")) + 16, read_max_cost(body),
     )  # fmt: skip
 
 
-def edit(facts: SpeechFacts | HeardFacts, upstream_model: str) -> bytes:
+def edit(facts: SpeechFacts | TranscriptionFacts, upstream_model: str) -> bytes:
     """The body for an upstream of the same form."""
     return edit_body(facts.body, upstream_model)
 
@@ -170,13 +170,13 @@ class PassedTranscript(PassedJson):
 
     def end(self) -> bytes:
         rest = super().end()
-        if given(self.members, "text") is None:
-            raise broken("F24")
+        if member_bytes(self.members, "text") is None:
+            raise answer_fault("F24")
         return rest
 
 
-def spoken_ms(answer: PassedAnswer | None, format_: str) -> int:
-    """How long the speech is that has come."""
+def speech_ms(answer: PassedAnswer | None, format_: str) -> int:
+    """Return the length of the speech received so far."""
     if not isinstance(answer, PassedFile):
         return 0
     if format_ == "pcm":
@@ -184,10 +184,10 @@ def spoken_ms(answer: PassedAnswer | None, format_: str) -> int:
     return length_ms(answer.head, answer.tail, answer.size)
 
 
-def heard_ms(answer: PassedAnswer | None, facts: HeardFacts) -> int:
+def transcribed_ms(answer: PassedAnswer | None, facts: TranscriptionFacts) -> int:
     """How long the sound is by its transcript, else by its file."""
     if isinstance(answer, PassedJson):
-        seconds = value_of(given(answer.members, "duration"))
+        seconds = value_of(member_bytes(answer.members, "duration"))
         if isinstance(seconds, str):
             # OpenAI's older answers have it as a text.
             seconds = value_of(seconds.encode())
@@ -202,16 +202,16 @@ def heard_ms(answer: PassedAnswer | None, facts: HeardFacts) -> int:
     return facts.ms
 
 
-def written_bytes(answer: PassedAnswer | None) -> int:
-    """How much of a transcript has come."""
+def transcript_bytes(answer: PassedAnswer | None) -> int:
+    """Return the size of the transcript received so far."""
     if isinstance(answer, PassedJson):
-        return len(given(answer.members, "text") or b"")
+        return len(member_bytes(answer.members, "text") or b"")
     if isinstance(answer, PassedEvents):
-        return len(given(answer.last, "text") or b"")
+        return len(member_bytes(answer.last, "text") or b"")
     return 0 if answer is None else answer.size
 
 
-def told_ms(raw: bytes | None) -> Quantities:
+def duration_quantities(raw: bytes | None) -> Quantities:
     """A usage object `{"type": "duration", "seconds"}` as milliseconds."""
     usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
@@ -222,21 +222,23 @@ def told_ms(raw: bytes | None) -> Quantities:
     return usage.result({"audio_ms": seconds * 1000})
 
 
-def told_tokens(raw: bytes | None, side: Literal["said", "heard"]) -> Quantities:
-    """A usage object of tokens; what is not told apart is the sound of that side."""
+def token_quantities(raw: bytes | None, side: Literal["said", "heard"]) -> Quantities:
+    """Read a usage object of tokens; tokens without details count as sound of that side."""
     usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage
-    input_tokens, made = usage.count("input_tokens"), usage.count("output_tokens")
-    if input_tokens is None or made is None:
+    input_tokens, output_tokens = usage.count("input_tokens"), usage.count("output_tokens")
+    if input_tokens is None or output_tokens is None:
         return usage.missing()
     if side == "said":
-        return usage.result({"in_text": input_tokens, "out_audio": made})
-    parts = usage.inner("input_token_details")
+        return usage.result({"in_text": input_tokens, "out_audio": output_tokens})
+    parts = usage.nested("input_token_details")
     text = usage.count("text_tokens", parts) or 0
     if text > input_tokens:
         usage.flags.add("usage_parts_above_total")
-    return usage.result({"in_text": text, "out_text": made} | present(in_audio=input_tokens - text))
+    return usage.result(
+        {"in_text": text, "out_text": output_tokens} | present(in_audio=input_tokens - text)
+    )
 
 
 def _text(body: Body, name: str) -> str:

@@ -15,7 +15,7 @@ ENDS_BYTES: Final = 64 * 1024
 
 # The slowest MP3 and speech in Opus have 8 kbit/s, a byte for each millisecond.
 _BYTES_PER_MS_MIN: Final = 1
-# What a file is taken for that says nothing: a voice at 64 kbit/s.
+# The assumption for a file without a usable header: a voice at 64 kbit/s.
 _BYTES_PER_MS: Final = 8
 _PCM: Final = (1, 3)
 _OPUS_RATE: Final = 48_000
@@ -40,16 +40,16 @@ def bound_ms(head: bytes, size: int) -> int:
 
 def length_ms(head: bytes, tail: bytes, size: int) -> int:
     """Milliseconds, never more than `bound_ms`; by its size where it does not say."""
-    said = _said_ms(head, tail, size)
-    return min(size // _BYTES_PER_MS if said is None else said, bound_ms(head, size))
+    declared = _declared_ms(head, tail, size)
+    return min(size // _BYTES_PER_MS if declared is None else declared, bound_ms(head, size))
 
 
-def samples_ms(size: int, rate: int, width: int = 2) -> int:
+def samples_ms(size: int, rate: int) -> int:
     """Milliseconds of plain samples of one channel."""
-    return size * 1000 // (rate * width)
+    return size * 1000 // (rate * 2)
 
 
-def _said_ms(head: bytes, tail: bytes, size: int) -> int | None:
+def _declared_ms(head: bytes, tail: bytes, size: int) -> int | None:
     try:
         if head.startswith((b"RIFF", b"RF64")):
             rate = _samples_rate(head)
@@ -62,7 +62,7 @@ def _said_ms(head: bytes, tail: bytes, size: int) -> int | None:
             return _mp4_ms(head + tail)
         return _mp3_ms(head, size)
     except (struct.error, IndexError, ZeroDivisionError):
-        # It ends in the middle of what it says.
+        # The file is shorter than its header says.
         return None
 
 
@@ -81,8 +81,8 @@ def _samples_bytes(head: bytes, size: int) -> int:
     at = head.find(b"data", 12)
     if at < 0 or len(head) < at + 8:
         return size
-    rest, said = size - at - 8, int(struct.unpack_from("<I", head, at + 4)[0])
-    return said if 0 < said < rest else rest
+    rest, declared = size - at - 8, int(struct.unpack_from("<I", head, at + 4)[0])
+    return declared if 0 < declared < rest else rest
 
 
 def _flac_ms(head: bytes) -> int | None:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import broken
+from dialects.endpoints.unary import answer_fault
 from dialects.errors.errors import clean_upstream
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
@@ -89,7 +89,7 @@ def read(action: Action, raw: bytes) -> SunoRequest:
     if action == "music":
         sent, prompt, source_id = _music(members)
     else:
-        prompt, source_id = members.due("prompt", _prompt(members, "prompt") or None), ""
+        prompt, source_id = members.required("prompt", _prompt(members, "prompt") or None), ""
         sent = {"prompt": prompt}
     detail = {"action": action.upper(), "notify_hook": hook}
     known = (*_READ[action], "max_cost", "notify_hook")
@@ -105,7 +105,7 @@ def _music(members: Members) -> tuple[dict[str, Any], str, str]:
     source_id = _text(members, "task_id") or ""
     if clip:
         # Only the account that has the clip can go on from it.
-        members.due("task_id", source_id or None)
+        members.required("task_id", source_id or None)
     sent = {
         "prompt": prompt,
         "gpt_description_prompt": idea,
@@ -116,8 +116,8 @@ def _music(members: Members) -> tuple[dict[str, Any], str, str]:
         "continue_clip_id": clip,
         "continue_at": members.number("continue_at", 0, _SECONDS_MAX),
     }
-    given = {name: value for name, value in sent.items() if value is not None}
-    return given, prompt or idea or "", source_id
+    present = {name: value for name, value in sent.items() if value is not None}
+    return present, prompt or idea or "", source_id
 
 
 def _prompt(members: Members, name: str) -> str | None:
@@ -138,7 +138,7 @@ def read_ids(raw: bytes) -> tuple[tuple[str, ...], str]:
     """The ids of a batch, and of which action they shall be, "" for any. Raises RequestFault."""
     read_body(raw)
     members = read_members(raw)
-    members.due("ids", members.array("ids"))
+    members.required("ids", members.array("ids"))
     ids = members.texts("ids")
     if len(ids) > IDS_MAX:
         members.refuse_value("ids", f"must have at most {IDS_MAX} IDs")
@@ -150,7 +150,7 @@ def read_ids(raw: bytes) -> tuple[tuple[str, ...], str]:
 
 def encode(request: SunoRequest, upstream_id: str) -> Encoded:
     """The body for the provider; `upstream_id` is its id of the task that this one goes on from. It
-    is told of no hook, which would hear of its ids."""
+    contains no hook, because a hook would reveal the provider's ids."""
     sent = dict(request.sent)
     if request.source_id:
         sent["task_id"] = upstream_id
@@ -158,7 +158,7 @@ def encode(request: SunoRequest, upstream_id: str) -> Encoded:
 
 
 class Submission(NamedTuple):
-    """What a provider says to a task: `upstream_id` "" where the code accepts none."""
+    """A provider's answer to an order: `upstream_id` is "" if it was not accepted."""
 
     code: str
     message: str
@@ -175,25 +175,25 @@ _envelope = msgspec.json.Decoder(_Envelope)
 _id = msgspec.json.Decoder(str)
 
 
-def _opened(raw: bytes) -> _Envelope:
+def _parse_envelope(raw: bytes) -> _Envelope:
     try:
         return _envelope.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
 
 
 def read_submission(raw: bytes) -> Submission:
-    """Read it. Raises AnswerFault for what is none."""
-    answer = _opened(raw)
+    """Read a submission. Raises AnswerFault for anything else."""
+    answer = _parse_envelope(raw)
     message = clean_upstream(answer.message or "")
     if answer.code != SUCCESS:
         return Submission(clean_upstream(str(answer.code))[:64], message, "")
     try:
         id_ = _id.decode(answer.data)
     except msgspec.DecodeError:
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     if not _ID.fullmatch(id_):
-        raise broken("F15")
+        raise answer_fault("F15")
     return Submission(SUCCESS, message, id_)
 
 
@@ -219,29 +219,29 @@ _STATES: Final[Mapping[str, VideoState]] = {
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What the provider tells of the task of that id. Raises AnswerFault for what tells nothing."""
-    answer = _opened(raw)
+    """Read the status of a task. Raises AnswerFault if the answer has none."""
+    answer = _parse_envelope(raw)
     try:
         task = _task.decode(answer.data)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     state = _STATES.get(task.status)
     if state is None or task.task_id != upstream_id:
-        raise broken("F15")
+        raise answer_fault("F15")
     progress = 100 if state == "succeeded" else min(_percent(task.progress), 99)
     if state == "failed":
         why = clean_upstream(task.fail_reason or "") or "The task failed."
         return VideoStatus(state, progress, error=TaskError(task.status, why), word=task.status)
-    result = {"data": _made(bytes(task.data))} if state == "succeeded" else None
+    result = {"data": _read_results(bytes(task.data))} if state == "succeeded" else None
     return VideoStatus(state, progress, word=task.status, result=result)
 
 
-def _made(raw: bytes) -> Any:
+def _read_results(raw: bytes) -> Any:
     """The clips of a song, or its lyrics. Raises AnswerFault where there is neither."""
     try:
         return _clips.decode(raw) if raw.startswith(b"[") else _lyrics.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
 
 
 def _percent(value: str | int | None) -> int:
@@ -259,7 +259,7 @@ _SHOWN: Final[Mapping[VideoState, str]] = {
 }
 
 
-def envelope(data: Any) -> dict[str, Any]:
+def write_envelope(data: Any) -> dict[str, Any]:
     """An answer of this family that is no error."""
     return {"code": SUCCESS, "message": "", "data": data}
 

@@ -72,7 +72,7 @@ def read(raw: bytes, model: str) -> VideoRequest:
 def _read_instance(members: Members) -> Members:
     instances = members.objects("instances")
     if not instances:
-        members.due("instances", None)
+        members.required("instances", None)
     if len(instances) != 1:
         members.refuse_value("instances", "must have one item: a task is one video")
     if instances[0].has("video"):
@@ -88,18 +88,18 @@ def _read_image(instance: Members, name: str) -> str:
         return ""
     inline = image.object("inlineData")
     source, content = (image, "bytesBase64Encoded") if inline is None else (inline, "data")
-    data = source.due(content, source.text(content) or None)
+    data = source.required(content, source.text(content) or None)
     url = data_url(Base64(data, source.text("mimeType") or "image/png"))
     read_url(url, source.at(content))
     return url
 
 
 def _read_options(members: Members) -> dict[str, VideoOption]:
-    found: dict[str, VideoOption] = {}
+    options: dict[str, VideoOption] = {}
     for name, value in members.rest(_READ).items():
         shown = _read_image(members, name) if name == "lastFrame" else value
-        found[OPTIONS.get(name, name)] = VideoOption(shown, members.at(name))
-    return found
+        options[OPTIONS.get(name, name)] = VideoOption(shown, members.at(name))
+    return options
 
 
 def operation_name(video: Video) -> str:
@@ -119,7 +119,7 @@ def id_of_file(name: str) -> str:
 
 
 def write_accepted(video: Video) -> dict[str, Any]:
-    """What a client is told whose video was accepted."""
+    """Return the answer for a video that was accepted."""
     return {"name": operation_name(video)}
 
 
@@ -131,10 +131,10 @@ def write(video: Video, uri: str) -> dict[str, Any]:
     error = video.error
     if error is not None and error.code != FILTERED:
         return name | {"done": True, "error": {"code": _code(error.code), "message": error.message}}
-    made: dict[str, Any] = {"generatedSamples": [{"video": {"uri": uri}}]}
+    response: dict[str, Any] = {"generatedSamples": [{"video": {"uri": uri}}]}
     if error is not None:
-        made = {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": [error.message]}
-    return name | {"done": True, "response": {"@type": _TYPE, "generateVideoResponse": made}}
+        response = {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": [error.message]}
+    return name | {"done": True, "response": {"@type": _TYPE, "generateVideoResponse": response}}
 
 
 def _code(code: str) -> int:

@@ -42,13 +42,13 @@ def sides(size: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def bare_base64(image: str) -> str:
+def strip_data_url(image: str) -> str:
     """A picture as an address or as base64 without what a data URL has before it."""
     source = read_url(image, "image")
     return source.data if isinstance(source, Base64) else source.url
 
 
-def in_base64(image: str, path: str) -> Base64:
+def require_base64(image: str, path: str) -> Base64:
     """A picture for a provider that fetches none. Raises RequestFault."""
     source = read_url(image, path)
     if not isinstance(source, Base64):
@@ -57,24 +57,24 @@ def in_base64(image: str, path: str) -> Base64:
     return source
 
 
-def as_address(image: str, path: str) -> str:
+def to_url(image: str, path: str) -> str:
     """A picture that clients give as an address, a data URL or bare base64: as one of the first
     two. Raises RequestFault."""
     lower = image[:8].lower()
     if not image or lower.startswith(("http://", "https://")):
         return image
     if not lower.startswith("data:"):
-        found = next((kind for sign, kind in _SIGNS if image.startswith(sign)), None)
-        if found is None:
+        media_type = next((kind for sign, kind in _SIGNS if image.startswith(sign)), None)
+        if media_type is None:
             what = f"{path} must be an address, or a PNG, JPEG, GIF or WebP picture in base64"
             raise RequestFault("invalid_type", path, what)
-        image = data_url(Base64(image, found))
+        image = data_url(Base64(image, media_type))
     read_url(image, path)
     return image
 
 
 def without_none(members: dict[str, Any]) -> dict[str, Any]:
-    """The members that say something."""
+    """Return the members that are not None."""
     return {name: value for name, value in members.items() if value not in (None, "")}
 
 

@@ -13,7 +13,7 @@ from dialects.media.videos import Video, VideoRequest
 
 _READ: Final = ("model", "prompt", "image", "duration", "width", "height", "size", "n")
 _PIXELS_MAX: Final = 9999
-# What stands for a failure whose number the provider does not tell.
+# The code of a failure for which the provider has none.
 _FAILED: Final = 500
 
 
@@ -47,8 +47,8 @@ def read(raw: bytes) -> VideoRequest:
 
 
 def write_accepted(video: Video) -> dict[str, Any]:
-    """What a client is told whose task was accepted."""
-    return {"task_id": video.id, "status": videos.shown_state(video.state)}
+    """Return the answer for a task that was accepted."""
+    return {"task_id": video.id, "status": videos.state_word(video.state)}
 
 
 def write(video: Video, url: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def write(video: Video, url: str) -> dict[str, Any]:
         error = {"code": number, "message": video.error.message}
     return {
         "task_id": video.id,
-        "status": videos.shown_state(video.state),
+        "status": videos.state_word(video.state),
         "url": url if video.state == "succeeded" else "",
         "format": "mp4",
         "metadata": {"duration": video.seconds, "width": int(width), "height": int(height)},

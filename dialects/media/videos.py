@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import broken, given, open_answer
+from dialects.endpoints.unary import answer_fault, member_bytes, open_answer
 from dialects.errors.errors import RequestFault, clean_upstream
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
@@ -50,7 +50,7 @@ _READ: Final = ("model", "prompt", "seconds", "size", "input_reference")
 
 
 class VideoOption(NamedTuple):
-    """What a client wants beside what all providers know: its value, and where it stands."""
+    """An option that not all providers support: its value, and its path in the request."""
 
     value: Any
     path: str
@@ -74,12 +74,12 @@ class VideoRequest:
     length_given: bool = True
     options: Mapping[str, VideoOption] = field(default_factory=dict)
 
-    def options_as(self, names: Mapping[str, str]) -> dict[str, Any]:
+    def rename_options(self, names: Mapping[str, str]) -> dict[str, Any]:
         """The options that a provider knows, by its own names."""
         return {names[name]: option.value for name, option in self.options.items() if name in names}
 
     def dropped(self, names: Iterable[str] = ()) -> tuple[str, ...]:
-        """Where the options stand that a provider of these `names` has no counterpart for."""
+        """Return the paths of the options that are not in `names`."""
         known = frozenset(names)
         return tuple(option.path for name, option in self.options.items() if name not in known)
 
@@ -92,10 +92,10 @@ class TaskError(NamedTuple):
 
 
 class VideoStatus(NamedTuple):
-    """What a provider tells of a video: `seconds` and `expires_at` (Unix) None where it does not
-    say. `content` is the address of its bytes, where those are not at one that its id tells. Of
-    another task `word` is its own word for the state, and `result` what was made, which is kept
-    with the task: the members of a JSON object, of which `echo` is what was asked."""
+    """The state of a video at its provider; `seconds` and `expires_at` (Unix) are None if unknown.
+    `content` is the address of its bytes, where those are not at one that its id tells. Of another
+    task `word` is its own word for the state, and `result` what was made, which is kept with the
+    task: the members of a JSON object, of which `echo` is what was asked."""
 
     state: VideoState
     progress: int
@@ -151,7 +151,7 @@ def read(raw: bytes) -> VideoRequest:
 
 def read_prompt(members: Members) -> str:
     """What the video is to show; not empty. Raises RequestFault."""
-    prompt = members.due("prompt", members.text("prompt"))
+    prompt = members.required("prompt", members.text("prompt"))
     if not 1 <= len(prompt) <= PROMPT_CHARACTERS_MAX:
         members.refuse_value("prompt", f"must have 1 to {PROMPT_CHARACTERS_MAX} characters")
     return prompt
@@ -251,20 +251,20 @@ def encode(request: VideoRequest, upstream_model: str) -> Encoded:
 
 def read_accepted(raw: bytes) -> str:
     """The provider's id of a video that it has accepted. Raises AnswerFault."""
-    return checked_id(value_of(given(open_answer(raw), "id")))
+    return check_id(value_of(member_bytes(open_answer(raw), "id")))
 
 
-def checked_id(id_: object) -> str:
+def check_id(id_: object) -> str:
     """A provider's id of a video. Raises AnswerFault for what cannot be one."""
     if not isinstance(id_, str) or not _ID.fullmatch(id_):
-        raise broken("F15")
+        raise answer_fault("F15")
     return id_
 
 
-def checked_address(url: object) -> str:
+def check_url(url: object) -> str:
     """Where a provider says that a video is. Raises AnswerFault for what is no address."""
     if not isinstance(url, str) or not _ADDRESS.fullmatch(url):
-        raise broken("F15")
+        raise answer_fault("F15")
     return url
 
 
@@ -300,21 +300,23 @@ _status = msgspec.json.Decoder(_Status)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What the provider tells of the video of that id. Raises AnswerFault for what tells nothing:
-    another video, another form, a state that nobody knows."""
+    """Read the status of a video. Raises AnswerFault for another video, another form or an unknown
+    state."""
     try:
         answer = _status.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     state = _STATES.get(answer.status)
     if state is None or answer.id != upstream_id:
-        raise broken("F15")
+        raise answer_fault("F15")
     error = None
     if state == "failed":
         given_error = answer.error or _Error()
         error = task_error(given_error.code or answer.status, given_error.message)
-    progress = 100 if state == "succeeded" else max(0, min(_whole(answer.progress) or 0, 99))
-    seconds, expires_at = _whole(answer.seconds), _whole(answer.expires_at)
+    progress = (
+        100 if state == "succeeded" else max(0, min(_read_whole_number(answer.progress) or 0, 99))
+    )
+    seconds, expires_at = _read_whole_number(answer.seconds), _read_whole_number(answer.expires_at)
     if seconds is not None and not 0 < seconds <= SECONDS_MAX:
         seconds = None
     if expires_at is not None and not 0 < expires_at < _INSTANT_MAX:
@@ -322,8 +324,8 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     return VideoStatus(state, progress, seconds, expires_at, error)
 
 
-def _whole(raw: msgspec.Raw) -> int | None:
-    """A number, or its digits, without what stands behind its point; None for all else."""
+def _read_whole_number(raw: msgspec.Raw) -> int | None:
+    """Return a number, or its digits as text, without the fraction; None for anything else."""
     value = value_of(raw) if bytes(raw) else None
     if value is None or isinstance(value, bool):
         return None
@@ -364,7 +366,7 @@ def write(video: Video) -> dict[str, Any]:
     }
 
 
-def shown_state(state: VideoState) -> str:
+def state_word(state: VideoState) -> str:
     """The word of this form for a state."""
     return _SHOWN[state]
 
@@ -381,5 +383,5 @@ def write_list(videos: list[Video], *, has_more: bool) -> dict[str, Any]:
 
 
 def write_deleted(id_: str) -> dict[str, Any]:
-    """What a client is told of a video that it has deleted."""
+    """Return the answer for a deleted video."""
     return {"id": id_, "object": "video.deleted", "deleted": True}

@@ -6,25 +6,21 @@ from typing import Any, Final
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, F, Target
+from dialects.endpoints.operation import Needs
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
 from dialects.json.raw_json import value_of
 from dialects.media.media import audio_type
-from dialects.openai import (
-    answer_decode,
-    answer_encode,
-    errors,
-    quirks,
-    request_decode,
-    request_encode,
-    request_read,
-    searches,
-    stream_decode,
-    stream_encode,
-    usage,
-)
-from dialects.openai.request_read import ChatFacts
-from dialects.operation import Needs
+from dialects.openai import errors, usage
+from dialects.openai.answer import decode as answer_decode
+from dialects.openai.answer import encode as answer_encode
+from dialects.openai.request import decode as request_decode
+from dialects.openai.request import encode as request_encode
+from dialects.openai.request import quirks, searches
+from dialects.openai.request import read as request_read
+from dialects.openai.request.read import ChatFacts
+from dialects.openai.stream import decode as stream_decode
+from dialects.openai.stream import encode as stream_encode
 from dialects.usage.usage import Quantities
 
 _LENGTH: Final = (
@@ -38,16 +34,16 @@ class OpenAICodec(Codec[F]):
 
     name = "openai"
     encode = staticmethod(request_encode.encode)
-    fetched_urls = staticmethod(request_encode.fetched_urls)
+    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     read_error = staticmethod(errors.read)
     read_error_object = staticmethod(errors.read_object)
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        return answer_decode.read(raw)
+        return answer_decode.decode(raw)
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
         format_ = "" if request.audio is None else request.audio.format
-        return answer_decode.read(raw, translate=True, audio_type=audio_type(format_ or "wav"))
+        return answer_decode.decode(raw, translate=True, audio_type=audio_type(format_ or "wav"))
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
         return stream_decode.Decoder(
@@ -100,7 +96,7 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
     def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
         return quirks.fit(facts.body, upstream.flags, upstream.efforts, thoughts)
 
-    def bare_calls(self, facts: ChatFacts) -> list[str]:
+    def calls_without_reasoning(self, facts: ChatFacts) -> list[str]:
         return quirks.calls_without_reasoning(facts.body)
 
     def decode(

@@ -16,5 +16,5 @@ read_object = partial(api_errors.read_object, _WORDS)
 
 
 def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
-    """The same as a frame that ends a stream; no end marker follows it."""
+    """Write the error as the last frame of a stream; no end marker follows."""
     return b"data: " + render(kind, message, request_id=request_id) + b"\n\n"

@@ -38,24 +38,25 @@ _SEALERS: tuple[SealOwner, ...] = ("anthropic", "openai")
 
 
 def read_messages(body: Members, request_id: str) -> tuple[Message, ...]:
-    """The conversation. Raises RequestFault; a tool result must answer an earlier call."""
+    """Return the conversation. Raises RequestFault, also for a tool result without an earlier
+    call."""
     items = body.array("messages")
-    if not body.due("messages", items):
+    if not body.required("messages", items):
         body.refuse_value("messages", "must have at least 1 item")
     reader = _Reader(request_id)
     return tuple(reader.read(message) for message in body.objects("messages"))
 
 
 class _Reader:
-    """Reads one message after the other, and knows the calls so far."""
+    """Reads the messages in order and remembers their calls."""
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
         self._calls: dict[str, str] = {}
-        self._made = 0
+        self._ids_derived = 0
 
     def read(self, message: Members) -> Message:
-        role = message.due("role", message.word("role", _ROLES))
+        role = message.required("role", message.word("role", _ROLES))
         if role in ("tool", "function"):
             return Message("tool", (self._read_result(message, role),))
         if role == "assistant":
@@ -68,12 +69,12 @@ class _Reader:
         parts = read_content(message, texts_only=True)
         texts = tuple(part for part in parts if isinstance(part, Text))
         if role == "function":
-            name = message.due("name", message.text("name"))
+            name = message.required("name", message.text("name"))
             answered = [id_ for id_, called in self._calls.items() if called == name]
             if not answered:
                 message.refuse("invalid_type", "name", "must be that of an earlier call")
             return ToolResult(answered[-1], texts)
-        call_id = message.due("tool_call_id", message.text("tool_call_id"))
+        call_id = message.required("tool_call_id", message.text("tool_call_id"))
         if call_id not in self._calls:
             message.refuse("invalid_type", "tool_call_id", "must be the id of an earlier call")
         return ToolResult(call_id, texts)
@@ -84,33 +85,33 @@ class _Reader:
         if refusal := message.text("refusal"):
             parts.append(Refusal(refusal))
         if audio := message.object("audio"):
-            parts.append(Audio(FileId(audio.due("id", audio.text("id")))))
+            parts.append(Audio(FileId(audio.required("id", audio.text("id")))))
         parts += read_images(message)
         seals = [read_seals(call) for call in calls]
         thought = message.text("reasoning_content") or message.text("reasoning") or ""
         before = split_reasoning(thought, seals)
         for call, reasoning in zip(calls, before[1:], strict=True):
-            parts += [*reasoning, self._read_call(call, call.due("id", call.text("id")))]
+            parts += [*reasoning, self._read_call(call, call.required("id", call.text("id")))]
         if old := message.object("function_call"):
             parts.append(self._call(old, self._make_id()))
         return (*before[0], *parts)
 
     def _read_call(self, call: Members, id_: str) -> ToolCall:
         if call.value.get("type") != "custom":
-            return self._call(call.due("function", call.object("function")), id_)
-        custom = call.due("custom", call.object("custom"))
-        name = custom.due("name", custom.text("name"))
+            return self._call(call.required("function", call.object("function")), id_)
+        custom = call.required("custom", call.object("custom"))
+        name = custom.required("name", custom.text("name"))
         self._calls[id_] = name
         return ToolCall(id_, name, write_arguments(custom.text("input") or ""))
 
     def _call(self, function: Members, id_: str) -> ToolCall:
-        name = function.due("name", function.text("name"))
+        name = function.required("name", function.text("name"))
         self._calls[id_] = name
         return ToolCall(id_, name, function.text("arguments") or "")
 
     def _make_id(self) -> str:
-        self._made += 1
-        return derive_id("call_", self._request_id, "function_call", self._made)
+        self._ids_derived += 1
+        return derive_id("call_", self._request_id, "function_call", self._ids_derived)
 
 
 def _role(role: str) -> Role:
@@ -134,7 +135,7 @@ def read_content(message: Members, *, texts_only: bool) -> list[Part]:
 
 
 def _read_part(part: Members) -> Part:
-    kind = part.due("type", part.text("type"))
+    kind = part.required("type", part.text("type"))
     read = _PARTS.get(kind)
     if read is None:
         part.refuse_value("type", "must be one of " + ", ".join(_PARTS))
@@ -142,37 +143,37 @@ def _read_part(part: Members) -> Part:
 
 
 def _read_text(part: Members) -> Text:
-    return Text(part.due("text", part.text("text")), _read_cache(part))
+    return Text(part.required("text", part.text("text")), _read_cache(part))
 
 
 def _read_refusal(part: Members) -> Refusal:
-    return Refusal(part.due("refusal", part.text("refusal")))
+    return Refusal(part.required("refusal", part.text("refusal")))
 
 
 def _read_image(part: Members) -> Image:
     if isinstance(part.value.get("image_url"), str):
         path = part.at("image_url")
         return Image(read_url(part.value["image_url"], path), None, _read_cache(part))
-    image = part.due("image_url", part.object("image_url"))
-    source = read_url(image.due("url", image.text("url")), image.at("url"))
+    image = part.required("image_url", part.object("image_url"))
+    source = read_url(image.required("url", image.text("url")), image.at("url"))
     return Image(source, image.text("detail"), _read_cache(part))
 
 
 def _read_audio(part: Members) -> Audio:
-    audio = part.due("input_audio", part.object("input_audio"))
-    data = audio.due("data", audio.text("data"))
+    audio = part.required("input_audio", part.object("input_audio"))
+    data = audio.required("data", audio.text("data"))
     if data.startswith(("http:", "https:", "data:")):
         return Audio(read_url(data, audio.at("data")))
-    named = audio.due("format", audio.text("format"))
+    named = audio.required("format", audio.text("format"))
     return Audio(read_base64(data, audio_type(named), audio.at("data")))
 
 
 def _read_file(part: Members) -> File:
-    file = part.due("file", part.object("file"))
+    file = part.required("file", part.object("file"))
     name = file.text("filename") or ""
     if id_ := file.text("file_id"):
         return File(FileId(id_), name, _read_cache(part))
-    data = file.due("file_data", file.text("file_data"))
+    data = file.required("file_data", file.text("file_data"))
     path = file.at("file_data")
     if data.startswith(("http:", "https:", "data:")):
         return File(read_url(data, path), name, _read_cache(part))
@@ -180,8 +181,8 @@ def _read_file(part: Members) -> File:
 
 
 def _read_video(part: Members) -> Video:
-    video = part.due("video_url", part.object("video_url"))
-    return Video(read_url(video.due("url", video.text("url")), video.at("url")))
+    video = part.required("video_url", part.object("video_url"))
+    return Video(read_url(video.required("url", video.text("url")), video.at("url")))
 
 
 _PARTS: dict[str, Callable[[Members], Part]] = {
@@ -202,23 +203,23 @@ def _read_cache(part: Members) -> CacheMark | None:
 
 
 def read_images(message: Members) -> list[Image]:
-    """The pictures of an answer, which stand in `images` outside the content."""
+    """Read the pictures of an answer, which are in `images` outside the content."""
     return [_read_image(image) for image in message.objects("images")]
 
 
 def read_citations(message: Members) -> tuple[Source, ...]:
-    """The sources in `annotations`; an end of 0 says that the place is not known."""
+    """Return the sources in `annotations`; an end of 0 means an unknown position."""
     citations = [annotation.object("url_citation") for annotation in message.objects("annotations")]
-    return tuple(read_source(cited.value) for cited in citations if cited is not None)
+    return tuple(read_source(citation.value) for citation in citations if citation is not None)
 
 
-def read_source(cited: dict[str, Any]) -> Source:
-    """One url_citation, whatever its types."""
-    start, end = cited.get("start_index"), cited.get("end_index")
+def read_source(citation: dict[str, Any]) -> Source:
+    """Read one url_citation, with members of any type."""
+    start, end = citation.get("start_index"), citation.get("end_index")
     known = isinstance(start, int) and isinstance(end, int) and end > 0
     return Source(
-        url=as_text(cited.get("url")),
-        title=as_text(cited.get("title")),
+        url=as_text(citation.get("url")),
+        title=as_text(citation.get("title")),
         start=start if known else None,
         end=end if known else None,
     )
@@ -230,7 +231,7 @@ Sealed = list[tuple[int, Seal | None]]
 def read_seals(call: Members) -> Sealed:
     """The reasoning that hangs on a tool call: each piece's length in characters and its seal.
 
-    A client may have changed it: what cannot be read is left out.
+    A client may have changed it: anything unreadable is ignored.
     """
     extra = call.value.get("extra_content")
     if not isinstance(extra, dict):
@@ -264,8 +265,8 @@ def _size(entry: dict[str, Any]) -> int:
 def split_reasoning(text: str, sealed: list[Sealed]) -> list[list[Reasoning]]:
     """The reasoning at the head of the message, then that right before each call.
 
-    When the lengths do not fit the text, a seal would not fit its words: only Gemini's, which
-    stand for none, are kept.
+    If the lengths do not match the text, seals would not match their words: only Gemini's are kept,
+    which do not depend on words.
     """
     if sum(size for seals in sealed for size, _ in seals) > len(text):
         sealed = [[(0, s) for _, s in seals if s and s.owner == "gemini"] for seals in sealed]
@@ -274,7 +275,7 @@ def split_reasoning(text: str, sealed: list[Sealed]) -> list[list[Reasoning]]:
     for place, seals in enumerate(sealed):
         parts: list[Reasoning] = []
         for size, seal in seals:
-            # What led to the first call stood before the text; Gemini hangs its seal on the call.
+            # Reasoning before the first call precedes the text; Gemini's seal belongs to the call.
             here = head if place == 0 and not (seal and seal.owner == "gemini") else parts
             here.append(Reasoning(text[at : at + size], seal))
             at += size

@@ -26,7 +26,7 @@ from dialects.chat.chat import (
     Video,
 )
 from dialects.chat.events import Seal, Source
-from dialects.chat.turns import answered_at_once, split_system
+from dialects.chat.turns import move_results_to_calls, split_system
 from dialects.errors.errors import RequestFault
 from dialects.media.media import audio_format, data_url, file_name
 
@@ -47,11 +47,11 @@ def write_messages(
         if texts:
             messages = (Message("system", texts), *messages)
     if request.dialect != "openai":
-        messages = answered_at_once(messages)
+        messages = move_results_to_calls(messages)
     writer = _Writer(flags, same=request.dialect == "openai")
     for message in messages:
         writer.add(message)
-    return writer.done()
+    return writer.finish()
 
 
 class _Writer:
@@ -78,7 +78,7 @@ class _Writer:
             written["name"] = message.name
         self._written.append(written)
 
-    def done(self) -> list[dict[str, Any]]:
+    def finish(self) -> list[dict[str, Any]]:
         self._show_pictures()
         return self._written
 
@@ -92,16 +92,16 @@ class _Writer:
         return "\n\n".join(text.text for text in texts)
 
     def _show_pictures(self) -> None:
-        """What a tool message cannot hold follows the results as the user's own."""
+        """Send content that a tool message cannot hold in a user message after the results."""
         if self._pictures:
             self._written.append({"role": "user", "content": self._content(self._pictures)})
             self._pictures = []
 
     def _result(self, parts: tuple[Part, ...]) -> dict[str, Any]:
         (result,) = (part for part in parts if isinstance(part, ToolResult))
-        shown = [_in_words(part) for part in result.parts]
-        texts = [part for part in shown if isinstance(part, Text)]
-        self._pictures += [part for part in shown if not isinstance(part, Text)]
+        parts_as_text = [_to_text(part) for part in result.parts]
+        texts = [part for part in parts_as_text if isinstance(part, Text)]
+        self._pictures += [part for part in parts_as_text if not isinstance(part, Text)]
         content = self._content(texts)
         return {"role": "tool", "tool_call_id": result.call_id, "content": content}
 
@@ -114,7 +114,7 @@ class _Writer:
         if not text and (calls or refusal or sound):
             written["content"] = None
         if calls and "reasoning_content_rule" in self._flags:
-            # DeepSeek: the member must be there, even when its text is lost.
+            # DeepSeek requires the member, even if its text is lost.
             written["reasoning_content"] = reasoning_text(message.parts)
         if refusal:
             written["refusal"] = refusal
@@ -127,8 +127,8 @@ class _Writer:
         return written
 
     def _content(self, parts: Iterable[Part]) -> str | list[dict[str, Any]]:
-        """A string where one does, else a list of parts."""
-        parts = [_in_words(part) for part in parts if not isinstance(part, OwnPart)]
+        """Return a string where a string is enough, otherwise a list of parts."""
+        parts = [_to_text(part) for part in parts if not isinstance(part, OwnPart)]
         match parts:
             case []:
                 return ""
@@ -139,7 +139,7 @@ class _Writer:
 
     def _part(self, part: Part) -> dict[str, Any]:
         if isinstance(part, File) and not self._same:
-            part = _named(part)
+            part = _name_file(part)
         written = _write_part(part)
         cache = getattr(part, "cache", None)
         if cache and self._marks:
@@ -149,8 +149,8 @@ class _Writer:
         return written
 
 
-def _in_words(part: Part) -> Part:
-    """A document that came as words: in a `file` OpenAI takes PDF alone, and others nothing."""
+def _to_text(part: Part) -> Part:
+    """Convert a text document: OpenAI accepts only PDF in a `file`, other providers nothing."""
     if isinstance(part, File) and isinstance(part.source, PlainText):
         return Text(part.source.text, part.cache)
     return part
@@ -197,8 +197,8 @@ def _write_file(part: File) -> dict[str, Any]:
             raise _unsupported("a file by its address")
 
 
-def _named(part: File) -> File:
-    """A file of another dialect, which needs no name; OpenAI refuses one without."""
+def _name_file(part: File) -> File:
+    """Name a file of another dialect, because OpenAI refuses files without a name."""
     if isinstance(part.source, FileId):
         raise _unsupported("a file stored at another provider")
     media_type = part.source.media_type if isinstance(part.source, Base64) else ""
@@ -220,10 +220,10 @@ def reasoning_text(parts: tuple[Part, ...]) -> str:
 
 
 def write_citation(source: Source) -> dict[str, Any]:
-    """A source as an annotation; without a place it stands at 0 to 0."""
-    cited = {"url": source.url, "title": source.title}
+    """A source as an annotation; without a position it is at 0 to 0."""
+    annotation = {"url": source.url, "title": source.title}
     place = {"start_index": source.start or 0, "end_index": source.end or 0}
-    return {"type": "url_citation", "url_citation": place | cited}
+    return {"type": "url_citation", "url_citation": place | annotation}
 
 
 class SealWriter:
@@ -236,17 +236,17 @@ class SealWriter:
         self._characters = 0
 
     def add_reasoning(self, text: str) -> None:
-        """Reasoning goes on."""
+        """Add a piece of reasoning."""
         self._characters += len(text)
 
     def close(self) -> None:
-        """The reasoning that was open has ended without a seal."""
+        """Close open reasoning without a seal."""
         if self._characters:
             self._entries.append({"characters": self._characters})
             self._characters = 0
 
     def add_seal(self, seal: Seal) -> None:
-        """The reasoning that was open has this seal."""
+        """Close open reasoning with its seal."""
         if seal.owner == "gemini":
             self.close()
             self._google = seal.value
@@ -260,8 +260,8 @@ class SealWriter:
         self._entries.append(entry)
         self._characters = 0
 
-    def take(self) -> dict[str, Any]:
-        """The `extra_content` of the call that comes now; {} when it has none."""
+    def next_extra_content(self) -> dict[str, Any]:
+        """Return the `extra_content` of the next call; {} if it has none."""
         self.close()
         extra: dict[str, Any] = {}
         if self._owner:
@@ -289,7 +289,7 @@ def write_calls(
                 call = write_call(part)
                 wanted = {
                     owner: value
-                    for owner, value in seals.take().items()
+                    for owner, value in seals.next_extra_content().items()
                     if (google if owner == "google" else others)
                 }
                 calls.append(call | {"extra_content": wanted} if wanted else call)

@@ -1,7 +1,7 @@
-"""Usage with the reasoning outside of the completion, told as clients expect it (Grok).
+"""Converts usage that counts reasoning outside of the completion (Grok).
 
-The one case in which the answer of an upstream of the same dialect is edited: of its usage object
-`completion_tokens` is written anew, and no other byte.
+The one case in which an answer of the same dialect is edited: `completion_tokens` is rewritten, and
+no other byte.
 """
 
 from dialects.chat.events import Step, Usage
@@ -12,23 +12,23 @@ from dialects.streams.stream import StepDecoder
 
 
 class InsideDecoder:
-    """A decoder whose steps tell the reasoning inside; what the books read stays as it came."""
+    """A decoder whose frames count reasoning inside the completion; its usage is unchanged."""
 
     def __init__(self, decoder: StepDecoder) -> None:
         self._decoder = decoder
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now."""
+        """Return what is complete so far."""
         return list(map(_rewrite, self._decoder.feed(chunk)))
 
     def end(self) -> list[Step]:
-        """The upstream has closed."""
+        """Finish after the upstream has closed the connection."""
         return list(map(_rewrite, self._decoder.end()))
 
 
 def rewrite_usage(raw: bytes, usage: bytes | None) -> bytes:
     """An answer, or a piece of one, whose usage object is `usage`."""
-    inside = None if usage is None else _inside(usage)
+    inside = None if usage is None else _count_reasoning_inside(usage)
     if inside is None or usage is None:
         return raw
     before, match, after = raw.rpartition(usage)
@@ -42,8 +42,8 @@ def _rewrite(step: Step) -> Step:
     return step
 
 
-def _inside(usage: bytes) -> bytes | None:
-    """The usage object with all output in its completion; None where it is so."""
+def _count_reasoning_inside(usage: bytes) -> bytes | None:
+    """Return the usage object with all output in its completion; None if it already is."""
     completion = completion_with_reasoning(usage)
     if completion is None:
         return None

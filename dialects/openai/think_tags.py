@@ -1,7 +1,7 @@
-"""Reasoning that a server leaves in the text: `<think> ... </think>` at its beginning, as open
-models write it (QwQ, distilled R1, MiniMax) where nobody takes it out for them.
+"""Extracts reasoning that a server leaves in the text: `<think> ... </think>` at its beginning, as
+open models write it (QwQ, distilled R1, MiniMax) where nobody takes it out for them.
 
-For models whose row says so the chunks are written anew before they are read, with that text as
+For models whose row says so the chunks are rewritten before they are read, with that text as
 `reasoning_content`; so it is the same for every client, and in the books. White space around the
 tags goes with them. Once every choice has left its tags behind, bytes pass untouched.
 
@@ -22,7 +22,7 @@ _CLOSE: Final = "</think>"
 
 
 class ThinkTags:
-    """Takes the text of one choice apart, piece by piece."""
+    """Separates reasoning and text of one choice, piece by piece."""
 
     def __init__(self) -> None:
         self.at: Literal["start", "thinking", "behind", "text"] = "start"
@@ -30,8 +30,8 @@ class ThinkTags:
         self._thought = False
 
     def feed(self, text: str, *, last: bool = False) -> tuple[str, str]:
-        """Reasoning and text that are sure now. What may be a tag, or white space before one, is
-        held back until the `last` piece."""
+        """Return the reasoning and text that are certain so far. What may be a tag, or white space
+        before one, is held back until the `last` piece."""
         text, self._held, thought = self._held + text, "", ""
         if self.at == "start":
             text = self._open(text, last=last)
@@ -80,7 +80,7 @@ class TagsDecoder:
         self._tags: dict[int, ThinkTags] = {}
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now."""
+        """Return what is complete so far."""
         if self._splitter is None:
             return self._decoder.feed(chunk)
         untagged = b"".join(self._untag(frame) for frame in self._splitter.feed(chunk))
@@ -88,22 +88,22 @@ class TagsDecoder:
         if self._splitter.too_large or (
             len(tags) >= self._choices and all(state.at == "text" for state in tags)
         ):
-            left, self._splitter = self._splitter.end(), None
-            untagged += b"" if left is None else left.raw
+            last_frame, self._splitter = self._splitter.end(), None
+            untagged += b"" if last_frame is None else last_frame.raw
         return self._decoder.feed(untagged) if untagged else []
 
     def end(self) -> list[Step]:
-        """The upstream has closed."""
-        left = None if self._splitter is None else self._splitter.end()
-        steps = [] if left is None else self._decoder.feed(left.raw)
+        """Finish after the upstream has closed the connection."""
+        last_frame = None if self._splitter is None else self._splitter.end()
+        steps = [] if last_frame is None else self._decoder.feed(last_frame.raw)
         return steps + self._decoder.end()
 
     def _untag(self, frame: Frame) -> bytes:
         top = _read(frame.data or b"")
-        changed = [self._move(choice) for choice in dicts(top.get("choices"))]
+        changed = [self._move_reasoning(choice) for choice in dicts(top.get("choices"))]
         return write_data(top) if any(changed) else frame.raw
 
-    def _move(self, choice: dict[str, Any]) -> bool:
+    def _move_reasoning(self, choice: dict[str, Any]) -> bool:
         index = choice.get("index")
         tags = self._tags.setdefault(index if isinstance(index, int) else 0, ThinkTags())
         delta = object_of(choice.get("delta"))
@@ -111,21 +111,21 @@ class TagsDecoder:
         if tags.at == "text" or (not last and not delta.get("content")):
             return False
         choice["delta"] = delta
-        return _move(delta, tags, last=last)
+        return _move_reasoning(delta, tags, last=last)
 
 
 def untag_answer(raw: bytes) -> bytes:
     """A whole answer with the text in tags as `reasoning_content`."""
     top = _read(raw)
-    moved = [
-        _move(object_of(choice.get("message")), ThinkTags(), last=True)
+    choices_changed = [
+        _move_reasoning(object_of(choice.get("message")), ThinkTags(), last=True)
         for choice in dicts(top.get("choices"))
     ]
-    return msgspec.json.encode(top) if any(moved) else raw
+    return msgspec.json.encode(top) if any(choices_changed) else raw
 
 
-def _move(message: dict[str, Any], tags: ThinkTags, *, last: bool) -> bool:
-    """Move what is reasoning in a message, or in a piece of one; whether anything changed."""
+def _move_reasoning(message: dict[str, Any], tags: ThinkTags, *, last: bool) -> bool:
+    """Move reasoning out of a message's text; return whether anything changed."""
     content = as_text(message.get("content"))
     thought, text = tags.feed(content, last=last)
     if not thought and text == content:

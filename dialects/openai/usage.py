@@ -9,8 +9,8 @@ OpenAI, DeepSeek, Qwen, Kimi and xAI send one dialect with different members:
             reasoning outside of it, which total_tokens tells
     search  num_sources_used (xAI), plugins.search.count (Qwen)
 
-Where it is not said which input was cached, cached tokens count against text first, then audio,
-then image. A zero that was sent is a zero, not a missing value (F28).
+Without details, cached tokens count against text first, then audio, then image. A zero that was
+sent is a zero, not a missing value (F28).
 """
 
 from typing import Any, Final
@@ -30,15 +30,15 @@ def quantities(raw: bytes | None) -> Quantities:
 
 
 def completion_with_reasoning(raw: bytes) -> int | None:
-    """All output of a usage object that counts its reasoning outside of the completion; None where
-    it stands inside already, or cannot be told."""
+    """All output of a usage object that counts its reasoning outside of the completion; None if it
+    is inside already or cannot be determined."""
     usage = read_members(raw, "chat")
     if isinstance(usage, Quantities):
         return None
     prompt, completion = usage.count("prompt_tokens"), usage.count("completion_tokens")
     if prompt is None or completion is None:
         return None
-    reasoning = usage.count("reasoning_tokens", usage.inner("completion_tokens_details")) or 0
+    reasoning = usage.count("reasoning_tokens", usage.nested("completion_tokens_details")) or 0
     output = _output(usage, prompt, completion, reasoning, usage.count("total_tokens"))
     return None if output == completion else output
 
@@ -83,8 +83,8 @@ def _meters(usage: UsageMembers) -> Quantities:
     if prompt < 0 or completion < 0:
         usage.flags.add("usage_parts_above_total")
         return usage.result({})
-    inputs = usage.inner("prompt_tokens_details")
-    outputs = usage.inner("completion_tokens_details")
+    inputs = usage.nested("prompt_tokens_details")
+    outputs = usage.nested("completion_tokens_details")
     written = None
     if not inputs.keys().isdisjoint(_OF_WRITING):
         written = usage.count("cache_write_tokens", inputs)
@@ -119,7 +119,7 @@ def _cached(usage: UsageMembers, inputs: dict[str, Any], prompt: int) -> int:
 def _output(
     usage: UsageMembers, prompt: int, completion: int, reasoning: int, total: int | None
 ) -> int:
-    """All output, with reasoning inside, by what `total_tokens` says about the wire form."""
+    """Return all output including reasoning, judging the form by `total_tokens`."""
     if total == prompt + completion:
         return completion
     if total == prompt + completion + reasoning:
@@ -137,5 +137,5 @@ def _searches(usage: UsageMembers) -> int | None:
     if usage.members.keys().isdisjoint(_OF_SEARCHES):
         return None
     sources = usage.count("num_sources_used")
-    search = usage.inner("plugins").get("search")
+    search = usage.nested("plugins").get("search")
     return sources or usage.count("count", search if isinstance(search, dict) else {})

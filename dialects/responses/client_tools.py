@@ -24,7 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import ClientTool, FunctionTool, JsonObject, OwnTool, Tool, WebSearch
-from dialects.chat.custom_tools import declare
+from dialects.chat.custom_tools import make_function
 from dialects.json.members import Members
 from dialects.json.shared_members import read_place
 
@@ -45,7 +45,7 @@ def _describe(properties: JsonObject, *required: str) -> JsonObject:
     }
 
 
-# Tools that the provider has trained its models for, and therefore describes to nobody.
+# Tools that the provider's models are trained for, and that therefore need no description.
 _DESCRIPTIONS: Final[Mapping[str, tuple[str, JsonObject]]] = {
     "local_shell": (
         "Runs a command on the user's machine and returns its output.",
@@ -134,7 +134,7 @@ def read_tools(body: Members) -> list[Tool]:
     """
     tools = [tool for member in body.objects("tools") for tool in _read_tool(member)]
     names = {tool.name for tool in tools if isinstance(tool, FunctionTool)}
-    for tool in _read_added(body):
+    for tool in _read_input_tools(body):
         if isinstance(tool, FunctionTool):
             if tool.name in names:
                 continue
@@ -143,7 +143,7 @@ def read_tools(body: Members) -> list[Tool]:
     return tools
 
 
-def _read_added(body: Members) -> Iterator[Tool]:
+def _read_input_tools(body: Members) -> Iterator[Tool]:
     if not isinstance(body.value.get("input"), list):
         return
     for item in body.objects("input"):
@@ -153,11 +153,11 @@ def _read_added(body: Members) -> Iterator[Tool]:
 
 
 def _read_tool(tool: Members) -> Iterator[Tool]:
-    kind = tool.due("type", tool.text("type"))
+    kind = tool.required("type", tool.text("type"))
     if kind == "namespace":
         yield from _read_namespace(tool)
     elif kind in ("function", "custom"):
-        yield _read_named(tool)
+        yield _read_function(tool)
     elif kind.startswith(_SEARCHES):
         yield _read_search(tool)
     elif kind == "tool_search" and tool.text("execution") == "client":
@@ -186,9 +186,9 @@ def _read_namespace(tool: Members) -> Iterator[Tool]:
     namespace = tool.tool_name()
     about = tool.text("description")
     for inner in tool.objects("tools"):
-        named = _read_named(inner)
+        named = _read_function(inner)
         kind = "custom_tool_call" if named.freeform is not None else "function_call"
-        # The description of the namespace is told once, before that of its first tool.
+        # The namespace's description is added once, before that of its first tool.
         description = "\n\n".join(text for text in (about, named.description) if text)
         about = None
         yield msgspec.structs.replace(
@@ -199,7 +199,7 @@ def _read_namespace(tool: Members) -> Iterator[Tool]:
         )
 
 
-def _read_named(tool: Members) -> FunctionTool:
+def _read_function(tool: Members) -> FunctionTool:
     """A function or a custom tool."""
     if tool.word("type", ("function", "custom")) == "function":
         return FunctionTool(
@@ -209,7 +209,7 @@ def _read_named(tool: Members) -> FunctionTool:
             strict=tool.boolean("strict") is not False,
         )
     form = tool.object("format") or Members({})
-    return declare(
+    return make_function(
         tool.tool_name(),
         tool.text("description"),
         tool.value,
@@ -231,11 +231,11 @@ def _read_search(tool: Members) -> WebSearch:
     )
 
 
-def read_called(tool: Members) -> str | None:
+def called_function(tool: Members) -> str | None:
     """The function that a tool choice names; None where it names a hosted tool."""
-    kind = tool.due("type", tool.text("type"))
+    kind = tool.required("type", tool.text("type"))
     if kind in ("function", "custom"):
-        return flat_name(tool.text("namespace") or "", tool.due("name", tool.text("name")))
+        return flat_name(tool.text("namespace") or "", tool.required("name", tool.text("name")))
     return kind if kind in _DESCRIPTIONS or kind == "tool_search" else None
 
 
@@ -245,11 +245,11 @@ def read_called(tool: Members) -> str | None:
 def read_arguments(item: Members) -> str | None:
     """The arguments of a call of local_shell, shell, apply_patch or tool_search; None for a call
     that the provider carried out itself."""
-    kind = item.due("type", item.text("type"))
+    kind = item.required("type", item.text("type"))
     if kind == "tool_search_call":
-        given = item.value.get("arguments")
-        return None if item.text("execution") != "client" else _write(given or {})
-    call = item.due(_CALL_MEMBERS[kind], item.object(_CALL_MEMBERS[kind]))
+        raw_arguments = item.value.get("arguments")
+        return None if item.text("execution") != "client" else _write(raw_arguments or {})
+    call = item.required(_CALL_MEMBERS[kind], item.object(_CALL_MEMBERS[kind]))
     return _write(
         {
             name: value
@@ -263,8 +263,10 @@ def read_output(item: Members) -> str:
     """The output of such a call, as a text for the model."""
     if item.value.get("type") == "tool_search_output":
         tools = [tool for member in item.objects("tools") for tool in _read_tool(member)]
-        found = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
-        return f"Tools found: {', '.join(found)}" if found else "No tool was found."
+        function_names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
+        return (
+            f"Tools found: {', '.join(function_names)}" if function_names else "No tool was found."
+        )
     output = item.value.get("output")
     return output if isinstance(output, str) else _write(output or "")
 

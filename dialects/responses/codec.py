@@ -6,26 +6,23 @@ from typing import Any
 import msgspec
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
-from dialects.chat.searches import most_searches, search_tools
+from dialects.chat.steps import most_searches, search_tools
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, Target
+from dialects.endpoints.operation import Operation
 from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.json.body import Quirks
 from dialects.json.raw_json import members_of, value_of
-from dialects.operation import Operation
-from dialects.responses import (
-    answer_decode,
-    answer_encode,
-    errors,
-    quirks,
-    request_decode,
-    request_encode,
-    request_read,
-    stream_decode,
-    stream_encode,
-    usage,
-)
-from dialects.responses.request_read import ChatFacts
+from dialects.responses import errors, usage
+from dialects.responses.answer import decode as answer_decode
+from dialects.responses.answer import encode as answer_encode
+from dialects.responses.request import decode as request_decode
+from dialects.responses.request import encode as request_encode
+from dialects.responses.request import quirks
+from dialects.responses.request import read as request_read
+from dialects.responses.request.read import ChatFacts
+from dialects.responses.stream import decode as stream_decode
+from dialects.responses.stream import encode as stream_encode
 from dialects.usage.usage import Quantities
 
 
@@ -35,7 +32,7 @@ class ResponsesCodec(Codec[ChatFacts]):
     name = "responses"
     model_in_frame = ("response", "model")
     encode = staticmethod(request_encode.encode)
-    fetched_urls = staticmethod(request_encode.fetched_urls)
+    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     write_answer = staticmethod(answer_encode.encode)
     read_error = staticmethod(errors.read)
     read_error_object = staticmethod(errors.read_object)
@@ -85,10 +82,10 @@ class ResponsesCodec(Codec[ChatFacts]):
         return msgspec.json.encode(response) if isinstance(response, dict) else response
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
-        return answer_decode.read(raw)
+        return answer_decode.decode(raw)
 
     def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
-        return answer_decode.read(raw, translate=True)
+        return answer_decode.decode(raw, translate=True)
 
     def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
         return stream_decode.Decoder()
@@ -107,7 +104,7 @@ class ResponsesCodec(Codec[ChatFacts]):
 
 
 class CompactCodec(ResponsesCodec):
-    """Compactions: as they came, for what they answer only their provider can read."""
+    """Compactions are forwarded unchanged, because only their provider can read the result."""
 
     def read(self, raw: bytes, target: Target) -> ChatFacts:
         return request_read.read(raw, compact=True)

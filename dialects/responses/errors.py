@@ -19,7 +19,7 @@ from dialects.errors.errors import KINDS, ErrorKind
 _WORDS: Final = api_errors.Words(
     filtered=frozenset({"bio_policy", "image_content_policy_violation"}),
     account=frozenset({"data_residency_mismatch"}),
-    # What a failed response says of the client's own pictures and request.
+    # Error codes of failed responses that are the client's fault.
     request=frozenset(
         {
             "invalid_request_error",
@@ -47,7 +47,8 @@ _LIMIT_KINDS: Final[frozenset[ErrorKind]] = frozenset({"rate_limited", "upstream
 def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     """The only event of a stream in which no response has begun.
 
-    Where one has, `stream_encode.Encoder.fail` and `stream_decode.Decoder.fail` tell it as failed.
+    Where one has, `stream_encode.Encoder.fail` and `stream_decode.Decoder.fail` report it as
+    failed.
     """
     row = KINDS[kind]
     error = {

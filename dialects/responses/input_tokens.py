@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from dialects.errors.errors import RequestFault
-from dialects.responses import request_read
+from dialects.responses.request import read as request_read
 from dialects.usage.usage import COUNT_MAX
 
 

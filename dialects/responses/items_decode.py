@@ -39,7 +39,7 @@ from dialects.responses.client_tools import (
     read_arguments,
     read_output,
 )
-from dialects.responses.request_read import read_file_source
+from dialects.responses.request.read import read_file_source
 
 _ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "system", "developer")
 _REDACTED: Final = "redacted:"
@@ -59,7 +59,7 @@ _OWN_ITEMS: Final = frozenset(
         "program_output",
     }
 )
-# What holds the conversation itself in a form that only its maker can read.
+# Items that hold the conversation in a form that only its provider can read.
 _SEALED_ITEMS: Final = frozenset({"compaction", "compaction_summary", "compaction_trigger"})
 
 
@@ -70,10 +70,10 @@ def read_items(body: Members) -> tuple[Message, ...]:
     response is not known.
     """
     reader = _Reader(open_history=body.has("previous_response_id"))
-    given = body.value.get("input")
-    if isinstance(given, str):
-        reader.add_message("user", [Text(given)])
-    elif given is not None and not isinstance(given, list):
+    raw_input = body.value.get("input")
+    if isinstance(raw_input, str):
+        reader.add_message("user", [Text(raw_input)])
+    elif raw_input is not None and not isinstance(raw_input, list):
         body.refuse_type("input", "a string or an array")
     else:
         for member in body.objects("input"):
@@ -109,17 +109,17 @@ class _Reader:
     def messages(self) -> tuple[Message, ...]:
         """All that was read."""
         return tuple(
-            Message(role, tuple(parts), citations=tuple(cited))
-            for role, parts, cited in self._messages
+            Message(role, tuple(parts), citations=tuple(citations))
+            for role, parts, citations in self._messages
         )
 
-    def add_message(self, role: Role, parts: list[Part], cited: Sequence[Source] = ()) -> None:
-        """Append parts; the assistant's join what it said before."""
+    def add_message(self, role: Role, parts: list[Part], citations: Sequence[Source] = ()) -> None:
+        """Append parts; the assistant's parts continue its turn."""
         if role == "assistant" and self._messages and self._messages[-1][0] == role:
             self._messages[-1][1].extend(parts)
-            self._messages[-1][2].extend(cited)
+            self._messages[-1][2].extend(citations)
         else:
-            self._messages.append((role, parts, list(cited)))
+            self._messages.append((role, parts, list(citations)))
 
     def add(self, item: Members) -> None:
         """Read one item."""
@@ -144,46 +144,46 @@ class _Reader:
             item.refuse_value("type", "must be the type of an input item")
 
     def _add_reference(self, item: Members) -> None:
-        id_ = item.due("id", item.text("id"))
+        id_ = item.required("id", item.text("id"))
         referred = self._known.get(id_)
         if referred is None:
             item.refuse("unsupported_capability", "id", "names an item that is not stored here")
         self.add(Members(referred, item.path))
 
     def _add_message(self, item: Members) -> None:
-        role: Role = item.due("role", item.word("role", _ROLES))
+        role: Role = item.required("role", item.word("role", _ROLES))
         parts: list[Part] = []
-        cited: list[Source] = []
+        citations: list[Source] = []
         content = item.value.get("content")
         if isinstance(content, str):
             parts += [Text(content)] if content else []
-        elif not isinstance(item.due("content", content), list):
+        elif not isinstance(item.required("content", content), list):
             item.refuse_type("content", "a string or an array")
         else:
-            said = self._said_before(role)
+            length = self._text_length(role)
             for part in item.objects("content"):
                 read = read_part(part)
                 if role in ("system", "developer") and not isinstance(read, Text):
                     part.refuse_value("type", "must be input_text in a message of this role")
                 parts.append(read)
                 if isinstance(read, Text):
-                    cited += read_annotations(part.value, said)
-                    said += len(read.text)
-        self.add_message(role, parts, cited)
+                    citations += read_annotations(part.value, length)
+                    length += len(read.text)
+        self.add_message(role, parts, citations)
 
-    def _said_before(self, role: Role) -> int:
-        """How many characters the turn that goes on has already."""
+    def _text_length(self, role: Role) -> int:
+        """Return the length of the current turn so far, in characters."""
         if role != "assistant" or not self._messages or self._messages[-1][0] != role:
             return 0
         return sum(len(part.text) for part in self._messages[-1][1] if isinstance(part, Text))
 
     def add_call(self, item: Members) -> None:
         """A function_call."""
-        self._call(item, _called(item), item.text("arguments") or "")
+        self._call(item, _called_name(item), item.text("arguments") or "")
 
     def add_freeform_call(self, item: Members) -> None:
         """A custom_tool_call."""
-        self._call(item, _called(item), write_arguments(item.text("input") or ""))
+        self._call(item, _called_name(item), write_arguments(item.text("input") or ""))
 
     def add_client_call(self, item: Members) -> None:
         """A call of a shell, a patch or a search for tools; the provider's own is only its own."""
@@ -191,11 +191,11 @@ class _Reader:
         if arguments is None:
             self.add_message("assistant", [OwnPart("responses", item.value)])
         else:
-            kind = item.due("type", item.text("type"))
+            kind = item.required("type", item.text("type"))
             self._call(item, kind.removesuffix("_call"), arguments)
 
     def _call(self, item: Members, name: str, arguments: str) -> None:
-        id_ = item.due("call_id", item.text("call_id"))
+        id_ = item.required("call_id", item.text("call_id"))
         self._calls.add(id_)
         self.add_message("assistant", [ToolCall(id_, name, arguments)])
 
@@ -205,38 +205,38 @@ class _Reader:
             self.add_message("assistant", [OwnPart("responses", item.value)])
             return
         # The output of a local_shell_call may have the call's id as its own.
-        id_ = self._answered(item, item.text("call_id") or item.text("id"))
+        id_ = self._result_call_id(item, item.text("call_id") or item.text("id"))
         output = read_output(item)
         failed = item.text("status") == "failed"
         self.add_message("tool", [ToolResult(id_, (Text(output),) if output else (), failed)])
 
     def add_tools(self, item: Members) -> None:
-        """Tools that stand in the input are read with the request's: `client_tools.read_tools`."""
+        """Tools in the input are read with the request's: `client_tools.read_tools`."""
 
-    def _answered(self, item: Members, id_: str | None) -> str:
-        id_ = item.due("call_id", id_)
+    def _result_call_id(self, item: Members, id_: str | None) -> str:
+        id_ = item.required("call_id", id_)
         if id_ not in self._calls and not self._open_history:
             item.refuse("invalid_type", "call_id", "must be that of an earlier call")
         return id_
 
     def add_result(self, item: Members) -> None:
         """A function_call_output, or a custom_tool_call_output."""
-        id_ = self._answered(item, item.text("call_id"))
+        id_ = self._result_call_id(item, item.text("call_id"))
         output = item.value.get("output")
         parts: list[Part] = []
         if isinstance(output, str):
             parts = [Text(output)] if output else []
-        elif not isinstance(item.due("output", output), list):
+        elif not isinstance(item.required("output", output), list):
             item.refuse_type("output", "a string or an array")
         else:
             parts = [read_part(part) for part in item.objects("output")]
-        shown = tuple(part for part in parts if isinstance(part, Text | Image | File))
-        if len(shown) < len(parts):
+        readable = tuple(part for part in parts if isinstance(part, Text | Image | File))
+        if len(readable) < len(parts):
             item.refuse_value("output", "must hold input_text, input_image and input_file only")
-        self.add_message("tool", [ToolResult(id_, shown)])
+        self.add_message("tool", [ToolResult(id_, readable)])
 
     def add_reasoning(self, item: Members) -> None:
-        """A reasoning item; without text and seal it tells nothing."""
+        """Add a reasoning item; one without text and seal is ignored."""
         text = read_thought(item.value)
         sealed = item.text("encrypted_content")
         seal = read_mark(sealed, item.text("id") or "") if sealed else None
@@ -268,9 +268,9 @@ _ITEMS: Final[Mapping[str, Callable[[_Reader, Members], None]]] = {
 }
 
 
-def _called(item: Members) -> str:
+def _called_name(item: Members) -> str:
     """The name under which the called function is offered."""
-    return flat_name(item.text("namespace") or "", item.due("name", item.text("name")))
+    return flat_name(item.text("namespace") or "", item.required("name", item.text("name")))
 
 
 def read_thought(item: Mapping[str, Any]) -> str:
@@ -292,7 +292,7 @@ def _texts(parts: Any) -> list[str]:
 
 def read_part(part: Members) -> Part:
     """One content part."""
-    kind = part.due("type", part.text("type"))
+    kind = part.required("type", part.text("type"))
     read = _PARTS.get(kind)
     if read is None:
         part.refuse_value("type", "must be one of " + ", ".join(_PARTS))
@@ -300,18 +300,18 @@ def read_part(part: Members) -> Part:
 
 
 def _read_text(part: Members) -> Text:
-    return Text(part.due("text", part.text("text")))
+    return Text(part.required("text", part.text("text")))
 
 
 def _read_refusal(part: Members) -> Refusal:
-    return Refusal(part.due("refusal", part.text("refusal")))
+    return Refusal(part.required("refusal", part.text("refusal")))
 
 
 def _read_image(part: Members) -> Image:
     detail = part.text("detail")
     if id_ := part.text("file_id"):
         return Image(FileId(id_), detail)
-    url = part.due("image_url", part.text("image_url"))
+    url = part.required("image_url", part.text("image_url"))
     return Image(read_url(url, part.at("image_url")), detail)
 
 
@@ -320,13 +320,13 @@ def _read_file(part: Members) -> File:
 
 
 def _read_audio(part: Members) -> Audio:
-    audio = part.due("input_audio", part.object("input_audio"))
-    data = audio.due("data", audio.text("data"))
-    named = audio.due("format", audio.text("format"))
+    audio = part.required("input_audio", part.object("input_audio"))
+    data = audio.required("data", audio.text("data"))
+    named = audio.required("format", audio.text("format"))
     return Audio(read_base64(data, audio_type(named), audio.at("data")))
 
 
-def _read_spoken(part: Members) -> Audio:
+def _read_output_audio(part: Members) -> Audio:
     data = part.text("data") or ""
     named = part.text("format") or "wav"
     return Audio(Base64(data, audio_type(named)), part.text("transcript") or "")
@@ -340,7 +340,7 @@ _PARTS: Final[Mapping[str, Callable[[Members], Part]]] = {
     "input_image": _read_image,
     "input_file": _read_file,
     "input_audio": _read_audio,
-    "output_audio": _read_spoken,
+    "output_audio": _read_output_audio,
 }
 
 

@@ -47,7 +47,7 @@ def write_conversation(request: ChatRequest) -> tuple[str, list[JsonObject]]:
     writer = _Writer(request)
     items = [item for message in messages for item in writer.items(message)]
     if instructions and not items:
-        # There must be an input: system texts alone are one.
+        # An input is required: system texts alone become the input.
         return "", [{"type": "message", "role": "system", "content": instructions}]
     return instructions, items
 
@@ -76,31 +76,31 @@ class _Writer:
             content: list[Part] = []
             for part in message.parts:
                 if isinstance(part, OwnPart):
-                    yield from _own(part)
+                    yield from _write_own_part(part)
                 else:
                     content.append(part)
             if content:
                 yield {"type": "message", "role": message.role, "content": self._content(content)}
 
     def _assistant(self, message: Message) -> Iterator[JsonObject]:
-        said: list[Text | Refusal] = []
+        spoken: list[Text | Refusal] = []
         cites = _CitationWriter(message.citations)
         for part in message.parts:
             if isinstance(part, Audio) and part.transcript:
-                # What was spoken cannot go back as sound.
+                # Spoken answers cannot be sent back as sound.
                 part = Text(part.transcript)
             if isinstance(part, Text | Refusal):
-                said.append(part)
+                spoken.append(part)
                 continue
-            items = list(self._acted(part))
+            items = list(self._write_item(part))
             if items:
-                yield from _said(said, cites)
-                said = []
+                yield from _write_spoken(spoken, cites)
+                spoken = []
             yield from items
-        yield from _said(said, cites)
+        yield from _write_spoken(spoken, cites)
 
-    def _acted(self, part: Part) -> Iterator[JsonObject]:
-        """The item of a part that stands for itself; what only others understand is left out."""
+    def _write_item(self, part: Part) -> Iterator[JsonObject]:
+        """Return the item of a part; parts that only other dialects understand are left out."""
         match part:
             case Reasoning(seal=seal) if seal is not None and seal.owner == "openai":
                 summary = [{"type": "summary_text", "text": part.text}] if part.text else []
@@ -114,10 +114,10 @@ class _Writer:
                 id_text = derive_id("ig_", self._request_id, "history", self._images)
                 yield write_image_item(id_text, data, media_type)
             case OwnPart():
-                yield from _own(part)
+                yield from _write_own_part(part)
 
     def _content(self, parts: Iterable[Part]) -> str | list[JsonObject]:
-        """A string where one does, else a list of parts."""
+        """Return a string where a string is enough, otherwise a list of parts."""
         match parts:
             case [Text(text=text)]:
                 return text
@@ -130,7 +130,7 @@ class _Writer:
         return _write_part(part)
 
 
-def _own(part: OwnPart) -> Iterator[JsonObject]:
+def _write_own_part(part: OwnPart) -> Iterator[JsonObject]:
     if part.dialect == "responses":
         yield part.value
 
@@ -160,8 +160,8 @@ def write_image_item(id_: str, data: str, media_type: str) -> JsonObject:
     return item if format_ == "png" else item | {"output_format": format_}
 
 
-def _said(parts: list[Text | Refusal], cites: "_CitationWriter") -> Iterator[JsonObject]:
-    """What the assistant said, as a message; a bare string where that does."""
+def _write_spoken(parts: list[Text | Refusal], cites: "_CitationWriter") -> Iterator[JsonObject]:
+    """Write the assistant's text as a message, or as a plain string where that is enough."""
     content = [
         cites.write(part) if isinstance(part, Text) else write_refusal(part.text) for part in parts
     ]
@@ -173,16 +173,20 @@ def _said(parts: list[Text | Refusal], cites: "_CitationWriter") -> Iterator[Jso
 
 
 class _CitationWriter:
-    """Hands out the citations of a turn to its texts, by their place in all of its text."""
+    """Assigns the citations of a turn to its texts, by their position in the turn's text."""
 
     def __init__(self, sources: tuple[Source, ...]) -> None:
         self._sources = list(sources)
-        self._said = 0
+        self._length = 0
 
     def write(self, text: Text) -> JsonObject:
-        base, self._said = self._said, self._said + len(text.text)
-        here = [cited for cited in self._sources if cited.start is None or cited.start < self._said]
-        self._sources = [cited for cited in self._sources if cited not in here]
+        base, self._length = self._length, self._length + len(text.text)
+        here = [
+            citation
+            for citation in self._sources
+            if citation.start is None or citation.start < self._length
+        ]
+        self._sources = [citation for citation in self._sources if citation not in here]
         annotations = [write_citation(source, base) for source in here]
         return {"type": "output_text", "text": text.text, "annotations": annotations}
 
@@ -190,7 +194,7 @@ class _CitationWriter:
 def write_citation(source: Source, base: int) -> JsonObject:
     """A source as an annotation of a text that begins at character `base` of the answer.
 
-    One without a place stands at 0 to 0.
+    One without a position is at 0 to 0.
     """
     place = {
         "start_index": max(0, (source.start or 0) - base),
@@ -200,7 +204,7 @@ def write_citation(source: Source, base: int) -> JsonObject:
 
 
 def write_logprobs(tokens: Iterable[TokenLogprob]) -> list[JsonObject]:
-    """The likelihoods of a piece of text; bytes that were not told are those of the text."""
+    """The likelihoods of a piece of text; unknown bytes are those of the text."""
     return [
         {
             "token": token.token,
@@ -219,8 +223,8 @@ def write_logprobs(tokens: Iterable[TokenLogprob]) -> list[JsonObject]:
     ]
 
 
-def _bytes(token: str, given: tuple[int, ...] | None) -> tuple[int, ...]:
-    return tuple(token.encode(errors="replace")) if given is None else given
+def _bytes(token: str, values: tuple[int, ...] | None) -> tuple[int, ...]:
+    return tuple(token.encode(errors="replace")) if values is None else values
 
 
 def write_refusal(text: str) -> JsonObject:
@@ -253,7 +257,7 @@ def _write_part(part: Part) -> JsonObject:
 
 
 def _detail(image: Image) -> JsonObject:
-    """`detail` must be there; auto is its default."""
+    """`detail` is required; its default is auto."""
     return {"detail": image.detail or "auto"}
 
 

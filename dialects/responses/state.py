@@ -1,4 +1,4 @@
-"""What is kept of a response, so that a later request can go on from it.
+"""What is stored of a response, so that a later request can continue it.
 
     input of the request + output of the response     the conversation of what comes after it
 
@@ -13,12 +13,12 @@ import msgspec
 
 from dialects.chat.chat import JsonObject
 from dialects.json.body import Body
-from dialects.json.lone_surrogates import readable
+from dialects.json.lone_surrogates import make_readable
 from dialects.json.raw_json import members_of, value_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode
-# What only the account that made it can read again, or that stands for work of its server tools.
+# Items that only the account that made them can read, or that represent work of its server tools.
 _TIED: Final = frozenset(
     {"reasoning", "web_search_call", "file_search_call", "code_interpreter_call", "item_reference"}
 )
@@ -42,13 +42,14 @@ class KeptResponse(msgspec.Struct, frozen=True):
 
 
 class KeptItem(msgspec.Struct, frozen=True):
-    """An item of a response, for who refers to it by its id. `channel`: see KeptResponse."""
+    """A stored item of a response, which a request may reference by its id. `channel`: see
+    KeptResponse."""
 
     item: msgspec.Raw
     channel: str = ""
 
 
-_kept = msgspec.json.Decoder(KeptResponse)
+_stored_decoder = msgspec.json.Decoder(KeptResponse)
 _kept_item = msgspec.json.Decoder(KeptItem)
 # By their ids; None stays behind.
 Referred = Mapping[str, KeptItem | None]
@@ -66,19 +67,19 @@ class _Response(msgspec.Struct):
 _response = msgspec.json.Decoder(_Response)
 
 
-def read_kept(content: bytes) -> KeptResponse:
-    """What `keep` wrote."""
-    return _kept.decode(content)
+def decode_kept(content: bytes) -> KeptResponse:
+    """Decode what `keep` wrote."""
+    return _stored_decoder.decode(content)
 
 
 def read_item(content: bytes) -> KeptItem:
-    """What `keep_items` wrote."""
+    """Decode what `keep_items` wrote."""
     return _kept_item.decode(content)
 
 
 def keep_items(response: bytes, channel: str) -> Iterator[tuple[str, bytes]]:
     """The ids of the items of a response that `keep` keeps, and what is to be kept of each."""
-    for raw in _output(msgspec.Raw(readable(response))):
+    for raw in _output(msgspec.Raw(make_readable(response))):
         id_ = members_of(raw).get("id")
         if isinstance(id_, str) and id_:
             yield id_, _encode(KeptItem(raw, channel))
@@ -97,7 +98,7 @@ def keep(
     `Decoder.response` or `Encoder.response`), `earlier` what its request went on from, `referred`
     what it referred to.
     """
-    response = readable(response)
+    response = make_readable(response)
     try:
         answer = _response.decode(response)
     except msgspec.DecodeError:
@@ -110,64 +111,64 @@ def keep(
         return None
     before = [] if earlier is None else earlier.conversation
     unseen = (0 if earlier is None else earlier.unseen_tokens) + _reasoning_tokens(answer.usage)
-    kept = KeptResponse(
-        msgspec.Raw(response), [*before, *own_items(body, referred)], channel, unseen
+    stored = KeptResponse(
+        msgspec.Raw(response), [*before, *input_items(body, referred)], channel, unseen
     )
-    return answer.id, _encode(kept)
+    return answer.id, _encode(stored)
 
 
-def own_items(body: Body, referred: Referred = _NOTHING) -> list[msgspec.Raw]:
+def input_items(body: Body, referred: Referred = _NOTHING) -> list[msgspec.Raw]:
     """The items of a request's own input, what it refers to in the place of the reference."""
-    given = body.value("input")
-    if given is None:
+    raw_input = body.value("input")
+    if raw_input is None:
         return []
-    if given.startswith(b'"'):
-        part = {"type": "input_text", "text": msgspec.Raw(given)}
+    if raw_input.startswith(b'"'):
+        part = {"type": "input_text", "text": msgspec.Raw(raw_input)}
         item = {"type": "message", "role": "user", "content": [part]}
         return [msgspec.Raw(_encode(item))]
-    items = _raws.decode(given)
+    items = _raws.decode(raw_input)
     if not referred:
         return items
-    own = (_dereferenced(item, referred) for item in items)
+    own = (_resolve_reference(item, referred) for item in items)
     return [item for item in own if item is not None]
 
 
-def _dereferenced(raw: msgspec.Raw, referred: Referred) -> msgspec.Raw | None:
+def _resolve_reference(raw: msgspec.Raw, referred: Referred) -> msgspec.Raw | None:
     item = members_of(raw)
     id_ = item.get("id")
     refers = item.get("type") in (None, "item_reference") and item.get("role") is None
     if not refers or not isinstance(id_, str) or id_ not in referred:
         return raw
-    kept = referred[id_]
-    return None if kept is None else kept.item
+    stored = referred[id_]
+    return None if stored is None else stored.item
 
 
 def continue_body(body: Body, items: Sequence[msgspec.Raw], referred: Referred = _NOTHING) -> bytes:
-    """The body of a request that goes on from `items`: they stand in front of its own input, and
-    nothing is named by its id that is `referred` to."""
-    whole = _encode([*items, *own_items(body, referred)])
+    """Return the body of a request that continues `items`: they precede its own input, and
+    references to items in `referred` are resolved."""
+    whole = _encode([*items, *input_items(body, referred)])
     return body.splice({"input": whole, "previous_response_id": None})
 
 
-def portable(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
-    """The items for an account that did not make them: sealed reasoning and the work of server
-    tools stay behind, and nothing is known there by its id."""
-    return [shown for item in items if (shown := _portable(item)) is not None]
+def make_portable(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
+    """Return the items for another account: without sealed reasoning, results of server tools, and
+    ids."""
+    return [rewritten for item in items if (rewritten := _make_item_portable(item)) is not None]
 
 
-def portable_items(referred: Referred) -> Referred:
-    """The same of what is referred to."""
+def make_references_portable(referred: Referred) -> Referred:
+    """Return the referenced items for another account."""
     portable_by_id: dict[str, KeptItem | None] = {}
-    for id_, kept in referred.items():
-        item = None if kept is None else _portable(kept.item)
+    for id_, stored in referred.items():
+        item = None if stored is None else _make_item_portable(stored.item)
         portable_by_id[id_] = None if item is None else KeptItem(item)
     return portable_by_id
 
 
-def list_items(kept: KeptResponse, response_id: str) -> list[JsonObject]:
-    """The items that led to a response, as the list of them shows them: each has its id."""
+def list_items(stored: KeptResponse, response_id: str) -> list[JsonObject]:
+    """Return the input items of a response, each with its id."""
     items: list[JsonObject] = []
-    for at, raw in enumerate(kept.items):
+    for at, raw in enumerate(stored.items):
         item = members_of(raw)
         kind = item.get("type") or "message"
         item = {"id": f"{response_id}_{at}", "type": kind} | item
@@ -178,7 +179,7 @@ def list_items(kept: KeptResponse, response_id: str) -> list[JsonObject]:
     return items
 
 
-def _portable(raw: msgspec.Raw) -> msgspec.Raw | None:
+def _make_item_portable(raw: msgspec.Raw) -> msgspec.Raw | None:
     item = value_of(raw)
     if not isinstance(item, dict):
         return raw

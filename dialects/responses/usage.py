@@ -6,7 +6,7 @@
     search  not in the object: the number of web_search_call items of the answer, for the caller
             to tell
 
-Some servers tell audio and image tokens in the details too. Cached tokens count against text
+Some servers report audio and image tokens in the details too. Cached tokens count against text
 first, then audio, then image. A zero that was sent is a zero, not a missing value (F28).
 """
 
@@ -47,7 +47,7 @@ def _meters(usage: UsageMembers, searches: int) -> Quantities:
         return usage.result({})
     if total is not None and total != input_ + output:
         usage.flags.add("usage_mismatch")
-    inputs, outputs = usage.inner("input_tokens_details"), usage.inner("output_tokens_details")
+    inputs, outputs = usage.nested("input_tokens_details"), usage.nested("output_tokens_details")
     cached = usage.count("cached_tokens", inputs) or 0
     written = usage.count("cache_write_tokens", inputs) or 0
     lifetimes = _lifetimes(usage, inputs, written) if written else {}
@@ -60,7 +60,7 @@ def _meters(usage: UsageMembers, searches: int) -> Quantities:
 
 
 def _lifetimes(usage: UsageMembers, inputs: dict[str, Any], written: int) -> dict[str, int]:
-    """For how long what was written to the cache is kept; {} where it is not told."""
+    """Return how long written cache tokens are kept; {} if unknown."""
     split = inputs.get("cache_write_tokens_details")
     if not isinstance(split, dict):
         return {}

@@ -1,5 +1,5 @@
-"""The model's name in an answer that goes on as it came, where the channel has another one for it
-than its clients: an alias hides what stands behind it.
+"""Renames the model in a forwarded answer, where the channel's name for it differs from the
+clients': an alias hides the real model.
 
     whole answer    model, in gemini modelVersion
     frame           the same, in anthropic message.model, in responses response.model
@@ -18,7 +18,7 @@ import msgspec
 from dialects.json.body import Body
 from dialects.json.json_repair import read_answer_body
 
-# A beginning that is longer holds more than a head.
+# A longer beginning contains more than a head.
 _BEGINNING_BYTES_MAX: Final = 1_024
 _root = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _DATA: Final = re.compile(rb"^data: ?(\{.*\}) *\r?$", re.MULTILINE)
@@ -65,24 +65,24 @@ def name_answer(raw: bytes, path: Sequence[str], name: str) -> bytes:
 
 
 def _only_place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
-    """The same place where nothing else in the bytes can be meant, which takes a tenth of the time:
-    the root has that member, its name stands there once, and none is spelled by numbers."""
+    """Find the same position in a tenth of the time, if it is unambiguous: the root has that
+    member, its name appears once, and no name is escaped."""
     if len(path) != 1 or b"\\u" in raw:
         return None
-    found = _text_member(path[0]).search(raw)
-    if found is None:
+    match = _text_member(path[0]).search(raw)
+    if match is None:
         return None
-    member, at = found[1], found.start()
+    member, at = match[1], match.start()
     if not raw.find(member) == raw.rfind(member) == at:
         return None
     if raw.count(b"{", 0, at) == 1:
-        # Before it stands no other object that it could be in.
-        return found.span(2)
+        # No other object precedes it in which it could be.
+        return match.span(2)
     try:
         root = _root.decode(raw)
     except msgspec.DecodeError:
         return None
-    return found.span(2) if path[0] in root else None
+    return match.span(2) if path[0] in root else None
 
 
 @cache
@@ -91,7 +91,7 @@ def _text_member(name: str) -> re.Pattern[bytes]:
 
 
 def _place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
-    """Where the text stands that a path leads to; None where there is none."""
+    """Return the position of the text at a path; None if there is none."""
     place = _only_place(raw, path)
     if place is not None:
         return place

@@ -1,11 +1,11 @@
-"""Answers that go on while they come, and are read for what they used: files of sound, events, and
-JSON with pictures in it, which may be larger than what is held of it.
+"""Answers that are forwarded while they arrive, and read for their usage: files of sound, events,
+and JSON with pictures in it, which may be larger than what is held of it.
 
     feed    what may be passed on now; nothing before `begun`, until which another provider may
             still answer
     end     that nothing more comes
 
-Both raise AnswerFault for an answer that has failed, or is none.
+Both raise AnswerFault for an answer that has failed or is invalid.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import broken, given, open_answer
+from dialects.endpoints.unary import answer_fault, member_bytes, open_answer
 from dialects.media.sound_length import ENDS_BYTES
 from dialects.openai.errors import read_object
 from dialects.streams.sse import FrameSplitter
@@ -29,7 +29,7 @@ _UNFINISHED: Final = ".partial_image"
 
 
 class PassedAnswer(ABC):
-    """One answer. `usage` is the raw usage object that it told, `size` how much of it came."""
+    """One answer. `usage` is the raw usage object, `size` the bytes received."""
 
     usage: bytes | None = None
     size: int = 0
@@ -45,7 +45,7 @@ class PassedAnswer(ABC):
 
 
 class PassedFile(PassedAnswer):
-    """A file as it is. `head` and `tail` are its ends, for who wants to know how long it is."""
+    """A file as it is. `head` and `tail` are its ends, from which its length can be read."""
 
     def __init__(self) -> None:
         self.head = b""
@@ -55,7 +55,7 @@ class PassedFile(PassedAnswer):
 
     @property
     def tail(self) -> bytes:
-        """How it ends, as far as it has come."""
+        """Return the end of what has been received."""
         return b"".join(self._last)[-ENDS_BYTES:]
 
     def feed(self, chunk: bytes) -> bytes:
@@ -71,7 +71,7 @@ class PassedFile(PassedAnswer):
 
     def end(self) -> bytes:
         if not self.size:
-            raise broken("F24")
+            raise answer_fault("F24")
         return b""
 
 
@@ -90,14 +90,14 @@ class PassedEvents(PassedAnswer):
         self.size += len(chunk)
         frames = self._splitter.feed(chunk)
         if self._splitter.too_large:
-            raise broken("F17")
+            raise answer_fault("F17")
         return b"".join([self._read(frame.raw, frame.data) for frame in frames])
 
     def end(self) -> bytes:
         frame = self._splitter.end()
         rest = b"" if frame is None else self._read(frame.raw, frame.data)
         if not self.last:
-            raise broken("F14" if self.begun else "F24")
+            raise answer_fault("F14" if self.begun else "F24")
         return rest
 
     def _read(self, raw: bytes, data: bytes | None) -> bytes:
@@ -113,13 +113,13 @@ class PassedEvents(PassedAnswer):
             self.finished += 1
         if kind.endswith(self._ends):
             self.last = members
-            self.usage = given(members, "usage") or self.usage
+            self.usage = member_bytes(members, "usage") or self.usage
         self.begun = True
         return raw
 
 
 class PassedJson(PassedAnswer):
-    """A JSON text. While it is short nothing is passed on: it can still be told to have failed."""
+    """A JSON text. While it is short nothing is passed on: it can still be replaced by an error."""
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
@@ -135,15 +135,15 @@ class PassedJson(PassedAnswer):
         if self.size <= _WHOLE_BYTES_MAX:
             return b""
         self.begun = True
-        return self._all_held()
+        return self._release_held()
 
     def end(self) -> bytes:
         whole = not self.begun
         self.members = open_answer(b"".join(self._held) if whole else self._reader.bones())
-        self.usage = given(self.members, "usage")
-        return self._all_held() if whole else b""
+        self.usage = member_bytes(self.members, "usage")
+        return self._release_held() if whole else b""
 
-    def _all_held(self) -> bytes:
+    def _release_held(self) -> bytes:
         held = b"".join(self._held)
         self._held.clear()
         return held
@@ -165,7 +165,7 @@ class BonesReader:
         while at < len(chunk):
             at = self._outside(chunk, at) if self._string_at < 0 else self._inside(chunk, at)
         if len(self._kept) > _BONES_BYTES_MAX:
-            raise broken("F17")
+            raise answer_fault("F17")
 
     def bones(self) -> bytes:
         """What is left of it."""
@@ -215,5 +215,5 @@ def _bones(raw: bytes) -> bytes:
 
 
 def _text(members: dict[str, msgspec.Raw], name: str) -> str:
-    value = given(members, name) or b""
+    value = member_bytes(members, name) or b""
     return str(msgspec.json.decode(value)) if value.startswith(b'"') else ""

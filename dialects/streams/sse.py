@@ -1,7 +1,7 @@
 """Server-sent events, cut into frames without changing a byte.
 
-A frame is everything up to and with the empty line that ends it, so that frames joined again are
-the stream as it came: comments, CR, LF, CRLF, a byte order mark, U+2028 inside text.
+A frame is everything up to and with the empty line that ends it, so that joined frames are the
+original stream: comments, CR, LF, CRLF, a byte order mark, U+2028 inside text.
 
 Where frames end does not depend on how the bytes were cut into chunks. Therefore a CR at the end
 of what was fed waits for one more byte: it may be half of a CRLF. Each byte is looked at a

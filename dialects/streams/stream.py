@@ -1,6 +1,7 @@
 """Decoding a stream of server-sent events: what is the same in every dialect.
 
-A dialect says what one frame means (`_read`); here is when a stream is over and what of it was cut.
+A dialect says what one frame means (`_read`); this module decides when a stream is over and what
+was cut.
 """
 
 import json
@@ -35,7 +36,7 @@ class Reader(Protocol):
 
 
 class ChoiceProgress:
-    """Which choices of an answer have shown themselves, which have ended, and how much was told."""
+    """Tracks which choices of an answer have started and ended, and their size."""
 
     def __init__(self) -> None:
         self._finished: set[int] = set()
@@ -45,23 +46,23 @@ class ChoiceProgress:
 
     @property
     def seen(self) -> int:
-        """How many choices have shown themselves."""
+        """Return how many choices have started."""
         return len(self._seen)
 
     def all_finished(self, choices: int) -> bool:
-        """Whether every choice that was asked for, and every one that came, has its reason."""
+        """Return whether every requested choice, and every one received, has a finish reason."""
         return len(self._finished) >= max(choices, len(self._seen))
 
 
 class StepDecoder(Protocol):
-    """What reads the bytes of a stream, or stands before what does."""
+    """Reads the bytes of a stream, or wraps a decoder that does."""
 
     def feed(self, chunk: bytes) -> list[Step]: ...
     def end(self) -> list[Step]: ...
 
 
 class Splitter(Protocol):
-    """What cuts the bytes of a stream into frames."""
+    """Cuts the bytes of a stream into frames."""
 
     @property
     def too_large(self) -> bool: ...
@@ -74,9 +75,9 @@ class FrameDecoder(ABC):
     """Reads one streamed answer.
 
     After any call `complete` says that a cut would be no fault, `usage` is the last raw usage
-    object (F26) or None. `forwarded`: the frames go on as they came, and reading one that holds a
-    piece of text and nothing else changes nothing but the count of it. `end_marker` is the frame
-    that ends every stream of the dialect, for one whose upstream leaves it out (F14a).
+    object (F26) or None. `forwarded`: the frames are forwarded unchanged, and reading a frame that
+    only holds text only changes the count of text. `end_marker` is the frame that ends every stream
+    of the dialect, for one whose upstream leaves it out (F14a).
     """
 
     end_marker: ClassVar[bytes] = b""
@@ -87,8 +88,8 @@ class FrameDecoder(ABC):
         self._closed = False
         self._template: _Template | None = None
         self._misses = 0 if forwarded else _MISSES_MAX
-        # What the client gets of a frame, where that is not what came.
-        self._show: Callable[[bytes], bytes] | None = None
+        # Rewrites frames for the client, if set.
+        self._rewriter: Callable[[bytes], bytes] | None = None
         self.usage: bytes | None = None
         self.complete = False
 
@@ -103,32 +104,33 @@ class FrameDecoder(ABC):
         return self._reader.reasoning_bytes
 
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
-        """Give the client each frame as `rewrite` has it, which changes nothing of its texts."""
-        self._show = rewrite
+        """Rewrite each frame for the client; `rewrite` must not change its texts."""
+        self._rewriter = rewrite
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
+        """Return what is complete so far. The last step holds End, UpstreamError or Broken when it
+        is over."""
         if self._closed:
             return []
         steps: list[Step] = []
         if self._misses < _MISSES_MAX and self._splitter.begins(chunk):
             chunk = self._feed_alike(chunk, steps)
         for frame in self._splitter.feed(chunk) if chunk and not self._closed else ():
-            steps.append(self._shown(self._read(frame)))
+            steps.append(self._rewrite(self._read(frame)))
             if self._closed:
                 return steps
         if self._splitter.too_large:
             steps.append(self._break("F17"))
         return steps
 
-    def _shown(self, step: Step) -> Step:
-        if self._show is None or not step.raw:
+    def _rewrite(self, step: Step) -> Step:
+        if self._rewriter is None or not step.raw:
             return step
-        return Step(self._show(step.raw), step.events)
+        return Step(self._rewriter(step.raw), step.events)
 
     def _feed_alike(self, chunk: bytes, steps: list[Step]) -> bytes:
-        """Read the whole frames of a chunk, of which most will differ from the one before in
-        nothing but their text; what is left of the chunk comes back."""
+        """Read the complete frames of a chunk, most of which differ from the previous one only in
+        their text; return the rest of the chunk."""
         at = 0
         while True:
             if self._template is not None:
@@ -140,19 +142,20 @@ class FrameDecoder(ABC):
                 return chunk[at:]
             (frame,) = self._splitter.feed(chunk[at:end])
             step = self._read(frame)
-            shown = self._shown(step)
-            steps.append(shown)
+            rewritten = self._rewrite(step)
+            steps.append(rewritten)
             at = end
             if self._closed:
                 return b""
-            self._template = _template(frame, step, shown.raw)
+            self._template = _template(frame, step, rewritten.raw)
             self._misses += self._template is not None
 
     def _skip_alike(self, template: "_Template", chunk: bytes, at: int, steps: list[Step]) -> int:
-        """Where the first frame from `at` on stands that differs in more than its text."""
+        """Return the position of the first frame from `at` on that differs in more than its
+        text."""
         choice, before, after, shown_before, shown_after = template
         events: list[Event] = []
-        shown: list[bytes] = []
+        rewritten: list[bytes] = []
         begin, text_bytes = at, 0
         before_bytes, after_bytes = len(before), len(after)
         while chunk.startswith(before, at):
@@ -171,12 +174,12 @@ class FrameDecoder(ABC):
                 break
             events.append(TextDelta(choice, text))
             at = match.end() + after_bytes
-            if self._show is not None:
-                shown += (shown_before, raw, shown_after)
+            if self._rewriter is not None:
+                rewritten += (shown_before, raw, shown_after)
         if events:
             self._misses = 0
             self._reader.text_bytes += text_bytes
-            steps.append(Step(b"".join(shown) or chunk[begin:at], events))
+            steps.append(Step(b"".join(rewritten) or chunk[begin:at], events))
         return at
 
     def end(self) -> list[Step]:
@@ -185,24 +188,24 @@ class FrameDecoder(ABC):
             return []
         steps: list[Step] = []
         frame = self._splitter.end()
-        # Cut right behind `data:` it says nothing, and no client could read it.
+        # A frame cut right after `data:` is empty, and no client could read it.
         if frame is not None and frame.data:
             steps += self._read_leftover(frame)
-        steps = [self._shown(step) for step in steps]
+        steps = [self._rewrite(step) for step in steps]
         if not self._closed:
             steps.append(self._stop())
         return steps
 
     @abstractmethod
     def _read(self, frame: Frame) -> Step:
-        """What a whole frame means."""
+        """Return the step of a complete frame."""
 
     @property
     def _seen(self) -> bool:
         return bool(self._reader.seen)
 
     def _read_leftover(self, frame: Frame) -> list[Step]:
-        """A last frame without its empty line counts if it is whole, else it is what was cut."""
+        """Read a last frame without its empty line: it counts only if it is complete."""
         step = self._read(frame)
         last = step.events[-1] if step.events else None
         if isinstance(last, Broken) or (isinstance(last, End) and not last.marked):
@@ -212,14 +215,14 @@ class FrameDecoder(ABC):
         return [Step(step.raw + ending, step.events)]
 
     def _stop(self) -> Step:
-        """What it means that the upstream closes here."""
+        """Return the step for an upstream that closes here."""
         return self._break(self._cut())
 
     def _cut(self) -> BrokenFault:
         return "F14" if self._seen else "F24"
 
     def _repair(self, frame: Frame, *, marks: bool = False) -> Step:
-        """What a frame means whose JSON no parser takes (F15, F15a, F27)."""
+        """Return the step of a frame whose JSON is invalid (F15, F15a, F27)."""
         repaired = repair_frame(frame, marks=marks)
         return self._break("F15") if repaired is None else self._read(repaired)
 
@@ -228,7 +231,7 @@ class FrameDecoder(ABC):
         return Step(raw, [End(marked)])
 
     def _break(self, fault: BrokenFault) -> Step:
-        """It cannot be read on. What stands behind the whole answer takes nothing from it."""
+        """Return the step for an unreadable frame. After a complete answer it is ignored."""
         if self.complete:
             return self._end(marked=False, raw=self.end_marker)
         self._closed = True
@@ -240,7 +243,7 @@ class FrameDecoder(ABC):
 
 
 class _Template(NamedTuple):
-    """A frame that holds a piece of a choice's text, without that; and the same as it is shown."""
+    """The bytes around the text of a frame, as received and as rewritten."""
 
     choice: int
     before: bytes
@@ -249,39 +252,39 @@ class _Template(NamedTuple):
     shown_after: bytes
 
 
-def _template(frame: Frame, step: Step, shown: bytes) -> _Template | None:
-    """What the next frame may look like, if this one tells a piece of text and nothing else.
+def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
+    """Return the template of the next frame, if this frame holds a text delta and nothing else.
 
-    Such a frame and one that differs in this text alone are read the same. Where a text stands
-    once, and no other one is escaped, there is no doubt about its place.
+    Such a frame and one that differs in this text alone are read the same. If the text appears once
+    and no other text is escaped, its position is certain.
     """
     events, raw = step.events, step.raw
     if len(events) != 1 or type(events[0]) is not TextDelta or raw is not frame.raw:
         return None
     if b"\r" in raw:
         return None
-    # As it is written with escapes where they must be, and where they may be.
+    # With required escapes only, and with all optional ones.
     forms = {msgspec.json.encode(events[0].text), json.dumps(events[0].text).encode()}
-    found = [form for form in forms if form in raw]
-    if len(found) != 1:
+    matches = [form for form in forms if form in raw]
+    if len(matches) != 1:
         return None
-    text = found[0]
-    if raw.count(text) != 1 or shown.count(text) != 1 or raw.count(b"\\") != text.count(b"\\"):
+    text = matches[0]
+    if raw.count(text) != 1 or rewritten.count(text) != 1 or raw.count(b"\\") != text.count(b"\\"):
         return None
-    around = shown_around = _around(raw, text)
-    if shown is not raw:
-        shown_around = _around(shown, text)
+    around = shown_around = _split_around(raw, text)
+    if rewritten is not raw:
+        shown_around = _split_around(rewritten, text)
     return _Template(events[0].choice, *around, *shown_around)
 
 
-def _around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:
-    """What stands before and after a text that is quoted."""
+def _split_around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:
+    """Return the bytes before and after a quoted text."""
     at = raw.index(text)
     return raw[: at + 1], raw[at + len(text) - 1 :]
 
 
 def is_utf8(raw: bytes) -> bool:
-    """Whether the bytes are UTF-8; ASCII is told apart by the caller, who mostly has that."""
+    """Whether the bytes are UTF-8; the caller handles the common case of ASCII."""
     try:
         raw.decode()
     except UnicodeDecodeError:
@@ -290,9 +293,10 @@ def is_utf8(raw: bytes) -> bool:
 
 
 def mask_frame(frame: Frame, write: Callable[[Any], bytes]) -> bytes:
-    """The frame as it came, unless a text in its data must be masked: then `write` has it anew.
+    """Return the frame unchanged, unless a text in its data must be masked: then `write` rewrites
+    it.
 
-    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
+    Returns b"" if it cannot be checked; the relay then writes the error itself.
     """
     try:
         value = msgspec.json.decode(frame.data or b"")

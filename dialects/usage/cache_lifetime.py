@@ -1,5 +1,5 @@
-"""For how long OpenAI keeps what a request lets it write to its cache: usage that does not say so
-is booked by `prompt_cache_options.ttl` of the request."""
+"""How long OpenAI keeps tokens that a request writes to its cache. Usage without a lifetime is
+booked by the request's `prompt_cache_options.ttl`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -22,19 +22,19 @@ _METERS: Final[Mapping[str, str]] = {
 _WORD_MAX: Final = 40
 
 
-def with_lifetime(told: Quantities, body: Body) -> Quantities:
-    """A usage that has UNTOLD, with that on the meter of the time that was asked for. A time that
-    nobody has classified puts it under review (P28)."""
+def with_lifetime(quantities: Quantities, body: Body) -> Quantities:
+    """A usage that has UNTOLD, with that on the meter of the time that was asked for. An
+    unclassified lifetime puts the usage under review (P28)."""
     if _NAME not in body.members:
-        return told
+        return quantities
     ttl = members_of(body.value(_NAME)).get("ttl")
     if ttl is None:
-        return told
+        return quantities
     meter = _METERS.get(ttl) if isinstance(ttl, str) else None
     if meter is None:
         unknown = f"{_NAME}.ttl={str(ttl)[:_WORD_MAX]}"
-        return msgspec.structs.replace(told, unknown=(*told.unknown, unknown))
-    meters = dict(told.meters)
+        return msgspec.structs.replace(quantities, unknown=(*quantities.unknown, unknown))
+    meters = dict(quantities.meters)
     written = meters.pop(UNTOLD)
     meters[meter] = meters.get(meter, 0) + written
-    return msgspec.structs.replace(told, meters=meters)
+    return msgspec.structs.replace(quantities, meters=meters)

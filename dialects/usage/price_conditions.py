@@ -33,12 +33,12 @@ class Kind(NamedTuple):
     asked: tuple[str, ...]
 
     def is_classified(self, value: str) -> bool:
-        """Whether somebody has decided what the value means for the price."""
+        """Return whether the value's effect on the price is known."""
         return value in self.plain or value in self.known
 
 
 def condition_word(value: str) -> str:
-    """A value as it is compared: Google also writes SERVICE_TIER_PRIORITY for `priority`."""
+    """Normalise a value for comparison: Google also writes SERVICE_TIER_PRIORITY for `priority`."""
     return value.lower().removeprefix("service_tier_")
 
 

@@ -38,7 +38,7 @@ QUARANTINE_FLAGS = frozenset(
     }
 )
 
-# Hardly any model is told sound or pictures.
+# Most usage has no sound or pictures.
 _OF_MEDIA = ("audio_tokens", "image_tokens")
 _ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -56,7 +56,7 @@ class UsagePart(msgspec.Struct, frozen=True):
 
 
 class Quantities(msgspec.Struct, frozen=True):
-    """What an upstream says it used.
+    """The quantities that an upstream reports.
 
     `meters`: in_text and out_text always, others when not 0; empty when nothing can be priced.
     `flags`: what is wrong with the count; sorted words, see QUARANTINE_FLAGS and usage_mismatch.
@@ -74,17 +74,18 @@ class Quantities(msgspec.Struct, frozen=True):
 
     @property
     def missing(self) -> bool:
-        """There is no count at all: the row is estimated (F25)."""
+        """Whether the count is missing: the row is then estimated (F25)."""
         return "usage_missing" in self.flags
 
     @property
-    def stands(self) -> bool:
-        """There is a count, and it does not lie."""
+    def reliable(self) -> bool:
+        """Whether there is a plausible count."""
         return not self.flags or not (self.missing or self.quarantined)
 
     @property
     def quarantined(self) -> bool:
-        """The count lies: the row is charged min(local count, hold) and reviewed (F27)."""
+        """Whether the count is implausible: the row is then charged min(local count, hold) and
+        reviewed (F27)."""
         return not QUARANTINE_FLAGS.isdisjoint(self.flags)
 
 
@@ -112,7 +113,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def cache_write(self) -> int:
-        """What was written to a cache, for however long."""
+        """Tokens written to a cache, for any lifetime."""
         return (
             self.cache_write_5m + self.cache_write_1h + self.cache_write_30m + self.cache_write_12h
         )
@@ -124,7 +125,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def output_text(self) -> int:
-        """What is left of the output without its named parts, never below 0."""
+        """The output without its named parts, never below 0."""
         return max(0, self.output - self.reasoning - self.output_audio - self.output_image)
 
     @classmethod
@@ -149,7 +150,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UsageMembers(msgspec.Struct):
-    """One usage object while it is read: every odd value leaves a flag and counts as absent."""
+    """A usage object being read: every invalid value sets a flag and counts as absent."""
 
     members: dict[str, Any]
     wire: str = ""
@@ -157,8 +158,8 @@ class UsageMembers(msgspec.Struct):
     unknown: list[str] = []
     conditions: dict[str, str] = {}
 
-    def hear(self, kind: str, value: Any) -> None:
-        """A condition that the object tells; None tells none."""
+    def add_condition(self, kind: str, value: Any) -> None:
+        """Record a price condition of the object; None is ignored."""
         if value is None:
             return
         word = condition_word(value) if isinstance(value, str) else repr(value)
@@ -166,8 +167,8 @@ class UsageMembers(msgspec.Struct):
             self.unknown.append(f"{kind}={word[:40]}")
         self.conditions[kind] = word
 
-    def inner(self, name: str) -> dict[str, Any]:
-        """An object inside of it; {} for all else."""
+    def nested(self, name: str) -> dict[str, Any]:
+        """Return a nested object; {} for anything else."""
         value = self.members.get(name)
         return value if isinstance(value, dict) else {}
 
@@ -236,7 +237,7 @@ class UsageMembers(msgspec.Struct):
         return self.count("audio_tokens", side) or 0, self.count("image_tokens", side) or 0
 
     def missing(self) -> Quantities:
-        """What an object without its counts comes to."""
+        """Return the quantities of an object without counts."""
         if self.flags or self.unknown:
             return self.result({})
         return Quantities({}, ("usage_missing",))
@@ -257,7 +258,7 @@ class UsageMembers(msgspec.Struct):
 
 
 def read_members(raw: bytes | None, wire: str) -> UsageMembers | Quantities:
-    """A raw usage object, opened; what is none comes to Quantities that say so. `wire` is the table
+    """Parse a raw usage object; anything else becomes Quantities with a flag. `wire` is the table
     of its members (dialects/usage/usage_members.py). Never raises."""
     if raw is None:
         return Quantities({}, ("usage_missing",))

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 Role = Literal["meter", "condition", "part", "free", "review"]
 
-# So much of what an unknown member is called is kept, and so many of them are read and told.
+# The length kept of an unknown member's name, and the number of unknown members reported.
 _NAME_MAX: Final = 80
 READ_MAX: Final = 64
 UNKNOWN_MAX: Final = 8
@@ -72,14 +72,14 @@ _DETAILS_OUT: Final = {
 }
 
 
-def _under(name: str, members: Mapping[str, Member]) -> dict[str, Member]:
+def _prefix_names(name: str, members: Mapping[str, Member]) -> dict[str, Member]:
     return {f"{name}.{inner}": member for inner, member in members.items()}
 
 
 _HUBS: Final = {
     "cost": _free(_COST, "OpenRouter, Weir"),
     "is_byok": _free("whose key it was", "OpenRouter"),
-    **_under(
+    **_prefix_names(
         "cost_details",
         {
             "upstream_inference_cost": _free(_COST, "OpenRouter"),
@@ -96,7 +96,7 @@ _HUBS: Final = {
     "num_sources_used": _meter("searches", "xAI"),
     "num_server_side_tools_used": Member("review", "xAI charges for its tools by the call", "xAI"),
     "cost_in_usd_ticks": _free(_COST, "xAI"),
-    **_under(
+    **_prefix_names(
         "server_side_tool_usage_details",
         {
             name: Member("review", "xAI charges for its tools by the call", "xAI")
@@ -117,8 +117,8 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         "prompt_tokens": _meter("in_text"),
         "completion_tokens": _meter("out_text"),
         "total_tokens": _free(_SUM),
-        **_under("prompt_tokens_details", _DETAILS_IN),
-        **_under("completion_tokens_details", _DETAILS_OUT),
+        **_prefix_names("prompt_tokens_details", _DETAILS_IN),
+        **_prefix_names("completion_tokens_details", _DETAILS_OUT),
         "prompt_cache_hit_tokens": _meter("in_cache_read", "DeepSeek"),
         "prompt_cache_miss_tokens": _free(_INSIDE, "DeepSeek"),
         "cached_tokens": _meter("in_cache_read", "Kimi"),
@@ -127,7 +127,9 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         "plugins.search.strategy": _free("how it was searched, at one price", "Qwen"),
         "input_tokens": _free(_TOLD_TWICE, "New API"),
         "output_tokens": _free(_TOLD_TWICE, "New API"),
-        **_under("input_tokens_details", {n: _free(_TOLD_TWICE, "New API") for n in _DETAILS_IN}),
+        **_prefix_names(
+            "input_tokens_details", {n: _free(_TOLD_TWICE, "New API") for n in _DETAILS_IN}
+        ),
         "queue_time": _free(_TIME, "Groq"),
         "prompt_time": _free(_TIME, "Groq"),
         "completion_time": _free(_TIME, "Groq"),
@@ -167,7 +169,7 @@ RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
         "input_tokens": _meter("in_text"),
         "output_tokens": _meter("out_text"),
         "total_tokens": _free(_SUM),
-        **_under(
+        **_prefix_names(
             "input_tokens_details",
             {
                 **_DETAILS_IN,
@@ -175,7 +177,7 @@ RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
                 "cache_write_tokens_details.ttl_12h_tokens": _meter("in_cache_write_12h"),
             },
         ),
-        **_under("output_tokens_details", _DETAILS_OUT),
+        **_prefix_names("output_tokens_details", _DETAILS_OUT),
         "x_details[].*": _free(_TOLD_TWICE, "Qwen"),
         "tool_usage.web_search.num_requests": _free("counted by the calls of the answer"),
         "tool_usage.image_gen.*": Member("review", "of a model that the answer does not name"),
@@ -202,7 +204,9 @@ ANTHROPIC: Final[Mapping[str, Member]] = MappingProxyType(
         "service_tier": Member("condition", "service_tier, processing"),
         "speed": Member("condition", "speed"),
         "inference_geo": Member("condition", "inference_geo"),
-        **_under("iterations[]", {n: Member("part", m.word) for n, m in _ANTHROPIC_COUNTS.items()}),
+        **_prefix_names(
+            "iterations[]", {n: Member("part", m.word) for n, m in _ANTHROPIC_COUNTS.items()}
+        ),
         "iterations[].type": Member(
             "part", "message, compaction, advisor_message, fallback_message"
         ),
@@ -246,8 +250,8 @@ REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
         "input_tokens": _meter("in_text"),
         "output_tokens": _meter("out_text"),
         "total_tokens": _free(_SUM),
-        **_under("input_token_details", _DETAILS_IN),
-        **_under(
+        **_prefix_names("input_token_details", _DETAILS_IN),
+        **_prefix_names(
             "input_token_details.cached_tokens_details",
             {
                 "text_tokens": _meter("in_cache_read"),
@@ -255,7 +259,7 @@ REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
                 "image_tokens": _meter("in_image_cached"),
             },
         ),
-        **_under("output_token_details", _DETAILS_OUT),
+        **_prefix_names("output_token_details", _DETAILS_OUT),
         "cost": _free(_COST, "Weir"),
     }
 )
@@ -332,20 +336,20 @@ _TREES: Final = {name: _tree(table) for name, table in TABLES.items()}
 def unknown_members(wire: str, usage: Mapping[str, Any]) -> list[str]:
     """The members of a usage object that nobody has classified, or whose price nobody publishes,
     by their paths; at most READ_MAX."""
-    found: list[str] = []
+    unknown: list[str] = []
     tree = _TREES[wire]
     if _is_known(usage, tree):
-        return found
+        return unknown
     for path in _walk(usage, tree, ""):
-        if path not in found:
-            found.append(path)
-        if len(found) == READ_MAX:
+        if path not in unknown:
+            unknown.append(path)
+        if len(unknown) == READ_MAX:
             break
-    return found
+    return unknown
 
 
 def _is_known(members: Mapping[str, Any], node: _Node) -> bool:
-    """Whether nothing of an object need be looked at twice: nearly all are so."""
+    """Return whether every member is known, as in nearly all objects."""
     for name, value in members.items():
         known = node.get(name)
         if known is _LEAF:
@@ -371,13 +375,13 @@ def _walk(members: Mapping[str, Any], node: _Node, above: str) -> Iterator[str]:
         known = node.get(name)
         if known is _LEAF:
             if value.__class__ is dict or value.__class__ is list:
-                yield from _leaves(value, _path(above, name))
+                yield from _value_paths(value, _path(above, name))
         elif known is None:
             if not anything or (node["*"] is _REVIEW and counts_anything(value)):
-                yield from _leaves(value, _path(above, name))
+                yield from _value_paths(value, _path(above, name))
         elif known is _REVIEW:
             if counts_anything(value):
-                yield from _leaves(value, _path(above, name))
+                yield from _value_paths(value, _path(above, name))
         elif value is None:
             continue
         elif known.listed:
@@ -410,21 +414,22 @@ def may_be_accepted(wire: str, path: str) -> bool:
     return known.get(path, "review") == "review" and not holds_known
 
 
-def _leaves(value: Any, path: str) -> Iterator[str]:
-    """What of something unknown holds values, so that no other can come to stand under its name."""
+def _value_paths(value: Any, path: str) -> Iterator[str]:
+    """Return the paths of the values inside an unknown member, so that accepting one does not
+    accept others."""
     inner = value if value and len(path) < _NAME_MAX else None
     if inner.__class__ is dict:
         for name, item in inner.items():
-            yield from _leaves(item, _path(path, name))
+            yield from _value_paths(item, _path(path, name))
     elif inner.__class__ is list and any(item.__class__ in (dict, list) for item in inner):
         for item in inner:
-            yield from _leaves(item, f"{path}[]")
+            yield from _value_paths(item, f"{path}[]")
     else:
         yield path
 
 
 def counts_anything(value: Any) -> bool:
-    """Whether a value, or any that is in it, is more than nothing."""
+    """Return whether a value, or any value inside it, is not zero or empty."""
     if isinstance(value, dict):
         return any(map(counts_anything, value.values()))
     if isinstance(value, list):
@@ -433,7 +438,7 @@ def counts_anything(value: Any) -> bool:
 
 
 def _path(above: str, name: str) -> str:
-    """As it is kept and shown: an upstream may call a member anything."""
+    """Shorten a path for storage and display: an upstream may choose any name."""
     plain = "".join(
         letter if letter.isalnum() or letter in "_-" else "?" for letter in name[:_NAME_MAX]
     )

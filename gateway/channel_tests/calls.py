@@ -55,8 +55,8 @@ from dialects.chat.events import (
 )
 from dialects.codec import Codec
 from dialects.codecs import CODECS
+from dialects.endpoints.operation import chat_operation
 from dialects.errors.errors import RequestFault
-from dialects.operation import chat_operation
 from gateway.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
 from gateway.channel_tests.staged_calls import (
     CallFailed,

@@ -18,10 +18,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from dialects.anthropic import request_encode as messages
+from dialects.anthropic.request import encode as messages
 from dialects.chat.chat import Upstream
-from dialects.openai import request_decode as chat_completions
-from dialects.responses import request_encode as responses
+from dialects.openai.request import decode as chat_completions
+from dialects.responses.request import encode as responses
 from gateway.code_examples.literals import literal, text_literal
 from gateway.code_examples.realtime_snippets import TEXT_SESSION, realtime_snippet
 

@@ -45,8 +45,7 @@ from gateway.providers.video_forms import VIDEO_FORMS
 from gateway.settings.installation import egress_policy
 from lib import clock
 from lib.ids import AttemptId, OrganisationId, id_text
-from lib.network.egress import EgressError, EgressPolicy
-from lib.network.host_client import HostClient
+from lib.network.egress import EgressError, EgressPolicy, Pool, exchanged_briefly, guarded_pool
 from lib.network.outbound import BadPem
 from lib.vault import VaultError
 from outbox.facts import put
@@ -172,26 +171,23 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
     if not connection.in_atomic_block:
         # No transaction, and no connection, is kept open across the network (I9).
         connection.close()
-    with ExitStack() as open_clients, ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ExitStack() as open_pools, ThreadPoolExecutor(_AT_ONCE) as threads:
         # One for each address of a channel: its pieces share connections.
-        clients: dict[tuple[UUID, str], HostClient] = {}
+        pools: dict[tuple[UUID, str], Pool] = {}
         for target in {target.place: target for target, _ in targets}.values():
-            if (client := _client_of(policy, target)) is not None:
-                clients[target.place] = open_clients.enter_context(client)
-        batches = pool.map(
-            lambda one: _ask_channel(clients.get(one[0].place), one[0], one[1], until), targets
+            if (pool := _open_pool(policy, target, until)) is not None:
+                pools[target.place] = open_pools.enter_context(pool)
+        batches = threads.map(
+            lambda one: _ask_channel(pools.get(one[0].place), one[0], one[1], until), targets
         )
         for answers in batches:
             yield from answers
 
 
-def _client_of(policy: EgressPolicy, target: _PollTarget) -> HostClient | None:
+def _open_pool(policy: EgressPolicy, target: _PollTarget, until: float) -> Pool | None:
     try:
-        outbound = outbound_of(target.channel)
-        return HostClient(
-            policy, target.url, read_s=_READ_S, schemes=("http", "https"), outbound=outbound
-        )
-    except (VaultError, BadPem, EgressError) as error:
+        return guarded_pool(policy, until=until, outbound=outbound_of(target.channel))
+    except (VaultError, BadPem) as error:
         log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
         return None
 
@@ -220,11 +216,11 @@ def _poll_key(provider: Provider, form: TaskForm, secret: str | None) -> _PollKe
 
 
 def _ask_channel(
-    client: HostClient | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
+    pool: Pool | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
 ) -> list[Poll]:
     """Ask for some tasks of one channel, in a thread without a database. After an answer that says
     to wait, and where nobody answers, no more of these are asked for."""
-    if client is None:
+    if pool is None:
         return [Poll(task, None) for task in tasks]
     polls: list[Poll] = []
     silent, wait_s = False, None
@@ -233,7 +229,7 @@ def _ask_channel(
             polls.append(Poll(task, None, wait_s, asked=False))
             continue
         try:
-            status, wait_s = _ask(client, target, task, until)
+            status, wait_s = _ask(pool, target, task)
             silent = wait_s is not None
         except BadAddress:
             # Its provider named it so that nothing can be asked for it.
@@ -246,7 +242,7 @@ def _ask_channel(
 
 
 def _ask(
-    client: HostClient, target: _PollTarget, task: MediaTask, until: float
+    pool: Pool, target: _PollTarget, task: MediaTask
 ) -> tuple[VideoStatus | None, float | None]:
     """What its provider tells of a task, None where that is nothing; and for how long it does not
     want to be asked, where it says so."""
@@ -256,7 +252,16 @@ def _ask(
     headers = target.keys.get(task.channel_key_id, target.otherwise).headers_for(
         method, url, content
     )
-    answer = client.ask(method, url, headers, content, bytes_max=_BYTES_MAX, until=until)
+    answer = exchanged_briefly(
+        pool,
+        method,
+        url,
+        headers,
+        content,
+        schemes=("http", "https"),
+        read_s=_READ_S,
+        bytes_max=_BYTES_MAX,
+    )
     if answer.status in (429, 503):
         return None, _retry_after_s(answer.headers.get("retry-after", ""))
     if answer.status not in form.told_by or answer.body is None:

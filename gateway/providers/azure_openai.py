@@ -10,7 +10,7 @@ https://NAME.openai.azure.com[/openai]?api-version=2024-10-21
 
 from collections.abc import Mapping
 
-from dialects.operation import Operation
+from dialects.endpoints.operation import Operation
 from gateway.providers.provider import Auth, Provider, Spoken, below
 
 _VERSION = "api-version"

@@ -17,8 +17,8 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
+from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
-from dialects.operation import Operation
 from gateway.providers.signing import MakeSigner, Signer
 
 USER_AGENT: Final = "user-agent"

@@ -4,7 +4,7 @@ from typing import Final
 
 from dialects.chat.chat import ChatRequest, Dialect, File, SearchForm, Upstream, WebSearch
 from dialects.chat.reasoning import effort_of, thinks
-from dialects.operation import NO_NEEDS, Needs
+from dialects.endpoints.operation import NO_NEEDS, Needs
 from gateway.providers.models import Capabilities
 from gateway.providers.provider import Provider
 

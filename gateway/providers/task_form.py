@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dialects.chat.chat import Dialect
+from dialects.endpoints.operation import Operation
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import VideoStatus
-from dialects.operation import Operation
 from gateway.media_tasks.rules import PollRule
 from gateway.providers.provider import write_segment
 

@@ -12,8 +12,8 @@ nothing from the environment.
         Unresolved      the name has no address
         EgressFailed    no connection, no TLS, no answer in time, or an answer that broke
 
-This is the one module for HTTP to elsewhere (lib/network/host_client.py asks by its network, the
-relay has its own, equally guarded); what others need of its client library stands here.
+This is the one module for HTTP to elsewhere (the relay has its own, equally guarded); what others
+need of its client library stands here.
 """
 
 import asyncio
@@ -21,11 +21,12 @@ import ipaddress
 import re
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import httpcore
 import httpx
@@ -36,6 +37,7 @@ from lib.network.trust import trusted_context
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Answer: TypeAlias = httpx.Response
+Pool: TypeAlias = httpcore.ConnectionPool
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 """The addresses of a host. Raises OSError."""
 
@@ -60,7 +62,7 @@ AGENT: Final = "Weir"
 _REDIRECTS_MAX: Final = 3
 HTTPS_PORT: Final = 443
 # What the library raises; UnicodeError where a redirect leads to no name.
-_BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+_BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError, httpcore.NetworkError)
 
 
 class EgressError(Exception):
@@ -235,6 +237,21 @@ def guarded_async_client(
     )
 
 
+def guarded_pool(
+    policy: EgressPolicy,
+    *,
+    until: float,
+    resolver: Resolver = resolve,
+    outbound: Outbound = DIRECT,
+) -> Pool:
+    """Connections as those of `guarded_client`, for many brief requests of several threads: they
+    take a third of the CPU time. No answer is read beyond `until` (`time.monotonic`), however
+    slowly it comes. Raises BadPem."""
+    trust = tls_context(outbound) if outbound.own_tls else system_trust()
+    network = GuardedNetwork(policy, resolver, outbound.proxy, until)
+    return Pool(trust, max_connections=None, network_backend=network)
+
+
 @contextmanager
 def streamed(
     client: httpx.Client,
@@ -294,15 +311,68 @@ def exchanged_at_most(
         return httpx.Response(response.status_code, headers=response.headers, content=content)
 
 
+class BriefAnswer(NamedTuple):
+    """An answer of a few bytes; `body` is None if it has more than may be read. Header names are
+    lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+def exchanged_briefly(
+    pool: Pool,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    schemes: Sequence[str] = ("https",),
+    read_s: float = 10.0,
+    bytes_max: int,
+) -> BriefAnswer:
+    """The answer to a request by the connections of `guarded_pool`. Raises EgressError."""
+    parsed = _parsed(url)
+    check_url(parsed, schemes)
+    target = httpcore.URL(
+        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
+    )
+    named = {"user-agent": AGENT, "accept": "*/*", "accept-encoding": "identity", **headers}
+    times = {"connect": 3.0, "read": read_s, "write": read_s}
+    with (
+        _as_egress_failed(),
+        pool.stream(
+            method,
+            target,
+            headers=[
+                (name.encode("ascii"), value.encode("ascii")) for name, value in named.items()
+            ],
+            content=body or None,
+            extensions={"timeout": times},
+        ) as answer,
+    ):
+        names = {name.decode("latin-1").lower(): value for name, value in answer.headers}
+        answer_headers = {name: value.decode("latin-1") for name, value in names.items()}
+        content = b""
+        for piece in answer.iter_stream():
+            content += piece
+            if len(content) > bytes_max:
+                return BriefAnswer(answer.status, answer_headers, None)
+        return BriefAnswer(answer.status, answer_headers, content)
+
+
 @contextmanager
 def _as_egress_failed() -> Iterator[None]:
     try:
         yield
-    except httpx.TimeoutException as error:
+    except (httpx.TimeoutException, httpcore.TimeoutException) as error:
         raise EgressFailed("timeout", type(error).__name__) from error
-    except httpx.ConnectError as error:
+    except (httpx.ConnectError, httpcore.ConnectError) as error:
         tls = isinstance(_root_of(error), ssl.SSLError)
         raise EgressFailed("tls" if tls else "refused", str(error)) from error
+    except (httpx.LocalProtocolError, httpcore.ProtocolError) as error:
+        # The text quotes what was to be sent, such as a header with its key, or what came.
+        raise EgressFailed("broken", type(error).__name__) from error
     except _BROKEN as error:
         raise EgressFailed("broken", str(error)) from error
 
@@ -454,10 +524,17 @@ class _GuardedAsyncTransport(httpx.AsyncHTTPTransport):
 class GuardedNetwork(httpcore.NetworkBackend):
     """Connects to addresses that were judged; the name is resolved here and nowhere again."""
 
-    def __init__(self, policy: EgressPolicy, resolver: Resolver, proxy: Proxy | None) -> None:
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        resolver: Resolver,
+        proxy: Proxy | None,
+        until: float | None = None,
+    ) -> None:
         self._policy = policy
         self._resolver = resolver
         self._proxy = proxy
+        self._until = until
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -493,7 +570,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
             except EgressDenied:
                 stream.close()
                 raise
-            return stream
+            return stream if self._until is None else _TimedStream(stream, self._until)
         raise Unresolved("The name has no address.")
 
     def _through(
@@ -519,6 +596,41 @@ class GuardedNetwork(httpcore.NetworkBackend):
             if not stands:
                 stream.close()
         return stream
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A stream on which nothing lasts beyond `until`, a time of `time.monotonic`."""
+
+    def __init__(self, inner: httpcore.NetworkStream, until: float) -> None:
+        self._inner, self._until = inner, until
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._left_s(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._left_s(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left_s = self._left_s(timeout)
+        inner = self._inner.start_tls(ssl_context, server_hostname, left_s)
+        return _TimedStream(inner, self._until)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+    def _left_s(self, timeout: float | None) -> float:
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            raise httpcore.ReadTimeout
+        return left_s if timeout is None else min(timeout, left_s)
 
 
 class _AsyncNetwork(httpcore.AsyncNetworkBackend):

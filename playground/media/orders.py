@@ -9,7 +9,7 @@ from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
-from dialects.chat.file_types import HEAD_BYTES, Kind, judge, type_of
+from dialects.chat.file_types import HEAD_BYTES, Kind, detect_type, type_of
 from dialects.json.forms import PartHead
 from lib.database.async_database import in_database
 from lib.ids import new_id, parse_id
@@ -125,7 +125,7 @@ def add_media_file(actor: Actor, kind: MediaKind, role: str, name: str, data: by
     a sound that is not known is for its provider to judge. Raises Refused."""
     wanted, head = ROLES[kind.value].get(role), data[:HEAD_BYTES]
     if wanted == "audio" and data:
-        found = judge(head, name, wanted)
+        found = detect_type(head, name, wanted)
     else:
         found = None if wanted is None else type_of(head, wanted)
     if len(data) > BYTES_MAX:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from dialects.openai.stream_decode import Decoder
+from dialects.openai.stream.decode import Decoder
 from playground.models import Run, RunEvent
 from playground.rendering.render import Frame
 from playground.runs.answer_parts import AnswerCollector

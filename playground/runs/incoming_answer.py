@@ -1,7 +1,7 @@
 """The answer of one run as it comes from the relay: its bytes, what they say, and how it ended."""
 
 from dialects.chat.events import Event
-from dialects.openai.stream_decode import Decoder
+from dialects.openai.stream.decode import Decoder
 from playground.rendering.render import storable
 from playground.runs.answer_parts import AnswerCollector
 from playground.runs.progress import Progress

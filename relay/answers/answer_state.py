@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dialects.chat.events import Event
-from dialects.chat.reasoning_seals import REMEMBERED, collect
+from dialects.chat.reasoning_seals import REMEMBERED, collect_reasoning
 from relay.answers.state_store import State, may_keep
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.requests.context import RequestContext
@@ -37,7 +37,7 @@ class AnswerState:
             stored_at = admitted.channel.id if prepared.request is None else ""
             states += admitted.continuation.states(response, stored_at)
         if self._events:
-            seals = collect(self._events, texts=prepared.traits.thoughts)
+            seals = collect_reasoning(self._events, texts=prepared.traits.thoughts)
             states += [State("seal", id_, content) for id_, content in seals.items()]
         if states:
             await context.parts.states.put(admitted.hold.principal, states)

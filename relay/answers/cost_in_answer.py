@@ -19,7 +19,7 @@ from dialects.gemini import usage as gemini
 from dialects.json.body import Body
 from dialects.json.json_repair import read_answer_body
 from dialects.openai import usage as openai
-from dialects.openai.stream_decode import DONE_FRAME
+from dialects.openai.stream.decode import DONE_FRAME
 from dialects.responses import usage as responses
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.streams.stream import write_data

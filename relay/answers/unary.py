@@ -16,13 +16,13 @@ from dialects.chat.chat import Dialect, Encoded
 from dialects.codec import JSON, Codec, Target
 from dialects.endpoints import embeddings, moderations, rerank
 from dialects.endpoints.embeddings import EmbeddingFacts
+from dialects.endpoints.operation import Operation
 from dialects.endpoints.rerank import RerankFacts, RerankForm
 from dialects.endpoints.unary import PlainAnswer
 from dialects.errors.errors import RequestFault
 from dialects.gemini import embed
 from dialects.gemini.embed import EmbedFacts
 from dialects.json.body import Body
-from dialects.operation import Operation
 from dialects.streams.passed_answer import PassedAnswer
 from dialects.usage.usage import Quantities
 from relay.counting.tokenizer import count_texts
@@ -324,7 +324,7 @@ class _Rerank(UnaryOperation):
 
 
 def _fit_ranking(own: RerankFacts, request_id: str, raw: bytes, meters: _Meters) -> bytes:
-    return raw if rerank.is_whole(raw) else _write_ranking(own, request_id, raw, meters)
+    return raw if rerank.has_jina_form(raw) else _write_ranking(own, request_id, raw, meters)
 
 
 def _write_ranking(own: RerankFacts, request_id: str, raw: bytes, meters: _Meters) -> bytes:

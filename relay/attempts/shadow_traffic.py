@@ -338,7 +338,7 @@ class _Reading:
         facts, prepared = self._sending.facts, self._prepared
         if self._counting is not None:
             usage = prepared.codec.quantities(self._counting)
-            if usage.stands:
+            if usage.reliable:
                 return dict(usage.meters)
         return count_own(
             UsageEvidence(

@@ -9,15 +9,15 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
 from dialects.anthropic import count_tokens as anthropic_count
-from dialects.anthropic import foreign_thoughts
-from dialects.anthropic import request_read as anthropic_request
+from dialects.anthropic.request import foreign_thoughts
+from dialects.anthropic.request import read as anthropic_request
 from dialects.chat.chat import Dialect
 from dialects.codec import JSON, Target
+from dialects.endpoints.operation import Operation
 from dialects.gemini import count_tokens as gemini_count
 from dialects.json.body import Body
-from dialects.operation import Operation
 from dialects.responses import input_tokens as responses_count
-from dialects.responses import request_read as responses_request
+from dialects.responses.request import read as responses_request
 from gateway.health.faults import FAULTS
 from gateway.providers.provider import BadAddress
 from gateway.routing.channel_order import Candidate

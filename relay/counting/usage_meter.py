@@ -318,7 +318,7 @@ class UsageMeter:
         if self.decoder is None or self.decoder.usage is None:
             return meters_text(said)
         reported = self._admitted.prepared.codec.quantities(self.decoder)
-        if not reported.stands or reported.unknown:
+        if not reported.reliable or reported.unknown:
             return meters_text(said)
         del said["in_text"]
         return meters_text(
@@ -349,7 +349,7 @@ class UsageMeter:
             self._admitted.facts.text_bytes, quantities, counting.usage, counting.text_bytes,
             counting.reasoning_bytes, uncounted,
         )  # fmt: skip
-        if uncounted or not quantities.stands:
+        if uncounted or not quantities.reliable:
             evidence = self._with_words(evidence)
         return self._count(evidence, measured)
 
@@ -660,7 +660,7 @@ def _meters(evidence: UsageEvidence, measured: str) -> tuple[Mapping[str, int], 
     """Whose count stands, and its basis."""
     reported = evidence.reported
     meters: Mapping[str, int] = reported.meters
-    if not reported.stands:
+    if not reported.reliable:
         return count_own(evidence), "estimated"
     if evidence.uncounted_bytes:
         # Told at the beginning, and the end never came: what was said since is counted here.

@@ -42,7 +42,7 @@ async def _find(request: Request) -> state.KeptResponse:
     stored = await request.life.parts.states.find(request.principal, "response", [response_id])
     if response_id not in stored:
         raise ResponseMissing(response_id)
-    return state.read_kept(stored[response_id])
+    return state.decode_kept(stored[response_id])
 
 
 def _page_of_items(

@@ -180,7 +180,7 @@ def _count_json(
 def _told_events(own: ImageFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if not isinstance(answer, PassedEvents) or not answer.last:
         return NOT_TOLD
-    return _reported(images.made(answer.last, answer.finished, own), rates)
+    return _reported(images.describe_images(answer.last, answer.finished, own), rates)
 
 
 def _count_events(

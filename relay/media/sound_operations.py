@@ -9,7 +9,7 @@ from dialects.chat.fold import AnswerFault
 from dialects.codec import JSON, Target
 from dialects.endpoints.unary import PlainAnswer, failure
 from dialects.media import media_by_gemini, sound
-from dialects.media.sound import HeardFacts, HeardOperation, SpeechFacts
+from dialects.media.sound import SpeechFacts, TranscriptionFacts, TranscriptionOperation
 from dialects.media.sound_length import ENDS_BYTES, bound_ms, length_ms
 from dialects.streams.passed_answer import PassedAnswer, PassedEvents, PassedFile
 from dialects.usage.usage import Quantities
@@ -101,7 +101,7 @@ def _told_speech(own: SpeechFacts, answer: PassedAnswer, rates: Rates) -> Quanti
     if "characters" in rates:
         # It is for what was asked, not for what came.
         return Quantities({"characters": own.characters}, ())
-    return sound.told_tokens(answer.usage, "said")
+    return sound.token_quantities(answer.usage, "said")
 
 
 def _count_speech(
@@ -109,7 +109,7 @@ def _count_speech(
 ) -> Mapping[str, int]:
     if "characters" in rates:
         return {"characters": own.characters}
-    return own.token_estimate(sound.spoken_ms(answer, own.format))
+    return own.token_estimate(sound.speech_ms(answer, own.format))
 
 
 def _read_gemini(raw: bytes) -> PlainAnswer:
@@ -131,7 +131,7 @@ def _write_gemini(own: SpeechFacts, raw: bytes, meters: Mapping[str, int]) -> by
 class _Milliseconds(NamedTuple):
     """What is heard, billed by how long it is."""
 
-    facts: HeardFacts
+    facts: TranscriptionFacts
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None:
         # Providers round up to a second.
@@ -145,7 +145,7 @@ class _Milliseconds(NamedTuple):
 class _HeardTokens(NamedTuple):
     """What is heard, billed by tokens."""
 
-    facts: HeardFacts
+    facts: TranscriptionFacts
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None:
         most = self.facts.token_bound()
@@ -161,9 +161,9 @@ class Heard(MediaOperation):
     file_kind = "audio"
     field_kinds = sound.FORM_KINDS
 
-    def __init__(self, operation: HeardOperation) -> None:
+    def __init__(self, operation: TranscriptionOperation) -> None:
         super().__init__()
-        self._operation: HeardOperation = operation
+        self._operation: TranscriptionOperation = operation
 
     def bare(self) -> Self:
         return type(self)(self._operation)
@@ -171,7 +171,7 @@ class Heard(MediaOperation):
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         longest, ms = self._lengths()
         names = self.file_names or []
-        own = sound.read_heard(raw, self._operation, names, bound_ms=longest, ms=ms)
+        own = sound.read_transcription(raw, self._operation, names, bound_ms=longest, ms=ms)
         self.check_files()
         return UnaryFacts(
             own=own,
@@ -185,7 +185,7 @@ class Heard(MediaOperation):
         )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
-        own: HeardFacts = facts.own
+        own: TranscriptionFacts = facts.own
         if own.operation not in urls:
             raise not_offered(facts, own.operation)
         counted_there, counted_here = partial(_reported_heard, own), partial(_count_heard, own)
@@ -209,20 +209,20 @@ class Heard(MediaOperation):
         return bound_ms(head, file.size), length_ms(head, tail, file.size)
 
 
-def _reported_heard(own: HeardFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
+def _reported_heard(own: TranscriptionFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if answer.usage is None:
         return NOT_TOLD
     if "audio_ms" in rates:
-        return sound.told_ms(answer.usage)
-    return sound.told_tokens(answer.usage, "heard")
+        return sound.duration_quantities(answer.usage)
+    return sound.token_quantities(answer.usage, "heard")
 
 
 def _count_heard(
-    own: HeardFacts, answer: PassedAnswer | None, rates: Rates, family: Family
+    own: TranscriptionFacts, answer: PassedAnswer | None, rates: Rates, family: Family
 ) -> Mapping[str, int]:
     if "audio_ms" in rates:
-        return {"audio_ms": sound.heard_ms(answer, own)}
-    return own.token_estimate(sound.written_bytes(answer))
+        return {"audio_ms": sound.transcribed_ms(answer, own)}
+    return own.token_estimate(sound.transcript_bytes(answer))
 
 
 SPEECH: Final = Speech()

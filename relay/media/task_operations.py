@@ -9,13 +9,13 @@ from uuid import uuid4
 from dialects.chat.chat import Encoded
 from dialects.chat.fold import AnswerFault
 from dialects.codec import Target
+from dialects.endpoints.operation import Operation
 from dialects.endpoints.unary import PlainAnswer, failure
 from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.json.body import Body
 from dialects.media import midjourney, suno
 from dialects.media.midjourney import Submitted
 from dialects.media.suno import Action
-from dialects.operation import Operation
 from dialects.usage.usage import Quantities
 from gateway.providers import midjourney_proxy, suno_api
 from gateway.providers.task_form import TaskForm
@@ -262,7 +262,7 @@ _SUNO: Final = TaskService(
     new_id=lambda: str(uuid4()),
     encode=suno.encode,
     read_accepted=_read_song,
-    write_accepted=lambda raw, id_: suno.envelope(id_),
+    write_accepted=lambda raw, id_: suno.write_envelope(id_),
 )
 
 

@@ -19,7 +19,7 @@ import msgspec
 from dialects.codec import Codec, Target
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.responses import state
-from dialects.responses.request_read import ChatFacts
+from dialects.responses.request.read import ChatFacts
 from dialects.responses.state import KeptItem, KeptResponse
 from relay.answers.state_store import State
 from relay.requests.context import RequestContext
@@ -88,8 +88,8 @@ class Continuation:
         made_at = {kept.channel for kept in (earlier, *referred.values()) if kept is not None}
         if made_at <= {channel_id}:
             return self._own_facts
-        before = [] if earlier is None else state.portable(earlier.conversation)
-        return self._with(before, state.portable_items(referred))
+        before = [] if earlier is None else state.make_portable(earlier.conversation)
+        return self._with(before, state.make_references_portable(referred))
 
     def facts_alone(self) -> ChatFacts | None:
         """What asks the same of a channel that knows nothing of it, and leaves nothing there; None
@@ -98,7 +98,9 @@ class Continuation:
         if own.compact or any(own.body.value(name) is not None for name in _ELSEWHERE):
             return None
         before = [] if self._earlier is None else self._earlier.conversation
-        whole = self._with(state.portable(before), state.portable_items(self._referred))
+        whole = self._with(
+            state.make_portable(before), state.make_references_portable(self._referred)
+        )
         return self._codec.read(whole.body.splice({"store": b"false"}), _NO_TARGET)
 
     def states(self, response: bytes, stored_at: str) -> Sequence[State]:
@@ -136,7 +138,7 @@ async def continue_request(context: RequestContext, facts: ChatFacts) -> Continu
         if name not in kept:
             what = _NOT_KEPT.format(hours=hours) if hours else _NOTHING_KEPT
             raise RequestFault("unsupported_capability", _PREVIOUS, what)
-        earlier = state.read_kept(kept[name])
+        earlier = state.decode_kept(kept[name])
     referred = await _referred(context, facts.references) if facts.references else {}
     return Continuation(codec, facts, earlier, referred, keeps=keeps)
 

@@ -18,12 +18,17 @@ import msgspec
 from dialects.chat.chat import ChatAnswer, ChatRequest
 from dialects.chat.events import Event
 from dialects.codec import Target
-from dialects.completions import answer_encode, request_decode, request_read, stream_encode
-from dialects.completions.codec import CompletionsCodec
-from dialects.completions.request_decode import CompletionPlan
-from dialects.completions.request_read import CompletionFacts
+from dialects.endpoints.completions import (
+    answer_encode,
+    request_decode,
+    request_read,
+    stream_encode,
+)
+from dialects.endpoints.completions.codec import CompletionsCodec
+from dialects.endpoints.completions.request_decode import CompletionPlan
+from dialects.endpoints.completions.request_read import CompletionFacts
+from dialects.endpoints.operation import Operation
 from dialects.errors.errors import ErrorKind, RequestFault
-from dialects.operation import Operation
 from gateway.providers.models import capabilities_of
 from lib.ids import RequestId, id_text, new_id
 from relay.answers.cost_in_answer import with_cost

@@ -26,13 +26,17 @@ from dialects.chat.chat import (
     ReasoningSettings,
     Upstream,
 )
-from dialects.chat.reasoning_seals import calls_without, give_back, read_collected
+from dialects.chat.reasoning_seals import (
+    calls_without_reasoning,
+    decode_reasoning,
+    restore_reasoning,
+)
 from dialects.chat.turns import replace_urls
 from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.codecs import CODECS
+from dialects.endpoints.operation import Needs, Operation, chat_operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
-from dialects.operation import Needs, Operation, chat_operation
 from gateway.overrides.rules import RequestOverrides, is_header_value
 from gateway.providers.models import (
     Capabilities,
@@ -293,11 +297,13 @@ class RequestTranslator:
         request = await self._with_files(codec, request)
         translates, wants_thoughts = codec.name != client.name, _THOUGHT_RULE in capabilities.flags
         if translates or wants_thoughts:
-            request = give_back(request, await self._recall(calls_without(request)))
+            request = restore_reasoning(
+                request, await self._recall(calls_without_reasoning(request))
+            )
         request = msgspec.structs.replace(request, stream=stream)
         operation = chat_operation(codec.name, stream=stream)
         url = _url(channel, operation, upstream.model, self._model.name)
-        encoded, undecoded = codec.encode(request, upstream), client.undecoded(self._facts)
+        encoded, undecoded = codec.encode(request, upstream), client.undecoded_fields(self._facts)
         return PreparedRequest(
             codec=codec,
             url=url,
@@ -329,7 +335,7 @@ class RequestTranslator:
 
     async def _with_files(self, codec: Codec[Any], request: ChatRequest) -> ChatRequest:
         """With the files that an upstream of this dialect does not fetch itself."""
-        urls = codec.fetched_urls(request)
+        urls = codec.urls_to_fetch(request)
         missing = [url for url in urls if url not in self._fetched]
         if missing:
             more = await self._fetch_files(missing, self._context.snapshot.egress_users)
@@ -389,7 +395,7 @@ class RequestTranslator:
         """The texts of the reasoning that an upstream wants back and the client does not show."""
         if _THOUGHT_RULE not in flags:
             return {}
-        known = await self._recall(client.bare_calls(self._facts))
+        known = await self._recall(client.calls_without_reasoning(self._facts))
         return {id_: "".join(part.text for part in parts) for id_, parts in known.items()}
 
     async def _recall(self, calls: Sequence[str]) -> Mapping[str, Sequence[Reasoning]]:
@@ -401,7 +407,7 @@ class RequestTranslator:
             kept = await context.parts.states.find(context.principal, "seal", calls)
         except DatabaseFailed:
             return {}
-        return {id_: read_collected(content) for id_, content in kept.items()}
+        return {id_: decode_reasoning(content) for id_, content in kept.items()}
 
 
 def _accepted(exchange: Exchange | Passing) -> tuple[tuple[str, str], ...]:

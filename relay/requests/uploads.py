@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from dialects.chat.file_types import HEAD_BYTES, Kind, judge, named_types
+from dialects.chat.file_types import HEAD_BYTES, Kind, detect_type, list_formats
 from dialects.errors.errors import RequestFault
 from dialects.json import forms
 from dialects.json.forms import PartHead
@@ -64,9 +64,9 @@ class UploadedFile:
         """Find out what it is. Raises RequestFault where it surely is of another kind."""
         if not self.size:
             raise RequestFault("invalid_value", self.name, f"{self.name} must not be empty")
-        judged = judge(self.head(HEAD_BYTES), self.filename, kind)
+        judged = detect_type(self.head(HEAD_BYTES), self.filename, kind)
         if judged is None:
-            what = f"{self.name} must be {_KINDS[kind]}, such as {named_types(kind)}; "
+            what = f"{self.name} must be {_KINDS[kind]}, such as {list_formats(kind)}; "
             what += "what it holds, or its name, says that it is something else"
             raise RequestFault("invalid_value", self.name, what)
         media_type, ending = judged

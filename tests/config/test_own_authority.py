@@ -24,7 +24,6 @@ from config.system.rows import system_rows
 from config.system.state import as_json, system_state
 from lib.network import clickhouse, egress, trust
 from lib.network.clickhouse import ClickHouse
-from lib.network.host_client import HostClient
 from lib.network.outbound import Outbound
 from notify.deliveries import sending
 from relay.requests import file_fetching
@@ -122,8 +121,8 @@ def ask_clickhouse(url: str) -> None:
 
 
 def poll_task(url: str) -> None:
-    with HostClient(LOOPBACK, url) as client:
-        client.ask("GET", url, {}, b"", bytes_max=9, until=time.monotonic() + 5)
+    with egress.guarded_pool(LOOPBACK, until=time.monotonic() + 5) as pool:
+        egress.exchanged_briefly(pool, "GET", url, {}, b"", bytes_max=9)
 
 
 def ask_staged(url: str) -> None:

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import pytest
 
-from dialects.anthropic import request_read as anthropic_request
-from dialects.completions import request_read as completions_request
+from dialects.anthropic.request import read as anthropic_request
 from dialects.endpoints import edits, embeddings, moderations, rerank
+from dialects.endpoints.completions import request_read as completions_request
 from dialects.errors.errors import RequestFault
-from dialects.gemini import request_read as gemini_request
-from dialects.openai import request_read as openai_request
-from dialects.responses import request_read as responses_facts
+from dialects.gemini.request import read as gemini_request
+from dialects.openai.request import read as openai_request
+from dialects.responses.request import read as responses_facts
 from gateway.providers.models import UNKNOWN
 from playground.panel.parameters import InvalidSetting, parameters_of
 from playground.panel.settings import read_settings

@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from dialects.anthropic import answer_decode as anthropic_response
-from dialects.anthropic import stream_decode as anthropic_stream
+from dialects.anthropic.answer import decode as anthropic_response
+from dialects.anthropic.stream import decode as anthropic_stream
 from dialects.chat.chat import Audio, AudioOutput, ChatAnswer, ChatRequest, Image
 from dialects.chat.events import AudioDelta, Event, ImageOutput, UpstreamError
 from dialects.chat.fold import unfold
-from dialects.gemini import answer_decode as gemini_response
-from dialects.gemini import stream_decode as gemini_stream
-from dialects.openai import answer_decode as openai_response
-from dialects.openai import answer_encode as openai_encode
-from dialects.openai import stream_decode as openai_stream
-from dialects.openai.stream_encode import Encoder as OpenAIEncoder
-from dialects.responses import answer_decode as responses_answer_decode
-from dialects.responses import answer_encode as responses_answer_encode
-from dialects.responses import stream_decode as responses_stream
-from dialects.responses.stream_encode import Encoder as ResponsesEncoder
+from dialects.gemini.answer import decode as gemini_response
+from dialects.gemini.stream import decode as gemini_stream
+from dialects.openai.answer import decode as openai_response
+from dialects.openai.answer import encode as openai_encode
+from dialects.openai.stream import decode as openai_stream
+from dialects.openai.stream.encode import Encoder as OpenAIEncoder
+from dialects.responses.answer import decode as responses_answer_decode
+from dialects.responses.answer import encode as responses_answer_encode
+from dialects.responses.stream import decode as responses_stream
+from dialects.responses.stream.encode import Encoder as ResponsesEncoder
 from tests.dialects import neutral
 from tests.dialects.exchanges import GOLDEN, exchange
 from tests.dialects.responses.golden import check_events, frames_of
@@ -63,12 +63,12 @@ def decode(key: str) -> ChatAnswer:
     _, raw = exchange(key)
     match key.partition("_")[0]:
         case "anthropic":
-            return anthropic_response.decode(raw)
+            return anthropic_response.decode(raw, translate=True).fold()
         case "gemini":
-            return gemini_response.decode(raw)
+            return gemini_response.decode(raw, translate=True).fold()
         case "responses":
-            return responses_answer_decode.decode(raw)
-    return openai_response.decode(raw)
+            return responses_answer_decode.decode(raw, translate=True).fold()
+    return openai_response.decode(raw, translate=True).fold()
 
 
 def check_streamed(answer_events: list[Event], request: ChatRequest = REQUEST) -> None:

@@ -1,4 +1,4 @@
-"""The page for strangers stays true: its example runs with nothing of ours but the folder."""
+"""The README's examples run with nothing but the folder and msgspec."""
 
 import json
 import re
@@ -7,12 +7,25 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 
-from dialects.chat.chat import ChatRequest, Dialect, Message, Text, Upstream
+from dialects.chat.chat import ChatRequest, Message, Text
+from dialects.chat.events import Broken, UpstreamError
 from dialects.chat.fold import unfold
-from dialects.codec import Target
 from dialects.codecs import CODECS
+from dialects.json.raw_json import ReadFault
+from dialects.translation import (
+    AnswerFault,
+    Dialect,
+    DialectError,
+    RequestFault,
+    StreamTranslator,
+    Target,
+    Upstream,
+    translate,
+    write_error,
+)
 from tests.dialects import neutral
 
 ROOM = Path(__file__).parents[2] / "dialects"
@@ -20,23 +33,34 @@ PAGE = (ROOM / "README.md").read_text()
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 
-def block(language: str) -> str:
-    (match,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    return str(match)
-
-
-def test_the_example_prints_what_the_page_says(tmp_path: Path) -> None:
-    (tmp_path / "dialects").symlink_to(ROOM)
-    (tmp_path / "example.py").write_text(block("python"))
+def run_alone(folder: Path, script: str) -> str:
+    """Run a script that can import the standard library, dialects and msgspec, and nothing else."""
+    (folder / "dialects").symlink_to(ROOM)
+    (folder / "msgspec").symlink_to(Path(msgspec.__file__).parent)
+    path = f"import sys\nsys.path.insert(0, {str(folder)!r})\n"
     done = subprocess.run(
-        [sys.executable, "-B", "example.py"],
-        cwd=tmp_path,
+        [sys.executable, "-I", "-S", "-B", "-c", path + script],
         env={},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    assert done.stdout == block("text")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readme_prints_what_it_says(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", PAGE, re.DOTALL)
+    assert len(blocks) == 4
+    printed = run_alone(tmp_path, "\n".join(code for code, _ in blocks))
+    assert printed == "".join(text for _, text in blocks)
+
+
+def test_every_module_imports_with_msgspec_alone(tmp_path: Path) -> None:
+    files = [path for path in ROOM.rglob("*.py") if path.name != "__init__.py"]
+    modules = [".".join(path.relative_to(ROOM.parent).with_suffix("").parts) for path in files]
+    script = f"import importlib\nfor name in {modules!r}:\n    importlib.import_module(name)\n"
+    assert run_alone(tmp_path, script + "print('all')\n") == "all\n"
 
 
 def request(*, stream: bool) -> ChatRequest:
@@ -45,19 +69,12 @@ def request(*, stream: bool) -> ChatRequest:
     )
 
 
-@pytest.fixture(scope="module")
-def translation() -> Any:
-    names: dict[str, Any] = {}
-    exec(block("python"), names)
-    return names["Translation"]
-
-
 @pytest.mark.parametrize("client", DIALECTS)
 @pytest.mark.parametrize("upstream", DIALECTS)
-def test_any_dialect_into_any_other(translation: Any, client: Dialect, upstream: Dialect) -> None:
+def test_any_dialect_into_any_other(client: Dialect, upstream: Dialect) -> None:
     body = CODECS[client].encode(request(stream=False), Upstream("m")).body
-    translated = translation(body, client, upstream, "u", Target("m"))
-    assert b"How are you?" in translated.encoded.body
+    translated = translate(body, client, upstream, "u", target=Target("m"))
+    assert b"How are you?" in translated.body
     upstream_answer = CODECS[upstream].write_answer(
         neutral.answer(Text("Quite well."), finish="stop"), request(stream=False)
     )
@@ -67,33 +84,136 @@ def test_any_dialect_into_any_other(translation: Any, client: Dialect, upstream:
 
 @pytest.mark.parametrize("client", DIALECTS)
 @pytest.mark.parametrize("upstream", DIALECTS)
-def test_a_stream_of_any_dialect_into_any_other(
-    translation: Any, client: Dialect, upstream: Dialect
-) -> None:
+def test_a_stream_of_any_dialect_into_any_other(client: Dialect, upstream: Dialect) -> None:
     target = Target("m", stream=True)
     body = CODECS[client].encode(request(stream=True), Upstream("m")).body
-    translated = translation(body, client, upstream, "u", target)
+    translated = translate(body, client, upstream, "u", target=target)
     writer = CODECS[upstream].encoder(request(stream=True), target)
     events = unfold(neutral.answer(Text("Quite well."), finish="stop"))
     frames = [*(writer.feed(event) for event in events), writer.end()]
-    assert b"Quite well." in b"".join(translated.stream(frames))
-    assert b"broke off" in b"".join(translated.stream(frames[:2]))
+    stream = translated.stream()
+    assert b"Quite well." in b"".join(map(stream.feed, frames)) + stream.end()
+    assert (stream.failure, stream.complete) == (None, True)
+
+    cut = translated.stream()
+    told = b"".join(map(cut.feed, frames[:2])) + cut.end()
+    assert b"ended too early" in told
+    assert isinstance(cut.failure, Broken)
+    assert not cut.complete
 
 
-FACE = (
-    "codec", "request_read", "request_decode", "request_encode", "answer_decode", "answer_encode",
-    "stream_decode", "stream_encode", "errors", "usage", "wire",
+def test_both_limits_of_a_model_and_its_flags_are_passed() -> None:
+    body = b'{"model":"m","temperature":1.5,"messages":[{"role":"user","content":"Hi"}]}'
+    upstream = Upstream("u", frozenset({"temperature_max_1"}), output_cap=7)
+    sent = json.loads(translate(body, "openai", "anthropic", upstream).body)
+    assert (sent["max_tokens"], sent["temperature"]) == (7, 1)
+
+
+def test_ids_and_times_come_from_the_caller() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
+    answer = b'{"type":"message","content":[{"type":"text","text":"A"}],"stop_reason":"end_turn"}'
+
+    def read(**given: Any) -> tuple[str, int]:
+        whole = json.loads(translate(body, "openai", "anthropic", "u", **given).answer(answer))
+        return whole["id"], whole["created"]
+
+    assert read() == read()
+    assert read(request_id="a", received_at=7)[0] != read(request_id="b", received_at=7)[0]
+    assert read(request_id="a", received_at=7)[1] == 7
+
+
+def test_parameters_without_a_counterpart_are_named() -> None:
+    body = b'{"model":"m","seed":1,"suffix":"x","messages":[{"role":"user","content":"Hi"}]}'
+    assert "seed" in translate(body, "openai", "anthropic", "u").dropped
+
+
+def test_half_a_surrogate_pair_takes_nothing_from_an_answer() -> None:
+    """F15a."""
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
+    answer = (
+        rb'{"type":"message","content":[{"type":"text","text":"A\ud83d"}],"stop_reason":"end_turn"}'
+    )
+    whole = json.loads(translate(body, "openai", "anthropic", "u").answer(answer))
+    assert whole["choices"][0]["message"]["content"] == "A\ufffd"
+
+
+def test_a_stream_that_reports_an_error_ends_with_one() -> None:
+    body = b'{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi"}]}'
+    stream = translate(body, "openai", "anthropic", "u").stream()
+    frame = b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}'
+    told = stream.feed(b"event: error\ndata: " + frame + b"\n\n") + stream.end()
+    assert told.count(b'"server_overloaded"') == 1
+    assert isinstance(stream.failure, UpstreamError)
+    assert stream.quantities.missing
+
+
+def test_a_stream_can_be_renamed_and_cut_at_its_length() -> None:
+    """F18, with two choices of which one has finished."""
+    client = CODECS["openai"].encoder(request(stream=True), Target())
+    decoder = CODECS["openai"].translating_decoder(request(stream=True), "")
+    translator = StreamTranslator(decoder, client, 2, "asked")
+    frame = (
+        b'{"model":"own","choices":[{"index":0,"delta":{"content":"A"},"finish_reason":"stop"}]}'
+    )
+    told = b"".join(step.raw for step in translator.feed(b"data: " + frame + b"\n\n"))
+    assert b'"model":"asked"' in told
+    assert b'"own"' not in told
+    ending = translator.cut()
+    assert ending.count(b'"finish_reason":"length"') == 1
+    assert b'"index":1' in ending
+    assert ending.endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (b"", 502),
+        (b"{", 502),
+        (b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}', 503),
+    ],
+)
+def test_an_answer_that_failed_becomes_an_error_of_the_client(answer: bytes, status: int) -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
+    with pytest.raises(AnswerFault) as caught:
+        translate(body, "openai", "anthropic", "u").answer(answer)
+    got, raw = write_error("openai", caught.value, request_id="req_1")
+    assert (got, json.loads(raw)["request_id"]) == (status, "req_1")
+
+
+def test_an_error_of_the_upstream_keeps_its_status_code_and_wait() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
+    fault = translate(body, "openai", "anthropic", "u").read_error(429, {"retry-after": "3"}, b"{}")
+    status, raw = write_error("gemini", fault)
+    assert (status, json.loads(raw)["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
+    assert b'"retryDelay":"3s"' in raw
+
+
+def test_errors_are_one_tree() -> None:
+    assert set(DialectError.__subclasses__()) == {RequestFault, AnswerFault, ReadFault}
+
+
+def test_an_unknown_dialect_is_named_with_those_there_are() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
+    with pytest.raises(ValueError, match="'grok': use one of openai, responses, anthropic, gemini"):
+        translate(body, "openai", "grok", "u")  # type: ignore[arg-type]
+
+
+FILES = (
+    "codec", "errors", "usage",
+    "request/read", "request/decode", "request/encode",
+    "answer/decode", "answer/encode", "answer/wire", "answer/events", "answer/finish_reasons",
+    "stream/decode", "stream/encode",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_has_the_same_files(dialect: Dialect) -> None:
-    assert [name for name in FACE if not (ROOM / dialect / f"{name}.py").is_file()] == []
-    for name in FACE:
-        assert f"`{name}" in PAGE
+    assert [name for name in FILES if not (ROOM / dialect / f"{name}.py").is_file()] == []
+    for name in FILES:
+        assert f"`{name}`" in PAGE
 
 
-def test_what_the_page_names_is_there() -> None:
+def test_the_readme_names_existing_files() -> None:
     files = {path.stem for path in ROOM.rglob("*.py")} | {path.name for path in ROOM.rglob("*.py")}
     _, _, named = PAGE.partition("## Where things are")
     for name in re.findall(r"`(?:\.\./)?([a-z_]+(?:\.py)?)`", named):

@@ -244,12 +244,12 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
         "dialects/chat/bounds.py",  # the bounds of sampling
         "dialects/chat/chat.py",  # sampling: temperature, top_p, penalties, bias
         "dialects/json/shared_members.py",  # bias
-        "dialects/responses/response_object.py",  # the defaults of sampling, told back
-        "dialects/responses/wire.py",  # 1.0 where a whole number is due
-        "dialects/anthropic/request_encode.py",  # the least top_p beside a temperature
-        "dialects/anthropic/schema.py",  # constants of a JSON schema
+        "dialects/responses/answer/response_object.py",  # the defaults of sampling, told back
+        "dialects/responses/answer/wire.py",  # 1.0 where a whole number is due
+        "dialects/anthropic/request/encode.py",  # the least top_p beside a temperature
+        "dialects/anthropic/request/schema.py",  # constants of a JSON schema
         "dialects/chat/events.py",  # log probabilities
-        "dialects/gemini/answer_events.py",  # log probabilities
+        "dialects/gemini/answer/events.py",  # log probabilities
         "dialects/endpoints/embeddings.py",  # vectors
         "dialects/gemini/embed.py",  # vectors
         "dialects/endpoints/rerank.py",  # scores

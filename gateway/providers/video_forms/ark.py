@@ -6,13 +6,13 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import broken
+from dialects.endpoints.unary import answer_fault
 from dialects.media.video_fit import aspect_ratio, resolution
 from dialects.media.videos import (
     VideoRequest,
     VideoState,
     VideoStatus,
-    checked_address,
+    check_url,
     read_accepted,
     task_error,
 )
@@ -48,7 +48,7 @@ def encode(request: VideoRequest, model: str) -> Encoded:
         "resolution": f"{resolution(request.size)}p",
         "ratio": "adaptive" if request.image else aspect_ratio(request.size, _RATIOS),
         "duration": request.seconds,
-        **request.options_as(_NAMES),
+        **request.rename_options(_NAMES),
     }
     return Encoded(msgspec.json.encode(body), request.dropped((*_NAMES, _TAIL)))
 
@@ -81,17 +81,17 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     try:
         task = _task.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
     state = _STATES.get(task.status)
     if state is None or task.id != upstream_id:
-        raise broken("F15")
+        raise answer_fault("F15")
     if state == "failed":
         error = task.error or _Error()
         return VideoStatus(state, 0, error=task_error(error.code or task.status, error.message))
     if state != "succeeded":
         return VideoStatus(state, 0)
     url = task.content.video_url if task.content is not None else None
-    return VideoStatus(state, 100, content=checked_address(url))
+    return VideoStatus(state, 100, content=check_url(url))
 
 
 FORM: Final = VideoForm(

@@ -6,16 +6,16 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import broken
-from dialects.errors.task_upstream_errors import JIMENG, JimengErrors, refusal
+from dialects.endpoints.unary import answer_fault
+from dialects.errors.task_upstream_errors import JIMENG, JimengErrors, failure_of_code
 from dialects.media.jimeng import FRAMES_A_SECOND, RATIOS
-from dialects.media.video_fit import aspect_ratio, bare_base64, without_none
+from dialects.media.video_fit import aspect_ratio, strip_data_url, without_none
 from dialects.media.videos import (
     VideoRequest,
     VideoState,
     VideoStatus,
-    checked_address,
-    checked_id,
+    check_id,
+    check_url,
     task_error,
 )
 from gateway.media_tasks.rules import PollRule
@@ -45,8 +45,8 @@ def encode(request: VideoRequest, model: str) -> Encoded:
     if request.image:
         is_data = request.image[:5].lower() == "data:"
         name = "binary_data_base64" if is_data else "image_urls"
-        body[name] = [bare_base64(request.image)]
-    body = without_none(body) | request.options_as(_NAMES)
+        body[name] = [strip_data_url(request.image)]
+    body = without_none(body) | request.rename_options(_NAMES)
     return Encoded(msgspec.json.encode(body), request.dropped(_NAMES))
 
 
@@ -69,15 +69,15 @@ def _read(raw: bytes) -> _Answer:
     try:
         return _answer.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
 
 
 def read_accepted(raw: bytes) -> str:
     """Its id of a task. Raises AnswerFault."""
     answer = _read(raw)
     if answer.code != _SUCCESS:
-        raise refusal(JIMENG, answer.code, answer.message or "")
-    return checked_id(answer.data.task_id if answer.data is not None else None)
+        raise failure_of_code(JIMENG, answer.code, answer.message or "")
+    return check_id(answer.data.task_id if answer.data is not None else None)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
@@ -87,12 +87,12 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
         return VideoStatus("failed", 0, error=task_error(answer.code, answer.message))
     state = _STATES.get(answer.data.status) if answer.data is not None else None
     if answer.code != _SUCCESS or answer.data is None or state is None:
-        raise broken("F15")
+        raise answer_fault("F15")
     if state == "failed":
         return VideoStatus(state, 0, error=task_error(answer.data.status, None))
     if state != "succeeded":
         return VideoStatus(state, 0)
-    return VideoStatus(state, 100, content=checked_address(answer.data.video_url))
+    return VideoStatus(state, 100, content=check_url(answer.data.video_url))
 
 
 def ask(upstream_id: str) -> bytes:

@@ -8,17 +8,17 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import broken
-from dialects.errors.task_upstream_errors import KLING, KlingErrors, refusal
+from dialects.endpoints.unary import answer_fault
+from dialects.errors.task_upstream_errors import KLING, KlingErrors, failure_of_code
 from dialects.media.kling import MODES, RATIOS
-from dialects.media.video_fit import aspect_ratio, bare_base64, resolution, without_none
+from dialects.media.video_fit import aspect_ratio, resolution, strip_data_url, without_none
 from dialects.media.videos import (
     TaskError,
     VideoRequest,
     VideoState,
     VideoStatus,
-    checked_address,
-    checked_id,
+    check_id,
+    check_url,
     task_error,
 )
 from gateway.media_tasks.rules import PollRule
@@ -51,13 +51,13 @@ def encode(request: VideoRequest, model: str) -> Encoded:
         "mode": next(mode for mode, length in MODES.items() if length == shorter),
     }
     if request.image:
-        body["image"] = bare_base64(request.image)
+        body["image"] = strip_data_url(request.image)
     else:
         body["aspect_ratio"] = aspect_ratio(request.size, RATIOS)
-    options = request.options_as(_NAMES)
+    options = request.rename_options(_NAMES)
     tail = options.get("image_tail")
     if isinstance(tail, str) and tail[:5].lower() == "data:":
-        options["image_tail"] = bare_base64(tail)
+        options["image_tail"] = strip_data_url(tail)
     return Encoded(msgspec.json.encode(without_none(body) | options), request.dropped(_NAMES))
 
 
@@ -94,20 +94,20 @@ def _decoded(raw: bytes) -> _Answer:
     try:
         return _answer.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
 
 
 def _data_of(answer: _Answer) -> _Data:
     if answer.code != 0:
-        raise refusal(KLING, answer.code, answer.message)
+        raise failure_of_code(KLING, answer.code, answer.message)
     if answer.data is None:
-        raise broken("F15")
+        raise answer_fault("F15")
     return answer.data
 
 
 def read_accepted(raw: bytes) -> str:
     """Its id of a task. Raises AnswerFault."""
-    return checked_id(_data_of(_decoded(raw)).task_id)
+    return check_id(_data_of(_decoded(raw)).task_id)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
@@ -120,14 +120,14 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     state = _STATES.get(data.task_status)
     ours = None if data.task_info is None else data.task_info.external_task_id
     if state is None or name not in (data.task_id, ours):
-        raise broken("F15")
+        raise answer_fault("F15")
     if state == "failed":
         return VideoStatus(state, 0, error=task_error("failed", data.task_status_msg))
     if state != "succeeded":
         return VideoStatus(state, 0)
     made = data.task_result.videos if data.task_result is not None else []
     # What it made may be a few frames longer than what it bills: that is what was ordered.
-    return VideoStatus(state, 100, content=checked_address(made[0].url if made else None))
+    return VideoStatus(state, 100, content=check_url(made[0].url if made else None))
 
 
 def lengths(model: str) -> Collection[int]:

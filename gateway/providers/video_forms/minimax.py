@@ -7,16 +7,16 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import broken
-from dialects.errors.task_upstream_errors import MINIMAX, MiniMaxErrors, numbered, refusal
+from dialects.endpoints.unary import answer_fault
+from dialects.errors.task_upstream_errors import MINIMAX, MiniMaxErrors, failure_of_code, read_code
 from dialects.json.raw_json import value_of
 from dialects.media.video_fit import resolution, sides, without_none
 from dialects.media.videos import (
     VideoRequest,
     VideoState,
     VideoStatus,
-    checked_address,
-    checked_id,
+    check_id,
+    check_url,
     task_error,
 )
 from gateway.media_tasks.rules import PollRule
@@ -45,44 +45,46 @@ def encode(request: VideoRequest, model: str) -> Encoded:
     dropped = request.dropped(_NAMES)
     if not request.image and width <= height:
         dropped = ("size", *dropped)
-    return Encoded(msgspec.json.encode(without_none(body) | request.options_as(_NAMES)), dropped)
+    return Encoded(
+        msgspec.json.encode(without_none(body) | request.rename_options(_NAMES)), dropped
+    )
 
 
 def _members(raw: bytes) -> dict[str, Any]:
     members = value_of(raw)
     if not isinstance(members, dict):
-        raise broken("F15")
-    number, message = numbered(raw)
+        raise answer_fault("F15")
+    number, message = read_code(raw)
     if number != 0:
-        raise refusal(MINIMAX, number, message)
+        raise failure_of_code(MINIMAX, number, message)
     return members
 
 
 def read_accepted(raw: bytes) -> str:
     """Its id of a task. Raises AnswerFault."""
-    return checked_id(_members(raw).get("task_id"))
+    return check_id(_members(raw).get("task_id"))
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """What it tells of a task. Raises AnswerFault."""
     members = value_of(raw)
     if not isinstance(members, dict):
-        raise broken("F15")
+        raise answer_fault("F15")
     state = _STATES.get(str(members.get("status")))
     if state is None or members.get("task_id") != upstream_id:
-        raise broken("F15")
+        raise answer_fault("F15")
     if state == "failed":
-        number, message = numbered(raw)
+        number, message = read_code(raw)
         return VideoStatus(state, 0, error=task_error(number, message))
     if state != "succeeded":
         return VideoStatus(state, 0)
-    return VideoStatus(state, 100, content=checked_id(members.get("file_id")))
+    return VideoStatus(state, 100, content=check_id(members.get("file_id")))
 
 
 def read_link(raw: bytes) -> str:
     """Where the bytes of a file are. Raises AnswerFault."""
     file = _members(raw).get("file")
-    return checked_address(file.get("download_url") if isinstance(file, dict) else None)
+    return check_url(file.get("download_url") if isinstance(file, dict) else None)
 
 
 FORM: Final = VideoForm(

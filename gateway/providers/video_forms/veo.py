@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import broken
+from dialects.endpoints.unary import answer_fault
 from dialects.media.veo import FILTERED, OPTIONS, RATIOS, RESOLUTIONS
-from dialects.media.video_fit import as_address, aspect_ratio, in_base64, resolution, without_none
-from dialects.media.videos import VideoRequest, VideoStatus, checked_address, checked_id, task_error
+from dialects.media.video_fit import aspect_ratio, require_base64, resolution, to_url, without_none
+from dialects.media.videos import VideoRequest, VideoStatus, check_id, check_url, task_error
 from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
@@ -51,7 +51,7 @@ def lengths(model: str) -> Collection[int]:
 
 
 def _picture(image: object, path: str) -> dict[str, str]:
-    picture = in_base64(as_address(str(image), path), path)
+    picture = require_base64(to_url(str(image), path), path)
     return {"bytesBase64Encoded": picture.data, "mimeType": picture.media_type}
 
 
@@ -91,19 +91,19 @@ def _read(raw: bytes) -> _Operation:
     try:
         return _operation.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
 
 
 def read_accepted(raw: bytes) -> str:
     """Its name of an operation. Raises AnswerFault."""
-    return checked_id(_read(raw).name)
+    return check_id(_read(raw).name)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """What it tells of an operation. Raises AnswerFault."""
     operation = _read(raw)
     if operation.name != upstream_id:
-        raise broken("F15")
+        raise answer_fault("F15")
     if not operation.done:
         return VideoStatus("running", 0)
     if operation.error is not None:
@@ -112,12 +112,12 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
         )
     made = operation.response.generate_video_response if operation.response is not None else None
     if made is None:
-        raise broken("F15")
+        raise answer_fault("F15")
     video = next((one.video for one in made.generated_samples if one.video is not None), None)
     if video is None:
         reason = next(iter(made.rai_media_filtered_reasons), None)
         return VideoStatus("failed", 0, error=task_error(FILTERED, reason))
-    return VideoStatus("succeeded", 100, content=checked_address(video.uri))
+    return VideoStatus("succeeded", 100, content=check_url(video.uri))
 
 
 FORM: Final = VideoForm(

@@ -6,14 +6,14 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import broken
+from dialects.endpoints.unary import answer_fault
 from dialects.media.video_fit import aspect_ratio, resolution, without_none
 from dialects.media.videos import (
     VideoRequest,
     VideoState,
     VideoStatus,
-    checked_address,
-    checked_id,
+    check_id,
+    check_url,
     task_error,
 )
 from gateway.media_tasks.rules import PollRule
@@ -48,8 +48,8 @@ def encode(request: VideoRequest, model: str) -> Encoded:
         parameters |= {"ratio": ratio} if newer else {"size": request.size.replace("x", "*")}
     body = {
         "model": model,
-        "input": without_none(sent) | request.options_as(_IN_INPUT),
-        "parameters": parameters | request.options_as(_NAMES),
+        "input": without_none(sent) | request.rename_options(_IN_INPUT),
+        "parameters": parameters | request.rename_options(_NAMES),
     }
     return Encoded(msgspec.json.encode(body), request.dropped((*_NAMES, *_IN_INPUT)))
 
@@ -73,12 +73,12 @@ def _read(raw: bytes) -> _Output:
     try:
         return _answer.decode(raw).output
     except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+        raise answer_fault("F15") from None
 
 
 def read_accepted(raw: bytes) -> str:
     """Its id of a task. Raises AnswerFault."""
-    return checked_id(_read(raw).task_id)
+    return check_id(_read(raw).task_id)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
@@ -86,13 +86,13 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     output = _read(raw)
     state = _STATES.get(output.task_status)
     if state is None or output.task_id != upstream_id:
-        raise broken("F15")
+        raise answer_fault("F15")
     if state == "failed":
         code = output.code or output.task_status.lower()
         return VideoStatus(state, 0, error=task_error(code, output.message))
     if state != "succeeded":
         return VideoStatus(state, 0)
-    return VideoStatus(state, 100, content=checked_address(output.video_url))
+    return VideoStatus(state, 100, content=check_url(output.video_url))
 
 
 FORM: Final = VideoForm(

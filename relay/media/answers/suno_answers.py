@@ -14,7 +14,7 @@ async def show_task(request: Request) -> None:
     tasks = await media_tasks.find(states, principal, [task_id], "suno")
     if task_id not in tasks:
         raise RequestFault("task_not_found", "id", task_id)
-    await request.respond(suno.envelope(_write(tasks[task_id])))
+    await request.respond(suno.write_envelope(_write(tasks[task_id])))
 
 
 async def list_tasks(request: Request) -> None:
@@ -23,7 +23,7 @@ async def list_tasks(request: Request) -> None:
     tasks = await media_tasks.find(request.life.parts.states, request.principal, ids, "suno")
     written = [_write(tasks[id_]) for id_ in dict.fromkeys(ids) if id_ in tasks]
     kept = [task for task in written if action in ("", task["action"])]
-    await request.respond(suno.envelope(kept))
+    await request.respond(suno.write_envelope(kept))
 
 
 def _write(task: Task) -> dict[str, object]:

@@ -4,8 +4,8 @@ most how much."""
 from collections.abc import Mapping
 from typing import Final
 
-from dialects import realtime
-from dialects.realtime import ClientEvent, ServerEvent
+from dialects.streams import realtime
+from dialects.streams.realtime import ClientEvent, ServerEvent
 
 # A token of text is rarely less, in any script, and every event has names beside its text.
 _BYTES_A_TOKEN: Final = 3
@@ -35,7 +35,9 @@ class Conversation:
     def tokens_max(self) -> int:
         """A bound of what the next response reads."""
         return (
-            self._known + self._sent_bytes // _BYTES_A_TOKEN + self._heard_ms // realtime.HEARD_MS
+            self._known
+            + self._sent_bytes // _BYTES_A_TOKEN
+            + self._heard_ms // realtime.INPUT_TOKEN_MS
         )
 
     def note_sent(self, event: ClientEvent, size: int) -> None:
@@ -62,7 +64,7 @@ class Conversation:
         self._known = self.tokens_max
         self._sent_bytes = 0
         self._heard["in_audio"] = (
-            self._heard.get("in_audio", 0) + self._heard_ms // realtime.HEARD_MS
+            self._heard.get("in_audio", 0) + self._heard_ms // realtime.INPUT_TOKEN_MS
         )
         self._heard_ms = 0
         return dict(self._heard)

@@ -7,13 +7,13 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from dialects import realtime
 from dialects.chat.chat import Encoded
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
-from dialects.realtime import SpokenResponse
+from dialects.streams import realtime
 from dialects.streams.passed_answer import PassedAnswer
+from dialects.streams.realtime import SpokenResponse
 from dialects.usage.usage import Quantities
 from gateway.providers.models import find_row
 from lib.process.asgi import Scope
@@ -145,7 +145,7 @@ def _told(answer: PassedAnswer, rates: Rates) -> Quantities:
 
 
 def _counted(answer: PassedAnswer | None, rates: Rates, family: Family) -> Mapping[str, int]:
-    return answer.counted_here() if isinstance(answer, SpokenResponse) else {}
+    return answer.own_count() if isinstance(answer, SpokenResponse) else {}
 
 
 SPOKEN: Final = Passing(SpokenResponse, _told, _counted)

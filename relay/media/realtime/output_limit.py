@@ -3,8 +3,8 @@ long a one as the model can make: its provider is told."""
 
 from typing import Literal
 
-from dialects import realtime
-from dialects.realtime import SessionSettings
+from dialects.streams import realtime
+from dialects.streams.realtime import SessionSettings
 from relay.requests.context import Invocation
 from relay.upstream.websocket import UpstreamSocket
 
@@ -44,4 +44,4 @@ class OutputLimit:
     def _fit(self, raw: bytes, member: str) -> bytes:
         if self._limit is None:
             return raw
-        return realtime.limited(raw, member, self._name, self._limit)
+        return realtime.limit_tokens(raw, member, self._name, self._limit)

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from dialects.errors.errors import clean_upstream
-from dialects.realtime import Response, ServerEvent, SpokenResponse
+from dialects.streams.realtime import Response, ServerEvent, SpokenResponse
 from lib.ids import RequestId
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
@@ -40,7 +40,7 @@ class ResponseMeter(UsageMeter):
     def mark(self) -> str | None:
         said = {
             name: count
-            for name, count in self.response.said_min().items()
+            for name, count in self.response.minimum_output().items()
             if name in self._rated or not self._rated
         }
         if said == self._noted:
@@ -111,7 +111,7 @@ class MeteredResponse:
         self._context.began = self._context.time()
         if id.isascii() and id.isprintable():
             self.end.upstream_request_id = id[:UPSTREAM_ID_LENGTH]
-        self.meter.response.heard = {name: used for name, used in heard.items() if used}
+        self.meter.response.input_meters = {name: used for name, used in heard.items() if used}
         self.meter.response.said_bytes_ms = said_bytes_ms
         self._context.parts.ledger.marks.watch(self.meter)
 
@@ -120,12 +120,12 @@ class MeteredResponse:
         answer = self.meter.response
         if answer.note(event) and self.end.ttft_ms is None:
             self.end.ttft_ms = self._context.elapsed_ms()
-        return sum(answer.said_min().values()) <= _SLACK * self.bound.output_tokens
+        return sum(answer.minimum_output().values()) <= _SLACK * self.bound.output_tokens
 
     def finish(self, done: Response) -> Outcome:
         """It has come to its end: it is charged by the usage that stands there."""
         answer = self.meter.response
-        answer.usage = done.told
+        answer.usage = done.raw_usage
         self.meter.finish_reason = done.finish_reason
         if not done.failure:
             return self.settle(None, self.end.bill_so_far())

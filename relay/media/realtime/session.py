@@ -15,11 +15,11 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from dialects import realtime
 from dialects.errors.errors import RequestFault
-from dialects.media.sound import told_ms, told_tokens
-from dialects.realtime import ClientEvent, ServerEvent
+from dialects.media.sound import duration_quantities, token_quantities
+from dialects.streams import realtime
 from dialects.streams.model_alias import name_answer
+from dialects.streams.realtime import ClientEvent, ServerEvent
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.config import SESSION_IDLE_S, SESSION_S, USAGE_AFTER_TEXT_S
@@ -255,9 +255,9 @@ class RealtimeSession:
     async def _charge_transcript(self, event: ServerEvent) -> None:
         """What was said was written down: that is a request of its own, of the model that did."""
         usage = bytes(event.usage) or None
-        quantities = told_ms(usage) if usage and b'"seconds"' in usage else None
+        quantities = duration_quantities(usage) if usage and b'"seconds"' in usage else None
         if quantities is None or quantities.missing:
-            quantities = told_tokens(usage, "heard")
+            quantities = token_quantities(usage, "heard")
         talk = self._conversation
         if not talk.transcription or quantities.missing:
             return

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from dialects.errors.errors import ErrorKind
-from dialects.realtime import error_event
+from dialects.streams.realtime import error_event
 from lib.ids import RequestId, id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout

@@ -13,12 +13,12 @@ from anthropic.types import (
     ToolUseBlock,
 )
 
-from dialects.anthropic.answer_encode import encode
+from dialects.anthropic.answer.encode import encode
 from dialects.anthropic.count_tokens import write_count
 from dialects.anthropic.errors import headers, render, status_of
 from dialects.anthropic.models_list import ListedModel, write_models
-from dialects.anthropic.request_decode import decode
-from dialects.anthropic.stream_encode import Encoder
+from dialects.anthropic.request.decode import decode
+from dialects.anthropic.stream.encode import Encoder
 from dialects.chat.chat import ChatAnswer, Choice, Reasoning, Text, ToolCall
 from dialects.chat.events import Finish, Seal, Source, Start, TextDelta
 from dialects.chat.fold import unfold

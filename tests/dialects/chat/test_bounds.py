@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic import request_decode as anthropic_request_decode
-from dialects.anthropic import request_read as anthropic_request_read
-from dialects.completions import request_decode as completions_request_decode
-from dialects.completions import request_read as completions_request_read
+from dialects.anthropic.request import decode as anthropic_request_decode
+from dialects.anthropic.request import read as anthropic_request_read
+from dialects.endpoints.completions import request_decode as completions_request_decode
+from dialects.endpoints.completions import request_read as completions_request_read
 from dialects.errors.errors import RequestFault
-from dialects.gemini import request_decode as gemini_request_decode
-from dialects.gemini import request_read as gemini_request_read
-from dialects.openai import request_decode as openai_request_decode
-from dialects.openai import request_read as openai_request_read
-from dialects.responses import request_decode as responses_request_decode
-from dialects.responses import request_read as responses_request_read
+from dialects.gemini.request import decode as gemini_request_decode
+from dialects.gemini.request import read as gemini_request_read
+from dialects.openai.request import decode as openai_request_decode
+from dialects.openai.request import read as openai_request_read
+from dialects.responses.request import decode as responses_request_decode
+from dialects.responses.request import read as responses_request_read
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 CONTENTS = {"contents": [{"parts": [{"text": "hi"}]}]}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from dialects.chat.chat import FunctionTool
 from dialects.chat.custom_tools import (
     InputReader,
-    declare,
     freeform_names,
+    make_function,
     read_input,
     write_arguments,
 )
@@ -88,10 +88,10 @@ def test_arguments_of_other_forms(arguments: str, expected: str) -> None:
 
 def test_a_tool_is_declared_as_a_function_of_one_text() -> None:
     own = {"type": "custom", "name": "patch"}
-    plain = declare("patch", "Edits files.", own, "", "")
+    plain = make_function("patch", "Edits files.", own, "", "")
     assert (plain.name, plain.description, plain.freeform) == ("patch", "Edits files.", own)
     assert not plain.grammar
-    tool = declare("patch", None, own, "lark", "start: /a/")
+    tool = make_function("patch", None, own, "lark", "start: /a/")
     assert tool.grammar
     assert tool.schema is not None
     assert tool.schema["required"] == ["input"]

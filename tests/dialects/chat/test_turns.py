@@ -15,11 +15,11 @@ from dialects.chat.chat import (
 from dialects.chat.events import Seal, SealOwner
 from dialects.chat.turns import (
     MergedMessage,
-    answered_at_once,
     call_names,
     derive_id,
     mark_seal,
     merge_messages,
+    move_results_to_calls,
     read_seal,
     replace_urls,
     split_system,
@@ -61,10 +61,10 @@ def test_results_stand_right_behind_their_calls() -> None:
     """OpenAI: a message with tool_calls must be followed by tool messages for each of them."""
     user, assistant = Message("user", (A,)), Message("assistant", (ToolCall("1", "f", ""),))
     first, second = (Message("tool", (ToolResult(id_, ()),)) for id_ in "12")
-    assert answered_at_once(
+    assert move_results_to_calls(
         (user, assistant, user, first, user, second, assistant, user, first)
     ) == (user, assistant, first, second, user, user, assistant, first, user)
-    assert answered_at_once((user, first, user)) == (user, first, user)
+    assert move_results_to_calls((user, first, user)) == (user, first, user)
 
 
 def test_results_of_unknown_calls_come_last() -> None:

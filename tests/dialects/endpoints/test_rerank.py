@@ -13,7 +13,7 @@ from dialects.endpoints.rerank import (
     encode,
     encode_answer,
     form_of,
-    is_whole,
+    has_jina_form,
     read,
     read_answer,
 )
@@ -233,7 +233,7 @@ def test_xinferences_answer_becomes_jinas() -> None:
                  {"index": 0, "relevance_score": 0.1, "document": "a"}],
         meta={"api_version": None, "billed_units": None, "tokens": None, "warnings": None},
     )  # fmt: skip
-    assert not is_whole(raw_answer)
+    assert not has_jina_form(raw_answer)
     assert read_answer(raw_answer).quantities.missing
     got = json.loads(
         encode_answer(decode_answer(raw_answer, 2), facts, request_id="R", meters={"in_text": 9})
@@ -249,8 +249,8 @@ def test_xinferences_answer_becomes_jinas() -> None:
 @pytest.mark.parametrize(("document", "whole"), [({"text": "a"}, True), (None, True), ("a", False)])
 def test_only_an_answer_in_another_form_is_written_anew(document: object, whole: bool) -> None:
     row = {"index": 0, "relevance_score": 1, "document": document}
-    assert is_whole(wire(results=[row], usage={"total_tokens": 1})) is whole
-    assert not is_whole(wire(results=[row]))
+    assert has_jina_form(wire(results=[row], usage={"total_tokens": 1})) is whole
+    assert not has_jina_form(wire(results=[row]))
 
 
 def test_the_raw_usage_is_kept() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dialects.chat.chat import Audio, Base64, ChatAnswer, Image, Reasoning, Text, ToolCall
 from dialects.chat.events import Step
-from dialects.gemini.stream_decode import Decoder
+from dialects.gemini.stream.decode import Decoder
 from dialects.usage.usage import Counts
 from tests.dialects.exchanges import load_exchange
 

@@ -5,11 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.chat.chat import Message, Text, Upstream
 from dialects.errors.errors import RequestFault
 from dialects.gemini import count_tokens, embed, models_list
 from dialects.gemini.models_list import ListedModel
-from tests.dialects import neutral
 from tests.dialects.exchanges import load_exchange
 from tests.dialects.gemini.golden import load
 
@@ -40,23 +38,6 @@ def test_a_whole_request_may_be_counted(name: str) -> None:
     assert facts.text_bytes < 200
     assert count_tokens.edit(facts, "m") == raw
     assert json.loads(count_tokens.edit(facts, "up"))[name]["model"] == "models/up"
-    request = count_tokens.decode(raw, model="m", request_id="r", received_at=1)
-    assert len(request.messages[0].parts) == 2
-
-
-def test_a_count_of_another_dialect() -> None:
-    request = count_tokens.decode(
-        json.dumps({"contents": CONTENTS}).encode(), model="m", request_id="r", received_at=1
-    )
-    assert request.messages == (Message("user", (Text("hello"),)),)
-    encoded = count_tokens.encode(neutral.request(user="u"), Upstream("up"))
-    assert json.loads(encoded.body) == {
-        "generateContentRequest": {
-            "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
-            "model": "models/up",
-        }
-    }
-    assert encoded.dropped == ("user",)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dialects.gemini.model_name import (
     settings_of,
     split_name,
 )
-from dialects.gemini.thinking import suffix_thinking
+from dialects.gemini.request.thinking import suffix_thinking
 
 KNOWN = {
     "gemini-3-pro-preview",

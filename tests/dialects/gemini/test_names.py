@@ -1,7 +1,7 @@
 import pytest
 
 from dialects.errors.errors import RequestFault
-from dialects.gemini.names import camel, repeated, spelling
+from dialects.gemini.names import camel, read_objects, spelling
 from dialects.json.body import read_body
 from dialects.json.members import Members
 
@@ -28,8 +28,8 @@ def test_spelling() -> None:
 
 def test_one_object_in_the_place_of_an_array() -> None:
     members = Members({"a": {"b_c": 1}, "d": [{"e_f": 1}, {}], "g": 3}, "p")
-    assert [member.value for member in repeated(members, "a")] == [{"bC": 1}]
-    assert [member.path for member in repeated(members, "d")] == ["p.d[0]", "p.d[1]"]
-    assert repeated(members, "x") == []
+    assert [member.value for member in read_objects(members, "a")] == [{"bC": 1}]
+    assert [member.path for member in read_objects(members, "d")] == ["p.d[0]", "p.d[1]"]
+    assert read_objects(members, "x") == []
     with pytest.raises(RequestFault):
-        repeated(members, "g")
+        read_objects(members, "g")

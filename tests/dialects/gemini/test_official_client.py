@@ -29,10 +29,10 @@ from dialects.chat.events import Seal, Source, TokenLogprob, Usage
 from dialects.chat.fold import unfold
 from dialects.errors.errors import KINDS, ErrorKind
 from dialects.gemini import count_tokens, embed, models_list
-from dialects.gemini.answer_encode import encode
+from dialects.gemini.answer.encode import encode
 from dialects.gemini.errors import render, status_of
-from dialects.gemini.request_decode import decode
-from dialects.gemini.stream_encode import Encoder
+from dialects.gemini.request.decode import decode
+from dialects.gemini.stream.encode import Encoder
 from dialects.usage.usage import Counts
 from tests.dialects import neutral
 from tests.pairwise import slow_unless

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dialects.chat.file_types import judge, type_of
+from dialects.chat.file_types import detect_type, type_of
 from dialects.errors.errors import RequestFault
 from dialects.json import forms
 from dialects.json.forms import FormReader, PartHead, boundary_of, members_of
@@ -149,5 +149,5 @@ def test_types_by_content(head: bytes, kind: str, ending: str | None) -> None:
 def test_what_is_not_known_is_judged_by_its_name_and_its_provider(
     head: bytes, filename: str, kind: str, media_type: str | None
 ) -> None:
-    judged = judge(head[:64], filename, kind)  # type: ignore[arg-type]
+    judged = detect_type(head[:64], filename, kind)  # type: ignore[arg-type]
     assert (None if judged is None else judged[0]) == media_type

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic import answer_decode as anthropic_response
-from dialects.anthropic import stream_decode as anthropic
-from dialects.chat.chat import ChatAnswer
+from dialects.anthropic.answer import decode as anthropic_response
+from dialects.anthropic.stream import decode as anthropic
 from dialects.chat.events import (
     Broken,
     End,
@@ -20,16 +19,17 @@ from dialects.chat.events import (
     ToolCallEnd,
     ToolCallStart,
 )
-from dialects.completions import stream_decode as completions
-from dialects.gemini import answer_decode as gemini_response
-from dialects.gemini import stream_decode as gemini
+from dialects.chat.whole_answer import WholeAnswer
+from dialects.endpoints.completions import stream_decode as completions
+from dialects.gemini.answer import decode as gemini_response
 from dialects.gemini.part_forms import object_of
+from dialects.gemini.stream import decode as gemini
 from dialects.json.json_repair import read_answer_body, repair
-from dialects.json.lone_surrogates import Pairs, mark, readable, replace
-from dialects.openai import answer_decode as openai_response
-from dialects.openai import stream_decode as openai
-from dialects.responses import answer_decode as responses_response
-from dialects.responses import stream_decode as responses
+from dialects.json.lone_surrogates import Pairs, make_readable, mark, replace
+from dialects.openai.answer import decode as openai_response
+from dialects.openai.stream import decode as openai
+from dialects.responses.answer import decode as responses_response
+from dialects.responses.stream import decode as responses
 
 HIGH, LOW = chr(0xD83D), chr(0xDE00)
 
@@ -50,8 +50,8 @@ HIGH, LOW = chr(0xD83D), chr(0xDE00)
 )
 def test_each_lone_half_is_replaced_in_its_place(raw: bytes, expected: bytes | None) -> None:
     assert replace(raw) == expected
-    json.loads(readable(raw)).encode()
-    assert len(readable(raw)) == len(raw)
+    json.loads(make_readable(raw)).encode()
+    assert len(make_readable(raw)) == len(raw)
 
 
 def test_places_of_members_are_those_of_the_text_as_it_came() -> None:
@@ -196,7 +196,7 @@ def test_text_completions_too() -> None:
     assert events == [TextDelta(0, "\ufffd"), Finish(0, "stop"), End(True)]
 
 
-WHOLE: dict[str, tuple[Callable[[bytes], ChatAnswer], Any]] = {
+WHOLE: dict[str, tuple[Callable[..., WholeAnswer], Any]] = {
     "openai": (openai_response.decode, {
         "id": "c", "choices": [{"index": 0, "message": {"content": "ab" + HIGH},
                                 "finish_reason": "stop"}]}),
@@ -215,7 +215,7 @@ def test_a_whole_answer(dialect: str) -> None:
     repaired = repair(raw)
     assert repaired is not None
     assert repaired.shown == raw
-    assert "ab\ufffd" in str(decode(repaired.read))
+    assert "ab\ufffd" in str(decode(repaired.read, translate=True).fold())
 
 
 def test_arguments_of_a_call() -> None:

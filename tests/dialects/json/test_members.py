@@ -29,7 +29,7 @@ def test_right_types() -> None:
     assert FULL.texts("l") == ("a",)
     assert FULL.array("l") == ["a"]
     assert [item.path for item in FULL.objects("ol")] == ["p[0].ol[0]"]
-    assert FULL.due("t", FULL.text("t")) == "a"
+    assert FULL.required("t", FULL.text("t")) == "a"
     assert FULL.rest(("t", "b", "n", "i", "o", "l")) == {"ol": [{}]}
     assert FULL.has("z", "t")
     assert not FULL.has("z", "y")
@@ -68,7 +68,7 @@ def test_absent_and_null_are_one() -> None:
         (lambda: FULL.array("o"), "invalid_type", "p[0].o"),
         (lambda: FULL.objects("l"), "invalid_type", "p[0].l[0]"),
         (lambda: FULL.texts("ol"), "invalid_type", "p[0].ol[0]"),
-        (lambda: FULL.due("z", None), "missing_parameter", "p[0].z"),
+        (lambda: FULL.required("z", None), "missing_parameter", "p[0].z"),
     ],
 )
 def test_refusals(read: Callable[[], object], kind: str, param: str) -> None:

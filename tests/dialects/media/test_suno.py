@@ -53,14 +53,14 @@ def test_suno_submit() -> None:
     assert json.loads(suno.encode(asked, "").body) == ASKED
     answer = {"code": "success", "message": "", "data": ID}
     assert suno.read_submission(raw(answer)) == Submission("success", "", ID)
-    assert suno.envelope(ID) == answer
+    assert suno.write_envelope(ID) == answer
 
 
 def test_suno_fetch() -> None:
     status = suno.read_status(raw(TOLD), ID)
     assert (status.state, status.progress) == ("succeeded", 100)
     assert status.result == {"data": [CLIP]}
-    assert suno.envelope(shown("succeeded", "SUCCESS")) == TOLD
+    assert suno.write_envelope(shown("succeeded", "SUCCESS")) == TOLD
 
 
 def test_suno_batch() -> None:

@@ -192,5 +192,7 @@ def test_a_seal_is_taken_once() -> None:
     writer = SealWriter()
     writer.add_reasoning("ab")
     writer.add_seal(Seal("anthropic", "s"))
-    assert writer.take() == {"anthropic": {"reasoning": [{"characters": 2, "value": "s"}]}}
-    assert writer.take() == {}
+    assert writer.next_extra_content() == {
+        "anthropic": {"reasoning": [{"characters": 2, "value": "s"}]}
+    }
+    assert writer.next_extra_content() == {}

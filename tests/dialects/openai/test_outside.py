@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.openai.outside_reasoning import InsideDecoder, rewrite_usage
-from dialects.openai.stream_decode import Decoder
+from dialects.openai.stream.decode import Decoder
 
 USAGE = (
     b'{"prompt_tokens":100, "completion_tokens": 200 ,"total_tokens":%d,'

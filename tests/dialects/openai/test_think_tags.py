@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat.events import Event, ReasoningDelta, TextDelta
-from dialects.openai.stream_decode import DONE_FRAME, Decoder
+from dialects.openai.stream.decode import DONE_FRAME, Decoder
 from dialects.openai.think_tags import TagsDecoder, ThinkTags, untag_answer
 
 CASES = [

@@ -29,9 +29,9 @@ from dialects.chat.events import (
 from dialects.chat.fold import fold
 from dialects.chat.turns import derive_id
 from dialects.json.lone_surrogates import Pairs
-from dialects.openai.answer_decode import decode, read
-from dialects.openai.answer_events import Translation
-from dialects.openai.stream_decode import Decoder
+from dialects.openai.answer.decode import decode
+from dialects.openai.answer.events import Translation
+from dialects.openai.stream.decode import Decoder
 from dialects.usage.usage import Counts
 from tests.dialects.exchanges import by_bytes, load_exchange, summary_of
 from tests.dialects.openai.golden import (
@@ -42,7 +42,7 @@ from tests.dialects.openai.golden import (
     body_of,
     check_summary,
 )
-from tests.dialects.openai.test_stream_decode import chunk
+from tests.dialects.openai.stream.test_decode import chunk
 
 
 def stream(*chunks: bytes) -> list[Event]:
@@ -60,7 +60,7 @@ def delta(members: object, finish: object = None, **more: object) -> list[Event]
 
 def message(members: dict[str, Any], **more: Any) -> list[Event]:
     body = {"choices": [{"index": 0, "message": members, **more}]}
-    return read(json.dumps(body).encode(), translate=True).events[1:]
+    return decode(json.dumps(body).encode(), translate=True).events[1:]
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -95,10 +95,10 @@ def test_golden_stream_cut_anywhere_tells_the_same(name: str) -> None:
 def test_golden_answer(key: str) -> None:
     want = EXPECTED["codec"][key]
     body = load_exchange(key)["response"]
-    events = read(body_of(body), translate=True).events
+    events = decode(body_of(body), translate=True).events
     for at, expected in enumerate(want["choices"]):
         check_summary(summary_of(events, at), expected)
-    answer = decode(body_of(body))
+    answer = decode(body_of(body), translate=True).fold()
     expected = {name: count for name, count in want["usage"].items() if name != "total"}
     assert answer.counts == Counts(**expected)
     sounds = [p for choice in answer.choices for p in choice.parts if isinstance(p, Audio)]
@@ -262,4 +262,4 @@ def test_no_json_crashes(choice: object, more: object) -> None:
     body = {"choices": [choice, {"index": 0, "delta": more, "logprobs": more}], "citations": more}
     raw = b"data: " + json.dumps(body).encode() + b"\n\n"
     stream(raw)
-    read(json.dumps(body | {"choices": [{"message": more}]}).encode(), translate=True)
+    decode(json.dumps(body | {"choices": [{"message": more}]}).encode(), translate=True)

@@ -11,8 +11,8 @@ from dialects.chat.chat import FunctionTool, OwnPart, OwnTool, Text, ToolCall, T
 from dialects.chat.events import Finish, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
 from dialects.errors.errors import RequestFault
 from dialects.responses.client_tools import flat_name
-from dialects.responses.request_decode import decode
-from dialects.responses.stream_encode import Encoder
+from dialects.responses.request.decode import decode
+from dialects.responses.stream.encode import Encoder
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID
 
 READ = {"type": "function", "name": "read", "description": "Read.", "parameters": {}}

@@ -23,7 +23,7 @@ from dialects.chat.chat import (
 from dialects.chat.events import Seal, Source
 from dialects.errors.errors import RequestFault
 from dialects.responses.items_decode import read_mark, write_mark
-from dialects.responses.request_decode import decode
+from dialects.responses.request.decode import decode
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID
 
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":1}'}

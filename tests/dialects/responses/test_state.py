@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from dialects.chat.chat import Message, Reasoning, Text, ToolCall, ToolResult
 from dialects.chat.events import Seal
 from dialects.json.body import read_body
-from dialects.responses.answer_encode import encode
-from dialects.responses.request_decode import decode
+from dialects.responses.answer.encode import encode
+from dialects.responses.request.decode import decode
 from dialects.responses.state import (
     KeptResponse,
     continue_body,
+    decode_kept,
+    input_items,
     keep,
     list_items,
-    own_items,
-    portable,
-    read_kept,
+    make_portable,
 )
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID, answer, request
 
@@ -37,7 +37,7 @@ def keep_response(
     stored = keep(read_body(body), response, earlier, "channel")
     assert stored is not None
     assert stored[0] == json.loads(response)["id"]
-    return read_kept(stored[1])
+    return decode_kept(stored[1])
 
 
 def raws(*items: object) -> list[msgspec.Raw]:
@@ -78,11 +78,11 @@ def test_items_stay_as_they_came(items: list[dict[str, Any]], text: str) -> None
     assert document["input"][:-1] == items
     assert document["input"][-1]["content"][0]["text"] == text
     own = json.dumps({"input": items}).encode()
-    assert [json.loads(bytes(item)) for item in own_items(read_body(own))] == items
+    assert [json.loads(bytes(item)) for item in input_items(read_body(own))] == items
 
 
 def test_what_has_no_input_of_its_own_has_no_items() -> None:
-    assert own_items(read_body(b'{"previous_response_id":"r"}')) == []
+    assert input_items(read_body(b'{"previous_response_id":"r"}')) == []
 
 
 def test_what_failed_or_is_no_response_is_not_kept() -> None:
@@ -117,7 +117,7 @@ def test_another_account_is_told_what_it_can_read() -> None:
     sealed = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAA"}
     searched = {"id": "ws_1", "type": "web_search_call"}
     items = raws(user_message, sealed, searched, assistant_message, called, own, 3)
-    portable_items = [json.loads(bytes(item)) for item in portable(items)]
+    portable_items = [json.loads(bytes(item)) for item in make_portable(items)]
     assert portable_items == [
         user_message,
         {name: value for name, value in assistant_message.items() if name != "id"},

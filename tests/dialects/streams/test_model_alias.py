@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.openai import stream_decode as openai
+from dialects.openai.stream import decode as openai
 from dialects.streams.model_alias import FrameNaming, name_answer
 
 ASKED = 'mine "2"'

@@ -117,8 +117,8 @@ def test_the_fixtures_of_sound() -> None:
         name: json.dumps(found[name]["response"]["body"]["usage"]).encode()  # type: ignore[index]
         for name in ("transcription_json", "transcription_verbose", "image_gpt")
     }
-    assert sound.told_ms(usage["transcription_json"]).meters == {"audio_ms": 2000}
-    assert sound.told_ms(usage["transcription_verbose"]).meters == {"audio_ms": 2000}
+    assert sound.duration_quantities(usage["transcription_json"]).meters == {"audio_ms": 2000}
+    assert sound.duration_quantities(usage["transcription_verbose"]).meters == {"audio_ms": 2000}
     assert token_quantities(usage["image_gpt"]).meters == {"in_text": 11, "out_image": 1056}
     for name, ends, side, meters in (
         (
@@ -132,7 +132,7 @@ def test_the_fixtures_of_sound() -> None:
         answer = PassedEvents(ends)
         answer.feed(found[name]["response"]["raw_body"].encode())  # type: ignore[index]
         answer.end()
-        assert sound.told_tokens(answer.usage, side).meters == meters  # type: ignore[arg-type]
+        assert sound.token_quantities(answer.usage, side).meters == meters  # type: ignore[arg-type]
 
 
 def test_the_fixtures_of_images() -> None:

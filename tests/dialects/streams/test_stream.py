@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic import stream_decode as anthropic
+from dialects.anthropic.stream import decode as anthropic
 from dialects.chat.events import BrokenFault, End, Event, Finish, Step, TextDelta
-from dialects.completions import stream_decode as completions
-from dialects.openai import stream_decode as openai
+from dialects.endpoints.completions import stream_decode as completions
+from dialects.openai.stream import decode as openai
 from dialects.streams.sse import Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 

@@ -16,7 +16,7 @@ from dialects.chat.chat import (
     ToolResult,
 )
 from dialects.codecs import CODECS
-from dialects.operation import chat_operation
+from dialects.endpoints.operation import chat_operation
 from gateway.providers.models import capabilities_of
 from gateway.providers.provider import Provider
 from gateway.providers.targets import dialect_for, needs_of, upstream_of

@@ -8,8 +8,8 @@ import pytest
 from dialects.chat.chat import ChatRequest
 from dialects.codec import Target
 from dialects.codecs import CODECS
+from dialects.endpoints.operation import Operation
 from dialects.gemini.model_name import read_target
-from dialects.operation import Operation
 from gateway.providers import PROVIDERS, provider_named
 from gateway.providers.models import capabilities_of
 from gateway.providers.targets import upstream_of

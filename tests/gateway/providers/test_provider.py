@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialects.chat.chat import Dialect
-from dialects.operation import Operation, chat_operation
+from dialects.endpoints.operation import Operation, chat_operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Quirk, write_segment
 from tests.gateway.providers.asking import NOT_CHATTING

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from dialects.chat.chat import ReasoningSettings
-from dialects.gemini.thinking import suffix_thinking
+from dialects.gemini.request.thinking import suffix_thinking
 from gateway.providers import provider_named
 from gateway.providers.models import capabilities_of
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model

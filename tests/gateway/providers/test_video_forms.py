@@ -16,7 +16,7 @@ from dialects.errors.task_upstream_errors import (
     NumberedErrors,
 )
 from dialects.media import jimeng, kling, video_generations, videos
-from dialects.media.video_fit import as_address, aspect_ratio, resolution, size_of
+from dialects.media.video_fit import aspect_ratio, resolution, size_of, to_url
 from dialects.media.videos import SECONDS_UNSAID, VideoRequest
 from gateway.providers import PROVIDERS
 from gateway.providers.video_forms import VIDEO_FORMS
@@ -245,12 +245,12 @@ def test_kling_reads_back_the_size_that_it_writes() -> None:
 
 
 def test_a_picture_is_an_address_or_what_it_says_it_is() -> None:
-    assert as_address("https://a.example/x.png", "image") == "https://a.example/x.png"
-    assert as_address("iVBORw0KGgo=", "image") == "data:image/png;base64,iVBORw0KGgo="
-    assert as_address("/9j/4AAQ", "image") == "data:image/jpeg;base64,/9j/4AAQ"
+    assert to_url("https://a.example/x.png", "image") == "https://a.example/x.png"
+    assert to_url("iVBORw0KGgo=", "image") == "data:image/png;base64,iVBORw0KGgo="
+    assert to_url("/9j/4AAQ", "image") == "data:image/jpeg;base64,/9j/4AAQ"
     for wrong in ("ftp://a.example", "file:///etc/passwd", "no picture", "data:image/png,x"):
         with pytest.raises(RequestFault):
-            as_address(wrong, "image")
+            to_url(wrong, "image")
 
 
 def test_the_fixtures_of_clients_are_read() -> None:

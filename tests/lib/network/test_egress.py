@@ -18,11 +18,12 @@ from lib.network.egress import (
     Unreachable,
     Unresolved,
     check_named_by_user,
+    exchanged_briefly,
     fetched,
     guarded_async_client,
     guarded_client,
+    guarded_pool,
 )
-from lib.network.host_client import HostClient
 from tests.lib.inside import known_names, leading_on
 
 LOOPBACK = EgressPolicy(["127.0.0.1/32"])
@@ -211,13 +212,13 @@ def test_no_form_of_a_private_address_is_reached(form: str, server: Server) -> N
 
 
 @pytest.mark.parametrize("form", DISGUISED)
-def test_nor_by_the_client_of_one_host(form: str, server: Server) -> None:
+def test_nor_by_pooled_connections(form: str, server: Server) -> None:
     url = form.replace("{port}", str(server.port))
     with (
+        guarded_pool(NOTHING_PRIVATE, until=time.monotonic() + 5, resolver=names) as pool,
         pytest.raises(EgressError),
-        HostClient(NOTHING_PRIVATE, url, schemes=("http", "https"), resolver=names) as client,
     ):
-        client.ask("GET", url, {}, b"", bytes_max=100, until=time.monotonic() + 5)
+        exchanged_briefly(pool, "GET", url, {}, b"", schemes=("http", "https"), bytes_max=100)
     assert server.seen == []
 
 

@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lib.network.egress import EgressError, EgressPolicy, exchanged, guarded_client
-from lib.network.host_client import HostClient
+from lib.network.egress import (
+    EgressError,
+    EgressPolicy,
+    exchanged,
+    exchanged_briefly,
+    guarded_client,
+    guarded_pool,
+)
 from lib.network.outbound import (
     BadPem,
     BadProxy,
@@ -190,10 +196,8 @@ async def by_client(url: str, policy: EgressPolicy, outbound: Outbound) -> None:
 
 
 async def by_host(url: str, policy: EgressPolicy, outbound: Outbound) -> None:
-    with HostClient(
-        policy, url, connect_s=2, schemes=("http", "https"), outbound=outbound
-    ) as client:
-        client.ask("GET", url, {}, b"", bytes_max=100, until=time.monotonic() + 2)
+    with guarded_pool(policy, until=time.monotonic() + 2, outbound=outbound) as pool:
+        exchanged_briefly(pool, "GET", url, {}, b"", schemes=("http", "https"), bytes_max=100)
 
 
 By = Callable[[str, EgressPolicy, Outbound], object]

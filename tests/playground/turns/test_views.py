@@ -23,7 +23,7 @@ from accounts.organisations import organisations
 from billing.prices import prices
 from dialects.chat.chat import ChatRequest
 from dialects.chat.events import End, Event, Finish, TextDelta
-from dialects.openai.stream_encode import Encoder
+from dialects.openai.stream.encode import Encoder
 from gateway.models import Channel, Route
 from lib import clock
 from lib.database.async_database import in_database

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from billing.prices.pricing import PriceVersion
-from dialects import realtime
 from dialects.anthropic import usage as anthropic
 from dialects.endpoints import unary
 from dialects.gemini import usage as gemini
 from dialects.openai import usage as openai
 from dialects.responses import usage as responses
+from dialects.streams import realtime
 from dialects.usage.usage_members import TABLES
 from gateway.prices.lookup import Price
 from relay.counting.own_count import UsageEvidence

@@ -11,11 +11,11 @@ from genai_prices import data
 
 from billing.prices.catalogue import CatalogueRow, convert_catalogue
 from billing.prices.catalogue_additions import with_own_prices
-from dialects import realtime
 from dialects.anthropic import usage as anthropic
 from dialects.gemini import usage as gemini
 from dialects.openai import usage as openai
 from dialects.responses import usage as responses
+from dialects.streams import realtime
 from gateway.prices.lookup import Price, PriceList, PriceRow
 from lib.clock import now
 from relay.counting.own_count import UsageEvidence

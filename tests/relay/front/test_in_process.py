@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from dialects.chat.events import End, Event, TextDelta
 from dialects.errors.errors import RequestFault
-from dialects.openai.stream_decode import Decoder
+from dialects.openai.stream.decode import Decoder
 from lib.ids import id_text, new_id
 from relay.asgi import Relay
 from relay.attempts.settlement import Marked, Resolved, Settled
@@ -320,7 +320,7 @@ async def test_defect_of_ours_still_settles_the_attempt(
     def broken(*args: object, **kwargs: object) -> bytes:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("dialects.openai.request_read.edit", broken)
+    monkeypatch.setattr("dialects.openai.request.read.edit", broken)
     with pytest.raises(ZeroDivisionError):
         async for _ in relay.in_process.chat(who, body(model, "x"), source="playground"):
             pass

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dialects.chat.searches import SEARCHES_ASSUMED
+from dialects.chat.steps import SEARCHES_ASSUMED
 from dialects.codec import Target
 from dialects.codecs import CODECS
-from dialects.openai.searches import LIVE_SOURCES_ASSUMED
+from dialects.openai.request.searches import LIVE_SOURCES_ASSUMED
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub

@@ -1,0 +1,38 @@
+"""Reading a whole (not streamed) answer of the anthropic dialect.
+
+The answer goes to a client of the same dialect byte for byte; it is read for its usage, its stop
+reason and the size of its text. For clients of other dialects it is decoded in full.
+"""
+
+from dialects.anthropic.answer.events import BlockReader
+from dialects.anthropic.answer.wire import read_message
+from dialects.anthropic.errors import read_object
+from dialects.anthropic.stream.decode import read_start, read_usage
+from dialects.chat.events import Broken, Event
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.json.raw_json import value_bytes
+
+
+def decode(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> WholeAnswer:
+    """Read the body of a 200. Never raises. `answer_tool`: see `Encoded`."""
+    try:
+        message = parse_whole(raw, read_message)
+    except AnswerFault as fault:
+        return failed_answer(fault.event)
+    error = value_bytes(message.error)
+    if message.type == "error" or error is not None:
+        return failed_answer(read_object(error or raw).event)
+    if message.content is None:
+        return failed_answer(Broken("F24"))
+    reader = BlockReader(translate=translate, answer_tool=answer_tool)
+    events: list[Event] = [read_start(message)] if translate else []
+    for index, block in enumerate(message.content):
+        reader.open(index, block, raw, events)
+        reader.close(index, events)
+    if message.stop_reason:
+        reader.finish(message.stop_reason, message.stop_sequence or "", events)
+    usage = value_bytes(message.usage)
+    if usage is not None and translate:
+        events.append(read_usage(usage))
+    return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)

@@ -1,0 +1,72 @@
+"""Removes what the provider would refuse of a conversation that is forwarded unchanged.
+
+Another provider may have written parts of the history. Its reasoning is marked or has no seal, and
+this provider verifies seals, so that reasoning is removed. If the last tool calls lose theirs,
+thinking is switched off.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from dialects.json.body import NO_QUIRKS, Body, Quirks
+from dialects.json.raw_json import members_of
+
+_MARKS: Final = ("openai:", "gemini:")
+_THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
+_ON: Final = frozenset({"enabled", "adaptive"})
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.encode
+
+
+def is_foreign(signature: str) -> bool:
+    """Return whether the seal is another provider's."""
+    return not signature or signature.startswith(_MARKS)
+
+
+def fit(body: Body) -> Quirks:
+    """Return the edits that remove another provider's reasoning from the history."""
+    before = _items(body.value("messages"))
+    fitted = [_without_foreign(message) for message in before]
+    if all(message_after is message for message_after, message in zip(fitted, before, strict=True)):
+        return NO_QUIRKS
+    after = [message_after for message_after in fitted if message_after is not None]
+    edits: dict[str, bytes | None] = {"messages": _encode(after)}
+    if members_of(body.value("thinking")).get("type") not in _ON or not _lack_thoughts(after):
+        return Quirks(edits, ())
+    return Quirks({**edits, "thinking": b'{"type":"disabled"}'}, ("thinking",))
+
+
+def _without_foreign(message: msgspec.Raw) -> msgspec.Raw | None:
+    """Return a message without foreign reasoning; None if nothing is left."""
+    if members_of(message).get("role") != "assistant":
+        return message
+    members = _members.decode(message)
+    blocks = _items(bytes(members.get("content", b"")))
+    own = [block for block in blocks if not _is_foreign(members_of(block))]
+    if len(own) == len(blocks):
+        return message
+    if not own:
+        return None
+    return msgspec.Raw(_encode({**members, "content": own}))
+
+
+def _is_foreign(block: dict[str, Any]) -> bool:
+    seal = block.get("signature")
+    return block.get("type") == "thinking" and isinstance(seal, str) and is_foreign(seal)
+
+
+def _lack_thoughts(messages: list[msgspec.Raw]) -> bool:
+    """Return whether the last assistant turn calls tools without the reasoning that led to it."""
+    turns = (members_of(message) for message in reversed(messages))
+    last = next((turn for turn in turns if turn.get("role") == "assistant"), {})
+    content = last.get("content")
+    blocks = content if isinstance(content, list) else []
+    kinds = {block.get("type") for block in blocks if isinstance(block, dict)}
+    return "tool_use" in kinds and kinds.isdisjoint(_THOUGHTS)
+
+
+def _items(raw: bytes | None) -> list[msgspec.Raw]:
+    return _raws.decode(raw) if raw is not None and raw.startswith(b"[") else []

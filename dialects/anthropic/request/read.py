@@ -1,0 +1,195 @@
+"""Reading and editing a request of the anthropic dialect.
+
+Only what the gateway itself acts on is checked: model, stream, the container of the messages, the
+number that bounds the cost. The provider checks the rest; the body is forwarded unchanged.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import msgspec
+
+from dialects.anthropic.request.foreign_thoughts import is_foreign
+from dialects.chat.bounds import OUTPUT_CAP_MAX, SHARE, check_bounds
+from dialects.errors.errors import RequestFault
+from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
+from dialects.json.members import (
+    Members,
+    edit_body,
+    read_array,
+    read_max_cost,
+    read_model,
+    small_members,
+    storable_user,
+)
+from dialects.json.raw_json import is_present, starts
+from dialects.media.media import MediaKind
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFacts:
+    """What the gateway must know of a request before routing, holding and sending it.
+
+    `output_cap` is the client's limit in tokens; None only in a request to count tokens.
+    `text_bytes` is the length of the body without its pictures, an upper bound of the tokens of all
+    its text: JSON never spells text shorter than UTF-8 does, and a token has at least a byte.
+    `media` counts the blocks that may cost more tokens than they have bytes, by kind.
+    `max_cost_nano` is our own field. `foreign` says that the history shows another provider's
+    thoughts. The dialect always reports usage, has one choice and no audio.
+    """
+
+    body: Body
+    model: str
+    stream: bool
+    output_cap: int | None
+    user: str
+    text_bytes: int
+    media: Mapping[MediaKind, int]
+    max_cost_nano: int | None
+    foreign: bool = False
+    include_usage: ClassVar[bool] = True
+    choices: ClassVar[int] = 1
+    audio_output: ClassVar[bool] = False
+
+
+_NULL = msgspec.Raw(b"null")
+
+
+class _Source(msgspec.Struct):
+    content: msgspec.Raw = _NULL
+
+
+class _Block(msgspec.Struct):
+    """Anything that may contain pictures: a message or a block, and the blocks inside it."""
+
+    type: msgspec.Raw = _NULL
+    source: msgspec.Raw = _NULL
+    content: msgspec.Raw = _NULL
+    signature: msgspec.Raw = _NULL
+
+
+_BOUNDS = {"temperature": SHARE, "top_p": SHARE}
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_block = msgspec.json.Decoder(_Block)
+_source = msgspec.json.Decoder(_Source)
+
+
+def read(raw: bytes) -> ChatFacts:
+    """Read a request for an answer.
+
+    Raises RequestFault in the order of the contract: the JSON text, the root, model, what must be
+    there, then types (400), then values (422). The caller checks whether the model exists.
+    """
+    return _read(raw, counting=False)
+
+
+def read_counting(raw: bytes) -> ChatFacts:
+    """Read a request to count its tokens: the same without `max_tokens` and `stream`."""
+    return _read(raw, counting=True)
+
+
+def edit(
+    facts: ChatFacts,
+    upstream_model: str,
+    *,
+    output_cap: int | None = None,
+    quirks: Quirks = NO_QUIRKS,
+) -> bytes:
+    """The body for the upstream: the client's bytes with only what must change changed.
+
+    The model gets its upstream name, our own fields are taken out, and `output_cap`, in tokens,
+    takes the place of the client's cap; `quirks` are those of the history.
+    """
+    edits: dict[str, bytes | None] = dict(quirks.edits)
+    if output_cap is not None:
+        edits["max_tokens"] = b"%d" % output_cap
+    return edit_body(facts.body, upstream_model, edits)
+
+
+def _read(raw: bytes, *, counting: bool) -> ChatFacts:
+    body = read_body(raw)
+    members = small_members(body, ("model", "stream", "max_tokens", "metadata"))
+    model = read_model(members)
+    messages = read_array(body, "messages")
+    output_cap, stream = None, False
+    if not counting:
+        _refuse_thread(body)
+        members.required("max_tokens", members.value.get("max_tokens"))
+        stream = bool(members.boolean("stream"))
+        output_cap = members.integer("max_tokens", 1, OUTPUT_CAP_MAX)
+        check_bounds(body, _BOUNDS)
+    max_cost_nano = read_max_cost(body)
+    if not messages:
+        raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
+    media, picture_bytes, foreign = _look_through(messages)
+    return ChatFacts(
+        body=body,
+        model=model,
+        stream=stream,
+        output_cap=output_cap,
+        user=_read_user(members),
+        text_bytes=len(raw) - picture_bytes,
+        media=media,
+        max_cost_nano=max_cost_nano,
+        foreign=foreign,
+    )
+
+
+def _refuse_thread(body: Body) -> None:
+    """A conversation that one account of one provider keeps: any other would answer without it.
+
+    Its input could not be held for either, and another team's would be within reach. The official
+    clients then continue without a thread.
+    """
+    if body.value("thread") is not None:
+        what = "thread is not supported: send the whole conversation in `messages`"
+        raise RequestFault("thread_unsupported", "thread", what)
+
+
+def _read_user(members: Members) -> str:
+    """Return the end user's id, safe to store; a value that is not text is left to the provider."""
+    metadata = members.value.get("metadata")
+    user = metadata.get("user_id") if isinstance(metadata, dict) else None
+    return storable_user(user) if isinstance(user, str) else ""
+
+
+def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int, bool]:
+    """Count pictures and documents at any depth, and the bytes of the pictures; also return whether
+    there is a foreign seal.
+
+    What has a `source` is a picture when it says so, else a document. Invalid shapes are not
+    counted, because the provider refuses them.
+    """
+    kinds: Counter[MediaKind] = Counter()
+    picture_bytes, foreign = 0, False
+    for block in _blocks(messages):
+        if block.signature is not _NULL and starts(block.signature, b'"'):
+            foreign = foreign or is_foreign(msgspec.json.decode(block.signature))
+        if not is_present(block.source):
+            continue
+        if bytes(block.type) == b'"image"':
+            kinds["image"] += 1
+            picture_bytes += len(memoryview(block.source))
+        else:
+            kinds["file"] += 1
+    return kinds, picture_bytes, foreign
+
+
+def _blocks(items: list[msgspec.Raw]) -> Iterator[_Block]:
+    """The blocks inside of these messages or blocks, at any depth (a body nests at most 64)."""
+    for item in items:
+        if not starts(item, b"{"):
+            continue
+        block = _block.decode(item)
+        yield block
+        yield from _blocks(_items(block.content))
+        if starts(block.source, b"{"):
+            yield from _blocks(_items(_source.decode(block.source).content))
+
+
+def _items(content: msgspec.Raw) -> list[msgspec.Raw]:
+    if starts(content, b"["):
+        return _raws.decode(content)
+    return [content] if starts(content, b"{") else []

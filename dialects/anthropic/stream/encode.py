@@ -1,0 +1,231 @@
+"""Neutral events, written as the stream of the anthropic dialect.
+
+    message_start -> BLOCK(0) -> BLOCK(1) ... -> message_delta(stop_reason, usage) -> message_stop
+    BLOCK(i) = content_block_start(i) -> content_block_delta(i)* -> content_block_stop(i)
+
+Never two blocks are open, and indexes have no gaps. The first block that is not yet at its end is
+written as it comes; frames of later blocks are held back until their turn, because other dialects
+may interleave calls. All but a tool call end when something else begins. A failed answer leaves its
+open block open, and frames that were held back are not sent (F38).
+"""
+
+from collections import deque
+
+import msgspec
+
+from dialects.anthropic.answer.encode import (
+    MESSAGE_ID_PREFIX,
+    write_call_id,
+    write_citation,
+    write_image,
+)
+from dialects.anthropic.answer.finish_reasons import write_reason
+from dialects.anthropic.errors import frame as error_frame
+from dialects.anthropic.usage import encode as write_usage
+from dialects.chat import events as neutral
+from dialects.chat.chat import Base64, ChatRequest, JsonObject, Url
+from dialects.chat.turns import derive_id, mark_seal
+from dialects.errors.errors import ErrorKind
+from dialects.usage.usage import Counts
+
+_encode = msgspec.json.Encoder().encode
+_DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
+_TEXT = _DELTA + b'{"type":"text_delta","text":%s}}\n\n'
+_THINKING = _DELTA + b'{"type":"thinking_delta","thinking":%s}}\n\n'
+_SIGNATURE = _DELTA + b'{"type":"signature_delta","signature":%s}}\n\n'
+_INPUT = _DELTA + b'{"type":"input_json_delta","partial_json":%s}}\n\n'
+_CITATION = _DELTA + b'{"type":"citations_delta","citation":%s}}\n\n'
+_STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+
+
+class _Block:
+    """A block that has begun; `held` are its frames while an earlier one is still open."""
+
+    __slots__ = ("ended", "held", "index", "kind", "sealed")
+
+    def __init__(self, index: int, kind: str) -> None:
+        self.index = index
+        self.kind = kind
+        self.sealed = False
+        self.ended = False
+        self.held: list[bytes] = []
+
+
+class Encoder:
+    """Writes one answer for the client of `request`; only its first choice."""
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._request = request
+        self._started = False
+        self._ids_derived = 0
+        self._blocks: deque[_Block] = deque()
+        self._calls: dict[int, _Block] = {}
+        self._refused = False
+        self._finish: neutral.Finish | None = None
+        self._counts: Counts | None = None
+
+    def feed(self, event: neutral.Event) -> bytes:
+        """Return the frames of an event, b"" if there are none yet."""
+        match event:
+            case neutral.TextDelta(choice=0, text=text):
+                return self._write_text(text)
+            case neutral.ToolArgumentsDelta(choice=0, index=index, text=text):
+                return self._write_input(index, text)
+            case neutral.ReasoningDelta(choice=0, text=text):
+                return self._write_thinking(text)
+            case neutral.Start():
+                return self._start(event)
+            case neutral.Usage(counts=counts):
+                self._counts = counts or self._counts
+                return b""
+            case neutral.ToolCallStart(choice=0):
+                return self._open_call(event)
+            case neutral.ToolCallEnd(choice=0, index=index):
+                return self._close_call(index)
+            case neutral.RefusalDelta(choice=0, text=text):
+                self._refused = True
+                return self._write_text(text)
+            case neutral.ReasoningSeal(choice=0):
+                return self._write_seal(event)
+            case neutral.ImageOutput(choice=0):
+                source = Url(event.url) if event.url else Base64(event.data, event.media_type)
+                return self._whole(write_image(source))
+            case neutral.Citation(choice=0):
+                return self._write_citation(event)
+            case neutral.Finish(choice=0):
+                return self._end_calls(event)
+            case _:
+                return b""
+
+    def end(self) -> bytes:
+        """Return the frames that end a complete answer."""
+        frames = b"" if self._started else self._start(neutral.Start("", ""))
+        frames += self._end_last()
+        finish = self._finish or neutral.Finish(0, "stop")
+        reason = write_reason(finish.reason, refused=self._refused)
+        delta = {"stop_reason": reason, "stop_sequence": finish.stop_sequence or None}
+        usage = write_usage(self._counts or Counts())
+        frames += _frame({"type": "message_delta", "delta": delta, "usage": usage})
+        return frames + _frame({"type": "message_stop"})
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """Return the frames that end a failed answer; no end marker follows."""
+        return error_frame(kind, message, request_id=self._request.request_id)
+
+    def _start(self, event: neutral.Start) -> bytes:
+        self._started = True
+        message: JsonObject = {
+            "id": derive_id(MESSAGE_ID_PREFIX, self._request.request_id),
+            "type": "message",
+            "role": "assistant",
+            "model": event.model or self._request.model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            # Not known before the end; sent in `message_delta`.
+            "usage": write_usage(Counts()),
+        }
+        return _frame({"type": "message_start", "message": message})
+
+    # ---- what an event adds to the last block, or begins
+
+    def _write_text(self, text: str) -> bytes:
+        block, opening = self._last_of("text", {"type": "text", "text": ""})
+        return opening + self._put(block, _TEXT % (block.index, _encode(text)))
+
+    def _write_thinking(self, text: str) -> bytes:
+        block, opening = self._last_thinking()
+        return opening + self._put(block, _THINKING % (block.index, _encode(text)))
+
+    def _write_seal(self, event: neutral.ReasoningSeal) -> bytes:
+        if event.seal.redacted:
+            return self._whole({"type": "redacted_thinking", "data": event.seal.value})
+        block, opening = self._last_thinking()
+        return opening + self._sign(block, mark_seal(event.seal, "anthropic"))
+
+    def _write_citation(self, event: neutral.Citation) -> bytes:
+        block, opening = self._last_of("text", {"type": "text", "text": ""})
+        citation = _encode(write_citation(event.source))
+        return opening + self._put(block, _CITATION % (block.index, citation))
+
+    def _open_call(self, event: neutral.ToolCallStart) -> bytes:
+        id_ = write_call_id(event.id, self._request.request_id, event.index)
+        call = {"type": "tool_use", "id": id_, "name": event.name, "input": {}}
+        block, opening = self._open_block("tool_use", call)
+        self._calls[event.index] = block
+        return opening
+
+    def _write_input(self, index: int, text: str) -> bytes:
+        block = self._calls[index]
+        return self._put(block, _INPUT % (block.index, _encode(text)))
+
+    def _close_call(self, index: int) -> bytes:
+        return self._finish_block(self._calls[index])
+
+    def _end_calls(self, event: neutral.Finish) -> bytes:
+        """The last text stays open, for its citations may still come."""
+        self._finish = event
+        last = self._blocks[-1] if self._blocks else None
+        ended = [block for block in self._blocks if block is not last or block.kind != "text"]
+        return b"".join([self._finish_block(block) for block in ended])
+
+    # ---- the order of blocks
+
+    def _last_thinking(self) -> tuple[_Block, bytes]:
+        return self._last_of("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+
+    def _last_of(self, kind: str, content_block: JsonObject) -> tuple[_Block, bytes]:
+        """Return the last block if it is of this kind and still open, otherwise a new one."""
+        last = self._blocks[-1] if self._blocks else None
+        if last is not None and last.kind == kind and not last.ended:
+            return last, b""
+        return self._open_block(kind, content_block)
+
+    def _whole(self, content_block: JsonObject) -> bytes:
+        block, opening = self._open_block(content_block["type"], content_block)
+        return opening + self._finish_block(block)
+
+    def _open_block(self, kind: str, content_block: JsonObject) -> tuple[_Block, bytes]:
+        ended = self._end_last()
+        block = _Block(self._ids_derived, kind)
+        self._ids_derived += 1
+        self._blocks.append(block)
+        start = {"type": "content_block_start", "index": block.index}
+        return block, ended + self._put(block, _frame(start | {"content_block": content_block}))
+
+    def _end_last(self) -> bytes:
+        """Close the last block if the kind changes, unless it is a call that may continue."""
+        last = self._blocks[-1] if self._blocks else None
+        if last is None or last.kind == "tool_use":
+            return b""
+        return self._finish_block(last)
+
+    def _sign(self, block: _Block, signature: str) -> bytes:
+        block.sealed = True
+        signed = self._put(block, _SIGNATURE % (block.index, _encode(signature)))
+        return signed + self._finish_block(block)
+
+    def _put(self, block: _Block, frame: bytes) -> bytes:
+        if block is self._blocks[0]:
+            return frame
+        block.held.append(frame)
+        return b""
+
+    def _finish_block(self, block: _Block) -> bytes:
+        """Write the end of a block, and those after it whose turn it is now."""
+        if block.ended:
+            return b""
+        frames = b""
+        if block.kind == "thinking" and not block.sealed:
+            frames = self._put(block, _SIGNATURE % (block.index, b'""'))
+        block.ended = True
+        frames += self._put(block, _STOP % block.index)
+        while self._blocks and self._blocks[0].ended:
+            self._blocks.popleft()
+            if self._blocks:
+                frames += b"".join(self._blocks[0].held)
+        return frames
+
+
+def _frame(event: JsonObject) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (event["type"].encode(), _encode(event))

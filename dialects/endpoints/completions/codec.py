@@ -1,0 +1,112 @@
+"""Text completions as a codec of the openai dialect.
+
+They are forwarded to a provider that has the endpoint; otherwise every prompt becomes a chat.
+"""
+
+from typing import Any, Final
+
+from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject
+from dialects.chat.events import Event
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed_answer
+from dialects.codec import Decoder, Encoder, Target
+from dialects.endpoints.completions import (
+    answer_encode,
+    request_decode,
+    request_read,
+    stream_decode,
+    stream_encode,
+)
+from dialects.endpoints.completions.request_decode import CompletionPlan
+from dialects.endpoints.completions.request_read import CompletionFacts
+from dialects.endpoints.completions.wire import ChoiceReader, read_choices, usage_of
+from dialects.endpoints.operation import Operation
+from dialects.endpoints.unary import answer_fault, open_answer
+from dialects.errors.errors import RequestFault
+from dialects.json.body import Quirks
+from dialects.openai.codec import OpenAICodec
+
+_LENGTH: Final = (
+    b'data: {"id":"","object":"text_completion","created":0,"model":"",'
+    b'"choices":[{"text":"","index":0,"logprobs":null,"finish_reason":"length"}]}\n\n'
+)
+
+
+class CompletionsCodec(OpenAICodec[CompletionFacts]):
+    """Text completions; several prompts for a model that only chats are taken apart before."""
+
+    def read(self, raw: bytes, target: Target) -> CompletionFacts:
+        return request_read.read(raw)
+
+    def edit(
+        self,
+        facts: CompletionFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
+    ) -> bytes:
+        return request_read.edit(facts, model, output_cap=output_cap)
+
+    def decode(
+        self, facts: CompletionFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        plan = request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
+        if len(plan.requests) > 1:
+            # Reached only after the channel that has the endpoint has failed.
+            what = "prompt must be a single text for this channel of the model, which only chats"
+            raise RequestFault("unsupported_capability", "prompt", what)
+        return plan.requests[0]
+
+    def undecoded_fields(self, facts: CompletionFacts) -> tuple[str, ...]:
+        return request_decode.decode(facts.body.raw, request_id="", received_at=0).dropped
+
+    def operation(self, target: Target, *, stream: bool) -> Operation | None:
+        return "completions"
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return read_answer(raw)
+
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        return answer_encode.encode([answer], _plan(request))
+
+    def decoder(self, facts: CompletionFacts, target: Target) -> Decoder:
+        return _UnechoedDecoder(facts)
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return stream_encode.Encoder(_plan(request))
+
+    def cut(self, decoder: Any) -> bytes:
+        return _LENGTH + stream_decode.DONE_FRAME
+
+
+class _UnechoedDecoder(stream_decode.Decoder):
+    """Does not count the prompt as output if the client asked for it to be repeated."""
+
+    def __init__(self, facts: CompletionFacts) -> None:
+        super().__init__(include_usage=facts.include_usage, choices=facts.shown)
+        prompt = facts.body.value("prompt") if facts.body.value("echo") == b"true" else None
+        self._echoed_bytes = len(prompt or b"") * facts.shown
+
+    @property
+    def text_bytes(self) -> int:
+        return max(0, super().text_bytes - self._echoed_bytes)
+
+
+def read_answer(raw: bytes) -> WholeAnswer:
+    """Read the body of a 200, which goes to the client byte for byte. Never raises."""
+    try:
+        members = open_answer(raw)
+        choices = read_choices(members)
+        if not choices:
+            raise answer_fault("F24")
+    except AnswerFault as fault:
+        return failed_answer(fault.event)
+    reader, events = ChoiceReader(), list[Event]()
+    for choice in choices:
+        reader.read(choice, events)
+    return WholeAnswer(events, usage_of(members, choices), reader.text_bytes)
+
+
+def _plan(request: ChatRequest) -> CompletionPlan:
+    return CompletionPlan((request,), request.choices or 1, request.include_usage, ())

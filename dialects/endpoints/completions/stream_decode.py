@@ -1,0 +1,70 @@
+"""Decoding a streamed text completion, frame by frame.
+
+    START --chunk--> OPEN --every choice finished--> COMPLETE --[DONE]--> ENDED
+      any --error object--> FAILED      any --unreadable frame--> BROKEN
+
+A stream that breaks off after COMPLETE is not a fault. After ENDED, FAILED and BROKEN no more is
+read. A frame's own bytes stand beside its events, without what a client may not see: a usage chunk
+that it did not ask for, and keys and account ids inside an error.
+"""
+
+from dialects.chat.events import Broken, Event, Step, Usage
+from dialects.chat.fold import AnswerFault
+from dialects.endpoints.completions.wire import ChoiceReader, read_choices, usage_of
+from dialects.endpoints.unary import RawMembers, open_answer
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame
+from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
+
+DONE_FRAME = b"data: [DONE]\n\n"
+
+
+class Decoder(FrameDecoder):
+    """Reads one streamed answer.
+
+    `include_usage`: the client wants the usage chunk. `choices`: how many were asked for over all
+    prompts.
+    """
+
+    end_marker = DONE_FRAME
+    _reader: ChoiceReader
+
+    def __init__(
+        self, *, include_usage: bool, choices: int = 1, frame_bytes_max: int = FRAME_BYTES_MAX
+    ) -> None:
+        super().__init__(frame_bytes_max)
+        self._reader = ChoiceReader()
+        self._include_usage = include_usage
+        self._choices = choices
+
+    def _read(self, frame: Frame) -> Step:
+        if not is_utf8(frame.raw):
+            return self._break("F16")
+        word = (frame.data or b"").strip()
+        if not word:
+            return Step(frame.raw, [])
+        if word == b"[DONE]":
+            seen = self._reader.seen
+            return self._end(marked=True, raw=frame.raw) if seen else self._break("F24")
+        try:
+            return self._read_chunk(frame.raw, open_answer(word))
+        except AnswerFault as fault:
+            if isinstance(fault.event, Broken):
+                broken = fault.event.fault
+                return self._repair(frame) if broken == "F15" else self._break(broken)
+            self._closed = True
+            return Step(mask_frame(frame, write_data), [fault.event])
+
+    def _read_chunk(self, raw: bytes, members: RawMembers) -> Step:
+        events: list[Event] = []
+        choices = read_choices(members)
+        for choice in choices:
+            self._reader.read(choice, events)
+        if choices:
+            self.complete = self._reader.all_finished(self._choices)
+        usage = usage_of(members, choices)
+        if usage is not None:
+            self.usage = usage
+            events.append(Usage(usage))
+            if not self._include_usage and not choices:
+                raw = b""
+        return Step(raw, events)

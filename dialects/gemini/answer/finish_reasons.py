@@ -1,0 +1,27 @@
+"""Why an answer of the gemini dialect ended: its finish reasons, read and written."""
+
+from typing import Final
+
+from dialects.chat.events import FinishReason
+
+FINISH_REASONS: Final[dict[str, FinishReason]] = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "RECITATION": "content_filter",
+    "BLOCKLIST": "content_filter",
+    "PROHIBITED_CONTENT": "content_filter",
+    "SPII": "content_filter",
+    "LANGUAGE": "content_filter",
+    "IMAGE_SAFETY": "content_filter",
+    "IMAGE_PROHIBITED_CONTENT": "content_filter",
+    "IMAGE_RECITATION": "content_filter",
+}
+_WORDS: Final[dict[FinishReason, str]] = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
+
+
+def write_reason(reason: FinishReason | None, *, refused: bool) -> str | None:
+    """The finish reason in the dialect's words; a refusal text is reported as such."""
+    if reason is None:
+        return None
+    return "SAFETY" if refused and reason == "stop" else _WORDS.get(reason, "STOP")

@@ -1,0 +1,135 @@
+"""Schemas: Google's old form (a part of OpenAPI 3.0) and JSON Schema, one from the other.
+
+Old channels know only the old form, `parameters` and `responseSchema`; what it cannot say is left
+out. Clients may still write it: its types are in capitals and `nullable` stands for a null type.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_REMOVED: Final = frozenset(
+    {"$schema", "$id", "$defs", "definitions", "additionalProperties", "patternProperties"}
+    | {"examples", "default", "$comment", "$anchor"}
+)
+_FORMATS: Final = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
+# 64-bit numbers, which the old form writes as text.
+_WIDE: Final = frozenset(
+    {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
+)
+# The most references that are followed in one schema: each may lead to many more.
+_FOLLOWED_MAX: Final = 200
+
+
+def cut_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON Schema in the old form.
+
+    References inside it are put in their place; one that leads back to itself, or nowhere, becomes
+    an object without more.
+    """
+    return _SchemaCutter(schema).cut(schema)
+
+
+class _SchemaCutter:
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._followed = 0
+        self._following: list[str] = []
+
+    def cut(self, schema: Any) -> dict[str, Any]:
+        if not isinstance(schema, Mapping):
+            return {}
+        if isinstance(schema.get("$ref"), str):
+            return self._follow(schema["$ref"], schema)
+        written: dict[str, Any] = {}
+        for name, value in schema.items():
+            if name not in _REMOVED:
+                self._add(written, name, value)
+        return written
+
+    def _follow(self, reference: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+        self._followed += 1
+        target = self._find(reference)
+        if target is None or reference in self._following or self._followed > _FOLLOWED_MAX:
+            target = {"type": "object"}
+        self._following.append(reference)
+        rest = {name: value for name, value in schema.items() if name != "$ref"}
+        written = self.cut({**target, **rest})
+        self._following.pop()
+        return written
+
+    def _add(self, written: dict[str, Any], name: str, value: Any) -> None:
+        match name:
+            case "const":
+                written["enum"] = [value]
+            case "type" if isinstance(value, list):
+                _add_types(written, value)
+            case "format" if value not in _FORMATS:
+                pass
+            case "properties" if isinstance(value, Mapping):
+                written[name] = {key: self.cut(inner) for key, inner in value.items()}
+            case "anyOf" | "oneOf" | "allOf" if isinstance(value, list):
+                self._add_any(written, "allOf" if name == "allOf" else "anyOf", value)
+            case "items":
+                written[name] = self.cut(value)
+            case _:
+                written[name] = value
+
+    def _add_any(self, written: dict[str, Any], name: str, value: list[Any]) -> None:
+        remaining = [
+            inner
+            for inner in value
+            if not (isinstance(inner, Mapping) and inner.get("type") == "null")
+        ]
+        if len(remaining) < len(value):
+            written["nullable"] = True
+        written[name] = [*written.get(name, []), *(self.cut(inner) for inner in remaining)]
+
+    def _find(self, reference: str) -> Mapping[str, Any] | None:
+        """What a reference inside the schema (#/$defs/x) points to."""
+        at: Any = self._root
+        head, *steps = reference.split("/")
+        for step in steps:
+            name = step.replace("~1", "/").replace("~0", "~")
+            at = at.get(name) if isinstance(at, Mapping) else None
+        return at if head == "#" and isinstance(at, Mapping) else None
+
+
+def _add_types(written: dict[str, Any], types: list[Any]) -> None:
+    remaining = [type_ for type_ in types if type_ != "null"]
+    if len(remaining) < len(types):
+        written["nullable"] = True
+    if len(remaining) == 1:
+        written["type"] = remaining[0]
+    elif remaining:
+        written["anyOf"] = [*written.get("anyOf", []), *({"type": type_} for type_ in remaining)]
+
+
+def read_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a schema in the old form."""
+    read: dict[str, Any] = {}
+    for name, value in schema.items():
+        match name:
+            case "type" if isinstance(value, str):
+                read[name] = value.lower()
+            case "properties" if isinstance(value, Mapping):
+                read[name] = {key: _read_inner(inner) for key, inner in value.items()}
+            case "anyOf" | "any_of" if isinstance(value, list):
+                read["anyOf"] = [_read_inner(inner) for inner in value]
+            case "items":
+                read[name] = _read_inner(value)
+            case "nullable" | "propertyOrdering" | "property_ordering":
+                pass
+            case _ if name in _WIDE and isinstance(value, str) and value.isdecimal():
+                read[name] = int(value)
+            case _:
+                read[name] = value
+    kind = read.get("type")
+    if schema.get("nullable") is True and isinstance(kind, str):
+        read["type"] = [kind, "null"]
+    if read.get("type") == "type_unspecified":
+        del read["type"]
+    return read
+
+
+def _read_inner(schema: Any) -> Any:
+    return read_schema(schema) if isinstance(schema, Mapping) else schema

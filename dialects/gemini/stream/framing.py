@@ -1,0 +1,194 @@
+"""A stream of the gemini dialect, cut into frames without changing a byte.
+
+With `alt=sse` it is server-sent events. Without, it is one JSON array whose elements come one after
+the other, with whatever white space between them:
+
+    START --[--> BETWEEN --{--> ELEMENT --}--> BETWEEN --]--> END        START --{--> ELEMENT
+
+An element's frame starts with the bytes before it. Each byte is looked at a bounded number of times
+however the stream is fed: inside a long string, where the search stopped is remembered.
+"""
+
+import re
+from typing import Final
+
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
+
+CLOSED: Final = "]"
+"""What the frame of the closing bracket has in the place of an event's name."""
+
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+_BETWEEN = re.compile(rb"[ \t\r\n,\xef\xbb\xbf]*+")
+# Whole strings are jumped over; one that is not whole yet stops at its opening quote. The outer
+# repeat is not possessive: before 3.11.5 (gh-106052) that would stand behind the quote.
+_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*', re.DOTALL)
+_TO_QUOTE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_QUOTE, _OPENING, _ARRAY, _END = b'"', b"{[", b"[", b"]"
+
+
+class ElementSplitter:
+    """Takes bytes of a JSON array, or of one object, as they arrive and gives whole elements.
+
+    `array` says that there was an opening bracket. What cannot begin an element is given as a
+    frame whose data is no JSON. When an element passes `frame_bytes_max`, `too_large` becomes true
+    and nothing is read on (F17).
+    """
+
+    def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
+        self.array = False
+        self.too_large = False
+        self._max = frame_bytes_max
+        self._pending = bytearray()
+        self._lead = self._begin = self._at = self._depth = 0
+        self._in_string = self._over = False
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """The elements that are whole now."""
+        if self._over or self.too_large:
+            return []
+        self._pending += chunk
+        frames: list[Frame] = []
+        while (frame := self._next()) is not None:
+            frames.append(frame)
+            if self._over:
+                return frames
+        if len(self._pending) > self._max:
+            self.too_large = True
+            self._pending.clear()
+        return frames
+
+    def end(self) -> Frame | None:
+        """What was left, as a frame; its data is None when that is only white space."""
+        if not self._pending or self._over:
+            return None
+        raw = bytes(self._pending)
+        self._pending.clear()
+        return Frame(raw, "", raw[self._begin :] if self._depth else None)
+
+    def _next(self) -> Frame | None:
+        pending = self._pending
+        if self._depth == 0:
+            at = self._skip(self._lead)
+            letter = pending[at : at + 1]
+            if letter == _ARRAY and not self.array:
+                self.array = True
+                at = self._skip(at + 1)
+                letter = pending[at : at + 1]
+            self._lead = at
+            if not letter:
+                return None
+            if letter != b"{":
+                self._over = True
+                if letter == _END and self.array:
+                    return Frame(bytes(pending[: self._skip(at + 1)]), CLOSED, None)
+                return Frame(bytes(pending), "", bytes(pending[at:]))
+            self._begin, self._at, self._depth = at, at + 1, 1
+        return self._cut() if self._ends() else None
+
+    def _skip(self, at: int) -> int:
+        between = _BETWEEN.match(self._pending, at)
+        return between.end() if between else at
+
+    def _ends(self) -> bool:
+        """Search on for the bracket that ends the element; true when it is there."""
+        pending, at = self._pending, self._at
+        while True:
+            match = (_TO_QUOTE if self._in_string else _TO_BRACKET).match(pending, at)
+            at = self._at = match.end() if match else at
+            letter = pending[at : at + 1]
+            # A lone backslash at the end waits for what it escapes.
+            if not letter or letter == b"\\":
+                return False
+            at += 1
+            if letter == _QUOTE:
+                self._in_string = not self._in_string
+                continue
+            self._depth += 1 if letter in _OPENING else -1
+            if self._depth == 0:
+                self._at = at
+                return True
+
+    def _cut(self) -> Frame:
+        raw = bytes(self._pending[: self._at])
+        del self._pending[: self._at]
+        self._lead = 0
+        return Frame(raw, "", raw[self._begin :])
+
+
+class Framing:
+    """Cuts a stream of either form; the first byte decides.
+
+    `array` says that it is a JSON array, `too_large` that a frame was (F17).
+    """
+
+    def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
+        self._max = frame_bytes_max
+        self._head = b""
+        self._events: FrameSplitter | None = None
+        self._elements: ElementSplitter | None = None
+        self._started = False
+        self._held = 0
+
+    @property
+    def array(self) -> bool:
+        """Whether the stream is a JSON array."""
+        return self._elements is not None and self._elements.array
+
+    @property
+    def too_large(self) -> bool:
+        """Whether a frame was larger than it may be."""
+        splitter = self._events or self._elements
+        return splitter is not None and splitter.too_large
+
+    def begins(self, chunk: bytes) -> bool:
+        """Return False: this dialect does not skip similar frames."""
+        return False
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """The frames that are whole now."""
+        if self._events is not None:
+            return self._cut_events(self._events, chunk)
+        if self._elements is not None:
+            return self._elements.feed(chunk)
+        self._head += chunk
+        letter = self._head.lstrip(_BLANK)[:1]
+        if not letter:
+            return []
+        if letter in b"[{":
+            self._elements = ElementSplitter(self._max)
+            return self._elements.feed(self._head)
+        self._events = FrameSplitter(self._max)
+        return self._cut_events(self._events, self._head)
+
+    def end(self) -> Frame | None:
+        """What was left over, None when nothing was."""
+        splitter = self._events or self._elements
+        return None if splitter is None else splitter.end()
+
+    def _cut_events(self, splitter: FrameSplitter, chunk: bytes) -> list[Frame]:
+        """Frames of one line are cut here, where the splitter holds nothing back.
+
+        Lines end in CRLF, which the splitter must look at much more slowly than at LF.
+        """
+        frames: list[Frame] = []
+        if self._started and not self._held and len(chunk) <= self._max:
+            chunk = _cut_straight(chunk, frames)
+        if chunk:
+            slow = splitter.feed(chunk)
+            self._held += len(chunk) - sum(len(frame.raw) for frame in slow)
+            self._started = self._started or bool(slow)
+            frames += slow
+        return frames
+
+
+def _cut_straight(chunk: bytes, frames: list[Frame]) -> bytes:
+    """Append the frames that are one line of data and end in CRLF; the rest comes back."""
+    at = 0
+    while chunk.startswith(b"data: ", at):
+        end = chunk.find(b"\r", at)
+        if not chunk.startswith(b"\r\n\r\n", end) or chunk.find(b"\n", at, end) >= 0:
+            break
+        raw = chunk[at : end + 4]
+        frames.append(Frame(raw, "", raw[6:-4]))
+        at = end + 4
+    return chunk[at:]

@@ -1,0 +1,44 @@
+"""Reading a whole (not streamed) chat answer of the openai dialect.
+
+The answer goes to a client of the same dialect byte for byte; it is read for its usage, its finish
+reasons and the size of its text. For clients of other dialects it is decoded.
+"""
+
+from operator import attrgetter
+
+from dialects.chat.events import Broken, Event, Usage
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.json.raw_json import value_bytes
+from dialects.openai.answer.events import Translation
+from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
+from dialects.openai.answer.wire import ChoiceReader, error_of, read_answer
+from dialects.openai.errors import read_object
+
+_reason_of = attrgetter("finish_reason")
+
+
+def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav") -> WholeAnswer:
+    """Read the body of a 200. Never raises."""
+    try:
+        answer = parse_whole(raw, read_answer)
+    except AnswerFault as fault:
+        return failed_answer(fault.event)
+    error = error_of(answer, raw)
+    choices = answer.choices or []
+    if error is None and not OVERLOADED_REASONS.isdisjoint(map(_reason_of, choices)):
+        error = b'{"type":"overloaded_error"}'
+    if error is not None:
+        return failed_answer(read_object(error).event)
+    if not choices:
+        return failed_answer(Broken("F24"))
+    reader = ChoiceReader()
+    events: list[Event] = []
+    usage = value_bytes(answer.usage)
+    for choice in choices:
+        reader.read(choice, events)
+        usage = usage or value_bytes(choice.usage)
+    if translate:
+        counted = [] if usage is None else [Usage(usage)]
+        events = Translation(audio_type, whole=True).complete([*events, *counted], raw)
+    return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)

@@ -1,0 +1,237 @@
+"""Reads what only a translation needs of an answer of the openai dialect.
+
+A forwarded stream is read only for its text, its end and its usage. A translated one is read in
+full: whose answer it is, seals, ends of tool calls, citations, likelihoods, sound, pictures,
+counts. This reads the same bytes a second time and completes the events.
+
+    seals       those that hang on tool calls: Google's own; in a whole answer also the others that
+                message_decode knows (a stream has told its reasoning before the call comes)
+
+    citations   message.annotations (OpenAI), citations (Grok: addresses), web_search (GLM),
+                search_info.search_results (Qwen)
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dialects.chat import events as neutral
+from dialects.chat.chat import Base64
+from dialects.chat.turns import derive_id
+from dialects.errors.errors import RequestFault
+from dialects.json.members import Members
+from dialects.json.raw_json import as_text, byte_values, dicts, number, object_of
+from dialects.media.media import read_url
+from dialects.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
+from dialects.openai.usage import quantities
+from dialects.usage.usage import Counts
+
+_INTEGER_MAX = 2**53
+
+
+class Translation:
+    """Completes the events of one answer, chunk after chunk; a whole answer is a single chunk.
+
+    `audio_type` is the media type of the requested sound, which answers do not state.
+    """
+
+    def __init__(self, audio_type: str, *, whole: bool) -> None:
+        self._audio_type = audio_type
+        self._whole = whole
+        self._id: str | None = None
+        self._open: dict[int, list[int]] = {}
+        self._citations: set[tuple[int, neutral.Source]] = set()
+
+    def complete(self, events: list[neutral.Event], data: bytes) -> list[neutral.Event]:
+        """Return the events of a chunk, completed from its bytes."""
+        top = _decode(data)
+        completed: list[neutral.Event] = [self._start(top)] if self._id is None else []
+        choices = _choices(top)
+        groups: dict[int, list[neutral.Event]] = {index: [] for index in choices}
+        usages: list[neutral.Event] = []
+        for event in events:
+            if isinstance(event, neutral.Usage):
+                usages.append(_read_usage(event))
+            else:
+                groups.setdefault(event.choice, []).append(event)  # type: ignore[attr-defined]
+        for index, group in groups.items():
+            completed += self._complete_choice(index, group, choices.get(index, {}))
+        return [*completed, *usages, *self._cite(0, _sources(top))]
+
+    def _start(self, top: dict[str, Any]) -> neutral.Start:
+        self._id = as_text(top.get("id"))
+        return neutral.Start(
+            self._id,
+            as_text(top.get("model")),
+            _integer(top.get("created")),
+            as_text(top.get("service_tier")),
+            as_text(top.get("system_fingerprint")),
+        )
+
+    def _complete_choice(
+        self, index: int, events: list[neutral.Event], choice: dict[str, Any]
+    ) -> list[neutral.Event]:
+        """Put reasoning before the text of its chunk, whatever the order of the members."""
+        delta = _delta(choice)
+        raw_calls = dicts(delta.get("tool_calls"))
+        thought = [event for event in events if isinstance(event, neutral.ReasoningDelta)]
+        text = "".join(event.text for event in thought)
+        sealed = [self._seals(call) for call in raw_calls]
+        head, *before = split_reasoning(text, sealed)
+        completed = [event for part in head for event in _reason(index, part.text, part.seal)]
+        last: list[neutral.Event] = []
+        for event in events:
+            match event:
+                case neutral.ReasoningDelta():
+                    pass
+                case neutral.ToolCallStart():
+                    at = _place(event, raw_calls)
+                    for part in before[at] if at is not None else ():
+                        completed += _reason(index, part.text, part.seal)
+                    completed.append(self._open_call(event))
+                case neutral.OpaqueDelta():
+                    completed += self._read_audio(event)
+                case neutral.Finish():
+                    last = [*self._close_calls(index), event]
+                case _:
+                    completed.append(event)
+        completed += _images(index, delta)
+        completed += _logprobs(index, choice)
+        completed += self._cite(index, _annotations(delta))
+        return completed + last
+
+    def _seals(self, call: dict[str, Any]) -> Sealed:
+        return [seal for seal in read_seals(Members(call)) if self._whole or _is_gemini(seal[1])]
+
+    def _open_call(self, event: neutral.ToolCallStart) -> neutral.ToolCallStart:
+        """Open a call, with a derived id if it has none."""
+        self._open.setdefault(event.choice, []).append(event.index)
+        if event.id:
+            return event
+        derived = derive_id("call_", self._id or "", event.choice, event.index)
+        return neutral.ToolCallStart(event.choice, event.index, derived, event.name)
+
+    def _close_calls(self, index: int) -> list[neutral.Event]:
+        return [neutral.ToolCallEnd(index, at) for at in self._open.pop(index, [])]
+
+    def _read_audio(self, event: neutral.OpaqueDelta) -> Iterator[neutral.Event]:
+        audio = _decode(event.raw)
+        yield neutral.AudioDelta(
+            event.choice,
+            self._audio_type,
+            as_text(audio.get("data")),
+            as_text(audio.get("transcript")),
+            as_text(audio.get("id")),
+            _integer(audio.get("expires_at")),
+        )
+
+    def _cite(self, index: int, sources: list[neutral.Source]) -> Iterator[neutral.Event]:
+        """Report each source once: some providers repeat all of them in every chunk."""
+        for source in sources:
+            if (index, source) not in self._citations:
+                self._citations.add((index, source))
+                yield neutral.Citation(index, source)
+
+
+def _is_gemini(seal: neutral.Seal | None) -> bool:
+    return seal is not None and seal.owner == "gemini"
+
+
+def _reason(index: int, text: str, seal: neutral.Seal | None) -> Iterator[neutral.Event]:
+    if text:
+        yield neutral.ReasoningDelta(index, text)
+    if seal is not None:
+        yield neutral.ReasoningSeal(index, seal)
+
+
+def _read_usage(event: neutral.Usage) -> neutral.Usage:
+    meters = quantities(event.raw).meters
+    return neutral.Usage(event.raw, Counts.of(meters) if meters else None)
+
+
+def _place(event: neutral.ToolCallStart, calls: list[dict[str, Any]]) -> int | None:
+    """Which of the chunk's calls opened; None for the old form, which has none."""
+    for at, call in enumerate(calls):
+        if call.get("id") == event.id if event.id else call.get("index", at) == event.index:
+            return at
+    return None
+
+
+def _images(index: int, delta: dict[str, Any]) -> Iterator[neutral.Event]:
+    for image in dicts(delta.get("images")):
+        url = as_text(object_of(image.get("image_url")).get("url"))
+        try:
+            source = read_url(url, "images")
+        except RequestFault:
+            continue
+        if isinstance(source, Base64):
+            yield neutral.ImageOutput(index, source.media_type, source.data)
+        elif url:
+            yield neutral.ImageOutput(index, "", "", url)
+
+
+def _logprobs(index: int, choice: dict[str, Any]) -> Iterator[neutral.Event]:
+    logprobs = object_of(choice.get("logprobs"))
+    for name, refusal in (("content", False), ("refusal", True)):
+        tokens = tuple(_token(token) for token in dicts(logprobs.get(name)))
+        if tokens:
+            yield neutral.LogprobsDelta(index, tokens, refusal)
+
+
+def _token(token: dict[str, Any]) -> neutral.TokenLogprob:
+    top = tuple(
+        neutral.TopLogprob(
+            as_text(alternative.get("token")),
+            number(alternative.get("logprob")),
+            byte_values(alternative.get("bytes")),
+        )
+        for alternative in dicts(token.get("top_logprobs"))
+    )
+    text, logprob = as_text(token.get("token")), number(token.get("logprob"))
+    return neutral.TokenLogprob(text, logprob, byte_values(token.get("bytes")), top)
+
+
+def _annotations(delta: dict[str, Any]) -> list[neutral.Source]:
+    url_citations = [
+        object_of(annotation.get("url_citation")) for annotation in dicts(delta.get("annotations"))
+    ]
+    return [read_source(annotation) for annotation in url_citations if annotation]
+
+
+def _sources(top: dict[str, Any]) -> list[neutral.Source]:
+    citations = top.get("citations")
+    urls = citations if isinstance(citations, list) else []
+    sources = [neutral.Source(url) for url in urls if isinstance(url, str)]
+    searched = dicts(object_of(top.get("search_info")).get("search_results"))
+    sources += [
+        neutral.Source(as_text(result.get("url")), as_text(result.get("title")))
+        for result in searched
+    ]
+    for result in dicts(top.get("web_search")):
+        quote = as_text(result.get("content"))
+        sources.append(
+            neutral.Source(as_text(result.get("link")), as_text(result.get("title")), quote=quote)
+        )
+    return [source for source in sources if source.url]
+
+
+def _decode(data: bytes) -> dict[str, Any]:
+    """A value that is not an object, or holds numbers out of range, is ignored."""
+    try:
+        return object_of(msgspec.json.decode(data))
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+
+
+def _choices(top: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    return {_integer(choice.get("index")): choice for choice in dicts(top.get("choices"))}
+
+
+def _delta(choice: dict[str, Any]) -> dict[str, Any]:
+    return object_of(choice.get("delta")) or object_of(choice.get("message"))
+
+
+def _integer(value: Any) -> int:
+    known = isinstance(value, int) and not isinstance(value, bool)
+    return value if known and 0 <= value < _INTEGER_MAX else 0

@@ -1,0 +1,97 @@
+"""Decoding a streamed chat answer of the openai dialect, frame by frame.
+
+The decoder looks into each frame and says what it means; the step also carries the frame's own
+bytes, because a stream to a client of the same dialect is forwarded unchanged. What a frame may not
+keep is already gone from those bytes: a usage chunk that the client did not ask for, and keys and
+account ids inside an error.
+
+    START --chunk--> OPEN --every choice finished--> COMPLETE --[DONE]--> ENDED
+      any --error object--> FAILED      any --unreadable frame--> BROKEN
+
+A stream that breaks off after COMPLETE is not a fault. After ENDED, FAILED and BROKEN no more is
+read.
+"""
+
+from dialects.chat.events import Event, Step, Usage
+from dialects.json.raw_json import ABSENT, ReadFault, value_bytes
+from dialects.openai.answer.events import Translation
+from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
+from dialects.openai.answer.wire import Answer, ChoiceReader, error_of, read_answer
+from dialects.openai.errors import read_object
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame
+from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
+
+DONE_FRAME = b"data: [DONE]\n\n"
+
+
+class Decoder(FrameDecoder):
+    """Reads one streamed answer.
+
+    `include_usage`: the client wants the usage chunk. `choices`: how many choices were asked for.
+    `translate`: the events go to an encoder and tell all; sound is then of `audio_type`, for
+    streamed sound is always bare samples.
+    """
+
+    end_marker = DONE_FRAME
+    _reader: ChoiceReader
+
+    def __init__(
+        self,
+        *,
+        include_usage: bool,
+        choices: int = 1,
+        frame_bytes_max: int = FRAME_BYTES_MAX,
+        translate: bool = False,
+        audio_type: str = "audio/L16",
+    ) -> None:
+        super().__init__(frame_bytes_max, forwarded=not translate)
+        self._reader = ChoiceReader()
+        self._include_usage = include_usage
+        self._choices = choices
+        self._translation = Translation(audio_type, whole=False) if translate else None
+
+    def _read(self, frame: Frame) -> Step:
+        raw, data = frame.raw, frame.data
+        if not raw.isascii() and not is_utf8(raw):
+            return self._break("F16")
+        if data is None:
+            return Step(raw, [])
+        try:
+            answer = read_answer(data)
+        except ReadFault:
+            return self._read_word(frame, data.strip())
+        error = error_of(answer, data)
+        return self._read_chunk(frame, answer) if error is None else self._refuse(frame, error)
+
+    def _refuse(self, frame: Frame, error: bytes) -> Step:
+        return self._fail(mask_frame(frame, write_data), read_object(error))
+
+    def _read_word(self, frame: Frame, word: bytes) -> Step:
+        """Read data that is not a JSON object: nothing, the end marker, an invalid number (F27), or
+        a fault."""
+        if not word:
+            return Step(frame.raw, [])
+        if word != b"[DONE]":
+            return self._repair(frame, marks=self._translation is not None)
+        return self._end(marked=True, raw=frame.raw) if self._reader.seen else self._break("F24")
+
+    def _read_chunk(self, frame: Frame, answer: Answer) -> Step:
+        raw, usage = frame.raw, None if answer.usage is ABSENT else value_bytes(answer.usage)
+        events: list[Event] = []
+        if answer.choices:
+            for choice in answer.choices:
+                if choice.finish_reason in OVERLOADED_REASONS:
+                    return self._refuse(frame, b'{"type":"overloaded_error"}')
+                self._reader.read(choice, events)
+                if choice.usage is not ABSENT:
+                    usage = usage or value_bytes(choice.usage)
+                if choice.finish_reason:
+                    self.complete = self._reader.all_finished(self._choices)
+        if usage is not None:
+            self.usage = usage
+            events.append(Usage(usage))
+            if not self._include_usage and not answer.choices:
+                raw = b""
+        if self._translation is not None:
+            events = self._translation.complete(events, frame.data or b"")
+        return Step(raw, events)

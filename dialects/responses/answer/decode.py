@@ -1,0 +1,34 @@
+"""Reading a whole (not streamed) answer of the responses dialect, and a compaction.
+
+The answer goes to a client of the same dialect byte for byte; it is read for its usage, its finish
+reason and the size of its text. For clients of other dialects it is decoded.
+"""
+
+from dialects.chat.events import Broken
+from dialects.chat.fold import AnswerFault
+from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.json.raw_json import value_bytes
+from dialects.responses.answer.events import AnswerReader
+from dialects.responses.answer.wire import items_of, read_response
+from dialects.responses.errors import read_object
+
+
+def decode(raw: bytes, *, translate: bool = False) -> WholeAnswer:
+    """Read the body of a 200. Never raises.
+
+    Compactions and queued responses have no finish reason.
+    """
+    try:
+        response = parse_whole(raw, read_response)
+    except AnswerFault as fault:
+        return failed_answer(fault.event)
+    error = value_bytes(response.error)
+    if error is not None or response.status == "failed" or response.object == "error":
+        return failed_answer(read_object(error or raw).event)
+    if items_of(response.output) is None:
+        return failed_answer(Broken("F24"))
+    reader = AnswerReader(translate=translate)
+    events = reader.finish(response)
+    return WholeAnswer(
+        events, response.whole_usage, reader.text_bytes, reader.reasoning_bytes, reader.searches
+    )

@@ -1,0 +1,274 @@
+"""Translate a chat request, its answer and its errors from one dialect into another.
+
+    translate(raw, client, upstream, model) -> Translation
+        .body, .dropped          what to send, and what the upstream's dialect cannot express
+        .answer(raw)             a whole answer, for the client
+        .stream()                a streamed answer: feed it bytes, send on what it returns
+        .read_error(...)         an error response of the upstream
+    write_error(client, error)   any error, as a response of the client's dialect
+
+What goes wrong is one of:
+
+    DialectError
+    ├── RequestFault    the request is invalid, or the upstream's dialect cannot express it
+    ├── AnswerFault     the upstream's answer is an error, or cannot be read; see its `event`
+    └── ReadFault       a text is not a JSON object; decoders turn it into an AnswerFault
+
+Nothing here reads a clock or a random number: the ids and times of an answer are derived from the
+`request_id` and `received_at` that the caller passes.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final, get_args
+
+import msgspec
+
+from dialects.chat.chat import ChatRequest, Dialect, Encoded, Upstream
+from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
+from dialects.chat.fold import AnswerFault
+from dialects.codec import Codec, Counting, Decoder, Encoder, Target
+from dialects.codecs import CODECS
+from dialects.errors.errors import KINDS, DialectError, ErrorKind, RequestFault, message_of
+from dialects.errors.upstream_errors import UpstreamFault
+from dialects.json.json_repair import repair
+from dialects.json.lone_surrogates import Pairs
+from dialects.streams.stream import StepDecoder
+from dialects.usage.usage import Quantities
+
+__all__ = [
+    "AnswerFault",
+    "Dialect",
+    "DialectError",
+    "RequestFault",
+    "StreamTranslator",
+    "Target",
+    "TranslatedStream",
+    "Translation",
+    "Upstream",
+    "translate",
+    "write_error",
+]
+
+_CUT: Final = ("F14", "F24")
+
+
+def translate(
+    raw: bytes,
+    client: Dialect,
+    upstream: Dialect,
+    model: str | Upstream,
+    *,
+    target: Target | None = None,
+    request_id: str = "",
+    received_at: int = 0,
+) -> "Translation":
+    """Translate a request. `model` is the upstream's name for the model, or an `Upstream` that also
+    tells how the model differs from its dialect.
+
+    `target` is what a gemini client says in its path. Answers repeat `received_at` (Unix seconds)
+    as their time; without a `request_id` their ids are derived from the request itself. Raises
+    RequestFault.
+    """
+    reader, writer, target = _codec(client), _codec(upstream), target or Target()
+    facts = reader.read(raw, target)
+    request_id = request_id or sha256(raw).hexdigest()
+    request = reader.decode(facts, target, request_id, received_at)
+    encoded = writer.encode(request, Upstream(model) if isinstance(model, str) else model)
+    return Translation(reader, writer, target, request, encoded, reader.undecoded_fields(facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A request in the upstream's dialect, and the way back for its answers."""
+
+    client: Codec[Any]
+    upstream: Codec[Any]
+    target: Target
+    request: ChatRequest
+    encoded: Encoded
+    undecoded: tuple[str, ...] = field(default=())
+
+    @property
+    def body(self) -> bytes:
+        """The body to send to the upstream."""
+        return self.encoded.body
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Parameters without a counterpart in the upstream's dialect, by the client's names."""
+        return (*self.undecoded, *self.encoded.dropped)
+
+    def answer(self, raw: bytes) -> bytes:
+        """Translate a whole answer. Raises AnswerFault where the upstream failed."""
+        answer_tool = self.encoded.answer_tool
+        whole = self.upstream.translate_answer(raw, self.request, answer_tool)
+        if whole.broken == "F15" and (repaired := repair(raw)) is not None:
+            whole = self.upstream.translate_answer(repaired.read, self.request, answer_tool)
+        return self.client.write_answer(whole.fold(), self.request)
+
+    def stream(self) -> "TranslatedStream":
+        """Open a streamed answer."""
+        decoder = self.upstream.translating_decoder(self.request, self.encoded.answer_tool)
+        encoder = self.client.encoder(self.request, self.target)
+        translator = StreamTranslator(decoder, encoder, self.request.choices or 1)
+        return TranslatedStream(self.upstream, decoder, translator)
+
+    def quantities(self, answer: bytes) -> Quantities:
+        """What a whole answer of the upstream used; for a stream see its `quantities`."""
+        return self.upstream.quantities(self.upstream.read_answer(answer))
+
+    def read_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, now_s: int = 0
+    ) -> UpstreamFault:
+        """Read a response of the upstream whose status is not 200. Header names are lower-case;
+        `now_s` is the time to which a date in `retry-after` is relative."""
+        return self.upstream.read_error(status, headers, body, now_s)
+
+
+class TranslatedStream:
+    """A streamed answer on its way to the client.
+
+    `failure` is None until the upstream reports an error or its bytes cannot be read on. The frames
+    that tell the client so are part of what `feed` and `end` return.
+    """
+
+    __slots__ = ("_decoder", "_translator", "_upstream", "failure")
+
+    def __init__(
+        self, upstream: Codec[Any], decoder: Decoder, translator: "StreamTranslator"
+    ) -> None:
+        self._upstream = upstream
+        self._decoder = decoder
+        self._translator = translator
+        self.failure: UpstreamError | Broken | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Translate the frames that a chunk completes."""
+        return b"".join(self._write(self._translator.feed(chunk)))
+
+    def end(self) -> bytes:
+        """Translate what is left once the upstream has closed the connection."""
+        return b"".join(self._write(self._translator.end()))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is whole, so that nothing is lost if the connection breaks now."""
+        return self._decoder.complete
+
+    @property
+    def quantities(self) -> Quantities:
+        """What the answer has used so far."""
+        counting: Counting = self._decoder
+        return self._upstream.quantities(counting)
+
+    def _write(self, steps: list[Step]) -> Iterator[bytes]:
+        for step in steps:
+            yield step.raw
+            last = step.events[-1] if step.events else None
+            if isinstance(last, UpstreamError | Broken):
+                self.failure = last
+            if isinstance(last, Broken):
+                kind = _kind_of(last)
+                yield self._translator.fail(kind, message_of(kind))
+
+
+class StreamTranslator:
+    """Encodes the steps of a decoder in another dialect.
+
+    The bytes of its steps are the client's. A `Broken` event has none: the caller decides whether
+    another upstream answers or `fail` ends the stream. `model` replaces the name that the upstream
+    gives the model, "" keeps it.
+    """
+
+    __slots__ = ("_model", "_open_choices", "_pairs", "_source", "encoder")
+
+    def __init__(
+        self, source: StepDecoder, encoder: Encoder, choices: int, model: str = ""
+    ) -> None:
+        self.encoder = encoder
+        self._source = source
+        self._open_choices = set(range(choices))
+        self._pairs = Pairs()
+        self._model = model
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """The steps that a chunk completes."""
+        return [self._write(step) for step in self._source.feed(chunk)]
+
+    def end(self) -> list[Step]:
+        """The remaining steps once the upstream has closed the connection."""
+        return [self._write(step) for step in self._source.end()]
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """The frames that end the client's stream with an error."""
+        return self.encoder.fail(kind, message)
+
+    def cut(self) -> bytes:
+        """The frames that end the client's stream as if it had reached its length (F18)."""
+        ends = [
+            self.encoder.feed(Finish(choice, "length")) for choice in sorted(self._open_choices)
+        ]
+        return b"".join(ends) + self.encoder.end()
+
+    def _write(self, step: Step) -> Step:
+        events = self._pairs.join(step.events)
+        pieces = [self._encode(event) for event in events]
+        return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
+
+    def _encode(self, event: Event) -> bytes:
+        if isinstance(event, End):
+            return self.encoder.end()
+        if isinstance(event, UpstreamError):
+            return self.encoder.fail(event.kind, event.message)
+        if isinstance(event, Start) and self._model:
+            event = msgspec.structs.replace(event, model=self._model)
+        elif isinstance(event, Finish):
+            self._open_choices.discard(event.choice)
+        return self.encoder.feed(event)
+
+
+def write_error(
+    client: Dialect,
+    error: RequestFault | AnswerFault | UpstreamFault,
+    *,
+    target: Target | None = None,
+    request_id: str = "",
+) -> tuple[int, bytes]:
+    """The status and body of an error response in the client's dialect."""
+    codec = _codec(client)
+    status, wait_ms, param, code = 0, None, None, None
+    if isinstance(error, AnswerFault):
+        event = error.event
+        kind = _kind_of(event)
+        message = message_of(kind) if isinstance(event, Broken) else event.message
+        code = None if isinstance(event, Broken) else event.code
+    else:
+        kind, message, param = error.kind, error.message, error.param
+        if isinstance(error, UpstreamFault):
+            status, wait_ms, code = error.status, error.retry_after_ms, error.code
+    body = codec.render(
+        kind,
+        message,
+        param=param,
+        code=code,
+        request_id=request_id,
+        wait_ms=wait_ms,
+        target=target or Target(),
+    )
+    return codec.status(kind, status or KINDS[kind].status), body
+
+
+def _kind_of(event: UpstreamError | Broken) -> ErrorKind:
+    """The kind of error that a failed answer is for the client."""
+    if isinstance(event, UpstreamError):
+        return event.kind
+    return "upstream_truncated" if event.fault in _CUT else "upstream_malformed"
+
+
+def _codec(dialect: Dialect) -> Codec[Any]:
+    """The codec of a dialect. Raises ValueError for a name that is none."""
+    if dialect not in CODECS:
+        raise ValueError(f"unknown dialect {dialect!r}: use one of {', '.join(get_args(Dialect))}")
+    return CODECS[dialect]

@@ -1,0 +1,221 @@
+"""The flags of a model on a request that goes on as it came."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialects.chat.chat import Effort, Flag
+from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
+from dialects.openai.request.quirks import calls_without_reasoning, fit, needs_fit
+from dialects.openai.request.read import edit, read
+
+USER = {"role": "user", "content": "hi"}
+CALLED = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": {}}]}
+HIGHS: tuple[Effort, ...] = ("high", "max")
+
+
+def body(**members: Any) -> bytes:
+    return json.dumps({"model": "m", "messages": [USER]} | members).encode()
+
+
+def fitted(
+    raw: bytes,
+    *flags: Flag,
+    efforts: tuple[Effort, ...] = (),
+    thoughts: dict[str, str] | None = None,
+    cap: int | None = None,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The members that the upstream gets beside model and messages, and what was dropped."""
+    facts = read(raw)
+    quirks = fit(facts.body, frozenset(flags), efforts, thoughts or {})
+    body = json.loads(edit(facts, "m", output_cap=cap, quirks=quirks))
+    del body["model"]
+    if body["messages"] == json.loads(raw)["messages"]:
+        del body["messages"]
+    return body, quirks.dropped
+
+
+@pytest.mark.parametrize(
+    ("flag", "given", "expected", "dropped"),
+    [
+        ("max_completion_tokens_only", {"max_tokens": 9}, {"max_completion_tokens": 9}, ()),
+        ("max_completion_tokens_only", {"max_completion_tokens": 9},
+         {"max_completion_tokens": 9}, ()),
+        ("max_completion_tokens_only", {"max_tokens": 5, "max_completion_tokens": 9},
+         {"max_completion_tokens": 9}, ()),
+        ("no_sampling", {"temperature": 0.5, "logit_bias": {}, "seed": 1, "n": 2}, {"seed": 1},
+         ("temperature", "logit_bias", "n")),
+        ("no_sampling", {"temperature": 0.5, "reasoning_effort": "none", "n": 1},
+         {"temperature": 0.5, "reasoning_effort": "none", "n": 1}, ()),
+        ("no_penalties_no_stop", {"stop": "a", "presence_penalty": 1, "top_p": 1}, {"top_p": 1},
+         ("presence_penalty", "stop")),
+        ("no_parallel_tools", {"parallel_tool_calls": False}, {}, ("parallel_tool_calls",)),
+        ("no_reasoning_effort", {"reasoning_effort": "low", "thinking": {"type": "enabled"}}, {},
+         ("reasoning_effort", "thinking")),
+        ("temperature_max_1", {"temperature": 1.5}, {"temperature": 1}, ()),
+        ("temperature_max_1", {"temperature": 0.7}, {"temperature": 0.7}, ()),
+        ("thinking_switch", {"reasoning_effort": "high"}, {"thinking": {"type": "enabled"}}, ()),
+        ("thinking_switch", {"enable_thinking": False}, {"thinking": {"type": "disabled"}}, ()),
+        ("thinking_switch", {"thinking": {"type": "enabled", "x": 1}},
+         {"thinking": {"type": "enabled", "x": 1}}, ()),
+        ("thinking_switch", {}, {}, ()),
+        ("enable_thinking_switch", {"reasoning_effort": "low"}, {"enable_thinking": True}, ()),
+        ("enable_thinking_switch", {"thinking": {"type": "disabled"}},
+         {"enable_thinking": False}, ()),
+        ("enable_thinking_switch", {"enable_thinking": True}, {"enable_thinking": True}, ()),
+        ("tool_choice_auto_only", {"tool_choice": "required", "tools": [{}]}, {"tools": [{}]},
+         ("tool_choice",)),
+        ("tool_choice_auto_only", {"tool_choice": "none", "tools": [{}]}, {}, ("tool_choice",)),
+        ("tool_choice_auto_only", {"tool_choice": "auto"}, {"tool_choice": "auto"}, ()),
+        ("params_object",
+         {"parameters": {"enable_search": True, "temperature": 0.1, "incremental_output": True},
+          "temperature": 0.9},
+         {"enable_search": True, "temperature": 0.1}, ("parameters.incremental_output",)),
+        ("params_object", {"parameters": 3}, {}, ("parameters",)),
+        ("top_k", {"parameters": {"a": 1}}, {}, ("parameters",)),
+        ("parameters_whole", {"parameters": {"a": 1}}, {"parameters": {"a": 1}}, ()),
+    ],
+)  # fmt: skip
+def test_flag(
+    flag: Flag, given: dict[str, Any], expected: dict[str, Any], dropped: tuple[str, ...]
+) -> None:
+    assert fitted(body(**given), flag) == (expected, dropped)
+
+
+def test_depth_is_asked_in_the_words_of_the_model() -> None:
+    """DeepSeek v4 knows high and max alone."""
+    flags: tuple[Flag, ...] = ("thinking_switch", "reasoning_content_rule")
+    for effort, expected in [("low", "high"), ("high", "high"), ("xhigh", "max"), ("max", "max")]:
+        got, _ = fitted(body(reasoning_effort=effort), *flags, efforts=HIGHS)
+        assert got == {"thinking": {"type": "enabled"}, "reasoning_effort": expected}
+    got, _ = fitted(body(reasoning_effort="none"), *flags, efforts=HIGHS)
+    assert got == {"thinking": {"type": "disabled"}}
+
+
+def test_thinking_that_is_off_by_default_is_said() -> None:
+    flags: tuple[Flag, ...] = ("thinking_switch", "thinking_default_off")
+    assert fitted(body(), *flags)[0] == {"thinking": {"type": "disabled"}}
+    assert fitted(body(reasoning_effort="low"), *flags)[0] == {"thinking": {"type": "enabled"}}
+
+
+def test_a_forced_tool_switches_thinking_off() -> None:
+    flags: tuple[Flag, ...] = ("enable_thinking_switch", "thinking_no_forced_tool")
+    raw = body(tool_choice="required", enable_thinking=True, thinking_budget=9)
+    assert fitted(raw, *flags)[0] == {"tool_choice": "required", "enable_thinking": False}
+
+
+def test_a_cap_has_the_name_that_the_model_knows() -> None:
+    new: Flag = "max_completion_tokens_only"
+    assert fitted(body(), new, cap=7)[0] == {"max_completion_tokens": 7}
+    assert fitted(body(max_tokens=99), new, cap=7)[0] == {"max_completion_tokens": 7}
+    assert fitted(body(max_tokens=99), "no_sampling", cap=7)[0] == {"max_tokens": 7}
+    fitted_body, _ = fitted(body(parameters={"max_tokens": 99}), "params_object", cap=7)
+    assert fitted_body == {"max_tokens": 7}
+
+
+def test_a_schema_goes_into_a_sentence() -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+    fitted_body, dropped = fitted(body(response_format=form), "json_object_only")
+    assert (fitted_body["response_format"], dropped) == ({"type": "json_object"}, ())
+    system, user = fitted_body["messages"]
+    assert user == USER
+    assert '{"type":"object"}' in system["content"]
+    fitted_body, _ = fitted(
+        body(
+            messages=[{"role": "system", "content": "Be kind.", "name": "x"}, USER],
+            response_format=form,
+        ),
+        "json_object_only",
+    )
+    assert fitted_body["messages"][0]["content"].startswith("Be kind.\n\nAnswer")
+    assert (fitted_body["messages"][0]["name"], len(fitted_body["messages"])) == ("x", 2)
+    plain = {"response_format": {"type": "json_object"}}
+    assert len(fitted(body(**plain), "json_object_only")[0]["messages"]) == 2
+    raw = body(messages=[{"role": "user", "content": "as JSON"}], **plain)
+    assert "messages" not in fitted(raw, "json_object_only")[0]
+
+
+def test_calls_come_with_the_reasoning_that_led_to_them() -> None:
+    kept = CALLED | {"reasoning_content": "mine"}
+    plain = {"role": "assistant", "content": "yes"}
+    raw = body(messages=[USER, CALLED, kept, plain])
+    assert calls_without_reasoning(read_body(raw)) == ["c"]
+    fitted_body, _ = fitted(raw, "reasoning_content_rule", thoughts={"c": "hm"})
+    assert fitted_body["messages"] == [USER, CALLED | {"reasoning_content": "hm"}, kept, plain]
+    # The member must be there, even when its text is lost.
+    fitted_body, _ = fitted(raw, "reasoning_content_rule")
+    assert fitted_body["messages"][1]["reasoning_content"] == ""
+
+
+def test_a_search_that_would_be_missed_is_refused() -> None:
+    with pytest.raises(RequestFault) as caught:
+        fitted(body(web_search_options={}), "no_web_search_options")
+    assert (caught.value.kind, caught.value.param) == (
+        "unsupported_capability",
+        "web_search_options",
+    )
+
+
+def test_only_flags_and_parameters_concern() -> None:
+    plain, own = read_body(body()), read_body(body(parameters={}))
+    assert not needs_fit(plain, frozenset({"developer_role", "top_k"}))
+    assert needs_fit(plain, frozenset({"no_sampling"}))
+    assert needs_fit(own, frozenset())
+    assert not needs_fit(own, frozenset({"parameters_whole"}))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["temperature", "seed", "x", "thinking", "tools", "top_p"]),
+        st.integers(0, 1) | st.none(),
+    ),
+    st.sets(
+        st.sampled_from(
+            ["no_sampling", "no_penalties_no_stop", "thinking_switch", "tool_choice_auto_only"]
+        )
+    ),
+)
+def test_other_members_keep_their_bytes(members: dict[str, Any], flags: set[Any]) -> None:
+    raw = body(**members).replace(b'"hi"', b'"\\u0068i" ')
+    facts = read(raw)
+    quirks = fit(facts.body, frozenset(flags), (), {})
+    edited = edit(facts, "m", quirks=quirks)
+    if not quirks.edits:
+        assert edited == raw
+    for name, span in facts.body.members.items():
+        value = raw[span.start : span.end]
+        assert name in quirks.edits or read_body(edited).value(name) == (
+            None if value == b"null" else value
+        )
+
+
+def test_developer_is_called_system_where_nobody_knows_that_word() -> None:
+    """DeepSeek: unknown variant `developer`, expected one of `system`, `user` (2026-07)."""
+    instruction = {"role": "developer", "content": [{"type": "text", "text": "be"}], "name": "n"}
+    question = {"role": "user", "content": '"developer"'}
+    raw = body(messages=[instruction, question, instruction])
+    members, dropped = fitted(raw, "no_developer_role")
+    assert members == {
+        "messages": [instruction | {"role": "system"}, question, instruction | {"role": "system"}]
+    }
+    assert dropped == ()
+    assert fitted(raw, "developer_role") == ({}, ())
+    raw = body(messages=[question])
+    assert edit(read(raw), "m", quirks=fit(read(raw).body, FLAG, (), {})) == raw
+    sentence = fitted(
+        body(
+            messages=[instruction | {"content": "be"}, USER],
+            response_format={"type": "json_object"},
+        ),
+        "no_developer_role",
+        "json_object_only",
+    )[0]["messages"]
+    assert [message["role"] for message in sentence] == ["system", "user"]
+    assert sentence[0]["content"].startswith("be\n\n")
+
+
+FLAG: frozenset[Flag] = frozenset({"no_developer_role"})
