@@ -16,13 +16,11 @@ from lib.process.log_context import REQUEST_ID
 from relay.config import RelayConfig
 from relay.endpoints.request import Request
 from relay.endpoints.table import find_endpoint, read_invocation
-from relay.front.cors import PREFLIGHT
+from relay.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import too_busy
-from relay.front.http_sink import HttpSink
+from relay.front.http_sink import PREFLIGHT, HttpSink
 from relay.front.in_process import InProcessRelay
-from relay.front.request_body import ClientGone
-from relay.ledger.database import DatabaseAway, DatabaseRefused
 from relay.ledger.writer import LedgerWriter
 from relay.lifespan import Lifespan
 from relay.media.realtime.sink import RealtimeSink
@@ -118,7 +116,7 @@ class Relay:
             await self._answer(request)
         except RequestFault as fault:
             await sink.fault(fault)
-        except (DatabaseAway, DatabaseRefused):
+        except DatabaseFailed:
             await sink.overloaded()
         except ClientGone:
             return

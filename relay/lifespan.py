@@ -24,6 +24,7 @@ from relay.config import RelayConfig
 from relay.counting.tokenizer import read_vocabulary
 from relay.credentials.keys import Authenticator, Principal
 from relay.credentials.revocation import Running
+from relay.errors import DatabaseAway, DatabaseFailed
 from relay.front.load import Load, count_refused
 from relay.front.readiness import Readiness
 from relay.front.turns import Turns
@@ -32,12 +33,12 @@ from relay.health.health_sharing import QUIET_TICKS, TICK_S, HealthSharing
 from relay.health.health_sharing import read as read_reports
 from relay.health.health_sharing import statement as report_statement
 from relay.health.operator_alerts import DamagedRecords, damaged_statement, statement
+from relay.health.spend_caps import apply_spend_caps
 from relay.holds.place_hold import NOTHING_TAKEN, Taken
-from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
+from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.journal import Journal
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
-from relay.limits.spend_caps import apply_spend_caps
 from relay.requests.context import Parts
 from relay.routing.refresher import Refresher
 from relay.routing.snapshot import Snapshot
@@ -72,17 +73,19 @@ class Lifespan:
         self.running = Running(self._ask)
         self._shadows = ShadowTraffic()
         self.parts = Parts(
-            asyncio.get_running_loop(),
-            config,
-            ledger_writer(self._connections.ledger, *_kept_files(config, self._connections.ledger)),
-            upstreams,
-            Health(),
-            LargeEvents(config.large_events_bytes_max),
-            states,
-            self._renew,
-            self.available_nano,
-            self._shadows,
-            self.turns,
+            loop=asyncio.get_running_loop(),
+            config=config,
+            ledger=ledger_writer(
+                self._connections.ledger, *_kept_files(config, self._connections.ledger)
+            ),
+            upstreams=upstreams,
+            health=Health(),
+            large=LargeEvents(config.large_events_bytes_max),
+            states=states,
+            renew=self._renew,
+            available_nano=self.available_nano,
+            shadows=self._shadows,
+            turns=self.turns,
         )
         self._refresher = Refresher(
             config, self._ask, vault, self.authenticator, self.running, self.parts
@@ -142,7 +145,7 @@ class Lifespan:
         # One that was cancelled while it connected keeps the socket as long as it is kept, and the
         # server waits for the password there.
         self._tasks.clear()
-        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+        with contextlib.suppress(DatabaseFailed):
             await self._shadows.stop(self._ask)
         self.parts.upstreams.close()
         await self._connections.close()
@@ -201,7 +204,7 @@ class Lifespan:
             return
         try:
             await self._ask(write_last_uses(waiting))
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseFailed as error:
             LAST_USES.put_back(waiting)
             log.warning("the last uses of keys cannot be written: %s", error)
 
@@ -212,7 +215,7 @@ class Lifespan:
             return
         try:
             await self._ask(count_refused(refused))
-        except (DatabaseAway, DatabaseRefused):
+        except DatabaseFailed:
             self.load.put_back(refused)
 
     async def _share_health(self) -> None:
@@ -234,7 +237,7 @@ class Lifespan:
         if process_id is None or epoch < 0:
             return False
         reports = self._health_sharing.report()
-        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+        with contextlib.suppress(DatabaseFailed):
             rows = await self._ask(report_statement(process_id, epoch, reports))
             for age_s, others in read_reports(rows):
                 self._health_sharing.adopt(others, age_s, self.snapshot)
@@ -242,15 +245,15 @@ class Lifespan:
         return False
 
     async def _apply_spend_caps(self) -> None:
-        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+        with contextlib.suppress(DatabaseFailed):
             await apply_spend_caps(self.parts.health, self.snapshot, self._ask)
 
     async def _measure(self) -> None:
-        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+        with contextlib.suppress(DatabaseFailed):
             await self.parts.health.measures.refresh(self.snapshot, self._ask)
 
     async def _exchange_shadows(self) -> None:
-        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+        with contextlib.suppress(DatabaseFailed):
             await self._shadows.exchange(self.snapshot, self._ask)
 
     async def _report_damage(self) -> None:
@@ -262,7 +265,7 @@ class Lifespan:
             while self._damaged:
                 await self._ask(damaged_statement(self._damaged[0]))
                 self._damaged.pop(0)
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseFailed as error:
             log.warning("operators cannot be told of damaged records: %s", error)
 
     async def _tell_operators(self) -> None:
@@ -273,7 +276,7 @@ class Lifespan:
             return
         try:
             await self._ask(statement(waiting))
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseFailed as error:
             alerts.put_back(waiting)
             log.warning("operators cannot be told: %s", error)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
-from relay.ledger.database import DatabaseRefused, PipelinedConnection, Row, Statement
+from relay.errors import DatabaseRefused
+from relay.ledger.database import PipelinedConnection, Row, Statement
 
 # A failure that another try may cure, as a deadlock is.
 _FAILS: Statement = (

@@ -21,8 +21,8 @@ from gateway.access import visible_channels
 from gateway.models import Channel
 from lib.refusal import Refused
 from relay.credentials.keys import Principal
+from relay.errors import DatabaseFailed
 from relay.front.error_answers import answer_to
-from relay.ledger.database import DatabaseAway, DatabaseRefused
 from relay.routing.route_preview import RoutePreview, SkippedChannel
 
 PATHS: Final = (
@@ -94,7 +94,7 @@ def preview_route(
     try:
         sent = [(name.encode(), value.encode()) for name, value in headers.items() if value]
         preview = async_to_sync(_asked)(relay, key.id, path, body, sent)
-    except (DatabaseAway, DatabaseRefused) as error:
+    except DatabaseFailed as error:
         raise PreviewRefused("body", gettext("The database is not responding.")) from error
     if not preview.model:
         return preview

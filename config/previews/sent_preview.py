@@ -14,8 +14,8 @@ from gateway.models import Channel
 from gateway.providers import UnknownProvider
 from gateway.providers.provider import BadAddress
 from lib.refusal import Refused
+from relay.errors import DatabaseFailed
 from relay.front.error_answers import answer_to
-from relay.ledger.database import DatabaseAway, DatabaseRefused
 from relay.routing.sent_preview import SentPreview
 from relay.routing.snapshot_build import ChannelRow, RouteRow
 
@@ -52,7 +52,7 @@ def preview_sent(
         return SentPreview(refusal=answer_to(fault))
     except (UnknownProvider, BadAddress) as error:
         raise SentPreviewRefused("body", str(error)) from error
-    except (DatabaseAway, DatabaseRefused) as error:
+    except DatabaseFailed as error:
         raise SentPreviewRefused("body", gettext("The database is not responding.")) from error
 
 

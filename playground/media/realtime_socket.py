@@ -19,7 +19,7 @@ from lib.database.async_database import in_database
 from lib.ids import id_text
 from lib.process.asgi import Message, Receive, Scope, Send
 from playground.media.realtime import claim_ticket
-from relay.credentials.page_session import PageSession
+from relay.media.realtime.page_session import PageSession
 from relay.requests.context import Outcome
 
 TICKET_PROTOCOL: Final = "weir-ticket."

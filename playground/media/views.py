@@ -51,7 +51,7 @@ from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.runs.relaying import relay_of
 from playground.turns.form import form_values
-from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.errors import DatabaseAway, DatabaseRefused
 from relay.upstream.upstream import UpstreamFailed
 
 GALLERY_MAX: Final = 24

@@ -54,7 +54,7 @@ from playground.turns.form import form_values, panel_settings, read_form
 from playground.turns.request import build_request, context_for, shown_request
 from playground.turns.summaries import most_nano, plan_summary
 from playground.turns.turns import TurnForm, TurnRefused, draft_of, files_of
-from relay.ledger.database import DatabaseAway
+from relay.errors import DatabaseAway
 from relay.requests.context import Bound
 
 # Above this the files of a request are shortened in its code: nobody reads or pastes them.

@@ -36,7 +36,7 @@ from playground.preferences.preferences import (
 from playground.preferences.shortcuts import DEFAULTS, LETTERS, ShortcutConflict, read_letters
 from playground.preferences.unwatched import MINUTES
 from playground.runs.relaying import relay_of
-from relay.ledger.database import DatabaseAway
+from relay.errors import DatabaseAway
 
 
 @organisation_page("playground.use")

@@ -53,13 +53,13 @@ class ChatRelay(Protocol):
         self, principal: Principal, task_id: str, *, range_: bytes = b""
     ) -> VideoContent:
         """The bytes of a finished video, from its provider. Raises RequestFault, UpstreamFailed,
-        DatabaseAway, DatabaseRefused."""
+        DatabaseFailed."""
 
     async def clip_content(
         self, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
     ) -> VideoContent:
         """The sound of a clip of a finished song, from its provider; clips are numbered from 0.
-        Raises RequestFault, UpstreamFailed, DatabaseAway, DatabaseRefused."""
+        Raises RequestFault, UpstreamFailed, DatabaseFailed."""
 
 
 def relay_of(request: HttpRequest) -> ChatRelay:

@@ -36,8 +36,9 @@ from lib.ids import RequestId, id_text
 from lib.vault import VaultError
 from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
 from relay.credentials.keys import Principal
+from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer, Head, Sink
-from relay.ledger.database import DatabaseAway, DatabaseRefused, Statement
+from relay.ledger.database import Statement
 from relay.requests.context import RequestContext
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class KeyUse(NamedTuple):
     alive: bool
 
 
-class RunnerDied(Exception):
+class RunnerDied(RelayError):
     """The process that ran the request has died before its end."""
 
 
@@ -104,7 +105,7 @@ class IdempotentAnswer:
     async def claim(self) -> tuple[bool, KeyUse | None]:
         """Whether the key is this request's now; else who uses it, None where nobody does by now.
 
-        Raises DatabaseAway, DatabaseRefused.
+        Raises DatabaseFailed.
         """
         claimed, rows = await self._states.run([(_CLAIM, self.row), (_LOOK, self.row)])
         return bool(claimed), _key_use(rows[0]) if rows else None
@@ -121,7 +122,7 @@ class IdempotentAnswer:
         """What that request was answered, as it comes and while it is wanted, and whether it is the
         last of it.
 
-        Raises RunnerDied, VaultError, DatabaseAway, DatabaseRefused.
+        Raises RunnerDied, VaultError, DatabaseFailed.
         """
         row = {**self.row, "request": request_id, "limit": _PAGE}
         n = 0
@@ -176,7 +177,7 @@ class IdempotentAnswer:
         try:
             # Whoever waits may be cut; what is written must not be.
             await asyncio.shield(asyncio.ensure_future(self._states.run(statements)))
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseFailed as error:
             log.warning("request %s is not kept: %s", id_text(self._request_id), error)
             return False
         return True
@@ -398,7 +399,7 @@ class IdempotentRequests:
                 return
             try:
                 await self.states.run([answer.renewal() for answer in self._running])
-            except (DatabaseAway, DatabaseRefused) as error:
+            except DatabaseFailed as error:
                 log.warning("claims of idempotency keys are not renewed: %s", error)
 
 
@@ -434,7 +435,7 @@ class IdempotentRequest:
     async def claim(self) -> bool:
         """Whether this request is the one that runs. Otherwise it has been answered.
 
-        Raises RequestFault, DatabaseAway, DatabaseRefused.
+        Raises RequestFault, DatabaseFailed.
         """
         while not self.gone:
             self._claimed, use = await self._answer.claim()

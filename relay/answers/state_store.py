@@ -23,7 +23,8 @@ from accounts.organisations.content_retention import RETENTION_HOURS_MAX
 from dialects.json.body import Body
 from lib.vault import Vault, VaultError
 from relay.credentials.keys import Principal
-from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
+from relay.errors import DatabaseFailed, DatabaseRefused
+from relay.ledger.database import PipelinedConnection, Row, Statement
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class StateStore:
 
     async def run(self, statements: Sequence[Statement]) -> _Rows:
         """Run the statements of one request; the rows of each. A caller that is cancelled does not
-        take them back. Raises DatabaseAway, DatabaseRefused."""
+        take them back. Raises DatabaseFailed."""
         future: asyncio.Future[_Rows] = asyncio.get_running_loop().create_future()
         self._waiting.append((statements, future))
         if self._worker is None:
@@ -133,7 +134,7 @@ class StateStore:
             statements.append((_PUT, parameters))
         try:
             await self.run(statements)
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseFailed as error:
             log.warning("the state of a request is not kept: %s", error)
 
     async def find(
@@ -141,7 +142,7 @@ class StateStore:
     ) -> dict[str, bytes]:
         """The states of the principal's key that are known by these names.
 
-        Raises DatabaseAway, DatabaseRefused.
+        Raises DatabaseFailed.
         """
         ids = {state_id(kind, principal.key_id, name): name for name in names}
         if not ids:
@@ -161,7 +162,7 @@ class StateStore:
         return contents
 
     async def drop(self, principal: Principal, kind: StateKind, name: str) -> None:
-        """Forget a state. Raises DatabaseAway, DatabaseRefused."""
+        """Forget a state. Raises DatabaseFailed."""
         id_ = state_id(kind, principal.key_id, name)
         parameters = {"organisation": principal.organisation_id, "id": id_}
         await self.run([(_DROP, parameters)])
@@ -171,7 +172,7 @@ class StateStore:
             batch, self._waiting = self._waiting[:_BATCH_MAX], self._waiting[_BATCH_MAX:]
             try:
                 await self._exchange(batch)
-            except (DatabaseAway, DatabaseRefused) as error:
+            except DatabaseFailed as error:
                 if len(batch) > 1 and isinstance(error, DatabaseRefused):
                     # What the database cannot store must harm nobody else's request.
                     for waiting in batch:
@@ -183,7 +184,7 @@ class StateStore:
     async def _alone(self, waiting: tuple[Sequence[Statement], "asyncio.Future[_Rows]"]) -> None:
         try:
             await self._exchange([waiting])
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseFailed as error:
             _fail([waiting], error)
 
     async def _exchange(

@@ -180,7 +180,13 @@ class _Embeddings(UnaryOperation):
         own = embeddings.read(raw, model=target.model or None)
         units = (Unit("in_text", own.text_bytes, partial(_count_embedded, own)),)
         return UnaryFacts(
-            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units
+            own=own,
+            body=own.body,
+            model=own.model,
+            user=own.user,
+            text_bytes=own.text_bytes,
+            max_cost_nano=own.max_cost_nano,
+            units=units,
         )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
@@ -219,7 +225,15 @@ class _GeminiEmbed(UnaryOperation):
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         own = embed.read(raw, model=target.model, batch=self._batch)
         units = (Unit("in_text", own.text_bytes, partial(count_texts, own.texts)),)
-        return UnaryFacts(own, own.body, own.model, "", own.text_bytes, None, units)
+        return UnaryFacts(
+            own=own,
+            body=own.body,
+            model=own.model,
+            user="",
+            text_bytes=own.text_bytes,
+            max_cost_nano=None,
+            units=units,
+        )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: EmbedFacts = facts.own
@@ -246,7 +260,13 @@ class _Moderations(UnaryOperation):
         own = moderations.read(raw)
         units = (Unit("requests", 1, lambda family: 1),)
         return UnaryFacts(
-            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units
+            own=own,
+            body=own.body,
+            model=own.model,
+            user=own.user,
+            text_bytes=own.text_bytes,
+            max_cost_nano=own.max_cost_nano,
+            units=units,
         )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
@@ -277,7 +297,13 @@ class _Rerank(UnaryOperation):
             Unit("searches", own.search_units_max, lambda family: own.search_units),
         )
         return UnaryFacts(
-            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units
+            own=own,
+            body=own.body,
+            model=own.model,
+            user=own.user,
+            text_bytes=own.text_bytes,
+            max_cost_nano=own.max_cost_nano,
+            units=units,
         )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:

@@ -11,8 +11,8 @@ from gateway.routing.channel_order import Candidate, Skipped
 from lib.ids import AttemptId, UpstreamModelName
 from relay.credentials.keys import Principal
 from relay.front.downstream import Head
+from relay.front.limit_answers import Headroom
 from relay.holds.estimate import Size
-from relay.limits.limit_answers import Headroom
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.prepared import PreparedRequest

@@ -1,7 +1,7 @@
 """One attempt: a request sent to one channel, its answer relayed, and settled exactly once.
 
 SENT --first content--> COMMITTED --end--> SETTLED
-  SENT --fault--> UpstreamFailed, for `fail_over.py` to decide on: the client has got nothing
+  SENT --fault--> UpstreamFailed, for `run.py` to decide on: the client has got nothing
   COMMITTED --fault--> one typed error frame, no end marker --> SETTLED
   SENT, COMMITTED --client leaves--> cut, or read on without anybody listening --> SETTLED,
     by the charge rule (`abandoned.py`), as is what fails behind the commit point
@@ -230,13 +230,13 @@ class Attempt:
 
     def _relay(self, answer: Answer) -> Awaitable[Outcome]:
         parts = AttemptParts(
-            self._context,
-            self._admitted,
-            self._usage_meter,
-            self._probe,
-            self._end,
-            self._gathering,
-            state_of(self._context, self._admitted),
+            context=self._context,
+            admitted=self._admitted,
+            usage_meter=self._usage_meter,
+            probe=self._probe,
+            end=self._end,
+            gathering=self._gathering,
+            state=state_of(self._context, self._admitted),
         )
         exchange = self._admitted.prepared.exchange
         if isinstance(exchange, Passing):

@@ -208,17 +208,17 @@ class AttemptEnd:
     def _outcome(self, error: ErrorAnswer | None, bill: Bill) -> Outcome:
         context = self._context
         return Outcome(
-            context.request_id,
-            200 if error is None else error.status,
-            None if error is None else error.kind,
-            "" if error is None else error.message,
-            self._usage_meter.finish_reason,
-            bill.meters,
-            bill.charge_nano,
-            bill.basis,
-            self._admitted.hold.size.hold_nano,
-            self.ttft_ms,
-            context.elapsed_ms(),
+            request_id=context.request_id,
+            status=200 if error is None else error.status,
+            kind=None if error is None else error.kind,
+            message="" if error is None else error.message,
+            finish_reason=self._usage_meter.finish_reason,
+            meters=bill.meters,
+            charge_nano=bill.charge_nano,
+            basis=bill.basis,
+            hold_nano=self._admitted.hold.size.hold_nano,
+            ttft_ms=self.ttft_ms,
+            total_ms=context.elapsed_ms(),
         )
 
     def _ending(self, outcome: Outcome, bill: Bill, fault: str) -> Ending:

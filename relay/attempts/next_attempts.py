@@ -20,8 +20,8 @@ from relay.attempts.rules import (
     may_fall_back,
     next_candidate,
 )
+from relay.front.limit_answers import ChannelFull
 from relay.health.channels_out import ChannelsOut, none_ready
-from relay.limits.limit_answers import ChannelFull
 from relay.requests.context import RequestContext
 from relay.requests.prepared import PreparedRequest
 from relay.routing.routed_models import RoutedModel, RoutedModels
@@ -98,7 +98,7 @@ class NextAttempts:
 
     async def following(self) -> NextAttempt | None:
         """Who is asked behind an attempt that failed; None where none shall be. Raises
-        DatabaseAway, DatabaseRefused."""
+        DatabaseFailed."""
         while (found := await self._another()) is None:
             others = self._models.on_error
             if not self._falls_back():
@@ -112,7 +112,7 @@ class NextAttempts:
 
     async def instead_of(self, candidate: Candidate, full: ChannelFull) -> NextAttempt | None:
         """Who is asked in place of a channel that is at a limit of its own; None where the failures
-        before it are the answer. Raises RequestFault, ChannelsOut, DatabaseAway, DatabaseRefused.
+        before it are the answer. Raises RequestFault, ChannelsOut, DatabaseFailed.
         """
         context = self._context
         wait_s = inf if full.wait_ms is None else full.wait_ms / 1000

@@ -3,48 +3,102 @@
 read -> route -> bound -> admit -> send -> first content (commit point) -> relay -> settle
 
 relay/requests/reader.py   its body, and the model that it names
-routing.py          who may answer it, at which price, and what must be held
-routed_models.py    which other models may answer in its place
-fail_over.py        its attempts, until one answers
+relay/routing/routing.py   who may answer it, at which price, and what must be held
+relay/routing/routed_models.py   which other models may answer in its place
+next_attempts.py   who is asked next, where an attempt fails
+attempt.py         one attempt
+
+It is attempted until an attempt answers, the fault table says stop, or no channel is left. Another
+attempt follows before the commit point only (P7).
 """
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Protocol
 
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import check_nested_names
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import plan
+from relay.answers.unary import UnaryFacts
+from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.attempts.attempt import Attempt
-from relay.attempts.fail_over import FailOver, NewAttempt
+from relay.attempts.attempt_end import final_end
+from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts
+from relay.attempts.rules import backoff_s_max
+from relay.attempts.settlement import Resolved
+from relay.attempts.shadow_traffic import MainAnswer
 from relay.counting.count_endpoint import COUNTERS, count_tokens
-from relay.front.error_answers import answer_to
+from relay.errors import DatabaseFailed
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import (
+    CLIENT_CLOSED,
+    OVERLOADED,
+    STOPPING,
+    answer_to,
+    answer_to_failures,
+)
+from relay.front.limit_answers import ChannelFull, UsedUp
+from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.preview import check_means
-from relay.ledger.database import DatabaseAway, DatabaseRefused
-from relay.limits.limit_answers import UsedUp
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.continuation import Continuation, continue_request
 from relay.requests.reader import RequestReader
 from relay.routing.routed_models import RoutedModels
-from relay.routing.screening import screen
+from relay.routing.routing import screen
+from relay.routing.snapshot import Channel
+from relay.upstream.upstream import UpstreamFailed
+
+
+class OneAttempt(Protocol):
+    """What answers at one channel: see `Attempt`."""
+
+    @property
+    def key(self) -> int: ...
+    @property
+    def channel(self) -> Channel: ...
+    @property
+    def said(self) -> str: ...
+    def cost_of(self, outcome: Outcome) -> int | None: ...
+    def leave(self) -> None: ...
+    def revoke(self) -> None: ...
+    def execute(self, *, fresh: bool) -> Awaitable[Outcome]: ...
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved: ...
+
+
+NewAttempt = Callable[[RequestContext, AdmittedAttempt, HealthProbe], OneAttempt]
 
 
 class Run:
     """Answers one request. Every attempt ends in exactly one settlement, on every path.
     `new_attempt` makes what answers at one channel."""
 
-    __slots__ = ("_context", "_fail_over", "_new_attempt", "_reader", "_revoked")
+    __slots__ = (
+        "_attempt",
+        "_context",
+        "_new_attempt",
+        "_next",
+        "_reader",
+        "_revoked",
+        "_settles_at_once",
+    )
 
     def __init__(self, context: RequestContext, new_attempt: NewAttempt = Attempt) -> None:
         self._context = context
         self._new_attempt = new_attempt
         self._reader = RequestReader(context)
-        # Its attempts, once it is known who may answer it.
-        self._fail_over: FailOver | None = None
+        # Who may answer it, once that is known.
+        self._next: NextAttempts
+        # The attempt that runs, or the last one.
+        self._attempt: OneAttempt | None = None
+        # The key has ended: the next attempt is stopped when it begins.
         self._revoked = False
+        # Whether others may miss what the last attempt holds.
+        self._settles_at_once = False
 
     def leave(self) -> None:
         """The client has gone: nothing more is written to it."""
@@ -52,16 +106,16 @@ class Run:
         if context.downstream.client_gone:
             return
         context.downstream.client_gone = True
-        if self._fail_over is not None:
-            self._fail_over.leave()
+        if self._attempt is not None:
+            self._attempt.leave()
         else:
             context.deadline.interrupt("left")
 
     def revoke(self) -> None:
         """The key has ended: what is being answered ends, and the next attempt is not admitted."""
         self._revoked = True
-        if self._fail_over is not None:
-            self._fail_over.revoke()
+        if self._attempt is not None:
+            self._attempt.revoke()
 
     async def answer(self, raw: bytes) -> Outcome:
         """Answer the request with this body. Raises nothing that a client could cause."""
@@ -70,15 +124,14 @@ class Run:
             facts = self._reader.read_facts(raw)
             stated = context.invocation.codec.continuation_of(facts)
             continuation = None if stated is None else await continue_request(context, stated)
-            fail_over = self._fail_over = await self._route(facts, continuation)
-            outcome = await fail_over.make_attempts()
+            await self._route(facts, continuation)
+            outcome = await self._make_attempts()
             if context.snapshot.shadowed:
-                facts_of = partial(_asked_of_shadow, facts, continuation)
-                self._follow(fail_over, facts_of, outcome)
+                self._follow(partial(_shadow_facts, facts, continuation), outcome)
             return outcome
         except (RequestFault, ChannelsOut) as error:
             return await self._refuse(error)
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseFailed as error:
             answer = answer_to(error)
             await context.downstream.refuse(answer)
             return context.uncharged_outcome(answer)
@@ -107,8 +160,10 @@ class Run:
         finally:
             context.deadline.stop()
 
-    async def _route(self, facts: Facts, continuation: Continuation | None) -> FailOver:
-        """Raises RequestFault, ChannelsOut, DatabaseAway."""
+    # ---- who may answer
+
+    async def _route(self, facts: Facts, continuation: Continuation | None) -> None:
+        """Find who may answer it. Raises RequestFault, ChannelsOut, DatabaseAway."""
         context = self._context
         if continuation is not None:
             facts = continuation.facts
@@ -121,13 +176,7 @@ class Run:
             # What only the caller can end is told before what passes by itself.
             await check_means(context, facts, model)
             raise
-        return FailOver(
-            context,
-            first,
-            models,
-            revoked=self._revoked,
-            new_attempt=self._new_attempt,
-        )
+        self._next = NextAttempts(context, first, models)
 
     def _find_model(self, name: str) -> RequestedModel:
         """Raises RequestFault."""
@@ -135,16 +184,6 @@ class Run:
         if context.snapshot.entries:
             context.downstream.notices = context.snapshot.notices_of(model.alias or model.name)
         return model
-
-    def _follow(
-        self, fail_over: FailOver, facts_of: Callable[[], Facts | None], outcome: Outcome
-    ) -> None:
-        """Let the shadow of its model have the request too, if it was answered, or failed."""
-        context = self._context
-        if context.downstream.client_gone or not (outcome.status == 200 or outcome.status >= 500):
-            return
-        main = partial(fail_over.main_answer, outcome)
-        context.parts.shadows.follow(context, facts_of, fail_over.model_name, main)
 
     async def _refuse(self, error: RequestFault | ChannelsOut) -> Outcome:
         answer, reader = answer_to(error), self._reader
@@ -155,7 +194,228 @@ class Run:
         await self._context.downstream.refuse(answer)
         return outcome
 
+    # ---- attempts, one after the other
 
-def _asked_of_shadow(facts: Facts, continuation: Continuation | None) -> Facts | None:
+    async def _make_attempts(self) -> Outcome:
+        """Answer it, by as many as it takes. Raises RequestFault, ChannelsOut, DatabaseFailed."""
+        try:
+            following = await self._next.first()
+        except asyncio.CancelledError:
+            self._check_left()
+            return self._record(CLIENT_CLOSED)
+        replaces: Resolved | None = None
+        while True:
+            try:
+                attempt = await self._admit(following, replaces)
+            except ChannelFull as full:
+                # What it was to replace is resolved.
+                replaces = None
+                try:
+                    another = await self._instead_of(following, full)
+                except asyncio.CancelledError:
+                    self._check_left()
+                    return self._record(CLIENT_CLOSED, after_attempts=bool(self._next.failed))
+                if another is None:
+                    return await self._give_up_unadmitted()
+                following = another
+                continue
+            except UsedUp:
+                # Who has not named the dearer model is told what became of their own.
+                if following.why != "fallback_rule" or not self._next.failed:
+                    raise
+                return await self._give_up_unadmitted()
+            except asyncio.CancelledError:
+                # Whether or not the hold is being placed: admission writes the record.
+                self._check_left()
+                return self._context.uncharged_outcome(CLIENT_CLOSED)
+            self._attempt = attempt
+            if self._context.downstream.on_admission is not None:
+                self._context.downstream.on_admission()
+            if self._revoked:
+                attempt.revoke()
+            try:
+                return await attempt.execute(fresh=following.fresh)
+            except UpstreamFailed as failure:
+                # Its traceback leads back here: the attempt, and what was read of its answer, would
+                # stay until the next collection of garbage.
+                failure.__traceback__ = failure.__context__ = None
+                self._next.failed.append(Failed(following.candidate, attempt.key, failure))
+            self._attempt = None
+            try:
+                again = await self._after(attempt)
+                if again is not None and again.why == "retry":
+                    await self._back_off()
+            except asyncio.CancelledError:
+                return await self._end_cancelled(attempt)
+            if again is None:
+                return await self._give_up(attempt)
+            replaces = attempt.failed(self._next.failed[-1].failure, final=False)
+            following = again
+
+    # ---- one attempt
+
+    async def _admit(self, following: NextAttempt, replaces: Resolved | None) -> OneAttempt:
+        """Place the hold of an attempt; `replaces` is the end of the one before it. Raises
+        RequestFault when the wallet or the key says no, ChannelFull when the channel does."""
+        context, number = self._context, len(self._next.failed) + 1
+        routed = self._next.answering.routed
+        channel = context.snapshot.channels[following.candidate.channel_id]
+        probe = context.parts.health.begin(
+            following.candidate,
+            channel,
+            context.principal.organisation_id,
+            routed.retry_budget if number > 1 else None,
+            avoid=following.avoid,
+            only=self._only_key(following),
+        )
+        attempt: OneAttempt | None = None
+        try:
+            chosen = Chosen(following.candidate, following.why, probe.key, following.skipped)
+            hold = await self._next.answering.holds.place(chosen, number, replaces)
+            self._settles_at_once = hold.settles_at_once
+            admitted = self._admitted(following, number, hold)
+            attempt = self._new_attempt(context, admitted, probe)
+        except DatabaseFailed:
+            if replaces is not None:
+                # Whether that attempt was resolved, and by which of our questions, is unknown.
+                self._settle(replaces, OVERLOADED)
+                self._record(OVERLOADED, after_attempts=True)
+            raise
+        finally:
+            if attempt is None:
+                # Who cannot pay keeps nobody from asking.
+                probe.close()
+        return attempt
+
+    def _only_key(self, following: NextAttempt) -> int:
+        """The place of the key that what the request is about belongs to; -1 for any."""
+        facts = self._next.answering.routed.facts
+        if not isinstance(facts, UnaryFacts) or facts.only_key is None:
+            return -1
+        channel = self._context.snapshot.channels[following.candidate.channel_id]
+        return channel.key_ids.index(facts.only_key)
+
+    def _admitted(self, following: NextAttempt, number: int, hold: PlacedHold) -> AdmittedAttempt:
+        routed, candidate = self._next.answering.routed, following.candidate
+        channel = self._context.snapshot.channels[candidate.channel_id]
+        return AdmittedAttempt(
+            number=number,
+            facts=routed.facts,
+            channel=channel,
+            upstream_model=candidate.upstream_model,
+            prepared=following.prepared,
+            continuation=self._next.answering.translator.continuation,
+            cut_above=None
+            if routed.estimate is None
+            else routed.estimate.cut_above(hold.size.output_cap),
+            hold=hold,
+            timeouts=channel.timeouts_of(routed.model.name),
+        )
+
+    # ---- who is next
+
+    async def _after(self, attempt: OneAttempt) -> NextAttempt | None:
+        """Who is asked behind an attempt that failed; None where none shall be."""
+        try:
+            return await self._next.following()
+        except DatabaseFailed:
+            self._settle(attempt.failed(self._next.failed[-1].failure, final=True), OVERLOADED)
+            raise
+
+    async def _instead_of(self, following: NextAttempt, full: ChannelFull) -> NextAttempt | None:
+        """Who is asked in place of a channel that is at a limit of its own."""
+        try:
+            return await self._next.instead_of(following.candidate, full)
+        except DatabaseFailed:
+            if self._next.failed:
+                self._record(OVERLOADED, after_attempts=True)
+            raise
+
+    async def _back_off(self) -> None:
+        """Before the same channel is asked again."""
+        await asyncio.sleep(random.uniform(0, backoff_s_max(len(self._next.failed))))
+
+    # ---- its ends, where no attempt answers
+
+    async def _end_cancelled(self, attempt: OneAttempt) -> Outcome:
+        """Call it in `except CancelledError`: nobody waits for another attempt, its time is over,
+        or this process stops, whose holds would wait for the sweeper."""
+        context = self._context
+        if context.deadline.caught() is not None:
+            return await self._give_up(attempt)
+        self._settle(attempt.failed(self._next.failed[-1].failure, final=True), STOPPING)
+        if not context.downstream.client_gone:
+            await context.downstream.refuse(STOPPING)
+        return context.uncharged_outcome(STOPPING)
+
+    async def _give_up_unadmitted(self) -> Outcome:
+        """Answer with the last failure where the attempt behind it was not admitted."""
+        error = answer_to_failures([failed.failure for failed in self._next.failed])
+        outcome = self._record(error, after_attempts=True)
+        if not self._context.downstream.client_gone:
+            await self._context.downstream.refuse(error)
+        return outcome
+
+    async def _give_up(self, attempt: OneAttempt) -> Outcome:
+        """Answer with the last failure, or the one that the contract prefers to it."""
+        failures = [failed.failure for failed in self._next.failed]
+        ended = attempt.failed(failures[-1], final=True)
+        if self._context.downstream.client_gone:
+            self._settle(ended, CLIENT_CLOSED)
+            return self._context.uncharged_outcome(CLIENT_CLOSED)
+        error = answer_to_failures(failures)
+        self._settle(ended, error)
+        await self._context.downstream.refuse(error)
+        return self._context.uncharged_outcome(error, basis=ended.ending.basis)
+
+    def _check_left(self) -> None:
+        """Call it in `except CancelledError`: raises it again where it was not our client that has
+        left."""
+        if self._context.deadline.caught() is None:
+            raise
+
+    def _settle(self, ended: Resolved, error: ErrorAnswer) -> None:
+        """Write the end of the last attempt as the end of its request."""
+        ledger = self._context.parts.ledger
+        ledger.settle(
+            final_end(ended, error, self._context.principal), at_once=self._settles_at_once
+        )
+
+    def _record(self, error: ErrorAnswer, *, after_attempts: bool = False) -> Outcome:
+        routed = self._next.answering.routed
+        return self._context.record_refusal(
+            error, routed.model.name, stream=routed.facts.stream, after_attempts=after_attempts
+        )
+
+    # ---- shadow traffic
+
+    def _follow(self, facts_of: Callable[[], Facts | None], outcome: Outcome) -> None:
+        """Let the shadow of its model have the request too, if it was answered, or failed."""
+        context = self._context
+        if context.downstream.client_gone or not (outcome.status == 200 or outcome.status >= 500):
+            return
+        model_name = self._next.answering.routed.model.name
+        context.parts.shadows.follow(
+            context, facts_of, model_name, partial(self._main_answer, outcome)
+        )
+
+    def _main_answer(self, outcome: Outcome) -> MainAnswer | None:
+        """What the client has got of the model that it asked for; None where another one answered,
+        or none was asked."""
+        attempt, answering = self._attempt, self._next.answering
+        if answering.why is not None:
+            return None
+        if attempt is not None:
+            return MainAnswer(
+                outcome, answering.routed.model, attempt.channel, attempt.cost_of(outcome),
+                attempt.said,
+            )  # fmt: skip
+        if not self._next.failed:
+            return None
+        channel = self._context.snapshot.channels[self._next.failed[-1].candidate.channel_id]
+        return MainAnswer(outcome, answering.routed.model, channel, None, "")
+
+
+def _shadow_facts(facts: Facts, continuation: Continuation | None) -> Facts | None:
     """A request as another channel than its own is asked it; None where none can be."""
     return facts if continuation is None else continuation.facts_alone()

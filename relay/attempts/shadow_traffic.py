@@ -43,13 +43,14 @@ from relay.answers.unary import UnaryFacts
 from relay.counting.own_count import UsageEvidence, count_own
 from relay.counting.usage_meter import cost_of, tokens_of
 from relay.counting.vocabularies import family_of
+from relay.errors import DatabaseFailed, DatabaseRefused
 from relay.front.error_answers import failure_inside
 from relay.health.channels_out import ChannelsOut
-from relay.ledger.database import DatabaseAway, DatabaseRefused, Row, Statement
+from relay.ledger.database import Row, Statement
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.prepared import PreparedRequest
 from relay.requests.translator import RequestTranslator
-from relay.routing.screening import has_tools, screen
+from relay.routing.routing import has_tools, screen
 from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 
@@ -142,13 +143,13 @@ class ShadowTraffic:
         task.add_done_callback(self._ended)
 
     async def exchange(self, snapshot: Snapshot, ask: Ask) -> None:
-        """Write what was compared, and read what today's shadows have cost. Raises DatabaseAway,
-        DatabaseRefused."""
+        """Write what was compared, and read what today's shadows have cost. Raises
+        DatabaseFailed."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             try:
                 await ask(write_shadow_answers(waiting))
-            except (DatabaseAway, DatabaseRefused) as error:
+            except DatabaseFailed as error:
                 if isinstance(error, DatabaseRefused) and error.sqlstate.startswith(_BAD_DATA):
                     # What it does not take once it never takes.
                     log.error("%d comparisons of shadow traffic are lost: %s", len(waiting), error)
@@ -319,13 +320,15 @@ class _Reading:
         meters = self._meters("".join(texts), "".join(thoughts)) if self._events else {}
         cost = cost_of(meters, self._sending.price)
         return _Said(
-            "".join(texts),
-            ends[-1] if ends else "",
-            self._ttft_ms,
-            self._elapsed_ms(),
-            tokens_of({name: n for name, n in meters.items() if name.startswith("out_")}),
-            cost or 0,
-            fault,
+            text="".join(texts),
+            finish_reason=ends[-1] if ends else "",
+            ttft_ms=self._ttft_ms,
+            total_ms=self._elapsed_ms(),
+            output_tokens=tokens_of(
+                {name: n for name, n in meters.items() if name.startswith("out_")}
+            ),
+            cost_nano=cost or 0,
+            fault=fault,
         )
 
     def _elapsed_ms(self) -> int:

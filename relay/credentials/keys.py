@@ -28,7 +28,7 @@ from billing.subscriptions.included_units import Allowance
 from dialects.errors.errors import RequestFault
 from lib.ids import KeyId, OrganisationId, TeamId, UserId
 from relay.ledger.database import Row
-from relay.requests.labels import NO_LABELS, Labels
+from relay.requests.labels import NO_LABELS, Attribution, Labels
 
 Statement = tuple[str, Mapping[str, object]]
 
@@ -144,6 +144,19 @@ class Principal:
             "customer": labels.customer,
         }
         return next((name for name in self.required_labels if not has[name]), None)
+
+    def attribution(self, labels: Labels, client_app: str) -> Attribution:
+        """Whom a request with these labels is counted to, by the labels that budgets go by: its own
+        project before its key's, the tags of both."""
+        if labels is NO_LABELS and not self.tags:
+            return Attribution(self.project, None, "", client_app)
+        tags = tuple(dict.fromkeys((*self.tags, *labels.tags)))
+        return Attribution(
+            labels.project or self.project,
+            msgspec.json.encode(tags).decode() if tags else None,
+            labels.customer,
+            client_app,
+        )
 
     def may_use(self, model: str) -> bool:
         """Whether the key's own list lets it ask for a model."""

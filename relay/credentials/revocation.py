@@ -45,7 +45,7 @@ class Running:
                 run.revoke()
 
     async def end_revoked(self) -> None:
-        """End what would not be let in any more. Raises DatabaseAway, DatabaseRefused."""
+        """End what would not be let in any more. Raises DatabaseFailed."""
         callers = list({_caller(principal) for principal in self._principals.values()})
         if not callers:
             return

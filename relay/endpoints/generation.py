@@ -39,7 +39,7 @@ async def generate(request: Request) -> None:
 
 async def remix_video(request: Request) -> None:
     """The same, of the video that the path names."""
-    await _generate(request, _find_remixed)
+    await _generate(request, _find_remix_source)
 
 
 async def count_tokens(request: Request) -> None:
@@ -48,7 +48,7 @@ async def count_tokens(request: Request) -> None:
     raw = await request.read_body(fields)
     context = request.make_context(request.invocation, request.options_of(fields))
     run = Run(context)
-    with _Carried(request, run, run.leave):
+    with _Registration(request, run, run.leave):
         await run.count_tokens(raw)
 
 
@@ -77,7 +77,7 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
         context = request.make_context(invocation, request.options_of(fields))
         run = Prompts(context) if invocation.operation == "completions" else Run(context)
         if (key := fields.idempotency_key) is None:
-            with _Carried(request, run, run.leave):
+            with _Registration(request, run, run.leave):
                 await run.answer(raw)
         else:
             files = b"" if form is None else await form.digest()
@@ -104,7 +104,7 @@ async def _find_source(request: Request, invocation: Invocation, raw: bytes) -> 
     return msgspec.structs.replace(invocation, unary=unary)
 
 
-async def _find_remixed(request: Request, invocation: Invocation, raw: bytes) -> Invocation:
+async def _find_remix_source(request: Request, invocation: Invocation, raw: bytes) -> Invocation:
     states, task_id = request.life.parts.states, request.task_id
     source = await task_answers.source_of(states, request.principal, task_id)
     target = Target(source.model, task=task_id)
@@ -137,7 +137,7 @@ async def _answer_once(
 ) -> None:
     """Answer, or replay the answer that the request had under its key (P5)."""
     try:
-        with _Carried(request, run, idempotent.leave):
+        with _Registration(request, run, idempotent.leave):
             if await idempotent.claim():
                 context.downstream.record(idempotent)
                 await run.answer(raw)
@@ -145,18 +145,17 @@ async def _answer_once(
         await idempotent.close()
 
 
-class _Carried:
-    """A request while it runs: it hears that its client leaves, and that its key ends."""
+class _Registration:
+    """Registers a request while it runs, to hear that its client leaves or its key ends."""
 
     __slots__ = ("_run", "_running", "_watch")
 
     def __init__(self, request: Request, run: Run | Prompts, leave: Callable[[], None]) -> None:
         self._run, self._running = run, request.life.running
-        # A server that calls `leave` itself needs no watch.
-        heed, watched = request.scope.get(HEED), True
-        if heed is not None:
-            watched = not heed(request.scope, leave)
-        self._watch = ClientWatch(request.receive, leave) if watched else None
+        heed = request.scope.get(HEED)
+        # Some servers call `leave` themselves.
+        calls = heed is not None and heed(request.scope, leave)
+        self._watch = None if calls else ClientWatch(request.receive, leave)
         self._running.enter(run, request.principal)
 
     def __enter__(self) -> None:

@@ -36,7 +36,7 @@ _JSON: Final = ((b"content-type", b"application/json"),)
 _CATALOGUE: Final = frozenset({"models", "model"})
 
 Handler = Callable[["Request"], Awaitable[None]]
-"""Answers a request. Raises RequestFault, ClientGone, DatabaseAway, DatabaseRefused."""
+"""Answers a request. Raises RequestFault, ClientGone, DatabaseFailed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ async def _find(request: Request) -> state.KeptResponse:
     response_id = _id_of(request)
     stored = await request.life.parts.states.find(request.principal, "response", [response_id])
     if response_id not in stored:
-        raise _Missing(response_id)
+        raise ResponseMissing(response_id)
     return state.read_kept(stored[response_id])
 
 
@@ -72,7 +72,7 @@ def _read_limit(text: str) -> int:
     return int(text)
 
 
-class _Missing(RequestFault):
+class ResponseMissing(RequestFault):
     """The same for what never was, is gone, or is another key's."""
 
     def __init__(self, response_id: str) -> None:

@@ -1,5 +1,6 @@
 """The client's end of one request: what it gets to hear, and whether anybody still listens."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
@@ -7,8 +8,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from dialects.errors.errors import ErrorKind
-from relay.front.keep_alive import KeepAlive
-from relay.limits.limit_answers import Headroom
+from relay.front.limit_answers import Headroom
 
 NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})
 
@@ -150,3 +150,37 @@ class Downstream:
             self.keep_alive.stop()
             # It holds whoever pings, who holds this.
             self.keep_alive = None
+
+
+class KeepAlive:
+    """Pings after every `every_s` of silence, so that nobody on the way closes a silent stream.
+    `heard_at` is moved by whoever writes (loop time).
+
+    A ping before the first content commits the status and nothing else: another channel may still
+    answer, and a failure is then told inside the stream."""
+
+    __slots__ = ("_every_s", "_loop", "_ping", "_task", "_timer", "heard_at")
+
+    def __init__(self, ping: Callable[[], Awaitable[None]], every_s: float) -> None:
+        self._ping = ping
+        self._every_s = every_s
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Future[None] | None = None
+        self.heard_at = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(every_s, self._look)
+
+    def stop(self) -> None:
+        """No more pings."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            self._task.cancel()
+
+    def _look(self) -> None:
+        due = self.heard_at + self._every_s
+        now = self._loop.time()
+        if now >= due and (self._task is None or self._task.done()):
+            self._task = asyncio.ensure_future(self._ping())
+            self.heard_at = now
+        self._timer = self._loop.call_at(self.heard_at + self._every_s, self._look)

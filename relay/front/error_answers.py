@@ -9,7 +9,7 @@
     UpstreamFailed, of each attempt                the last one, or what the contract prefers to it
     a time limit of the upstream                   F11 or F13, as a failure of the attempt
     an error inside a success                      F23, in the upstream's words
-    DatabaseAway, DatabaseRefused                  503 overloaded: never told as 401, 402 or 403
+    DatabaseFailed: away, or it refused            503 overloaded: never told as 401, 402 or 403
     the key has ended while it is answered         401 authentication
     the process stops                              503 server_shutting_down
     a defect of ours                               500 internal
@@ -32,11 +32,11 @@ from dialects.errors.upstream_errors import provider_limit_message
 from gateway.channels.timeouts import Timeouts
 from gateway.health.cooldown import RETRY_AFTER_S_MAX
 from gateway.health.faults import final_kind
+from relay.errors import DatabaseFailed
 from relay.front.deadline import Reason
 from relay.front.downstream import ErrorAnswer
+from relay.front.limit_answers import LimitReached, UsedUp, limit_headers
 from relay.health.channels_out import ChannelsOut, jittered
-from relay.ledger.database import DatabaseAway, DatabaseRefused
-from relay.limits.limit_answers import LimitReached, UsedUp, limit_headers
 from relay.requests.context import Invocation
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 
@@ -62,7 +62,7 @@ def too_busy(come_again_ms: int) -> ErrorAnswer:
     return OVERLOADED._replace(retry_after_ms=come_again_ms)
 
 
-def answer_to(error: RequestFault | ChannelsOut | DatabaseAway | DatabaseRefused) -> ErrorAnswer:
+def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer:
     """The answer to a request that was never sent on, or whose next attempt could not be."""
     if isinstance(error, ChannelsOut):
         status, wait_ms = KINDS[error.kind].status, error.retry_after_ms

@@ -16,12 +16,26 @@ from billing.currency.money import format_usd
 from dialects.errors.errors import RequestFault, message_of, quote_value
 from lib.ids import RequestId, id_text
 from lib.process.asgi import RESPOND, Fields, Respond, Scope, Send
-from relay.front.cors import ALLOW_ORIGIN, EXPOSE_HEADERS
 from relay.front.downstream import ErrorAnswer, Head
 from relay.front.error_answers import OVERLOADED, answer_to, error_response
-from relay.limits.limit_answers import limit_headers
+from relay.front.limit_answers import limit_headers
 from relay.requests.context import Invocation
 
+# What web pages of other origins may send and read (CORS): everything but cookies.
+ALLOW_ORIGIN: Final = (b"access-control-allow-origin", b"*")
+EXPOSE_HEADERS: Final = (
+    b"access-control-expose-headers",
+    b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
+    b"x-weir-dropped-params, deprecation, sunset, "
+    b"retry-after, retry-after-ms, idempotent-replayed, "
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
+)
+PREFLIGHT: Final = [
+    (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+    (b"access-control-allow-headers", b"*, authorization"),
+    (b"access-control-max-age", b"86400"),
+]
 # What a client wrote may stand in a header only if it is the plain name of a parameter.
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _DROPPED_MAX: Final = 1024

@@ -16,7 +16,6 @@ from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run
 from relay.credentials.keys import Principal
-from relay.credentials.page_session import PageSession, carry_session, read_session_bound
 from relay.endpoints.generation import generate
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import Head
@@ -27,6 +26,7 @@ from relay.lifespan import Lifespan
 from relay.media.answers.task_clips import open_clip
 from relay.media.answers.task_content import VideoContent, open_content
 from relay.media.media_operation import MediaOperation
+from relay.media.realtime.page_session import PageSession, carry_session, read_session_bound
 from relay.media.sourced_operation import SourcedOperation, about_its_source
 from relay.requests.context import (
     Bound,
@@ -193,7 +193,7 @@ class InProcessRelay:
         Whoever asked closes it.
 
         Raises RequestFault where there is none, UpstreamFailed where its provider does not give it,
-        DatabaseAway, DatabaseRefused.
+        DatabaseFailed.
         """
         life = self._started()
         return await open_content(life.parts, life.snapshot, principal, task_id, range_=range_)
@@ -216,7 +216,7 @@ class InProcessRelay:
         """Where this body would go, posted to that path now; nothing is sent or held. Of the
         `headers` those count that say where it may go.
 
-        Raises RequestFault where nothing is posted to that path, DatabaseAway, DatabaseRefused.
+        Raises RequestFault where nothing is posted to that path, DatabaseFailed.
         """
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
@@ -243,7 +243,7 @@ class InProcessRelay:
         nobody in particular; nothing is sent, and its key is masked.
 
         Raises RequestFault where nothing is posted to that path, UnknownProvider and BadAddress
-        where no request can be made, DatabaseAway, DatabaseRefused.
+        where no request can be made, DatabaseFailed.
         """
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
@@ -295,7 +295,7 @@ async def _of_page(
     life: Lifespan, principal: Principal, operation: PageOperation, form: Form | None, body: bytes
 ) -> Invocation:
     """What a page of ours asks; with the files of a form, where it has one, and the task that it is
-    about. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    about. Raises RequestFault, DatabaseFailed."""
     invocation = _PAGE_INVOCATIONS[operation]
     if isinstance(invocation.unary, SourcedOperation):
         states = life.parts.states

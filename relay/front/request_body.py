@@ -13,14 +13,11 @@ from lib.process.asgi import Receive
 from lib.process.waiting import timeout
 from relay.answers.idempotency import read_key
 from relay.config import RelayConfig
+from relay.errors import ClientGone
 from relay.requests.data_policy import DATA_POLICY_HEADER, read_data_policy
 from relay.requests.labels import LABELS_HEADER, NO_LABELS, Labels, read_labels
 
 _MAX_COST_HEADER: Final = "x-weir-max-cost"
-
-
-class ClientGone(Exception):
-    """The client went away before its request was whole."""
 
 
 class BodyFields(msgspec.Struct):
@@ -149,7 +146,7 @@ async def read_body(
     return b"".join(pieces)
 
 
-class _TooLarge(RequestFault):
+class TooLarge(RequestFault):
     """Names both sizes."""
 
     def __init__(self, size: int, limit: int) -> None:
@@ -159,4 +156,4 @@ class _TooLarge(RequestFault):
 
 def too_large(size: int, limit: int) -> RequestFault:
     """The refusal of a body."""
-    return _TooLarge(size, limit)
+    return TooLarge(size, limit)

@@ -33,7 +33,7 @@ class ChannelMeasures:
     async def refresh(
         self, snapshot: Snapshot, ask: Callable[[Statement], Awaitable[Sequence[Row]]]
     ) -> None:
-        """Read what is due and asked for. Raises DatabaseAway, DatabaseRefused."""
+        """Read what is due and asked for. Raises DatabaseFailed."""
         picks = {rule.pick for rule in snapshot.rules}
         if "in_flight" in picks:
             here = dict(self._begun_here())

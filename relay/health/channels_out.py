@@ -10,6 +10,7 @@ from accounts.organisations.data_policy import DataPolicy
 from dialects.errors.errors import ErrorKind, message_of, retry_after_s
 from gateway.health.channel_state import Block, BlockReason
 from gateway.routing.channel_order import Skipped
+from relay.errors import RelayError
 
 _JITTER: Final = 0.1
 # When to ask again for what never fits, or where only others are served.
@@ -42,7 +43,7 @@ _LIMITS_OF: Final[Mapping[frozenset[bool], str]] = MappingProxyType(
 _BY_POLICY: Final = frozenset({"retention", "region"})
 
 
-class ChannelsOut(Exception):
+class ChannelsOut(RelayError):
     """No channel of the model can be asked now; `skipped` says why of each. `retry_after_ms` None:
     waiting does not help."""
 

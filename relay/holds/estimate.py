@@ -12,6 +12,7 @@ from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.prices.lookup import Price
 from relay.answers.unary import Cappable, UnaryFacts
+from relay.errors import RelayError
 from relay.holds.rules import (
     OUTPUT_CAP_MIN,
     bounds,
@@ -26,7 +27,7 @@ from relay.routing.snapshot import Channel
 _UNCAPPED_TIMES: Final = 4
 
 
-class Unpriced(Exception):
+class Unpriced(RelayError):
     """The price has no rate for what the request will surely be billed for."""
 
 

@@ -1,5 +1,5 @@
-"""The hold of an attempt is asked for until it is placed or refused: a smaller one where the money
-does not reach, with the principal read again where its budgets have changed."""
+"""Place the hold of an attempt: ask for a smaller one where the money does not reach, and read the
+principal again where its budgets have changed."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,10 +19,9 @@ from relay.attempts.admitted_attempt import Chosen, PlacedHold
 from relay.attempts.settlement import Resolved
 from relay.credentials.keys import Principal
 from relay.front.downstream import NOTHING_LIMITED
+from relay.front.limit_answers import ChannelFull, LimitReached, UsedUp, read_headroom
 from relay.holds.estimate import Size
 from relay.holds.rules import estimate_tokens
-from relay.limits.limit_answers import ChannelFull, LimitReached, UsedUp, read_headroom
-from relay.requests.attribution import attribution_of
 from relay.requests.context import RequestContext
 from relay.routing.routing import RoutedRequest
 from relay.routing.snapshot import Channel
@@ -78,10 +77,10 @@ class HoldPlacer:
     async def place(self, chosen: Chosen, number: int, replaces: Resolved | None) -> PlacedHold:
         """Place the hold of the attempt of this number; `replaces` is the end of the failed one
         before it. Raises RequestFault when the wallet or the key says no, ChannelFull when the
-        channel does, DatabaseAway, DatabaseRefused."""
+        channel does, DatabaseFailed."""
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
-        price, cost = _priced_for(self._routed, channel), self._cost(channel)
+        price, cost = _price_on(self._routed, channel), self._find_cost(channel)
         unary, total_s = (
             context.invocation.unary,
             channel.timeouts_of(self._routed.model.name).total,
@@ -91,27 +90,35 @@ class HoldPlacer:
         ttl_s = int(total_s) + context.parts.config.hold_margin_s
         left: Mapping[str, int] = {}
         for _ in range(_ADMISSION_TRIES):
-            taken = taken_by(self._principal, self._routed, size, left)
-            guarded = self._guarded(size, channel.limits, taken)
-            opened = self._opened(chosen, number, size, price, cost)
+            taken = take_units(self._principal, self._routed, size, left)
+            guarded = self._make_guard(size, channel.limits, taken)
+            opened = self._make_row(chosen, number, size, price, cost)
             request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
             verdict = await context.parts.ledger.admit(request)
             replaces = None
             if verdict.word == "admitted":
-                return self._placed(opened, size, verdict, price, cost, channel, taken)
+                return self._make_hold(
+                    opened,
+                    size,
+                    verdict,
+                    price=price,
+                    cost=cost,
+                    channel=channel,
+                    taken=taken,
+                )
             if verdict.word == "stale":
                 self._principal = await context.parts.renew(self._principal)
                 continue
             if verdict.word == "no_units" and verdict.details is not None:
-                left = _less(left, verdict.details["left"])
+                left = _reduce_units(left, verdict.details["left"])
                 continue
-            smaller = self._smaller(verdict, taken.nano)
+            smaller = self._find_smaller(verdict, taken.nano)
             if smaller is None:
                 break
             size = smaller
         self._refuse(verdict, size)
 
-    def _smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
+    def _find_smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
         """What could be held instead. Raises RequestFault where it is not the money that lacks."""
         if verdict.word == "key_gone":
             raise RequestFault("authentication", None, "")
@@ -127,11 +134,12 @@ class HoldPlacer:
         needed_nano = size.hold_nano if estimate is None else estimate.least_nano
         raise UsedUp(verdict.details, needed_nano, verdict.available_nano, url)
 
-    def _placed(
+    def _make_hold(
         self,
         opened: AttemptOpened,
         size: Size,
         verdict: Verdict,
+        *,
         price: Price | None,
         cost: Price | None,
         channel: Channel,
@@ -140,17 +148,19 @@ class HoldPlacer:
         principal, details = self._principal, verdict.details
         limited = principal.limited or channel.limits is not None
         return PlacedHold(
-            opened.id,
-            size,
-            principal,
-            NOTHING_LIMITED if details is None else read_headroom(details),
-            limited or bool(taken.units) or verdict.available_nano < _SCARCE * size.hold_nano,
-            price,
-            cost,
-            taken.by_meter if taken.units else NO_UNITS,
+            attempt_id=opened.id,
+            size=size,
+            principal=principal,
+            headroom=NOTHING_LIMITED if details is None else read_headroom(details),
+            settles_at_once=limited
+            or bool(taken.units)
+            or verdict.available_nano < _SCARCE * size.hold_nano,
+            price=price,
+            cost=cost,
+            units=taken.by_meter if taken.units else NO_UNITS,
         )
 
-    def _cost(self, channel: Channel) -> Price | None:
+    def _find_cost(self, channel: Channel) -> Price | None:
         """What the provider is owed by, asked as the body asks."""
         snapshot, routed = self._context.snapshot, self._routed
         if not snapshot.costs:
@@ -161,7 +171,7 @@ class HoldPlacer:
         tier = "" if _drops_tier(channel) else requested_tier(routed.facts.body)
         return cost.for_request(tier) if tier or cost.others else cost
 
-    def _opened(
+    def _make_row(
         self, chosen: Chosen, number: int, size: Size, price: Price | None, cost: Price | None
     ) -> AttemptOpened:
         """The row of an attempt, with an id of its own."""
@@ -169,7 +179,7 @@ class HoldPlacer:
         options = context.options
         channels, candidate = context.snapshot.channels, chosen.candidate
         channel = channels[candidate.channel_id]
-        labels = attribution_of(principal, options.labels, options.client_app)
+        labels = principal.attribution(options.labels, options.client_app)
         return AttemptOpened(
             organisation_id=principal.organisation_id,
             id=AttemptId(new_id()),
@@ -204,7 +214,7 @@ class HoldPlacer:
             session_id=options.session_id,
         )
 
-    def _guarded(self, size: Size, limits: ChannelLimits | None, taken: Taken) -> Guarded | None:
+    def _make_guard(self, size: Size, limits: ChannelLimits | None, taken: Taken) -> Guarded | None:
         """What the request must fit beside the wallet; None when nothing is limited."""
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
         budgets = budgets_of(self._context, principal, self._routed.model)
@@ -220,12 +230,12 @@ class HoldPlacer:
         return Guarded(budgets, tokens, limits, units, taken.nano)
 
 
-def taken_by(
+def take_units(
     principal: Principal, routed: RoutedRequest, size: Size, left: Mapping[str, int]
 ) -> Taken:
-    """The included units that a request takes: all that it may come to, so that its price is held
-    for the others alone. Of which no so many are `left`, by the ids of their rows, it takes these,
-    beside a hold of its whole price."""
+    """The included units that a request takes: all that it may need, so that only the price of the
+    rest is held. Where fewer are `left`, by the ids of their rows, it takes those and holds the
+    full price."""
     allowances, estimate = principal.allowances, routed.estimate
     if not allowances or estimate is None:
         return NOTHING_TAKEN
@@ -244,13 +254,12 @@ def taken_by(
     return Taken(units, max(size.hold_nano - beyond, 0))
 
 
-def _less(known: Mapping[str, int], told: Mapping[str, int]) -> dict[str, int]:
-    """How many units a request takes that did not get those it asked for: those that are left, and
-    of which others have taken meanwhile, none, for it is not to run after them."""
-    return {**known, **{row: 0 if row in known else count for row, count in told.items()}}
+def _reduce_units(known: Mapping[str, int], remaining: Mapping[str, int]) -> dict[str, int]:
+    """Cap each unit at what is left; a unit refused twice is not asked for again."""
+    return {**known, **{row: 0 if row in known else count for row, count in remaining.items()}}
 
 
-def _priced_for(routed: RoutedRequest, channel: Channel) -> Price | None:
+def _price_on(routed: RoutedRequest, channel: Channel) -> Price | None:
     """The price of a request as a channel sends it: without the service tier that it drops. The
     hold covers both."""
     if routed.price is None or not _drops_tier(channel):

@@ -7,8 +7,8 @@ from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
 from relay.credentials.keys import Principal
-from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, taken_by
-from relay.limits.limit_answers import UsedUp
+from relay.front.limit_answers import UsedUp
+from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, take_units
 from relay.requests.context import Bound, RequestContext
 from relay.requests.reader import RequestReader
 from relay.routing.routing import RoutedRequest, route
@@ -31,7 +31,7 @@ async def bound_of(
     """What a routed request would hold. Raises RequestFault `max_cost_exceeded`, DatabaseAway."""
     bound, principal, taken = _bound(routed), context.principal, NOTHING_TAKEN
     if routed.estimate is not None:
-        taken = taken_by(principal, routed, routed.estimate.first(), {})
+        taken = take_units(principal, routed, routed.estimate.first(), {})
     budgets = budgets_of(context, principal, routed.model)
     return _within(bound, routed, await available_nano(principal, budgets, taken))
 
@@ -47,7 +47,7 @@ async def check_means(context: RequestContext, facts: Facts, model: RequestedMod
     bound = await bound_of(context, routed, read)
     if bound.fits:
         return
-    taken = taken_by(principal, routed, estimate.first(), {})
+    taken = take_units(principal, routed, estimate.first(), {})
     in_wallet_nano = await read(principal, (), taken)
     if not _within(_bound(routed), routed, in_wallet_nano).fits:
         url = context.parts.config.public_url
@@ -60,16 +60,24 @@ async def check_means(context: RequestContext, facts: Facts, model: RequestedMod
 
 def _bound(routed: RoutedRequest) -> Bound:
     if routed.price is None or routed.estimate is None:
-        return Bound(0, None, 0, 0, None, 0, True)
+        return Bound(
+            hold_nano=0,
+            output_cap=None,
+            input_tokens=0,
+            output_tokens=0,
+            price_version_id=None,
+            available_nano=0,
+            fits=True,
+        )
     estimate, size = routed.estimate, routed.estimate.first()
     return Bound(
-        size.hold_nano,
-        size.output_cap,
-        estimate.input_tokens,
-        estimate.cap if size.output_cap is None else size.output_cap,
-        routed.price.id,
-        0,
-        True,
+        hold_nano=size.hold_nano,
+        output_cap=size.output_cap,
+        input_tokens=estimate.input_tokens,
+        output_tokens=estimate.cap if size.output_cap is None else size.output_cap,
+        price_version_id=routed.price.id,
+        available_nano=0,
+        fits=True,
     )
 
 

@@ -20,7 +20,8 @@ from lib.ids import ChannelId
 from relay.attempts import admission, settlement
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Resolved, Settled
-from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Statement
+from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
+from relay.ledger.database import PipelinedConnection, Statement
 from relay.ledger.marks import LedgerMarks
 from relay.ledger.queue import Batch, LedgerQueue, Waiting
 from relay.ledger.recovery import LedgerRecovery
@@ -65,7 +66,7 @@ class BatchWriter:
         """Commit and tell the verdicts. Whoever is refused what an ending behind this batch may
         release is asked again together with it.
 
-        Raises DatabaseAway, and DatabaseRefused where another try may go through.
+        Raises DatabaseFailed where another try may go through.
         """
         releasing = {item.organisation_id for item in batch.behind}
         try:
@@ -167,7 +168,7 @@ class BatchWriter:
         if prepared:
             try:
                 await self._connection.run(prepared)
-            except (DatabaseAway, DatabaseRefused) as error:
+            except DatabaseFailed as error:
                 # Only of these: the others of their batch are decided.
                 self.fail(waiting, error)
                 return
@@ -179,7 +180,7 @@ class BatchWriter:
         for part in parts:
             try:
                 await self.write(part)
-            except (DatabaseAway, DatabaseRefused) as error:
+            except DatabaseFailed as error:
                 failed = error
         if failed is not None:
             raise failed

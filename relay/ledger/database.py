@@ -25,6 +25,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
+from relay.errors import DatabaseAway, DatabaseRefused
 
 Statement = tuple[str, Mapping[str, object]]
 Row = tuple[str | None, ...]
@@ -47,18 +48,6 @@ SESSION = {
     "enable_mergejoin": "off",
     "jit": "off",
 }
-
-
-class DatabaseAway(Exception):
-    """The database did not take the transaction; whether it was committed may be unknown."""
-
-
-class DatabaseRefused(Exception):
-    """The database refused a statement; the transaction was rolled back."""
-
-    def __init__(self, sqlstate: str, message: str) -> None:
-        self.sqlstate = sqlstate
-        super().__init__(f"{sqlstate} {message}")
 
 
 class Prepared:

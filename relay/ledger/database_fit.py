@@ -8,13 +8,14 @@ from typing import Final
 
 from lib.vault import Vault, WrongSecret, check_secrets
 from relay.config import RelayConfig
-from relay.ledger.database import DatabaseAway, DatabaseRefused, Row, Statement
+from relay.errors import DatabaseFailed
+from relay.ledger.database import Row, Statement
 from relay.routing import snapshot_sql as statements
 
 log = logging.getLogger(__name__)
 
 Ask = Callable[[Statement], Awaitable[Sequence[Row]]]
-"""Runs one statement; raises DatabaseAway, DatabaseRefused."""
+"""Runs one statement; raises DatabaseFailed."""
 
 # Ids carry the process's clock, and statements look for them by the database's.
 _SKEW_S_MAX: Final = 60.0
@@ -50,7 +51,7 @@ class DatabaseFit:
             return
         try:
             ((text,),) = await self._ask(statements.missing_statement(self._config.migrations))
-        except (DatabaseAway, DatabaseRefused):
+        except DatabaseFailed:
             return
         missing = int(text or 0)
         if missing and missing != self._missing:
@@ -67,7 +68,7 @@ class DatabaseFit:
             for sealed, kek_ids in rows:
                 self._check_secrets(bytes.fromhex(sealed or ""), kek_ids or "")
                 await self._ask(statements.needed_kek_statement(self._vault.current.id))
-        except (DatabaseAway, DatabaseRefused):
+        except DatabaseFailed:
             return
         self._secrets_fit = True
 
@@ -85,7 +86,7 @@ class DatabaseFit:
         sent_at = time.time()
         try:
             ((epoch, now, migrations),) = await self._ask(statements.epoch_statement())
-        except (DatabaseAway, DatabaseRefused):
+        except DatabaseFailed:
             return None
         ahead_s = float(now or 0) - (sent_at + time.time()) / 2
         if abs(ahead_s) > _SKEW_S_MAX >= abs(self._skew_s):

@@ -25,6 +25,7 @@ import msgspec
 
 from lib.ids import id_text
 from relay.attempts.settlement import LateEnding, Marked, Resolved, Settled
+from relay.errors import RelayError
 from usage.records.sql import Refusal
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ _HEAD: Final = re.compile(rb"(?=[0-9a-f]{8}[rlfm][\[{])")
 _ZEROS: Final = bytes(64 * 1024)
 
 
-class SpoolUnusable(Exception):
+class SpoolUnusable(RelayError):
     """Nothing can be kept here: no new paid work may be taken."""
 
 

@@ -33,8 +33,9 @@ from typing import Final
 
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Settled
+from relay.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.batch import BatchWriter
-from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection
+from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
 from relay.ledger.marks import LedgerMarks
 from relay.ledger.queue import BATCH_MAX, Batch, LedgerQueue
@@ -157,7 +158,7 @@ class LedgerWriter:
             batch = queue.take(batch)
             try:
                 await self._batches.write(batch)
-            except (DatabaseAway, DatabaseRefused) as error:
+            except DatabaseFailed as error:
                 failed = True
                 queue.put_back(batch.endings)
                 self._batches.fail(batch.admissions, error)
@@ -206,7 +207,7 @@ class LedgerWriter:
         for done, item in enumerate(endings):
             try:
                 await self._batches.write(Batch(endings=[item]))
-            except (DatabaseAway, DatabaseRefused):
+            except DatabaseFailed:
                 self._queue.put_back(endings[done:])
                 return done
             except Exception:

@@ -43,8 +43,8 @@ async def intend_video(
     context: RequestContext, admitted: AdmittedAttempt, accepted: AcceptedVideo, key: int
 ) -> None:
     """Write the task of a video that a provider is going to be asked for, by our id of it: should
-    this process die, the provider is asked whether it has accepted it. Raises DatabaseAway,
-    DatabaseRefused."""
+    this process die, the provider is asked whether it has accepted it. Raises DatabaseFailed.
+    """
     # Not before the answer to the order must have come.
     first_poll_s = admitted.first_content_s + _PATIENCE_S
     task = _task(context, admitted, accepted, accepted.own_id, key, first_poll_s)
@@ -79,24 +79,24 @@ def _task(
     principal, channel, ordered = context.principal, admitted.channel, accepted.ordered
     kept = principal.retention_hours > 0
     return NewTask(
-        admitted.hold.attempt_id,
-        accepted.public_id,
-        principal.organisation_id,
-        principal.team_id,
-        context.request_id,
-        context.invocation.operation,
-        ordered.model[:MODEL_LENGTH_MAX],
-        accepted.form.operation,
-        channel.uuid,
-        channel.key_ids[key] if channel.key_ids else None,
-        upstream_id,
-        ordered.seconds,
-        ordered.size,
-        ordered.source_id,
-        first_poll_s,
-        accepted.callback_token if isinstance(accepted, AcceptedVideo) else "",
-        TaskContent(ordered.prompt, detail=ordered.detail) if kept else None,
-        TaskHook(ordered.hook, ordered.hook_secret, str(principal.key_id))
+        id=admitted.hold.attempt_id,
+        public_id=accepted.public_id,
+        organisation_id=principal.organisation_id,
+        team_id=principal.team_id,
+        request_id=context.request_id,
+        operation=context.invocation.operation,
+        model=ordered.model[:MODEL_LENGTH_MAX],
+        form=accepted.form.operation,
+        channel_id=channel.uuid,
+        channel_key_id=channel.key_ids[key] if channel.key_ids else None,
+        upstream_id=upstream_id,
+        seconds=ordered.seconds,
+        size=ordered.size,
+        remixed_from=ordered.source_id,
+        first_poll_s=first_poll_s,
+        callback_token=accepted.callback_token if isinstance(accepted, AcceptedVideo) else "",
+        content=TaskContent(ordered.prompt, detail=ordered.detail) if kept else None,
+        hook=TaskHook(ordered.hook, ordered.hook_secret, str(principal.key_id))
         if ordered.hook
         else None,
     )

@@ -89,9 +89,15 @@ class Images(MediaOperation):
         own = images.read(raw, self._operation, files=self.file_names)
         self.check_files()
         return UnaryFacts(
-            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano,
-            (_Pictures(own), _PictureTokens(own)), stream=own.stream,
-        )  # fmt: skip
+            own=own,
+            body=own.body,
+            model=own.model,
+            user=own.user,
+            text_bytes=own.text_bytes,
+            max_cost_nano=own.max_cost_nano,
+            units=(_Pictures(own), _PictureTokens(own)),
+            stream=own.stream,
+        )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: ImageFacts = facts.own

@@ -25,7 +25,8 @@ from lib.vault import VaultError
 from relay.answers.state_store import StateStore
 from relay.attempts import settlement
 from relay.credentials.keys import Principal
-from relay.ledger.database import DatabaseAway, DatabaseRefused, Row
+from relay.errors import DatabaseAway, DatabaseFailed
+from relay.ledger.database import Row
 
 _TABLE: Final = "gateway_mediatask"
 TaskKind = Literal["video", "midjourney", "suno"]
@@ -85,19 +86,19 @@ def shown(task: Task, link: str) -> ShownTask:
     """What a client of its service is shown of it; `link` opens its picture."""
     video = task.video
     return ShownTask(
-        video.id,
-        video.model,
-        video.state,
-        task.provider_state,
-        video.progress,
-        video.prompt or "",
-        task.created_ms,
-        task.started_ms,
-        task.ended_ms,
-        video.error,
-        task.detail,
-        task.result if task.content_kept else {},
-        link,
+        id=video.id,
+        model=video.model,
+        state=video.state,
+        word=task.provider_state,
+        progress=video.progress,
+        prompt=video.prompt or "",
+        submitted_ms=task.created_ms,
+        started_ms=task.started_ms,
+        ended_ms=task.ended_ms,
+        error=video.error,
+        detail=task.detail,
+        result=task.result if task.content_kept else {},
+        link=link,
     )
 
 
@@ -171,7 +172,7 @@ async def confirm(states: StateStore, task: NewTask) -> int:
 async def withdraw(states: StateStore, id_: UUID, upstream_id: str) -> None:
     """Forget a task that was written before its provider was asked, and not accepted. Where that
     fails its provider says that there is none."""
-    with suppress(DatabaseAway, DatabaseRefused):
+    with suppress(DatabaseFailed):
         await states.run([(_WITHDRAW, {"id": id_, "upstream_id": upstream_id})])
 
 
@@ -179,7 +180,7 @@ async def find(
     states: StateStore, principal: Principal, public_ids: Sequence[str], kind: TaskKind = "video"
 ) -> dict[str, Task]:
     """The tasks of those ids that there are, of the kind and of the principal's team. Raises
-    DatabaseAway, DatabaseRefused."""
+    DatabaseFailed."""
     # NUL, which the database has no place for, is in no id.
     names = [name for name in public_ids if _PUBLIC_ID.fullmatch(name)]
     parameters = {"team": principal.team_id, "ids": "{" + ",".join(names) + "}", "kind": kind}
@@ -190,7 +191,7 @@ async def find(
 
 async def find_any(states: StateStore, public_id: str, kind: TaskKind) -> Task | None:
     """The task of that id, whosever it is: for what its id alone gives access to. Raises
-    DatabaseAway, DatabaseRefused."""
+    DatabaseFailed."""
     if not _PUBLIC_ID.fullmatch(public_id):
         return None
     (rows,) = await states.run([(_FIND_ANY, {"public_id": public_id, "kind": kind})])
@@ -201,7 +202,7 @@ async def page(
     states: StateStore, principal: Principal, *, after: UUID | None, limit: int, ascending: bool
 ) -> tuple[list[Task], bool]:
     """The team's tasks, the newest first unless `ascending`, behind the one `after`; and whether
-    there are more. Raises DatabaseAway, DatabaseRefused."""
+    there are more. Raises DatabaseFailed."""
     after = after or (_FIRST if ascending else _LAST)
     parameters = {"team": principal.team_id, "after": after, "limit": limit + 1}
     (rows,) = await states.run([(_PAGE_UP if ascending else _PAGE_DOWN, parameters)])
@@ -229,35 +230,35 @@ async def _read(states: StateStore, row: Row) -> Task:
     if shown == "failed":
         error = TaskError(*(stored.error or ("failed", "The task failed.")))
     video = Video(
-        public_id or "",
-        model or "",
-        shown,
-        int(progress or 0),
-        _instant(created) or 0,
-        _instant(ended) if shown == "succeeded" else None,
-        _instant(expires) if shown == "succeeded" else None,
-        int(seconds or 0),
-        size or "",
-        order.prompt,
-        remixed or None,
-        error,
+        id=public_id or "",
+        model=model or "",
+        state=shown,
+        progress=int(progress or 0),
+        created_at=_instant(created) or 0,
+        completed_at=_instant(ended) if shown == "succeeded" else None,
+        expires_at=_instant(expires) if shown == "succeeded" else None,
+        seconds=int(seconds or 0),
+        size=size or "",
+        prompt=order.prompt,
+        remixed_from=remixed or None,
+        error=error,
     )
     return Task(
-        id_,
-        video,
-        form or "",
-        UUID(channel_id),
-        None if key_id is None else UUID(key_id),
-        upstream_id or "",
-        kept == "t",
-        provider_state or "",
-        _milliseconds(created) or 0,
+        id=id_,
+        video=video,
+        form=form or "",
+        channel_id=UUID(channel_id),
+        channel_key_id=None if key_id is None else UUID(key_id),
+        upstream_id=upstream_id or "",
+        content_kept=kept == "t",
+        provider_state=provider_state or "",
+        created_ms=_milliseconds(created) or 0,
         # One that has ended before it was asked for again has begun at once.
-        _milliseconds(started or (created if ended else None)),
-        _milliseconds(ended),
-        order.detail or {},
-        stored.result or {},
-        stored.content,
+        started_ms=_milliseconds(started or (created if ended else None)),
+        ended_ms=_milliseconds(ended),
+        detail=order.detail or {},
+        result=stored.result or {},
+        content=stored.content,
     )
 
 

@@ -65,9 +65,15 @@ class Speech(UnaryOperation):
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         own = sound.read_speech(raw)
         return UnaryFacts(
-            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano,
-            (_Characters(own), _SpeechTokens(own)), stream=own.stream,
-        )  # fmt: skip
+            own=own,
+            body=own.body,
+            model=own.model,
+            user=own.user,
+            text_bytes=own.text_bytes,
+            max_cost_nano=own.max_cost_nano,
+            units=(_Characters(own), _SpeechTokens(own)),
+            stream=own.stream,
+        )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: SpeechFacts = facts.own
@@ -168,9 +174,15 @@ class Heard(MediaOperation):
         own = sound.read_heard(raw, self._operation, names, bound_ms=longest, ms=ms)
         self.check_files()
         return UnaryFacts(
-            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano,
-            (_Milliseconds(own), _HeardTokens(own)), stream=own.stream,
-        )  # fmt: skip
+            own=own,
+            body=own.body,
+            model=own.model,
+            user=own.user,
+            text_bytes=own.text_bytes,
+            max_cost_nano=own.max_cost_nano,
+            units=(_Milliseconds(own), _HeardTokens(own)),
+            stream=own.stream,
+        )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: HeardFacts = facts.own

@@ -63,7 +63,7 @@ async def about_its_source(
 ) -> SourcedOperation:
     """The operation of one request, with the task of its team that the body is about, and with what
     signs for who has this key, "" for a page of ours. A hook may lie in `hook_networks` beside
-    public addresses. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    public addresses. Raises RequestFault, DatabaseFailed."""
     bound = operation.bare()
     bound.hook_secret = key_secret(key)
     bound.hook_policy = EgressPolicy(hook_networks)
@@ -76,6 +76,12 @@ async def about_its_source(
         raise RequestFault("task_not_found", operation.id_field, task_id)
     operation.check(task)
     bound.source = Source(
-        task_id, task.upstream_id, task.channel_id, task.channel_key_id, task.video.model, 0, ""
+        public_id=task_id,
+        upstream_id=task.upstream_id,
+        channel_id=task.channel_id,
+        channel_key_id=task.channel_key_id,
+        model=task.video.model,
+        seconds=0,
+        size="",
     )
     return bound

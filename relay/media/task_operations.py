@@ -142,13 +142,13 @@ class SubmitTask(SourcedOperation):
         if own.hook:
             self._check_hook(own.hook)
         return UnaryFacts(
-            own,
-            own.body,
-            own.model,
-            "",
-            own.text_bytes,
-            own.max_cost_nano,
-            (_CALL,),
+            own=own,
+            body=own.body,
+            model=own.model,
+            user="",
+            text_bytes=own.text_bytes,
+            max_cost_nano=own.max_cost_nano,
+            units=(_CALL,),
             media={"image": own.pictures} if own.pictures else {},
             only_channel=None if source is None else source.channel_id,
             only_key=None if source is None else source.channel_key_id,

@@ -72,9 +72,15 @@ class VideoOperation(UnaryOperation):
         )
         media = {"image": 1} if own.image else {}
         return UnaryFacts(
-            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units,
+            own=own,
+            body=own.body,
+            model=own.model,
+            user=own.user,
+            text_bytes=own.text_bytes,
+            max_cost_nano=own.max_cost_nano,
+            units=units,
             media=media,
-        )  # fmt: skip
+        )
 
     def send(
         self, facts: UnaryFacts, urls: Mapping[Operation, str], model: str, request_id: str
@@ -161,7 +167,15 @@ class Remix(_Videos):
         body, prompt = videos.read_remix(raw)
         source, text_bytes = self._source, len(prompt.encode(errors="replace"))
         return VideoRequest(
-            body, source.model, prompt, source.seconds, source.size, "", "", text_bytes, None
+            body=body,
+            model=source.model,
+            prompt=prompt,
+            seconds=source.seconds,
+            size=source.size,
+            image="",
+            user="",
+            text_bytes=text_bytes,
+            max_cost_nano=None,
         )
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:

@@ -72,9 +72,19 @@ class AcceptedVideo(NamedTuple):
     def answer(self, raw: bytes, created_at: int) -> dict[str, Any]:
         request = self.request
         video = Video(
-            self.public_id, request.model, "queued", 0, created_at, None, None, request.seconds,
-            request.size, request.prompt, self.remixed_from or None, None,
-        )  # fmt: skip
+            id=self.public_id,
+            model=request.model,
+            state="queued",
+            progress=0,
+            created_at=created_at,
+            completed_at=None,
+            expires_at=None,
+            seconds=request.seconds,
+            size=request.size,
+            prompt=request.prompt,
+            remixed_from=self.remixed_from or None,
+            error=None,
+        )
         return self.write(video)
 
 

@@ -21,7 +21,6 @@ from relay.front.downstream import Downstream, ErrorAnswer, Sink
 from relay.front.turns import Turns
 from relay.health.channel_health import Health
 from relay.ledger.writer import LedgerWriter
-from relay.requests.attribution import attribution_of
 from relay.requests.error_excerpt import kept_message
 from relay.requests.labels import NO_LABELS, Labels
 from relay.routing.snapshot import Snapshot
@@ -210,9 +209,19 @@ class RequestContext:
         """The outcome of a request that costs nothing."""
         total_ms = self.elapsed_ms()
         return Outcome(
-            self.request_id, error.status, error.kind, error.message,
-            "", {}, 0, basis, 0, None, total_ms, error.budget_id,
-        )  # fmt: skip
+            request_id=self.request_id,
+            status=error.status,
+            kind=error.kind,
+            message=error.message,
+            finish_reason="",
+            meters={},
+            charge_nano=0,
+            basis=basis,
+            hold_nano=0,
+            ttft_ms=None,
+            total_ms=total_ms,
+            budget_id=error.budget_id,
+        )
 
     def record_refusal(
         self,
@@ -235,7 +244,7 @@ class RequestContext:
             total_ms=outcome.total_ms,
             address=options.address,
         )
-        labels = attribution_of(principal, options.labels, options.client_app)
+        labels = principal.attribution(options.labels, options.client_app)
         self.parts.ledger.settle(
             Refusal(
                 organisation_id=principal.organisation_id,

@@ -117,7 +117,7 @@ class Continuation:
 
 
 async def continue_request(context: RequestContext, facts: ChatFacts) -> Continuation:
-    """What a request goes on from. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    """What a request goes on from. Raises RequestFault, DatabaseFailed."""
     principal, states = context.principal, context.parts.states
     if facts.background:
         raise RequestFault(
@@ -142,7 +142,7 @@ async def continue_request(context: RequestContext, facts: ChatFacts) -> Continu
 
 
 async def _referred(context: RequestContext, names: Sequence[str]) -> dict[str, KeptItem]:
-    """The items that a request names. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    """The items that a request names. Raises RequestFault, DatabaseFailed."""
     hours = context.principal.retention_hours
     if not hours:
         raise RequestFault("unsupported_capability", "input", _NO_ITEMS)

@@ -22,6 +22,16 @@ class Labels(NamedTuple):
     customer: str = ""
 
 
+class Attribution(NamedTuple):
+    """Whom a request is counted to, as the rows of attempts and refusals have it: `tags` is JSON
+    text, None where there are none."""
+
+    project: str
+    tags: str | None
+    customer: str
+    client_app: str
+
+
 class _Labels(msgspec.Struct, forbid_unknown_fields=True):
     project: str | None = None
     tags: Annotated[tuple[str, ...], msgspec.Meta(max_length=TAGS_MAX)] = ()

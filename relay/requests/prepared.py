@@ -129,13 +129,13 @@ class PreparedRequest(msgspec.Struct, frozen=True):
         if isinstance(exchange, Passing) and not self.stream:
             kinds = exchange.content_types
         return OutgoingRequest(
-            self.codec,
-            self.url,
-            b"" if files else body,
-            self.content_type,
-            self.client_headers,
-            kinds,
-            OutgoingForm(body, files) if files else None,
+            codec=self.codec,
+            url=self.url,
+            body=b"" if files else body,
+            content_type=self.content_type,
+            client_headers=self.client_headers,
+            others=kinds,
+            form=OutgoingForm(body, files) if files else None,
         )
 
     def _overridden(self, body: bytes, overrides: RequestOverrides) -> bytes:

@@ -50,7 +50,7 @@ from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
 from relay.answers.unary import Exchange, Passing, UnaryFacts, UnaryOperation
-from relay.ledger.database import DatabaseAway, DatabaseRefused
+from relay.errors import DatabaseFailed
 from relay.media.accepted_video import addressed
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation
@@ -232,13 +232,13 @@ class RequestTranslator:
         facts = self._facts if continuation is None else continuation.facts_for(channel.id)
         traits, openai = capabilities.traits, client.name == "openai"
         return PreparedRequest(
-            client,
-            _url(channel, operation, model, self._model.name),
-            client.content_type(Target(), stream=stream),
-            stream,
-            passed_headers(channel, client, invocation.headers),
-            ForwardedBody(facts, model, thinking, quirks),
-            AnswerTraits(
+            codec=client,
+            url=_url(channel, operation, model, self._model.name),
+            content_type=client.content_type(Target(), stream=stream),
+            stream=stream,
+            client_headers=passed_headers(channel, client, invocation.headers),
+            body=ForwardedBody(facts, model, thinking, quirks),
+            traits=AnswerTraits(
                 self._requested_model(model),
                 thinks=capabilities.may_think,
                 think_tags=openai and _TAGS in traits,
@@ -266,15 +266,17 @@ class RequestTranslator:
         # A provider may be silent for minutes before the first of a picture.
         streams = isinstance(sending.exchange, Passing) and facts.stream
         return PreparedRequest(
-            codec,
-            _url(channel, sending.operation, model, self._model.name) + sending.path,
-            EVENT_STREAM if streams else JSON,
-            streams,
-            (passed_headers(channel, codec, context.invocation.headers) if forwards else ())
+            codec=codec,
+            url=_url(channel, sending.operation, model, self._model.name) + sending.path,
+            content_type=EVENT_STREAM if streams else JSON,
+            stream=streams,
+            client_headers=(
+                passed_headers(channel, codec, context.invocation.headers) if forwards else ()
+            )
             + _accepted(sending.exchange)
             + sending.headers,
-            ExchangeBody(sending.encoded, sending.files),
-            AnswerTraits(self._requested_model(model), thinks=streams),
+            body=ExchangeBody(sending.encoded, sending.files),
+            traits=AnswerTraits(self._requested_model(model), thinks=streams),
             exchange=sending.exchange,
         )
 
@@ -297,21 +299,21 @@ class RequestTranslator:
         url = _url(channel, operation, upstream.model, self._model.name)
         encoded, undecoded = codec.encode(request, upstream), client.undecoded(self._facts)
         return PreparedRequest(
-            codec,
-            url,
-            codec.content_type(Target(), stream=stream),
-            stream,
-            (),
-            TranslatedBody(request, upstream, encoded, undecoded),
-            AnswerTraits(
+            codec=codec,
+            url=url,
+            content_type=codec.content_type(Target(), stream=stream),
+            stream=stream,
+            client_headers=(),
+            body=TranslatedBody(request, upstream, encoded, undecoded),
+            traits=AnswerTraits(
                 self._requested_model(upstream.model),
                 thinks=capabilities.may_think,
                 think_tags=codec.name == "openai" and _TAGS in capabilities.traits,
                 seals=translates,
                 thoughts=wants_thoughts,
             ),
-            request,
-            lowered,
+            request=request,
+            lowered=lowered,
         )
 
     def _capped(
@@ -397,7 +399,7 @@ class RequestTranslator:
         context = self._context
         try:
             kept = await context.parts.states.find(context.principal, "seal", calls)
-        except (DatabaseAway, DatabaseRefused):
+        except DatabaseFailed:
             return {}
         return {id_: read_collected(content) for id_, content in kept.items()}
 

@@ -21,8 +21,8 @@ from lib.vault import Vault, WrongSecret
 from relay.config import RelayConfig
 from relay.credentials.keys import Authenticator
 from relay.credentials.revocation import Running
+from relay.errors import DatabaseFailed
 from relay.health.operator_alerts import Alert
-from relay.ledger.database import DatabaseAway, DatabaseRefused
 from relay.ledger.database_fit import Ask, DatabaseFit
 from relay.requests.context import Parts
 from relay.routing import snapshot_sql as statements
@@ -104,7 +104,7 @@ class Refresher:
         """Load the catalogue; the old one stays when that fails."""
         try:
             ((text,),) = await self._ask(statements.load_statement())
-        except (DatabaseAway, DatabaseRefused) as error:
+        except DatabaseFailed as error:
             log.warning("the catalogue cannot be loaded: %s", error)
             return
         self.snapshot = build(text or "", self._vault)
@@ -119,7 +119,7 @@ class Refresher:
         self._running.end_expired(self.snapshot.now())
         if epoch is None or epoch == self._looked_at:
             return
-        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+        with contextlib.suppress(DatabaseFailed):
             await self._running.end_revoked()
             self._looked_at = epoch
 

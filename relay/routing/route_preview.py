@@ -1,5 +1,5 @@
 """Where a request would go, told without sending it: read, routed and fitted as `run.py` does it,
-and put in the order in which `fail_over.py` asks."""
+and put in the order in which `next_attempts.py` asks."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -62,7 +62,7 @@ async def preview_route(
     context: RequestContext, raw: bytes, available_nano: ReadAvailable
 ) -> RoutePreview:
     """Where the request of this body would go, sent now; `available_nano` reads what there is to
-    hold. Raises DatabaseAway, DatabaseRefused."""
+    hold. Raises DatabaseFailed."""
     reader = RequestReader(context)
     try:
         return await _preview(context, reader, raw, available_nano)
@@ -102,7 +102,15 @@ async def _preview(
     ordered = {attempt.channel for attempt in order.attempts}
     skipped = [item for item in skipped if item.channel not in ordered]
     names = [other.name for other in fallbacks.models]
-    return RoutePreview(model.name, order.attempts, skipped, None, bound, names, fallbacks.causes)
+    return RoutePreview(
+        model=model.name,
+        attempts=order.attempts,
+        skipped=skipped,
+        refusal=None,
+        bound=bound,
+        fallbacks=names,
+        causes=fallbacks.causes,
+    )
 
 
 class _Order:

@@ -2,28 +2,33 @@
 for it."""
 
 import random
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 
+from accounts.organisations.data_policy import NO_POLICY, DataPolicy, joined
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
+from dialects.json.body import Body
 from dialects.json.request_members import unpriced_members
 from gateway.health.breaker import RetryBudget
+from gateway.overrides.condition_rules import Feature, ScreenedRequest
 from gateway.prices.lookup import Price, asked_conditions, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import overridden
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped, plan
 from relay.answers.unary import UnaryFacts
-from relay.health.channels_out import none_ready
+from relay.health.channels_out import none_ready, none_suits
 from relay.health.operator_alerts import Alert
 from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
+from relay.holds.rules import estimate_tokens
 from relay.requests.context import RequestContext
 from relay.routing.equal_rank import ordering_of
 from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
-from relay.routing.screening import screen
+from relay.routing.snapshot import Channel
+from usage.requests.choices import SkipReason
 
 # What a model may think that is known to do so beside its cap, where its limit is not.
 _THINKING_TOKENS: Final = 32_000
@@ -81,7 +86,15 @@ def route(
         resting = [candidate for candidate in candidates if candidate not in ready]
         skipped = [*skipped, *health.skipped(resting, organisation_id)]
     return RoutedRequest(
-        facts, model, ready, resting, planned, skipped, price, estimate, retry_budget
+        facts=facts,
+        model=model,
+        candidates=ready,
+        resting=resting,
+        planned=planned,
+        skipped=skipped,
+        price=price,
+        estimate=estimate,
+        retry_budget=retry_budget,
     )
 
 
@@ -103,7 +116,15 @@ def stay(
     price, estimate = _priced(context, facts, model, candidates)
     retry_budget = context.parts.health.budget(model.name)
     return RoutedRequest(
-        facts, model, candidates, (), planned, skipped, price, estimate, retry_budget
+        facts=facts,
+        model=model,
+        candidates=candidates,
+        resting=(),
+        planned=planned,
+        skipped=skipped,
+        price=price,
+        estimate=estimate,
+        retry_budget=retry_budget,
     )
 
 
@@ -268,3 +289,103 @@ def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int
 def _unseen_tokens(model: Capabilities) -> int:
     """A bound of what a model reads beside the body: its context."""
     return model.context_max or _UNSEEN_TOKENS
+
+
+_NO_TOOLS: Final = frozenset({None, b"[]", b"null"})
+
+
+# Which channels may serve a request at all, by data policy, payment and the operators' conditions.
+# Who is out only for now is `channel_health.py`.
+
+
+class ScreenedFacts(Protocol):
+    """What must be known of a request to screen its channels."""
+
+    @property
+    def body(self) -> Body: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def text_bytes(self) -> int: ...
+    @property
+    def media(self) -> Mapping[Any, int]: ...
+
+
+def screen(
+    context: RequestContext, facts: ScreenedFacts, planned: list[Candidate]
+) -> tuple[list[Candidate], Sequence[Skipped]]:
+    """Those that may, and why the others may not. Raises ChannelsOut where none may."""
+    policy = policy_of(context)
+    if policy is NO_POLICY and not context.snapshot.selective:
+        return planned, ()
+    screening = _Screening(context, facts, policy)
+    left: list[Candidate] = []
+    skipped: list[Skipped] = []
+    for candidate in planned:
+        channel = context.snapshot.channels[candidate.channel_id]
+        reason = screening.why_not(channel)
+        if reason is None:
+            left.append(candidate)
+        else:
+            skipped.append(Skipped(candidate.channel_id, reason))
+    if skipped and not left:
+        raise none_suits(facts.model, policy, skipped)
+    return left, skipped
+
+
+def policy_of(context: RequestContext) -> DataPolicy:
+    """What holds for the data of a request: all that its organisation, its key and it itself ask
+    for."""
+    own, requested = context.principal.data_policy, context.options.data_policy
+    return own if requested is NO_POLICY else joined((own, requested))
+
+
+class _Screening:
+    """One request, with what is asked of it read at most once."""
+
+    def __init__(self, context: RequestContext, facts: ScreenedFacts, policy: DataPolicy) -> None:
+        self._context = context
+        self._facts = facts
+        self._policy = policy
+        self._screened: ScreenedRequest | None = None
+
+    def why_not(self, channel: Channel) -> SkipReason | None:
+        reason = self._policy.why_not(zero_retention=channel.zero_retention, region=channel.region)
+        if reason is not None:
+            return reason
+        if channel.uncapped and not self._context.principal.postpaid:
+            # What it says above a hold nobody has paid (I13).
+            return "prepaid"
+        if channel.conditions is None:
+            return None
+        if self._screened is None:
+            self._screened = _screened(self._context, self._facts)
+        return channel.conditions.why_not(self._screened)
+
+
+def has_tools(facts: ScreenedFacts) -> bool:
+    """Whether a request lets the model call tools."""
+    return facts.body.value("tools") not in _NO_TOOLS
+
+
+def _screened(context: RequestContext, facts: ScreenedFacts) -> ScreenedRequest:
+    principal, labels = context.principal, context.options.labels
+    return ScreenedRequest(
+        plan_id=principal.plan_id,
+        holders=(principal.team_id, principal.organisation_id),
+        project=labels.project or principal.project,
+        tags=(*principal.tags, *labels.tags),
+        customer=labels.customer,
+        prompt_tokens=estimate_tokens(facts.text_bytes),
+        features=_features(facts),
+    )
+
+
+def _features(facts: ScreenedFacts) -> Collection[Feature]:
+    found = {kind for kind, parts in facts.media.items() if parts}
+    if has_tools(facts):
+        found.add("tools")
+    # Who only counts tokens streams nothing.
+    if getattr(facts, "stream", False):
+        found.add("stream")
+    return cast(Collection[Feature], found)

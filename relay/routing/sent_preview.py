@@ -34,7 +34,7 @@ class SentPreview(NamedTuple):
 
 async def preview_sent(context: RequestContext, channel: Channel, raw: bytes) -> SentPreview:
     """What the one channel of the context's catalogue would be sent for this body. Raises
-    DatabaseAway, DatabaseRefused."""
+    DatabaseFailed."""
     try:
         return await _preview(context, channel, raw)
     except RequestFault as fault:

@@ -281,5 +281,17 @@ class _Matched(NamedTuple):
 # Clients choose the names that patterns meet: what is remembered of them has a bound.
 _KNOWN_MAX = 4096
 EMPTY = Snapshot(
-    -1, {}, {}, (), PriceList(()), {}, {}, EgressPolicy(), EgressPolicy(), "reject", 0.0, 0.0, 0
+    epoch=-1,
+    channels={},
+    exact_routes={},
+    pattern_routes=(),
+    charges=PriceList(()),
+    costs={},
+    plans={},
+    egress=EgressPolicy(),
+    egress_users=EgressPolicy(),
+    unpriced_models="reject",
+    loaded_at=0.0,
+    loaded_at_here=0.0,
+    created=0,
 )

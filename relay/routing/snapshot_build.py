@@ -234,13 +234,13 @@ def alone(snapshot: Snapshot, row: ChannelRow, secret: str) -> tuple[Snapshot, C
 def _routes(row: ChannelRow) -> list[Route]:
     return [
         Route(
-            row.id,
-            route.model,
-            route.upstream_model,
-            row.priority if route.priority is None else route.priority,
-            row.weight if route.weight is None else route.weight,
-            row.retries,
-            frozenset(route.can.items()),
+            channel_id=row.id,
+            model=route.model,
+            upstream_model=route.upstream_model,
+            priority=row.priority if route.priority is None else route.priority,
+            weight=row.weight if route.weight is None else route.weight,
+            retries=row.retries,
+            overrides=frozenset(route.can.items()),
         )
         for route in row.routes
     ]
@@ -327,14 +327,14 @@ def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
     # What is shown to plans that are no more is shown to nobody.
     plans = {plan_ids[name] for name in row.plans if name in plan_ids}
     return ModelEntry(
-        row.name,
-        overrides_of(row.can, row.context_max, row.output_max),
-        row.deprecated_at,
-        row.sunset_at,
-        row.replacement,
-        row.forwards,
-        frozenset(plans) if row.plans else None,
-        frozenset(row.roles) if row.roles else None,
+        name=row.name,
+        overrides=overrides_of(row.can, row.context_max, row.output_max),
+        deprecated_at=row.deprecated_at,
+        sunset_at=row.sunset_at,
+        replacement=row.replacement,
+        forwards=row.forwards,
+        plan_ids=frozenset(plans) if row.plans else None,
+        roles=frozenset(row.roles) if row.roles else None,
     )
 
 

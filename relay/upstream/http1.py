@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from relay.errors import RelayError
+
 # The response -------------------------------------------------------------------------------------
 
 
@@ -57,7 +59,7 @@ ENDED: Final = (_COMPLETE, _IDLE)
 BEFORE_BODY: Final = (_AWAITING, _HEADERS)
 
 
-class Unreadable(Exception):
+class Unreadable(RelayError):
     """What came is no response that is spoken here."""
 
 

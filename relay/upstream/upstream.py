@@ -25,6 +25,7 @@ from gateway.providers.provider import Quirk
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import Outbound
 from lib.process.waiting import timeout
+from relay.errors import RelayError
 from relay.requests.uploads import OutgoingForm
 from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.connection_pool import ConnectionPool
@@ -60,7 +61,7 @@ _HEADERS = {
 _PLAIN = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "weir"}
 
 
-class UpstreamFailed(Exception):
+class UpstreamFailed(RelayError):
     """An attempt failed. `fault` is a row of the fault table, the rest is for the client: the kind
     with its status and message, code and param where the provider's stand, and the wait that the
     upstream asked for. `detail` is for the operator, `upstream_status` the status that it stood

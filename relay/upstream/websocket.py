@@ -19,6 +19,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from relay.config import EVENT_BYTES_MAX, HEARTBEAT_S
+from relay.errors import RelayError
 from relay.upstream.http1 import Connection
 
 # What an end that was told of the close has to take the last bytes.
@@ -30,7 +31,7 @@ _log = logging.getLogger("relay.upstream.websocket.protocol")
 _log.setLevel(logging.CRITICAL)
 
 
-class SocketLost(Exception):
+class SocketLost(RelayError):
     """The connection is closed: with the code of the other end, 1006 where there was none, 1009 for
     a message of its that is too large."""
 

@@ -24,7 +24,7 @@ from billing.subscriptions.included_units import Paid
 from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from lib.ids import AttemptId, KeyId, OrganisationId, first_id_at, new_id
-from relay.limits.limit_answers import UsedUp
+from relay.front.limit_answers import UsedUp
 
 pytestmark = pytest.mark.django_db
 

@@ -48,8 +48,9 @@ BUGS: Final = {
     ),
     "limits of a key unchecked in one credential carrier": Bug(
         "relay/asgi.py",
-        "if principal.networks or principal.endpoints:",
-        "if (principal.networks or principal.endpoints) and not query:",
+        "                request.check_use()\n",
+        '                if b"key=" not in request.scope["query_string"]:\n'
+        "                    request.check_use()\n",
         "tests/relay/requests/test_carriers.py::test_limits_hold_at_every_row_in_every_carrier",
     ),
     "a key that is known stays good": Bug(

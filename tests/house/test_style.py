@@ -331,7 +331,7 @@ def test_no_view_takes_an_object_past_access() -> None:
 
 
 # Rooms whose long calls are still to be written with keywords.
-LONG_CALLS = ("relay/", "dialects/", "gateway/channels/")
+LONG_CALLS = ("dialects/", "gateway/channels/")
 # What takes any number of the same thing.
 LISTS = {"CompositePrimaryKey", "_columns", "_fields", "pack", "plain", "values_list"}
 

@@ -89,7 +89,7 @@ def _content_link(request: Request, task_id: str) -> str:
 
 
 async def find(states: StateStore, principal: Principal, task_id: str) -> Task:
-    """A task of the principal's team. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    """A task of the principal's team. Raises RequestFault, DatabaseFailed."""
     task = (await media_tasks.find(states, principal, [task_id])).get(task_id)
     if task is None:
         raise RequestFault("task_not_found", "video_id", task_id)
@@ -97,7 +97,7 @@ async def find(states: StateStore, principal: Principal, task_id: str) -> Task:
 
 
 async def find_linked(states: StateStore, task_id: str) -> Task:
-    """A task whose link was shown. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    """A task whose link was shown. Raises RequestFault, DatabaseFailed."""
     task = await media_tasks.find_any(states, task_id, "video")
     if task is None:
         raise RequestFault("task_not_found", "video_id", task_id)
@@ -112,9 +112,14 @@ async def source_of(states: StateStore, principal: Principal, task_id: str) -> S
         what = f"video {task_id} is not completed: only a completed video can be remixed"
         raise RequestFault("conflict", "video_id", what)
     return Source(
-        task_id, task.upstream_id, task.channel_id, task.channel_key_id, video.model, video.seconds,
-        video.size,
-    )  # fmt: skip
+        public_id=task_id,
+        upstream_id=task.upstream_id,
+        channel_id=task.channel_id,
+        channel_key_id=task.channel_key_id,
+        model=video.model,
+        seconds=video.seconds,
+        size=video.size,
+    )
 
 
 def _read_limit(text: str) -> int:

@@ -27,7 +27,7 @@ async def open_clip(
     range_: bytes,
 ) -> VideoContent:
     """A clip of a song, or the part of it that is asked for. Raises RequestFault where there is
-    none, UpstreamFailed where it is not given, DatabaseAway, DatabaseRefused."""
+    none, UpstreamFailed where it is not given, DatabaseFailed."""
     found = await media_tasks.find(parts.states, principal, [task_id], "suno")
     task = found.get(task_id)
     url = "" if task is None else _address(task, number)

@@ -85,8 +85,8 @@ class VideoContent:
 async def open_content(
     parts: Parts, snapshot: Snapshot, principal: Principal, task_id: str, *, range_: bytes
 ) -> VideoContent:
-    """The content of a task, for a page of ours. Raises RequestFault, UpstreamFailed, DatabaseAway,
-    DatabaseRefused."""
+    """The content of a task, for a page of ours. Raises RequestFault, UpstreamFailed,
+    DatabaseFailed."""
     wanted = _Wanted(task_id, _VARIANTS[0], known_range(range_))
     return VideoContent(*await _ask(parts, snapshot, principal, wanted, new_id()))
 
@@ -106,8 +106,7 @@ async def _ask(
     wanted: _Wanted,
     request_id: UUID,
 ) -> tuple[Answer, Channel]:
-    """The provider's answer, begun. Raises RequestFault, UpstreamFailed, DatabaseAway,
-    DatabaseRefused."""
+    """The provider's answer, begun. Raises RequestFault, UpstreamFailed, DatabaseFailed."""
     if principal is None:
         task = await task_answers.find_linked(parts.states, wanted.task_id)
     else:

@@ -18,8 +18,8 @@ from dialects.codec import EVENT_STREAM
 from dialects.media import videos
 from lib.process.asgi import Receive
 from relay.endpoints.request import Request
+from relay.errors import DatabaseFailed
 from relay.front.http_sink import HttpSink
-from relay.ledger.database import DatabaseAway, DatabaseRefused
 from relay.media.answers import task_answers
 from relay.media.media_tasks import Task
 
@@ -55,7 +55,7 @@ async def stream_events(request: Request) -> None:
             looked = now
             try:
                 seen = await task_answers.find(states, principal, task_id)
-            except (DatabaseAway, DatabaseRefused):
+            except DatabaseFailed:
                 break
             if (seen.video.state, seen.video.progress) != (task.video.state, task.video.progress):
                 task, spoke = seen, now

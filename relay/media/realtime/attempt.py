@@ -110,14 +110,14 @@ class RealtimeAttempt:
         bound = first_bound(self._context.snapshot, self._admitted.facts.model)
         first = MeteredResponse(self._context, self._admitted, self._meter, self._end, bound)
         return RealtimeSession(
-            self._context,
-            self._admitted,
-            self._probe,
-            first,
-            socket,
-            self._sink,
-            self._newest,
-            self._stopping,
+            context=self._context,
+            admitted=self._admitted,
+            probe=self._probe,
+            first=first,
+            socket=socket,
+            sink=self._sink,
+            newest=self._newest,
+            stopping=self._stopping,
         )
 
     async def _end_cancelled(self) -> Outcome:

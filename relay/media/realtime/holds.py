@@ -21,12 +21,12 @@ from lib.ids import RequestId, new_id
 from relay.answers.unary import Billable
 from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen
 from relay.attempts.attempt_end import AttemptEnd
+from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import OVERLOADED, answer_to
+from relay.front.limit_answers import ChannelFull, LimitReached
 from relay.health.channels_out import ChannelsOut
 from relay.holds.place_hold import HoldPlacer
-from relay.ledger.database import DatabaseAway, DatabaseRefused
-from relay.limits.limit_answers import ChannelFull, LimitReached
 from relay.media.realtime.conversation import Conversation
 from relay.media.realtime.operation import Realtime, ResponseBound, Used, response_bound
 from relay.media.realtime.response import MeteredResponse, ResponseMeter
@@ -41,7 +41,7 @@ _FULL_WAIT_S: Final = 1.0
 _ROOM_TOKENS: Final = 1_024
 
 
-class SessionOver(Exception):
+class SessionOver(RelayError):
     """It ends; `error` is None where the client has left, or the upstream has closed in order."""
 
     def __init__(self, error: ErrorAnswer | None, failure: UpstreamFailed | None = None) -> None:
@@ -50,7 +50,7 @@ class SessionOver(Exception):
         self.failure = failure
 
 
-class NotNow(Exception):
+class EventRefused(RelayError):
     """A limit of requests is reached: an event does not go on."""
 
     def __init__(self, error: ErrorAnswer) -> None:
@@ -88,20 +88,20 @@ class ResponseHolds:
         self._limited: tuple[float, ErrorAnswer] | None = None
 
     async def next(self, *, asked: bool) -> MeteredResponse:
-        """The response that may begin next. Raises SessionOver where none may; NotNow for a limit
-        of requests, where a client has `asked`."""
+        """The response that may begin next. Raises SessionOver where none may; EventRefused for a
+        limit of requests, where a client has `asked`."""
         async with self._placing:
             needed = self._conversation.tokens_max
             held = self._free
             if held is not None and (needed <= held.bound.context_tokens or held.bound.is_full):
                 return held
             if asked and self._limited is not None and self._context.time() < self._limited[0]:
-                raise NotNow(self._limited[1])
+                raise EventRefused(self._limited[1])
             model = self._admitted.facts.model
             bound = response_bound(self._newest(), model).within(needed + _ROOM_TOKENS)
             try:
                 placed = self._free = await self._granted(self._place(model, bound, bound, held))
-            except (NotNow, SessionOver) as refused:
+            except (EventRefused, SessionOver) as refused:
                 if held is not None and self._free is None and refused.error is not None:
                     held.refuse(refused.error)
                 if asked or isinstance(refused, SessionOver):
@@ -125,7 +125,7 @@ class ResponseHolds:
         """What is known to be used. Raises SessionOver."""
         try:
             return await self._granted(self._place(model, unit, ResponseBound(0, 0)))
-        except NotNow as limited:
+        except EventRefused as limited:
             raise SessionOver(limited.error) from None
 
     def check_allowed(self, model: str) -> None:
@@ -136,7 +136,7 @@ class ResponseHolds:
         stay(context, facts, found, self._admitted.channel.id)
 
     async def _granted(self, placing: Awaitable[MeteredResponse]) -> MeteredResponse:
-        """What is placed. Raises SessionOver, NotNow."""
+        """What is placed. Raises SessionOver, EventRefused."""
         try:
             return await placing
         except LimitReached as fault:
@@ -148,10 +148,10 @@ class ResponseHolds:
             error = ErrorAnswer("rate_limited", 429, message)
         except (RequestFault, ChannelsOut) as fault:
             raise SessionOver(answer_to(fault)) from None
-        except (DatabaseAway, DatabaseRefused):
+        except DatabaseFailed:
             raise SessionOver(OVERLOADED) from None
         self._limited = self._context.time() + max(_FULL_WAIT_S, (wait_ms or 0) / 1000), error
-        raise NotNow(error)
+        raise EventRefused(error)
 
     async def _place(
         self,
@@ -179,7 +179,7 @@ class ResponseHolds:
             self._free, replaces = None, replaced.give_way()
         try:
             hold = await placer.place(chosen, number, replaces)
-        except (DatabaseAway, DatabaseRefused):
+        except DatabaseFailed:
             if replaces is not None:
                 # Whether it was released, and by which of our questions, is unknown.
                 context.parts.ledger.settle(replaces, at_once=False)

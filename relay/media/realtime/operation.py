@@ -95,7 +95,14 @@ class Realtime(UnaryOperation):
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         return UnaryFacts(
-            None, read_body(raw), target.model, "", 0, None, (self._unit,), stream=True
+            own=None,
+            body=read_body(raw),
+            model=target.model,
+            user="",
+            text_bytes=0,
+            max_cost_nano=None,
+            units=(self._unit,),
+            stream=True,
         )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:

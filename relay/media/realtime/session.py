@@ -39,7 +39,7 @@ from relay.front.error_answers import (
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.media.realtime.conversation import Conversation
-from relay.media.realtime.holds import NotNow, ResponseHolds, SessionOver
+from relay.media.realtime.holds import EventRefused, ResponseHolds, SessionOver
 from relay.media.realtime.operation import Used
 from relay.media.realtime.output_limit import OutputLimit
 from relay.media.realtime.response import MeteredResponse, RunningResponses
@@ -136,7 +136,7 @@ class RealtimeSession:
             except (RequestFault, ChannelsOut) as fault:
                 await self._sink.complain(answer_to(fault), event.event_id)
                 continue
-            except NotNow as limited:
+            except EventRefused as limited:
                 await self._sink.complain(limited.error, event.event_id)
                 continue
             try:

@@ -11,6 +11,7 @@ from dialects.realtime import error_event
 from lib.ids import RequestId, id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout
+from relay.errors import ClientGone
 from relay.front.downstream import ErrorAnswer, Head
 from relay.front.http_sink import HttpSink
 from relay.requests.context import Invocation, Outcome
@@ -37,7 +38,7 @@ _CODES: Final[dict[ErrorKind, int]] = {
 }
 
 
-class ClientLeft(Exception):
+class ClientLeft(ClientGone):
     """The client has closed its end."""
 
 

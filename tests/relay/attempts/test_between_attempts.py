@@ -13,8 +13,9 @@ from lib.ids import id_text
 from relay.asgi import Relay
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Settled
+from relay.errors import DatabaseAway
 from relay.ledger.batch import BatchWriter
-from relay.ledger.database import DatabaseAway, PipelinedConnection, Row, Statement
+from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream

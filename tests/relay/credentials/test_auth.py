@@ -14,7 +14,8 @@ from accounts.keys import key_format
 from dialects.errors.errors import RequestFault
 from lib.ids import UserId
 from relay.credentials.keys import Authenticator, Credentials, read_credentials
-from relay.ledger.database import DatabaseAway, Row
+from relay.errors import DatabaseAway
+from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Labels
 
 KEY = "sk-of-another-system-0123456789"

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 from psycopg.pq.abc import PGconn
 
-from relay.ledger.database import DatabaseRefused, PipelinedConnection, Statement
+from relay.errors import DatabaseRefused
+from relay.ledger.database import PipelinedConnection, Statement
 from tests.hub import Hub
 
 _TABLE: Statement = (

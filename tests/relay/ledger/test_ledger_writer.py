@@ -24,9 +24,10 @@ from lib.ids import (
 )
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Resolved
+from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger import database
 from relay.ledger import queue as ledger_queue
-from relay.ledger.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
+from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.journal import Journal
 from relay.ledger.queue import BATCH_MAX
 from relay.ledger.spool import Kept, read
@@ -424,7 +425,7 @@ async def test_an_ending_rides_with_the_marks_of_other_streams(
 class FailingOnce(PipelinedConnection):
     """A connection on which the next transaction fails in that way, and only that one."""
 
-    fault: DatabaseAway | DatabaseRefused | None = None
+    fault: DatabaseFailed | None = None
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         fault, self.fault = self.fault, None
@@ -463,7 +464,7 @@ async def test_what_passes_is_tried_again_and_not_taken_for_what_cannot_be_store
 
 @pytest.mark.parametrize("fault", [DatabaseAway("gone"), DatabaseRefused("40001", "not serial")])
 async def test_a_lease_that_was_not_written_is_written_with_the_next_transaction(
-    hub: Hub, failing_once: FailingOnce, fault: DatabaseAway | DatabaseRefused
+    hub: Hub, failing_once: FailingOnce, fault: DatabaseFailed
 ) -> None:
     """A process that lives is not taken for dead because the database was away once."""
     ledger, tenant = LedgerWriter(failing_once), hub.tenant()

@@ -11,8 +11,9 @@ import pytest
 
 from lib.ids import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId, UserId, new_id
 from relay.attempts.settlement import Marked, Resolved, Settled
+from relay.errors import DatabaseAway
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
-from relay.ledger.database import DatabaseAway, PipelinedConnection, Row, Statement
+from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.queue import BATCH_MAX
 from relay.ledger.spool import Kept, Spool, SpoolUnusable, read
 from relay.ledger.writer import LedgerWriter

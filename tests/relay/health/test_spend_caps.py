@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from relay.limits.spend_caps import apply_spend_caps
+from relay.health.spend_caps import apply_spend_caps
 
 ID = "00000000-0000-0000-0000-000000000007"
 CAP = 1000

@@ -10,6 +10,7 @@ from billing.currency.money import format_usd
 from dialects.chat.chat import Dialect
 from dialects.errors.errors import RequestFault, message_of, quote_value, retry_after_s
 from gateway.health.channel_state import BarReason
+from relay.errors import RelayError
 
 _NAMES: Final = {
     "requests": "requests per minute",
@@ -65,7 +66,7 @@ class LimitReached(RequestFault):
             self.wait_ms = None
 
 
-class ChannelFull(Exception):
+class ChannelFull(RelayError):
     """A limit of the channel's own is reached: another one may serve the request. `wait_ms` is when
     it would fit, if nobody else comes, None where it never does."""
 

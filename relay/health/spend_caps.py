@@ -22,7 +22,7 @@ async def apply_spend_caps(
     health: Health, snapshot: Snapshot, ask: Callable[[Statement], Awaitable[Sequence[Row]]]
 ) -> None:
     """Bar the channels that have cost as much as they may, and let the others be used again. Raises
-    DatabaseAway, DatabaseRefused."""
+    DatabaseFailed."""
     if not snapshot.spend_capped:
         return
     channels = [snapshot.channels[channel_id] for channel_id in snapshot.spend_capped]

@@ -14,9 +14,9 @@ from gateway.routing.channel_order import Candidate
 from lib.ids import UpstreamModelName
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import answer_to, answer_to_failures, error_response
+from relay.front.limit_answers import Headroom, LimitReached, UsedUp, limit_headers
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
-from relay.limits.limit_answers import Headroom, LimitReached, UsedUp, limit_headers
 from relay.requests.context import Invocation
 from relay.upstream.upstream import UpstreamFailed
 from tests.relay.health.test_health import CHANNEL, WHO
