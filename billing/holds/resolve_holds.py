@@ -11,7 +11,8 @@ from billing.holds.rules import RESOLVED_BY
 from billing.ledger.sql import MOVE_BALANCES
 from billing.ledger.sql_statement import Statement
 from lib.database.row_arrays import RowArrays, array
-from lib.ids import AttemptId, OrganisationId, id_array, id_bounds
+from lib.id_types import AttemptId, OrganisationId
+from lib.ids import id_array, id_bounds
 
 
 class HoldResolved(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,8 @@ from billing.ledger.sql import MOVE_BALANCES
 from billing.ledger.sql_statement import Statement
 from billing.limits.channel_limits import ChannelLimits
 from lib.database.row_arrays import RowArrays, array, numbers_array, optional_id_array
-from lib.ids import AttemptId, KeyId, OrganisationId, UserId, id_array, id_before
+from lib.id_types import AttemptId, KeyId, OrganisationId, UserId
+from lib.ids import id_array, id_before
 
 
 class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):

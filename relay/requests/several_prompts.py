@@ -25,7 +25,8 @@ from dialects.completions.request_read import CompletionFacts
 from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.operation import Operation
 from gateway.providers.models import capabilities_of
-from lib.ids import RequestId, id_text, new_id
+from lib.id_types import RequestId
+from lib.ids import id_text, new_id
 from relay.answers.cost_in_answer import with_cost
 from relay.attempts.run import Run
 from relay.front.deadline import Deadline

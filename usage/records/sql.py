@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from lib.database.row_arrays import JoinedWords, Json, RowArrays, Words, array
-from lib.ids import (
+from lib.id_types import (
     AttemptId,
     ChannelId,
     ChannelName,
@@ -24,9 +24,8 @@ from lib.ids import (
     TeamId,
     UpstreamModelName,
     UserId,
-    id_array,
-    id_bounds,
 )
+from lib.ids import id_array, id_bounds
 
 Parameter = str | int | UUID
 Statement = tuple[str, dict[str, Parameter]]
