@@ -1,10 +1,6 @@
 """Time-ordered ids: a UUIDv7 inside, 26 characters of Crockford base32 (a ULID's form) outside.
 
 They sort by creation, so that logs page by id and monthly partitions can be cut by id.
-
-Rows that name several nouns give each id a type of its own, so that mypy rejects a team's id where
-a key's is expected, or an upstream's model name where the catalogue's is. The type is given once,
-where a row is read or an id is drawn.
 """
 
 import datetime as dt
@@ -13,24 +9,6 @@ import re
 import time
 import uuid
 from collections.abc import Iterable
-from typing import NewType
-
-OrganisationId = NewType("OrganisationId", uuid.UUID)
-TeamId = NewType("TeamId", uuid.UUID)
-KeyId = NewType("KeyId", uuid.UUID)
-ChannelId = NewType("ChannelId", uuid.UUID)
-RequestId = NewType("RequestId", uuid.UUID)
-AttemptId = NewType("AttemptId", uuid.UUID)
-UserId = NewType("UserId", int)
-PriceVersionId = NewType("PriceVersionId", int)
-"""Of a price list."""
-CostVersionId = NewType("CostVersionId", int)
-"""Of what a channel costs us."""
-ModelName = NewType("ModelName", str)
-"""As the catalogue names a model."""
-UpstreamModelName = NewType("UpstreamModelName", str)
-"""As a channel's provider names it."""
-ChannelName = NewType("ChannelName", str)
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}

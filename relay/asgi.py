@@ -10,7 +10,8 @@ from typing import Final
 from accounts.keys.last_uses import LAST_USES
 from dialects.errors.errors import RequestFault
 from gateway.media_tasks.content_links import is_signed
-from lib.ids import RequestId, id_text, new_id
+from lib.id_types import RequestId
+from lib.ids import id_text, new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.config import RelayConfig

@@ -11,7 +11,8 @@ from billing.holds.rules import RESOLVED_BY
 from billing.ledger.sql import MOVE_BALANCES
 from billing.ledger.sql_statement import Statement
 from lib.database.row_arrays import RowArrays, array
-from lib.ids import AttemptId, OrganisationId, id_array, id_bounds
+from lib.id_types import AttemptId, OrganisationId
+from lib.ids import id_array, id_bounds
 
 
 class HoldResolved(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +57,7 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     """
     return _RESOLVE_HOLDS, {
         **id_bounds([hold.attempt_id for hold in resolved]),
-        **_RESOLVED.parameters(resolved),
+        **_RESOLVED_ARRAYS.parameters(resolved),
         "kinds": array([RESOLVED_BY[hold.state] for hold in resolved]),
     }
 
@@ -83,7 +84,7 @@ def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
     """
     return _POST_LOSSES, {
         **id_bounds([loss.attempt_id for loss in losses]),
-        **_LOSSES.parameters(losses),
+        **_LOSS_ARRAYS.parameters(losses),
         "state": state,
     }
 
@@ -93,12 +94,13 @@ def read_movements(attempt_id: UUID) -> Statement:
     return _READ_MOVEMENTS, {"attempt": attempt_id}
 
 
-_RESOLVED: Final = RowArrays(HoldResolved)
-_LOSSES: Final = RowArrays(Loss)
+_RESOLVED_ARRAYS: Final = RowArrays(HoldResolved)
+_LOSS_ARRAYS: Final = RowArrays(Loss)
 
 _RESOLVE_HOLDS = f"""
     WITH ending AS (
-        SELECT * FROM unnest({_RESOLVED.arrays}, %(kinds)s::text[]) AS t ({_RESOLVED.names}, kind)
+        SELECT * FROM unnest({_RESOLVED_ARRAYS.arrays}, %(kinds)s::text[])
+            AS t ({_RESOLVED_ARRAYS.names}, kind)
     ),
     ended AS (
         UPDATE billing_hold hold SET state = ending.state, resolved_at = now()
@@ -217,7 +219,7 @@ _REOPEN_HOLD = """
 _POST_LOSSES = f"""
     WITH lost AS (
         SELECT t.attempt_id, t.posting_id, t.amount_nano, hold.organisation_id
-        FROM unnest({_LOSSES.arrays}) AS t ({_LOSSES.names})
+        FROM unnest({_LOSS_ARRAYS.arrays}) AS t ({_LOSS_ARRAYS.names})
         JOIN billing_hold hold ON hold.id = t.attempt_id AND hold.state = %(state)s::text
             AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid
     ),

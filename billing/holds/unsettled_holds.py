@@ -21,7 +21,8 @@ from billing.models import Process
 from billing.prices.meters import find_meter
 from billing.subscriptions.included_units import NOTHING_PAID, Paid
 from lib import clock
-from lib.ids import AttemptId, OrganisationId, new_id
+from lib.id_types import AttemptId, OrganisationId
+from lib.ids import new_id
 
 # A process that was only cut off from the database renews its lease within this time.
 _SILENCE_S = 5

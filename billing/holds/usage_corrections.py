@@ -15,7 +15,8 @@ from billing.ledger.accounts import WALLET_KINDS, read_balances
 from billing.ledger.ledger import execute, open_and_lock, post
 from billing.ledger.posting import adjust_attempt
 from billing.limits.budget_windows import correct_windows
-from lib.ids import AttemptId, OrganisationId, new_id
+from lib.id_types import AttemptId, OrganisationId
+from lib.ids import new_id
 
 _KINDS = (*WALLET_KINDS, "customer:debt", "platform:loss")
 

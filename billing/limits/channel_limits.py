@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from lib.ids import ChannelId
+from lib.id_types import ChannelId
 
 
 class ChannelLimits(NamedTuple):

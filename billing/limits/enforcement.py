@@ -16,7 +16,8 @@ from billing.ledger.sql import MOVE_BALANCES
 from billing.ledger.sql_statement import Statement
 from billing.limits.channel_limits import ChannelLimits
 from lib.database.row_arrays import RowArrays, array, numbers_array, optional_id_array
-from lib.ids import AttemptId, KeyId, OrganisationId, UserId, id_array, id_before
+from lib.id_types import AttemptId, KeyId, OrganisationId, UserId
+from lib.ids import id_array, id_before
 
 
 class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +74,11 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
     Run `lock_accounts` before it in the same transaction, and `lock_channels` for the limited ones.
     """
     if not any(hold.guarded for hold in holds):
-        return _PLACE_HOLDS, {**_PLAIN.parameters(holds)}
+        return _PLACE_HOLDS, {**_PLAIN_ARRAYS.parameters(holds)}
     attempts = [hold.attempt_id for hold in holds]
     channels = [hold.channel for hold in holds]
     return _PLACE_GUARDED_HOLDS, {
-        **_GUARDED.parameters(holds),
+        **_GUARDED_ARRAYS.parameters(holds),
         "quotas": numbers_array([[id for id, _ in hold.units] for hold in holds]),
         "units": numbers_array([[count for _, count in hold.units] for hold in holds]),
         "channels": optional_id_array([one and one.channel_id for one in channels]),
@@ -101,11 +102,11 @@ def lock_channels(channel_ids: Iterable[UUID]) -> Statement:
 _CLOCKS_APART = dt.timedelta(days=1)
 _LEASE_LIFE = dt.timedelta(days=2) + _CLOCKS_APART
 
-_PLAIN: Final = RowArrays(
+_PLAIN_ARRAYS: Final = RowArrays(
     HoldRequest,
     only=["attempt_id", "organisation_id", "key_id", "amount_nano", "ttl_seconds", "guards"],
 )
-_GUARDED: Final = RowArrays(HoldRequest, without=["channel", "units"])
+_GUARDED_ARRAYS: Final = RowArrays(HoldRequest, without=["channel", "units"])
 
 # Two channels whose ids come to the same number only wait for each other.
 _LOCK_CHANNELS = """
@@ -160,7 +161,8 @@ def _move(decided: str) -> str:
 
 _PLACE_HOLDS = f"""
     WITH request AS (
-        SELECT * FROM unnest({_PLAIN.arrays}) WITH ORDINALITY AS t ({_PLAIN.names}, place)
+        SELECT * FROM unnest({_PLAIN_ARRAYS.arrays}) WITH ORDINALITY
+            AS t ({_PLAIN_ARRAYS.names}, place)
     ),
     {_KEYS},
     {_WALLET},
@@ -237,11 +239,11 @@ _PLACE_GUARDED_HOLDS = f"""
     ),
     request AS (
         SELECT * FROM unnest(
-            {_GUARDED.arrays}, %(channels)s::uuid[], %(channel_rpms)s::bigint[],
+            {_GUARDED_ARRAYS.arrays}, %(channels)s::uuid[], %(channel_rpms)s::bigint[],
             %(channel_tpms)s::bigint[], %(channel_parallels)s::bigint[],
             %(quotas)s::text[], %(units)s::text[]
         ) WITH ORDINALITY AS t (
-            {_GUARDED.names}, channel_id, channel_rpm, channel_tpm, channel_parallel, quotas,
+            {_GUARDED_ARRAYS.names}, channel_id, channel_rpm, channel_tpm, channel_parallel, quotas,
             units, place)
     ),
     {_KEYS},

@@ -44,7 +44,8 @@ from gateway.providers.task_forms import TASK_FORMS
 from gateway.providers.video_forms import VIDEO_FORMS
 from gateway.settings.installation import egress_policy
 from lib import clock
-from lib.ids import AttemptId, OrganisationId, id_text
+from lib.id_types import AttemptId, OrganisationId
+from lib.ids import id_text
 from lib.network.egress import EgressError, EgressPolicy, Pool, exchanged_briefly, guarded_pool
 from lib.network.outbound import BadPem
 from lib.vault import VaultError

@@ -16,7 +16,7 @@ import msgspec
 from dialects.chat.chat import Effort, ReasoningSettings
 from dialects.gemini.model_name import settings_of, split_name
 from gateway.providers.models import UNKNOWN, find_row, is_listed
-from lib.ids import ModelName
+from lib.id_types import ModelName
 
 _EFFORTS: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high", "xhigh")
 _EFFORT_ENDINGS: Final = tuple(f"-{effort}" for effort in _EFFORTS)

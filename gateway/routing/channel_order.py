@@ -15,7 +15,7 @@ from typing import NamedTuple
 from billing.prices.name_patterns import matches
 from gateway.channels.bounds import RETRIES
 from gateway.routing.tie_breaking import Ordering, ordered
-from lib.ids import UpstreamModelName
+from lib.id_types import UpstreamModelName
 from usage.requests.choices import SkipReason, Why
 
 _MASK = 2**64 - 1

@@ -32,7 +32,8 @@ import msgspec
 from accounts.organisations.content_retention import RETENTION_HOURS_MAX
 from dialects.errors.errors import RequestFault, message_of
 from dialects.json.body import read_body
-from lib.ids import RequestId, id_text
+from lib.id_types import RequestId
+from lib.ids import id_text
 from lib.vault import VaultError
 from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
 from relay.credentials.keys import Principal

@@ -8,7 +8,7 @@ from dialects.codec import Facts
 from gateway.channels.timeouts import Timeouts
 from gateway.prices.lookup import Price
 from gateway.routing.channel_order import Candidate, Skipped
-from lib.ids import AttemptId, UpstreamModelName
+from lib.id_types import AttemptId, UpstreamModelName
 from relay.credentials.keys import Principal
 from relay.front.downstream import Head
 from relay.front.limit_answers import Headroom

@@ -10,7 +10,8 @@ from billing.holds.rules import state_for
 from billing.limits.charge_rule import ChargeRule, RuleInForce
 from billing.subscriptions.included_units import paid_by_units
 from gateway.health.faults import FAULTS
-from lib.ids import CostVersionId, PriceVersionId, id_text
+from lib.id_types import CostVersionId, PriceVersionId
+from lib.ids import id_text
 from relay.answers.answer_state import AnswerState
 from relay.answers.large_events import Gathering
 from relay.attempts.abandoned import DrainLimit, absorbed, drain_limit, rule_of

@@ -17,7 +17,8 @@ from billing.holds.sweep_holds import Mark, entrust_hold, mark_holds, renew_leas
 from billing.ledger.accounts import LOSS_KINDS, lock_accounts, open_accounts
 from billing.limits.budget_windows import note_refused
 from billing.limits.enforcement import lock_channels
-from lib.ids import AttemptId, ChannelId, OrganisationId, new_ids
+from lib.id_types import AttemptId, ChannelId, OrganisationId
+from lib.ids import new_ids
 from relay.ledger.database import Row, Statement
 from usage.records import sql as usage
 

@@ -37,7 +37,8 @@ from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate
 from gateway.routing.shadow_rules import ShadowRule, likeness, storable_name
 from gateway.routing.shadow_sql import read_shadow_spend, write_shadow_answers
-from lib.ids import UpstreamModelName, id_text, new_id
+from lib.id_types import UpstreamModelName
+from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
 from relay.answers.unary import UnaryFacts
 from relay.counting.own_count import UsageEvidence, count_own

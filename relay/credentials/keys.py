@@ -26,7 +26,7 @@ from billing.prices.multipliers import Multiplier
 from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
 from dialects.errors.errors import RequestFault
-from lib.ids import KeyId, OrganisationId, TeamId, UserId
+from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Attribution, Labels
 

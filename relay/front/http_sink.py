@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from billing.currency.money import format_usd
 from dialects.errors.errors import RequestFault, message_of, quote_value
-from lib.ids import RequestId, id_text
+from lib.id_types import RequestId
+from lib.ids import id_text
 from lib.process.asgi import RESPOND, Fields, Respond, Scope, Send
 from relay.front.downstream import ErrorAnswer, Head
 from relay.front.error_answers import OVERLOADED, answer_to, error_response

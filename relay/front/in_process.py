@@ -11,7 +11,8 @@ import msgspec
 
 from accounts.keys.last_uses import LAST_USES, PLAYGROUND
 from dialects.errors.errors import RequestFault
-from lib.ids import KeyId, OrganisationId, RequestId, TeamId, new_id
+from lib.id_types import KeyId, OrganisationId, RequestId, TeamId
+from lib.ids import new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run

@@ -13,7 +13,8 @@ from billing.subscriptions.included_units import Allowance, applicable, beyond_n
 from dialects.errors.errors import RequestFault
 from gateway.prices.lookup import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
-from lib.ids import AttemptId, CostVersionId, PriceVersionId, new_id
+from lib.id_types import AttemptId, CostVersionId, PriceVersionId
+from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest, Guarded, Verdict
 from relay.attempts.admitted_attempt import Chosen, PlacedHold
 from relay.attempts.settlement import Resolved

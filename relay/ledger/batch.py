@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from dialects.errors.errors import KINDS, ErrorKind, message_of
-from lib.ids import ChannelId
+from lib.id_types import ChannelId
 from relay.attempts import admission, settlement
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Resolved, Settled

@@ -10,7 +10,7 @@ import msgspec
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from dialects.codec import Codec, Facts, Target
 from dialects.errors.task_errors import Family
-from lib.ids import ModelName, RequestId
+from lib.id_types import ModelName, RequestId
 from relay.answers.large_events import LargeEvents
 from relay.answers.state_store import StateStore
 from relay.answers.unary import UnaryOperation

@@ -12,7 +12,7 @@ from dialects.json.members import read_fallbacks
 from gateway.providers.models import is_listed
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
 from gateway.routing.model_rule_bounds import CAUSES
-from lib.ids import ModelName
+from lib.id_types import ModelName
 from relay.answers.unary import UnaryFacts
 from relay.requests.context import MODEL_LENGTH_MAX, Invocation, RequestContext
 from relay.requests.labels import LABELS_HEADER

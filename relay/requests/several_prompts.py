@@ -30,7 +30,8 @@ from dialects.endpoints.completions.request_read import CompletionFacts
 from dialects.endpoints.operation import Operation
 from dialects.errors.errors import ErrorKind, RequestFault
 from gateway.providers.models import capabilities_of
-from lib.ids import RequestId, id_text, new_id
+from lib.id_types import RequestId
+from lib.ids import id_text, new_id
 from relay.answers.cost_in_answer import with_cost
 from relay.attempts.run import Run
 from relay.front.deadline import Deadline

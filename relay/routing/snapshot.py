@@ -26,7 +26,7 @@ from gateway.providers.signing import Signer
 from gateway.public_models.entry_rules import ModelEntry, merged
 from gateway.routing.channel_order import Candidate, Route, plan
 from gateway.routing.model_rule_bounds import ModelRule, rule_of
-from lib.ids import ChannelId, ChannelName
+from lib.id_types import ChannelId, ChannelName
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, Outbound
 

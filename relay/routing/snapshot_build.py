@@ -25,7 +25,7 @@ from gateway.routing.channel_order import Route
 from gateway.routing.model_rule_bounds import CAUSES, ModelRule
 from gateway.routing.shadow_rules import read_shadow
 from gateway.routing.tie_breaking import PICKS, Pick
-from lib.ids import ChannelId, ChannelName
+from lib.id_types import ChannelId, ChannelName
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError

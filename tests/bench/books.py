@@ -8,7 +8,7 @@ from uuid import UUID
 
 from accounts.models import Key
 from billing.models import PriceVersion
-from lib.ids import (
+from lib.id_types import (
     AttemptId,
     ChannelId,
     ChannelName,
@@ -21,8 +21,8 @@ from lib.ids import (
     TeamId,
     UpstreamModelName,
     UserId,
-    new_id,
 )
+from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest
 from relay.attempts.settlement import Resolved
 from relay.ledger.database import PipelinedConnection

@@ -23,7 +23,8 @@ from billing.models import Hold, LedgerEntry, Posting, Process
 from billing.subscriptions.included_units import Paid
 from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
-from lib.ids import AttemptId, KeyId, OrganisationId, first_id_at, new_id
+from lib.id_types import AttemptId, KeyId, OrganisationId
+from lib.ids import first_id_at, new_id
 from relay.front.limit_answers import UsedUp
 
 pytestmark = pytest.mark.django_db

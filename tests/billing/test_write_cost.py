@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from billing.holds.rules import HoldState
-from lib.ids import (
+from lib.id_types import (
     AttemptId,
     ChannelId,
     ChannelName,
@@ -26,8 +26,8 @@ from lib.ids import (
     RequestId,
     TeamId,
     UpstreamModelName,
-    new_id,
 )
+from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest
 from relay.attempts.settlement import Resolved
 from relay.ledger.database import PipelinedConnection, Row, Statement

@@ -64,7 +64,8 @@ ASKED: Final = {
         accounts.members.access.visible_members accounts.members.access.visible_roles
     """,
     "members.write": """
-        accounts.members.access.writable_invitation accounts.members.access.writable_member
+        accounts.members.access.working_keys_of accounts.members.access.writable_invitation
+        accounts.members.access.writable_member
     """,
     "organisations.read": """
         accounts.access.access.all_organisations accounts.access.access.all_people

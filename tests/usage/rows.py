@@ -13,7 +13,8 @@ from billing.holds.resolve_holds import HoldResolved, keep_holds, resolve_holds
 from billing.ledger import ledger
 from billing.models import Account, Hold, Price, PriceVersion
 from billing.wallets import wallets
-from lib.ids import AttemptId, OrganisationId, first_id_at, new_id
+from lib.id_types import AttemptId, OrganisationId
+from lib.ids import first_id_at, new_id
 from usage.models import Attempt, UsageRecord
 
 NOON = dt.datetime(2026, 11, 18, 12, 0, tzinfo=dt.UTC)

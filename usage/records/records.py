@@ -12,7 +12,7 @@ from django.db import connection
 from billing.models import PriceVersion as StoredVersion
 from billing.prices.pricing import CostLines, PriceVersion, price, total_of
 from billing.subscriptions.included_units import NOTHING_PAID, Paid, paid_by_units
-from lib.ids import AttemptId, OrganisationId
+from lib.id_types import AttemptId, OrganisationId
 from usage.records import sql
 from usage.records.savings import saved_of
 

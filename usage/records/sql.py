@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from lib.database.row_arrays import JoinedWords, Json, RowArrays, Words, array
-from lib.ids import (
+from lib.id_types import (
     AttemptId,
     ChannelId,
     ChannelName,
@@ -24,9 +24,8 @@ from lib.ids import (
     TeamId,
     UpstreamModelName,
     UserId,
-    id_array,
-    id_bounds,
 )
+from lib.ids import id_array, id_bounds
 
 Parameter = str | int | UUID
 Statement = tuple[str, dict[str, Parameter]]
@@ -168,7 +167,7 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
     """Write the attempts whose holds were placed; run it after `billing/limits/enforcement.py`."""
     return _OPEN_ATTEMPTS, {
         **id_bounds([attempt.id for attempt in opened]),
-        **_ATTEMPTS.parameters(opened),
+        **_ATTEMPT_ARRAYS.parameters(opened),
     }
 
 
@@ -176,8 +175,8 @@ def write_records(written: Sequence[RecordWritten]) -> Statement:
     """Write the records of attempts that ended; one that is there already stays as it is (I10)."""
     return _WRITE_RECORDS, {
         **id_bounds([record.attempt_id for record in written]),
-        **_RECORDS.parameters(written),
-        **_ENDINGS.parameters([record.ending for record in written]),
+        **_RECORD_ARRAYS.parameters(written),
+        **_ENDING_ARRAYS.parameters([record.ending for record in written]),
     }
 
 
@@ -202,7 +201,7 @@ def tell_unknown(written: Sequence[RecordWritten]) -> Statement:
 def note_addresses(noted: Sequence[AddressNoted]) -> Statement:
     """Keep from where requests came, until `usage/requests/client_addresses.py` forgets it."""
     return _NOTE_ADDRESSES, {
-        **_ADDRESSES.parameters(noted),
+        **_ADDRESS_ARRAYS.parameters(noted),
         "made_ms": array([item.record_id.int >> 80 for item in noted]),
     }
 
@@ -211,8 +210,8 @@ def learn_late(written: Sequence[RecordWritten]) -> Statement:
     """Note the endings of attempts that were taken for dead: their holds have expired (I7)."""
     return _LEARN_LATE, {
         **id_bounds([record.attempt_id for record in written]),
-        **_RECORDS.parameters(written),
-        **_LATE_ENDINGS.parameters([record.ending for record in written]),
+        **_RECORD_ARRAYS.parameters(written),
+        **_LATE_ENDING_ARRAYS.parameters([record.ending for record in written]),
     }
 
 
@@ -228,8 +227,8 @@ def write_last_refusals(refused: Sequence[Refusal]) -> Statement:
 
 def _refusals(refused: Sequence[Refusal]) -> dict[str, Parameter]:
     return {
-        **_REFUSED.parameters(refused),
-        **_ENDINGS.parameters([refusal.ending for refusal in refused]),
+        **_REFUSAL_ARRAYS.parameters(refused),
+        **_ENDING_ARRAYS.parameters([refusal.ending for refusal in refused]),
     }
 
 
@@ -242,29 +241,27 @@ def key_charges(organisation_id: UUID, key_id: UUID, days: tuple[str, str] | Non
     }  # fmt: skip
 
 
-_ATTEMPTS: Final = RowArrays(AttemptOpened)
-_RECORDS: Final = RowArrays(RecordWritten, without=["ending"])
-_ENDINGS: Final = RowArrays(Ending, without=["address"])
-_REFUSED: Final = RowArrays(Refusal, without=["ending", "window_id", "after_attempts"])
-_ADDRESSES: Final = RowArrays(AddressNoted)
-_LATE_ENDINGS: Final = RowArrays(Ending, only=["meters", "charge_nano", "raw_usage"])
+_ATTEMPT_ARRAYS: Final = RowArrays(AttemptOpened)
+_RECORD_ARRAYS: Final = RowArrays(RecordWritten, without=["ending"])
+_ENDING_ARRAYS: Final = RowArrays(Ending, without=["address"])
+_REFUSAL_ARRAYS: Final = RowArrays(Refusal, without=["ending", "window_id", "after_attempts"])
+_ADDRESS_ARRAYS: Final = RowArrays(AddressNoted)
+_LATE_ENDING_ARRAYS: Final = RowArrays(Ending, only=["meters", "charge_nano", "raw_usage"])
 
 _OPEN_ATTEMPTS = f"""
-    INSERT INTO usage_attempt ({_ATTEMPTS.names}, admitted_at)
-    SELECT {_ATTEMPTS.select()}, hold.opened_at
-    FROM unnest({_ATTEMPTS.arrays}) AS t ({_ATTEMPTS.names})
+    INSERT INTO usage_attempt ({_ATTEMPT_ARRAYS.names}, admitted_at)
+    SELECT {_ATTEMPT_ARRAYS.select()}, hold.opened_at
+    FROM unnest({_ATTEMPT_ARRAYS.arrays}) AS t ({_ATTEMPT_ARRAYS.names})
     JOIN billing_hold hold ON hold.id = t.id
         AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid"""  # noqa: S608 - only constants are put in
 
 # What the record of an attempt does not repeat, or may have from its ending.
-_OF_THE_ATTEMPT_ALONE: Final = {
+_ATTEMPT_ONLY: Final = {
     "n", "input_estimate", "skipped", "why", "channel_key", "channel_key_id", "asked_model",
     "price_version_id", "cost_version_id",
 }  # fmt: skip
-_REPEATED: Final = [
-    name for name in AttemptOpened.__struct_fields__ if name not in _OF_THE_ATTEMPT_ALONE
-]
-_ENDED = _ENDINGS.select(
+_COPIED: Final = [name for name in AttemptOpened.__struct_fields__ if name not in _ATTEMPT_ONLY]
+_ENDING_VALUES = _ENDING_ARRAYS.select(
     charge_nano="least(t.charge_nano, a.hold_nano)",
     total_ms="coalesce(t.total_ms, extract(epoch FROM now() - a.admitted_at) * 1000)::int",
     price_version_id="coalesce(t.price_version_id, a.price_version_id)",
@@ -272,10 +269,11 @@ _ENDED = _ENDINGS.select(
 )
 _WRITE_RECORDS = f"""
     INSERT INTO usage_usagerecord (
-        {", ".join(_REPEATED)}, admitted_at, ended_at, {_ENDINGS.names}
+        {", ".join(_COPIED)}, admitted_at, ended_at, {_ENDING_ARRAYS.names}
     )
-    SELECT {", ".join(f"a.{name}" for name in _REPEATED)}, a.admitted_at, now(), {_ENDED}
-    FROM unnest({_RECORDS.arrays}, {_ENDINGS.arrays}) AS t ({_RECORDS.names}, {_ENDINGS.names})
+    SELECT {", ".join(f"a.{name}" for name in _COPIED)}, a.admitted_at, now(), {_ENDING_VALUES}
+    FROM unnest({_RECORD_ARRAYS.arrays}, {_ENDING_ARRAYS.arrays})
+        AS t ({_RECORD_ARRAYS.names}, {_ENDING_ARRAYS.names})
     CROSS JOIN LATERAL (
         SELECT * FROM usage_attempt
         WHERE organisation_id = t.organisation_id AND id = t.attempt_id
@@ -288,13 +286,13 @@ _WRITE_RECORDS = f"""
 
 _REFUSALS = f"""
     INSERT INTO usage_usagerecord (
-        id, {_REFUSED.names}, {_ENDINGS.names}, channel_name, upstream_model, admitted_at,
-        ended_at, hold_nano
+        id, {_REFUSAL_ARRAYS.names}, {_ENDING_ARRAYS.names}, channel_name, upstream_model,
+        admitted_at, ended_at, hold_nano
     )
-    SELECT t.request_id, {_REFUSED.select()},
-           {_ENDINGS.select(total_ms="coalesce(t.total_ms, 0)")}, '', '', now(), now(), 0
-    FROM unnest({_REFUSED.arrays}, {_ENDINGS.arrays})
-        AS t ({_REFUSED.names}, {_ENDINGS.names})"""  # noqa: S608 - only constants are put in
+    SELECT t.request_id, {_REFUSAL_ARRAYS.select()},
+           {_ENDING_ARRAYS.select(total_ms="coalesce(t.total_ms, 0)")}, '', '', now(), now(), 0
+    FROM unnest({_REFUSAL_ARRAYS.arrays}, {_ENDING_ARRAYS.arrays})
+        AS t ({_REFUSAL_ARRAYS.names}, {_ENDING_ARRAYS.names})"""  # noqa: S608 - only constants are put in
 _UNLESS_WRITTEN = """
     ON CONFLICT (organisation_id, id) DO NOTHING"""
 _WRITE_REFUSALS = _REFUSALS + _UNLESS_WRITTEN
@@ -335,24 +333,25 @@ _TELL_UNKNOWN = """
     ON CONFLICT (id) DO NOTHING"""
 
 _NOTE_ADDRESSES = f"""
-    INSERT INTO usage_clientaddress ({_ADDRESSES.names}, noted_at)
+    INSERT INTO usage_clientaddress ({_ADDRESS_ARRAYS.names}, noted_at)
     -- Of the age of its request: what a spool has kept for days is as many days older.
-    SELECT {_ADDRESSES.select()}, least(now(), to_timestamp(t.made_ms / 1000.0))
-    FROM unnest({_ADDRESSES.arrays}, %(made_ms)s::bigint[]) AS t ({_ADDRESSES.names}, made_ms)
+    SELECT {_ADDRESS_ARRAYS.select()}, least(now(), to_timestamp(t.made_ms / 1000.0))
+    FROM unnest({_ADDRESS_ARRAYS.arrays}, %(made_ms)s::bigint[])
+        AS t ({_ADDRESS_ARRAYS.names}, made_ms)
     ON CONFLICT DO NOTHING"""  # noqa: S608 - only constants are put in
 
-_LATE_ROWS = f"""
-    SELECT {_RECORDS.select()}, {_LATE_ENDINGS.select()}, 'late', 0
-    FROM unnest({_RECORDS.arrays}, {_LATE_ENDINGS.arrays})
-        AS t ({_RECORDS.names}, {_LATE_ENDINGS.names})"""  # noqa: S608 - only constants are put in
+_SELECT_LATE = f"""
+    SELECT {_RECORD_ARRAYS.select()}, {_LATE_ENDING_ARRAYS.select()}, 'late', 0
+    FROM unnest({_RECORD_ARRAYS.arrays}, {_LATE_ENDING_ARRAYS.arrays})
+        AS t ({_RECORD_ARRAYS.names}, {_LATE_ENDING_ARRAYS.names})"""  # noqa: S608 - only constants are put in
 _LEARN_LATE = f"""
-    INSERT INTO usage_latetruth ({_RECORDS.names}, {_LATE_ENDINGS.names}, source, tries)
-    {_LATE_ROWS}
+    INSERT INTO usage_latetruth ({_RECORD_ARRAYS.names}, {_LATE_ENDING_ARRAYS.names}, source, tries)
+    {_SELECT_LATE}
     JOIN billing_hold hold ON hold.id = t.attempt_id AND hold.state = 'expired'
         AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid
     UNION ALL
     -- The holds of a detached month are in its file; what ended them is not.
-    {_LATE_ROWS}
+    {_SELECT_LATE}
     JOIN usage_detachedmonth away ON t.attempt_id >= away.first_id AND t.attempt_id < away.end_id
     WHERE EXISTS (
             SELECT FROM billing_posting p WHERE p.attempt_id = t.attempt_id AND p.kind = 'expire')

@@ -137,7 +137,7 @@ def delete_saved_view(request: HttpRequest, id: str) -> Status[None]:
 @router.get("/saved-views/{id}/report", response=ReportOut, summary="Show a report")
 def show_report(request: HttpRequest, id: str) -> ReportOut:
     """When one of your views is sent by email, and to whom."""
-    return _report(scheduled_reports.access_schedule(actors.actor_of(request), id))
+    return _report(saved_views.access_schedule(actors.actor_of(request), id))
 
 
 @router.put("/saved-views/{id}/report", response=ReportOut, summary="Schedule a report")
@@ -164,7 +164,7 @@ def set_report(request: HttpRequest, id: str, body: ReportIn) -> ReportOut:
 def end_report(request: HttpRequest, id: str) -> Status[None]:
     """The view stays."""
     actor = actors.actor_of(request)
-    scheduled_reports.end_schedule(actor, scheduled_reports.access_schedule(actor, id))
+    scheduled_reports.end_schedule(actor, saved_views.access_schedule(actor, id))
     return Status(204, None)
 
 

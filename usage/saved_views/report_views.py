@@ -19,7 +19,7 @@ from lib.refusal import Refused
 from usage.models import ReportSchedule, SavedView
 from usage.reports.time_zones import ZONES
 from usage.saved_views import scheduled_reports
-from usage.saved_views.saved_views import own_view
+from usage.saved_views.saved_views import access_schedule, find_schedule, own_view
 
 _HOUR = 8
 
@@ -54,7 +54,7 @@ class ScheduleForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def report_schedule(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     view = own_view(actor, id)
-    schedule = scheduled_reports.find_schedule(view)
+    schedule = find_schedule(view)
     form = ScheduleForm(actor, view, request.POST or None, initial=_initial(actor, schedule))
     if form.is_valid():
         terms = form.cleaned_data | {"zone": ZoneInfo(form.cleaned_data["zone"])}
@@ -86,7 +86,7 @@ def _initial(actor: Actor, schedule: ReportSchedule | None) -> dict[str, Any]:
 @organisation_page("usage.read")
 @require_POST
 def report_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    scheduled_reports.end_schedule(actor, scheduled_reports.access_schedule(actor, id))
+    scheduled_reports.end_schedule(actor, access_schedule(actor, id))
     messages.success(request, gettext("Report ended."))
     return see_other("views", slug_of(actor))
 

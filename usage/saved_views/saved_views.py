@@ -1,17 +1,21 @@
 """Saved views: what a page of usage is asked for, under a name."""
 
+import datetime as dt
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts.access.access import AccessDenied, one_of, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.audit import audit
 from lib.refusal import Refused, check_text
-from usage.models import SavedView, ViewPage
+from usage.models import ReportSchedule, SavedView, ViewPage
 
 NAME_MAX: Final = 80
 VIEWS_MAX: Final = 100
@@ -132,3 +136,22 @@ def _lasting(query: str) -> str:
     if len(lasting) > _QUERY_MAX or len(parts) > 500 or "%00" in lasting:
         raise Refused("name", gettext("These filters cannot be saved."))
     return lasting
+
+
+def find_schedule(view: SavedView) -> ReportSchedule | None:
+    """When a view that access has given is sent; None where it is not."""
+    return ReportSchedule.objects.filter(view=view).first()
+
+
+def access_schedule(actor: Actor, id: str) -> ReportSchedule:
+    """When one of the actor's own views is sent, by the view's id. Http404 where it is not."""
+    schedule = find_schedule(own_view(actor, id))
+    if schedule is None:
+        raise Http404
+    return schedule
+
+
+def due_times(views: Collection[SavedView]) -> dict[UUID, dt.datetime]:
+    """When each of these views is sent next, by its id."""
+    rows = ReportSchedule.objects.filter(view__in=views)
+    return dict(rows.values_list("view", "due_at"))

@@ -12,13 +12,11 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, urlencode
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.core import signing
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import Http404
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext
@@ -42,7 +40,6 @@ from usage.reports.filter_bar import GROUPS_SHOWN
 from usage.reports.views import group_label
 from usage.rollups.used_rows import TooManyRecords
 from usage.saved_views.report_times import Due, Every, next_due
-from usage.saved_views.saved_views import own_view
 
 log = logging.getLogger(__name__)
 
@@ -93,25 +90,6 @@ def set_schedule(
             name=view.name, every=every, hour=hour, zone=zone.key, receivers=len(people),
         )  # fmt: skip
     return schedule
-
-
-def find_schedule(view: SavedView) -> ReportSchedule | None:
-    """When a view that access has given is sent; None where it is not."""
-    return ReportSchedule.objects.filter(view=view).first()
-
-
-def access_schedule(actor: Actor, id: str) -> ReportSchedule:
-    """When one of the actor's own views is sent, by the view's id. Http404 where it is not."""
-    schedule = find_schedule(own_view(actor, id))
-    if schedule is None:
-        raise Http404
-    return schedule
-
-
-def due_times(views: Collection[SavedView]) -> dict[UUID, dt.datetime]:
-    """When each of these views is sent next, by its id."""
-    rows = ReportSchedule.objects.filter(view__in=views)
-    return dict(rows.values_list("view", "due_at"))
 
 
 def end_schedule(actor: Actor, schedule: ReportSchedule) -> None:

@@ -22,8 +22,7 @@ from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
 from usage.models import SavedView, ViewPage
 from usage.saved_views import saved_views
-from usage.saved_views.saved_views import NAME_MAX, own_view, visible_views
-from usage.saved_views.scheduled_reports import due_times
+from usage.saved_views.saved_views import NAME_MAX, due_times, own_view, visible_views
 
 _SHARED, _OWN = Badge(gettext_lazy("Shared"), "info"), Badge(gettext_lazy("Only you"))
 VIEWS = Table(

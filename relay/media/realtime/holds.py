@@ -17,7 +17,8 @@ import msgspec
 
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault, message_of, retry_after_s
-from lib.ids import RequestId, new_id
+from lib.id_types import RequestId
+from lib.ids import new_id
 from relay.answers.unary import Billable
 from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen
 from relay.attempts.attempt_end import AttemptEnd

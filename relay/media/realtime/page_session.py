@@ -9,7 +9,8 @@ import msgspec
 from accounts.keys.last_uses import LAST_USES, PLAYGROUND
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault
-from lib.ids import RequestId, new_id
+from lib.id_types import RequestId
+from lib.ids import new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.credentials.keys import Principal

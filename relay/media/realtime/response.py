@@ -7,7 +7,7 @@ from typing import Final
 
 from dialects.errors.errors import clean_upstream
 from dialects.streams.realtime import Response, ServerEvent, SpokenResponse
-from lib.ids import RequestId
+from lib.id_types import RequestId
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.attempts.settlement import Resolved

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from dialects.errors.errors import ErrorKind
 from dialects.streams.realtime import error_event
-from lib.ids import RequestId, id_text, new_id
+from lib.id_types import RequestId
+from lib.ids import id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout
 from relay.errors import ClientGone

@@ -23,7 +23,8 @@ from billing.wallets.wallets import add_opening_credit
 from gateway.channels.limits import limits_of
 from gateway.models import Channel
 from lib import clock
-from lib.ids import AttemptId, ChannelId, KeyId, OrganisationId, new_id
+from lib.id_types import AttemptId, ChannelId, KeyId, OrganisationId
+from lib.ids import new_id
 
 pytestmark = pytest.mark.django_db
 

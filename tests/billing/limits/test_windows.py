@@ -14,7 +14,8 @@ from billing.limits.budget_windows import correct_windows
 from billing.limits.enforcement import HoldRequest, place_holds
 from billing.models import Budget, BudgetWindow, Hold, RateSecond
 from billing.wallets.wallets import add_opening_credit
-from lib.ids import AttemptId, KeyId, OrganisationId, new_id
+from lib.id_types import AttemptId, KeyId, OrganisationId
+from lib.ids import new_id
 
 pytestmark = pytest.mark.django_db
 

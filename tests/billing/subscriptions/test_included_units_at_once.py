@@ -14,7 +14,8 @@ from billing.models import Account, IncludedUnits, Posting, SubscriptionPlan
 from billing.subscriptions.plans import unit_term, write_plan
 from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscriptions import choose_plan
-from lib.ids import AttemptId, KeyId, OrganisationId, new_id
+from lib.id_types import AttemptId, KeyId, OrganisationId
+from lib.ids import new_id
 from tests import cast
 from tests.billing.racing import racers
 from tests.billing.test_sql import place

@@ -57,7 +57,8 @@ from billing.subscriptions.subscriptions import (
 )
 from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
-from lib.ids import AttemptId, KeyId, OrganisationId, id_text, new_id
+from lib.id_types import AttemptId, KeyId, OrganisationId
+from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from outbox.models import Fact
 from tests import cast

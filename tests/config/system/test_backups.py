@@ -27,7 +27,8 @@ from config.system import backups
 from config.system import restore as restoring
 from config.system.backups import BackupError
 from lib.database import postgres_tools
-from lib.ids import AttemptId, OrganisationId, new_id, parse_id
+from lib.id_types import AttemptId, OrganisationId
+from lib.ids import new_id, parse_id
 from lib.vault import WrongSecret
 from relay.attempts.settlement import Resolved
 from relay.ledger.spool import Spool

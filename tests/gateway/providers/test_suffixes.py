@@ -8,7 +8,7 @@ from gateway.providers import provider_named
 from gateway.providers.models import capabilities_of
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
 from gateway.providers.targets import upstream_of
-from lib.ids import ModelName
+from lib.id_types import ModelName
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from collections import Counter
 
 from gateway.routing.channel_order import Candidate, Route, plan
-from lib.ids import UpstreamModelName
+from lib.id_types import UpstreamModelName
 
 
 def ids(candidates: list[Candidate]) -> list[str]:

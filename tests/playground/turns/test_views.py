@@ -27,7 +27,8 @@ from dialects.openai.stream.encode import Encoder
 from gateway.models import Channel, Route
 from lib import clock
 from lib.database.async_database import in_database
-from lib.ids import KeyId, OrganisationId, TeamId, UserId, id_text, new_id
+from lib.id_types import KeyId, OrganisationId, TeamId, UserId
+from lib.ids import id_text, new_id
 from playground.models import Conversation, Message, Run, RunState
 from playground.payers.paying import default_payer
 from playground.rendering.page import ask_href, error_text

@@ -1,5 +1,5 @@
 from gateway.routing.channel_order import Candidate
-from lib.ids import UpstreamModelName
+from lib.id_types import UpstreamModelName
 from relay.attempts.rules import AttemptsLeft, attempt_order, next_candidate
 
 A, B, C, D = (Candidate(name, UpstreamModelName("m"), 2) for name in "abcd")

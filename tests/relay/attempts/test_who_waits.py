@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lib.ids import KeyId, OrganisationId, TeamId, UserId
+from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.asgi import Relay
 from relay.attempts.admitted_attempt import Chosen, PlacedHold
 from relay.attempts.settlement import Resolved

@@ -12,7 +12,7 @@ import pytest
 
 from accounts.keys import key_format
 from dialects.errors.errors import RequestFault
-from lib.ids import UserId
+from lib.id_types import UserId
 from relay.credentials.keys import Authenticator, Credentials, read_credentials
 from relay.errors import DatabaseAway
 from relay.ledger.database import Row

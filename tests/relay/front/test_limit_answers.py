@@ -11,7 +11,7 @@ from dialects.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind
 from dialects.errors.upstream_errors import UpstreamFault, describe
 from gateway.routing.channel_order import Candidate
-from lib.ids import UpstreamModelName
+from lib.id_types import UpstreamModelName
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import answer_to, answer_to_failures, error_response
 from relay.front.limit_answers import Headroom, LimitReached, UsedUp, limit_headers

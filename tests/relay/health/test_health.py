@@ -15,7 +15,7 @@ from gateway.health.breaker import BreakerRule
 from gateway.health.faults import FAULTS
 from gateway.providers import provider_named
 from gateway.routing.channel_order import Candidate
-from lib.ids import ChannelId, ChannelName, UpstreamModelName
+from lib.id_types import ChannelId, ChannelName, UpstreamModelName
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
 from relay.routing.snapshot import EMPTY, Channel

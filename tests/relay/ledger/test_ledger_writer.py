@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from lib.ids import (
+from lib.id_types import (
     AttemptId,
     ChannelId,
     ChannelName,
@@ -20,8 +20,8 @@ from lib.ids import (
     RequestId,
     TeamId,
     UpstreamModelName,
-    new_id,
 )
+from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Resolved
 from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused

@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lib.ids import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId, UserId, new_id
+from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId, UserId
+from lib.ids import new_id
 from relay.attempts.settlement import Marked, Resolved, Settled
 from relay.errors import DatabaseAway
 from relay.health.operator_alerts import DamagedRecords, damaged_statement

@@ -16,7 +16,7 @@ from billing.holds.resolve_holds import HoldResolved, Loss, post_losses, resolve
 from billing.holds.sweep_holds import Mark, mark_holds
 from billing.ledger.accounts import lock_accounts
 from billing.limits.enforcement import HoldRequest, place_holds
-from lib.ids import (
+from lib.id_types import (
     AttemptId,
     ChannelId,
     ChannelName,

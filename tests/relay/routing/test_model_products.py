@@ -8,7 +8,7 @@ import pytest
 from gateway.prices.lookup import Price
 from gateway.providers.models import Endpoint, find_row
 from gateway.providers.suffixes import RequestedModel
-from lib.ids import ModelName
+from lib.id_types import ModelName
 from relay.endpoints.generation import generate, remix_video
 from relay.endpoints.table import find_endpoint, listed_rows
 from relay.media.realtime.open_session import open_session

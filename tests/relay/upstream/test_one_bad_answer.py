@@ -16,7 +16,7 @@ import pytest
 from gateway.health.breaker import BreakerRule
 from gateway.health.faults import FAULTS
 from gateway.routing.channel_order import Candidate
-from lib.ids import UpstreamModelName
+from lib.id_types import UpstreamModelName
 from relay.health.channel_health import Health, HealthProbe
 from relay.upstream.upstream import UpstreamFailed
 from tests.relay.health.test_health import CANDIDATE, CHANNEL

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from lib.ids import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId
+from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId
 from tests.beside import Beside, manage
 from tests.fakes.upstream import FakeUpstream
 from tests.hostile import EVERYTHING

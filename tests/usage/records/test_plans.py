@@ -14,7 +14,8 @@ from psycopg import sql as composing
 
 from accounts.models import Key, User
 from lib import clock
-from lib.ids import AttemptId, OrganisationId, id_text
+from lib.id_types import AttemptId, OrganisationId
+from lib.ids import id_text
 from tests import cast
 from tests.usage.rows import CHANNEL, credit, happen
 from usage.months import partitions

@@ -10,7 +10,7 @@ import pytest
 from billing.ledger.ledger import execute
 from billing.models import Hold
 from lib import clock
-from lib.ids import (
+from lib.id_types import (
     AttemptId,
     ChannelId,
     ChannelName,
@@ -23,10 +23,8 @@ from lib.ids import (
     TeamId,
     UpstreamModelName,
     UserId,
-    id_array,
-    new_id,
-    new_ids,
 )
+from lib.ids import id_array, new_id, new_ids
 from tests import cast
 from usage.models import Attempt, ClientAddress, UsageRecord
 from usage.records.sql import (

@@ -10,7 +10,8 @@ from accounts.models import Key
 from accounts.organisations import organisations
 from billing.ledger import ledger
 from lib import clock
-from lib.ids import AttemptId, OrganisationId, id_text, new_id
+from lib.id_types import AttemptId, OrganisationId
+from lib.ids import id_text, new_id
 from tests import cast
 from tests.usage.rows import happen, id_at
 from usage.models import ClientAddress
