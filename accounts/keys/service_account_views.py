@@ -57,7 +57,7 @@ def service_account_list(request: HttpRequest, actor: Actor) -> HttpResponseBase
         if text in f"{account.name} {account.team.name}".casefold()
     ]
     templates = ("accounts/keys/service_accounts.html", "accounts/keys/_service_accounts.html")
-    return answer_table(request, state, ListSource(rows), templates, {"tab": "service-accounts"})
+    return answer_table(request, state, ListSource(rows), templates, {})
 
 
 def _row(actor: Actor, account: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def invitation_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     for row in rows:
         row["may_write"] = member_access.may_write_invitation(actor, row["invitation"])
     templates = ("accounts/members/invitations.html", "accounts/members/_invitations.html")
-    context = {"tab": "invitations", "may_invite": _may_invite(actor)}
+    context = {"may_invite": _may_invite(actor)}
     return answer_table(request, state, ListSource(rows), templates, context)
 
 

@@ -41,7 +41,7 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             messages.success(request, gettext("Settings saved."))
             return see_other("settings", slug_of(actor))
-    context = {"form": form, "signs_in": signs_in}
+    context = {"form": form}
     return render(
         request, "accounts/organisations/settings.html", context, status=422 if form.errors else 200
     )

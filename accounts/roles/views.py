@@ -56,7 +56,7 @@ def role_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     words = state.value("q").casefold()
     rows = [row for row in _rows(actor) if words in row["name"].casefold()]
     templates = ("accounts/roles/roles.html", "accounts/roles/_roles.html")
-    context = {"tab": "roles", "may_write": _may_write(actor)}
+    context = {"may_write": _may_write(actor)}
     return answer_table(request, state, ListSource(rows), templates, context)
 
 

@@ -62,8 +62,11 @@ def search(actor: Actor, words: str) -> list[Group]:
 
 def _pages(actor: Actor, words: str) -> list[Hit]:
     sought = words.casefold()
-    pages = [Hit(link.page.icon, str(link.page.name), link.url) for link in all_links(actor)]
-    hits = [page for page in pages if sought in page.name.casefold()]
+    pages = [
+        Hit(link.icon, str(link.name), link.url, str(link.group) if link.group != link.name else "")
+        for link in all_links(actor)
+    ]
+    hits = [page for page in pages if sought in f"{page.name} {page.note}".casefold()]
     return sorted(hits, key=lambda page: not page.name.casefold().startswith(sought))
 
 

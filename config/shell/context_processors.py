@@ -15,7 +15,7 @@ from accounts.models import Organisation
 from accounts.preferences.appearance import THEME_COOKIE, THEMES
 from accounts.sessions.view_as import Viewing, viewing_of
 from billing.wallets.wallets import balance
-from config.shell.navigation import navigation
+from config.shell.navigation import menu
 from gateway.models import Announcement
 from gateway.status.announcements import announcements_for
 from lib.database.tenancy import within
@@ -34,8 +34,8 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "organisations": lambda: _organisations(actor),
         # The template asks twice: whether there is one, and what it is.
         "balance_nano": cache(lambda: _balance_nano(actor)),
-        # Three places of the shell show it.
-        "navigation": cache(lambda: navigation(actor, request.path)),
+        # Several places of the shell show it.
+        "menu": cache(lambda: menu(actor, request.path)),
         "reviews_open": cache(lambda: _reviews_open(actor)),
         "viewing": cache(lambda: _viewing(request, actor)),
         "announcements": cache(lambda: _announcements(actor)),

@@ -1,8 +1,13 @@
-"""The pages that can be reached from everywhere: the shell shows most, the palette finds all."""
+"""The pages that can be reached from everywhere: the menu shows the entries of one side, the page
+that is open shows the tabs of its entry, and the palette finds all of them.
 
-from dataclasses import dataclass
+The shell has two sides: the actor's organisation and, for operators, the installation.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from django.urls import reverse
 from django.utils.functional import Promise
@@ -14,167 +19,337 @@ from accounts.access.actors import Actor, slug_of
 from accounts.roles.rules import Action
 
 Name = str | Promise
+SideName = Literal["organisation", "installation"]
 
 
 @dataclass(frozen=True)
 class NavigationPage:
-    """`address` is its name among the URLs, `action` what one must be allowed to do for it, `own`
-    whether each organisation has one of its own, `go` its letter behind G. Pages at the addresses
-    `beside` count as this one, and so do those at `common`, which are the same for everybody. Who
-    may do `unless` has a better page in the shell."""
+    """One page of the shell.
+
+    `address` is its name among the URLs, `action` what one must be allowed to do for it, and `own`
+    whether each organisation has one of its own. Pages at the addresses `beside` count as this one.
+    `beyond_own` asks that one may do it for more than what is one's own. `counted` says that its
+    tab shows how much waits there, where the open page knows it.
+    """
 
     address: str
-    icon: str
     name: Name
     action: Action | None = None
     own: bool = True
-    go: str = ""
     beside: tuple[str, ...] = ()
-    common: tuple[str, ...] = ()
-    unless: Action | None = None
+    beyond_own: bool = False
+    counted: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the menu: it opens the first of its pages that the actor may open, which are the
+    tabs of one another. `go` is the letter of the key that opens it behind G."""
+
+    icon: str
+    name: Name
+    pages: tuple[NavigationPage, ...]
+    go: str = ""
 
 
 @dataclass(frozen=True)
 class Link:
-    """A page that the actor may open; `current` is the one that is open, `tab` one that a telephone
-    has in its bar."""
+    """A page that the actor may open; `group` is the name of its entry. `current` marks the open
+    one, and `on_tab_bar` one that a phone has in its bar."""
 
-    page: NavigationPage
+    name: Name
     url: str
+    address: str
+    icon: str = ""
+    group: Name = ""
+    go: str = ""
     current: bool = False
-    tab: bool = False
+    counted: bool = False
+    on_tab_bar: bool = False
 
 
-_Sections = tuple[tuple[Name, tuple[NavigationPage, ...]], ...]
+class Menu(NamedTuple):
+    """The shell around a page: (heading, entries) of the side that it is on, the tabs of its entry,
+    and the sides between which an operator chooses."""
+
+    side: SideName
+    sections: list[tuple[Name, list[Link]]]
+    tabs: list[Link]
+    sides: list[Link]
+
+
+_Sections = tuple[tuple[Name, tuple[Entry, ...]], ...]
 _Common = partial(NavigationPage, own=False)
-_MODELS: Final = _Common("models", "layers", _("Models"), go="M")
-_STATUS: Final = _Common("status", "circle-check", _("Status"))
-_DOCS: Final = _Common("docs", "book-open", _("API reference"))
+
+
+def _entry(icon: str, page: NavigationPage, go: str = "") -> Entry:
+    return Entry(icon, page.name, (page,), go)
+
+
+_HOME: Final = NavigationPage("home", _("Home"))
+_PLAYGROUND: Final = _entry(
+    "message-square",
+    NavigationPage(
+        "playground",
+        _("Playground"),
+        "playground.read",
+        beside=("prompts", "compare", "history", "playground_preferences"),
+    ),
+    "P",
+)
+_CATALOGUE: Final = _Common("models", _("Models"))
+_LIST_PRICES: Final = _Common("pricing", pgettext_lazy("tab", "List prices"))
+_STATUS: Final = _Common("status", _("Status"))
+_CHANNELS: Final = _Common("channels", _("Providers"), "channels.read")
+_DOCS: Final = _entry("book-open", _Common("docs", _("API reference")))
 
 _ORGANISATION: Final[_Sections] = (
     ("", (
-        NavigationPage("home", "house", _("Home")),
-        NavigationPage("playground", "message-square", _("Playground"), "playground.read", go="P",
-             beside=("prompts",)),
+        _entry("house", _HOME, "H"),
+        _PLAYGROUND,
+        Entry("image", _("Images, sound, video"), (
+            NavigationPage("images", _("Images, sound, video"), "playground.read",
+                 beside=("speech", "transcription", "video", "music", "midjourney", "realtime",
+                         "embeddings", "gallery")),
+        )),
     )),
     (_("Build"), (
-        _MODELS,
-        NavigationPage("organisation_prices", "receipt", _("Prices"), common=("pricing",)),
-        NavigationPage("keys", "key-round", _("API keys"), "keys.read", go="K",
-             beside=("service_accounts",)),
-        NavigationPage("webhooks", "send", _("Webhooks"), "webhooks.read"),
+        Entry("layers", _("Models"), (
+            _CATALOGUE,
+            NavigationPage("organisation_prices", _("Your prices"), "models.read"),
+            _LIST_PRICES,
+            _STATUS,
+        ), "M"),
+        Entry("key-round", _("API keys"), (
+            NavigationPage("keys", _("Keys"), "keys.read"),
+            NavigationPage("service_accounts", _("Service accounts"), "keys.write"),
+        ), "K"),
         _DOCS,
     )),
     (_("Monitor"), (
-        NavigationPage("usage", "chart-column", _("Usage"), "usage.read", go="U"),
-        NavigationPage("requests", "list", _("Requests"), "requests.read", go="R"),
-        _STATUS,
+        _entry("chart-column", NavigationPage("usage", _("Usage"), "usage.read"), "U"),
+        _entry("list", NavigationPage("requests", _("Requests"), "requests.read"), "R"),
     )),
     (_("Manage"), (
-        NavigationPage("members", "user-round", _("Members"), "members.read"),
-        NavigationPage("teams", "users", _("Teams"), "teams.read"),
-        NavigationPage("budgets", "shield", _("Budgets"), "budgets.read", beside=("limits",)),
-        NavigationPage("billing", "wallet", _("Billing"), "balance.read", go="B"),
-        NavigationPage(
-            "redeem", "ticket", _("Redeem a code"), "codes.redeem", unless="balance.read"
-        ),
-        NavigationPage("settings", "wrench", _("Settings"), "organisation.write"),
-        NavigationPage("audit", "history", _("Audit log"), "audit.read"),
+        Entry("users", _("Members"), (
+            NavigationPage("members", _("Members"), "members.read"),
+            NavigationPage("invitations", _("Invitations"), "members.read", beyond_own=True),
+            NavigationPage("roles", _("Roles"), "members.read", beyond_own=True),
+            NavigationPage("teams", _("Teams"), "teams.read"),
+        ), "T"),
+        Entry("shield", _("Budgets"), (
+            NavigationPage("budgets", _("Budgets"), "budgets.read"),
+            NavigationPage("raises", _("Increase requests"), "budgets.ask", counted=True),
+            NavigationPage("limits", _("Limits"), "budgets.write"),
+        )),
+        Entry("wallet", _("Billing"), (
+            NavigationPage("billing", _("Overview"), "balance.read"),
+            NavigationPage("invoices", _("Invoices"), "balance.read"),
+            NavigationPage("statements", _("Statements"), "balance.read"),
+            NavigationPage("subscription", pgettext_lazy("subscription", "Plan"), "balance.read"),
+            NavigationPage("top_up_new", _("Top-ups"), "topups.read"),
+            NavigationPage("redeem", _("Redeem"), "codes.redeem"),
+            NavigationPage("wallet", _("Alerts"), "wallet.write"),
+        ), "B"),
+        Entry("wrench", _("Settings"), (
+            NavigationPage("settings", _("General"), "organisation.write"),
+            NavigationPage("single_sign_on", _("Single sign-on"), "sign_in.write"),
+            NavigationPage("webhooks", _("Webhooks"), "webhooks.read"),
+            NavigationPage("audit", _("Audit log"), "audit.read"),
+        )),
     )),
 )  # fmt: skip
 _NO_ORGANISATION: Final[_Sections] = (
-    ("", (_MODELS, _Common("pricing", "receipt", _("Prices")), _DOCS)),
-)
-_OPERATE: Final[_Sections] = ((_("Operator"), (
-    _Common("channels", "cable", _("Channels"), "channels.read"),
-    _Common("models_admin", "box", _("Models and routes"), "channels.read",
-         beside=("route_preview", "model_rules", "shadow_traffic", "catalogue")),
-    _Common("prices", "receipt", _("Price book"), "channels.read", beside=("price_plans",)),
-    _Common("organisations", "building-2", _("Organisations"), "organisations.read"),
-    _Common("people", "users", _("People"), "organisations.read", beside=("sign_up_settings",)),
-    _Common("payments", "credit-card", _("Payments"), "credits.read"),
-    _Common("documents", "receipt", _("Invoices"), "credits.read",
-         beside=("seller", "exchange_rates", "bills", "margin")),
-    _Common("subscription_plans", "layers", _("Subscription plans"), "credits.read"),
-    _Common("credits", "pencil", _("Corrections"), "credits.read"),
-    _Common("codes", "ticket", _("Codes"), "codes.read"),
-    _Common("reviews", "search", _("Reviews"), "credits.read"),
-    _Common("all_audit", "history", _("Audit log"), "audit.read"),
-    _Common("operator_alerts", "send", _("Operator alerts"), "channels.read"),
-    _Common("announcements", "send", _("Announcements"), "channels.read"),
-    _Common("installation_settings", "wrench", _("Settings"), "channels.write"),
-    _Common("health", "zap", _("System health"), "channels.read",
-         beside=("findings",)),
-)),)  # fmt: skip
+    ("", (
+        _entry("layers", _CATALOGUE, "M"),
+        _entry("receipt", _Common("pricing", _("Prices"))),
+        _entry("circle-check", _STATUS),
+        _DOCS,
+    )),
+)  # fmt: skip
+_INSTALLATION: Final[_Sections] = (
+    ("", (
+        _entry("cable", _CHANNELS, "C"),
+        Entry("box", _("Model catalogue"), (
+            _Common("models_admin", _("Models and routes"), "channels.read"),
+            _Common("model_rules", _("Model rules"), "channels.read"),
+            _Common("route_preview", _("Route preview"), "channels.read"),
+            _Common("shadow_traffic", _("Shadow traffic"), "channels.read"),
+            _Common("catalogue", _("Catalogue update"), "prices.write", counted=True),
+        ), "M"),
+        Entry("receipt", _("Price book"), (
+            _Common("prices", _("Price book"), "models.read"),
+            _Common("price_proposals", _("Drafts and proposals"), "models.read", counted=True),
+            _Common("price_plans", _("Price plans"), "models.read"),
+        ), "P"),
+    )),
+    (_("Customers"), (
+        Entry("building-2", _("Organisations"), (
+            _Common("organisations", _("Organisations"), "organisations.read"),
+            _Common("subscription_plans", _("Subscription plans"), "credits.read"),
+        ), "O"),
+        Entry("users", _("People"), (
+            _Common("people", _("People"), "organisations.read"),
+            _Common("sign_up_settings", _("Sign-up"), "organisations.write"),
+        )),
+        Entry("credit-card", _("Payments"), (
+            _Common("payments", _("Payments"), "credits.read"),
+            _Common("credits", _("Corrections"), "credits.read"),
+            _Common("codes", _("Codes"), "codes.read"),
+            _Common("reviews", _("Reviews"), "credits.read"),
+        ), "B"),
+        Entry("book-open", _("Accounting"), (
+            _Common("documents", _("Invoices"), "credits.read"),
+            _Common("margin", _("Margin"), "credits.read"),
+            _Common("bills", _("Reconciliation"), "credits.read"),
+            _Common("exchange_rates", _("Exchange rates"), "credits.write"),
+            _Common("seller", _("Seller and taxes"), "credits.write"),
+        )),
+    )),
+    (_("Operation"), (
+        Entry("send", _("Alerts"), (
+            _Common("operator_alerts", _("Operator alerts"), "channels.read"),
+            _Common("announcements", _("Announcements"), "channels.read"),
+        )),
+        _entry("history", _Common("all_audit", _("Installation audit"), "audit.read")),
+        Entry("zap", _("System"), (
+            _Common("health", _("System health"), "channels.read"),
+            _Common("findings", _("Ledger findings"), "channels.read"),
+            _Common("installation_settings", _("Settings"), "channels.write"),
+        ), "S"),
+    )),
+)  # fmt: skip
 
 _FURTHER: Final = (
-    NavigationPage("compare", "columns-2", _("Compare"), "playground.use"),
-    NavigationPage("history", "history", _("All chats"), "playground.read"),
-    NavigationPage("prompts", "bookmark", _("Prompts"), "playground.read"),
-    NavigationPage("embeddings", "layers", pgettext_lazy("page", "Embeddings"), "playground.read"),
-    NavigationPage("images", "image", _("Images"), "playground.read"),
-    NavigationPage("speech", "message-square", _("Speech"), "playground.read"),
-    NavigationPage("transcription", "mic", _("Transcription"), "playground.read"),
-    NavigationPage("video", "play", _("Video"), "playground.read"),
-    NavigationPage("music", "music", _("Music"), "playground.read"),
-    NavigationPage("midjourney", "layers", _("Midjourney"), "playground.read"),
-    NavigationPage("realtime", "zap", _("Realtime"), "playground.read"),
-    NavigationPage("gallery", "folder", _("Gallery"), "playground.read"),
-    NavigationPage("limits", "shield", _("Limits"), "budgets.write"),
-    NavigationPage("playground_preferences", "sliders-horizontal", _("Playground settings"),
-         "playground.use"),
-)  # fmt: skip
-_PASSWORD: Final = _Common("account_change_password", "lock", _("Change password"))
+    NavigationPage("compare", _("Compare"), "playground.use"),
+    NavigationPage("history", _("All chats"), "playground.read"),
+    NavigationPage("prompts", _("Prompts"), "playground.read"),
+    NavigationPage("embeddings", pgettext_lazy("page", "Embeddings"), "playground.read"),
+    NavigationPage("speech", _("Speech"), "playground.read"),
+    NavigationPage("transcription", _("Transcription"), "playground.read"),
+    NavigationPage("video", _("Video"), "playground.read"),
+    NavigationPage("music", _("Music"), "playground.read"),
+    NavigationPage("midjourney", _("Midjourney"), "playground.read"),
+    NavigationPage("realtime", _("Realtime"), "playground.read"),
+    NavigationPage("gallery", _("Gallery"), "playground.read"),
+    NavigationPage("playground_preferences", _("Playground settings"), "playground.use"),
+)
+_PASSWORD: Final = _Common("account_change_password", _("Change password"))
 
 # The first of these that there are: those behind are for who has no organisation.
-_TABS: Final = (
+_TAB_BAR: Final = (
     "home", "playground", "usage", "keys", "requests",
-    "channels", "prices", "payments", "models", "pricing", "docs",
+    "channels", "organisations", "payments", "health", "models", "pricing", "docs",
 )  # fmt: skip
-_TABS_MAX: Final = 4
+_TAB_BAR_MAX: Final = 4
+_INSTALLATION_PATH: Final = "/admin/"
 
 
-def navigation(actor: Actor | None, path: str) -> list[tuple[Name, list[Link]]]:
-    """The links of the shell around the page at `path`, by heading."""
-    sections = [
-        (name, [page for page in pages if _may_open(actor, page) and not _may(actor, page.unless)])
-        for name, pages in _sections(actor)
+def menu(actor: Actor | None, path: str) -> Menu:
+    """The shell around the page at `path`."""
+    operates = actor is not None and actor.operator
+    side: SideName = "organisation"
+    if operates and path.startswith(_INSTALLATION_PATH):
+        side = "installation"
+    entries = [
+        (heading, entry, [page for page in entry.pages if _may_open(actor, page)])
+        for heading, section in _sections(actor, side)
+        for entry in section
     ]
-    shown = {page.address for _, pages in sections for page in pages}
-    tabs = [address for address in _TABS if address in shown][:_TABS_MAX]
-    return [
-        (name, [_link(actor, page, path, tab=page.address in tabs) for page in pages])
-        for name, pages in sections
-        if pages
-    ]
+    entries = [(heading, entry, pages) for heading, entry, pages in entries if pages]
+    open_page = _open_page(actor, path, [page for _, _, pages in entries for page in pages])
+    addresses = {pages[0].address for _, _, pages in entries}
+    bar = [address for address in _TAB_BAR if address in addresses][:_TAB_BAR_MAX]
+    sections: dict[Name, list[Link]] = {}
+    tabs: list[Link] = []
+    for heading, entry, pages in entries:
+        links = [_link(actor, page, entry, current=page is open_page) for page in pages]
+        if len(links) > 1 and any(link.url == path for link in links):
+            tabs = links
+        shown = replace(
+            links[0],
+            name=entry.name,
+            go=entry.go,
+            current=open_page in pages,
+            on_tab_bar=links[0].address in bar,
+        )
+        sections.setdefault(heading, []).append(shown)
+    return Menu(side, list(sections.items()), tabs, _side_links(actor, side) if operates else [])
 
 
 def all_links(actor: Actor) -> list[Link]:
-    """Links to all pages of the shell that the actor may open, and to those for which it has no
-    room."""
-    pages = [page for _, section in _sections(actor) for page in section]
-    pages += _FURTHER if actor.organisation is not None else ()
-    return [_link(actor, page) for page in (*pages, _PASSWORD) if _may_open(actor, page)]
+    """Links to all pages of both sides that the actor may open, and to those without an entry."""
+    sides: tuple[SideName, ...] = ("organisation", "installation")
+    pages = [
+        (page, entry)
+        for side in sides
+        for _heading, section in _sections(actor, side)
+        for entry in section
+        for page in entry.pages
+    ]
+    if actor.organisation is not None:
+        pages += [(page, _PLAYGROUND) for page in _FURTHER]
+    pages.append((_PASSWORD, Entry("lock", _("Account and security"), (_PASSWORD,))))
+    return [_link(actor, page, entry) for page, entry in pages if _may_open(actor, page)]
 
 
-def _sections(actor: Actor | None) -> _Sections:
-    if actor is None:
-        return _NO_ORGANISATION
-    sections = _ORGANISATION if actor.organisation is not None else _NO_ORGANISATION
-    return sections + _OPERATE if actor.operator else sections
+def _sections(actor: Actor | None, side: SideName) -> _Sections:
+    if side == "installation":
+        return _INSTALLATION if actor is not None and actor.operator else ()
+    return _NO_ORGANISATION if actor is None or actor.organisation is None else _ORGANISATION
+
+
+def _side_links(actor: Actor | None, side: SideName) -> list[Link]:
+    home = _HOME if actor is not None and actor.organisation is not None else _CATALOGUE
+    pages: dict[SideName, NavigationPage] = {"organisation": home, "installation": _CHANNELS}
+    entries: dict[SideName, Entry] = {
+        "organisation": Entry("building-2", _("Organisation"), (home,)),
+        "installation": Entry("cable", _("Installation"), (_CHANNELS,), "I"),
+    }
+    return [
+        replace(
+            _link(actor, pages[name], entry, current=name == side), name=entry.name, go=entry.go
+        )
+        for name, entry in entries.items()
+    ]
 
 
 def _may_open(actor: Actor | None, page: NavigationPage) -> bool:
-    return page.action is None or _may(actor, page.action)
+    if page.action is None:
+        return True
+    scope = None if actor is None else scope_of(actor, page.action)
+    return scope is not None and not (page.beyond_own and scope == "own")
 
 
-def _may(actor: Actor | None, action: Action | None) -> bool:
-    return actor is not None and action is not None and scope_of(actor, action) is not None
+def _open_page(
+    actor: Actor | None, path: str, pages: Iterable[NavigationPage]
+) -> NavigationPage | None:
+    """The page whose address is the longest one that `path` is at or below."""
+    lengths = {
+        page: max(
+            (len(url) for url in _urls(actor, page) if path == url or path.startswith(f"{url}/")),
+            default=0,
+        )
+        for page in pages
+    }
+    longest = max(lengths, key=lengths.__getitem__, default=None)
+    return longest if longest is not None and lengths[longest] else None
 
 
-def _link(actor: Actor | None, page: NavigationPage, path: str = "", *, tab: bool = False) -> Link:
+def _urls(actor: Actor | None, page: NavigationPage) -> list[str]:
     place = [slug_of(actor)] if page.own and actor is not None else []
-    urls = [reverse(address, args=place) for address in (page.address, *page.beside)]
-    urls += [reverse(address) for address in page.common]
-    current = any(path == url or path.startswith(f"{url}/") for url in urls)
-    return Link(page, urls[0], current, tab)
+    return [reverse(address, args=place) for address in (page.address, *page.beside)]
+
+
+def _link(
+    actor: Actor | None, page: NavigationPage, entry: Entry, *, current: bool = False
+) -> Link:
+    return Link(
+        page.name,
+        _urls(actor, page)[0],
+        page.address,
+        entry.icon,
+        entry.name,
+        current=current,
+        counted=page.counted,
+    )

@@ -31,7 +31,7 @@ from billing.prices.plans import (
 from billing.prices.pricing import PPM
 from gateway.access import access_plan, visible_plans
 from gateway.prices.forms import PlanForm, PlanHolderForm
-from gateway.prices.price_views import price_tabs
+from gateway.prices.price_views import count_waiting
 from lib.htmx import see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -101,7 +101,7 @@ def _plan_page(
     )
     form.fields["name"].widget.attrs["readonly"] = True
     context = {
-        **price_tabs("plans"),
+        "waiting": count_waiting(),
         "plan": stored,
         "form": form,
         "cuts": [
@@ -175,7 +175,7 @@ def _refused(request: HttpRequest, actor: Actor, form: PlanForm) -> HttpResponse
 
 
 def _context(form: PlanForm) -> dict[str, Any]:
-    return {**price_tabs("plans"), "form": form}
+    return {"waiting": count_waiting(), "form": form}
 
 
 def _source(actor: Actor, state: State) -> ListSource[dict[str, Any]]:

@@ -120,7 +120,7 @@ PRICES: Final = Table(
 def prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PRICES, request, actor)
     rows = [row for row in _book_rows(state.value("kind")) if _fits(row, state)]
-    context = {**price_tabs("prices"), "kind": state.value("kind")}
+    context = {"waiting": count_waiting(), "kind": state.value("kind")}
     templates = ("gateway/prices/prices.html", "gateway/prices/_prices.html")
     return answer_table(request, state, ListSource(rows), templates, context, _book_page)
 
@@ -175,7 +175,7 @@ def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
     key = key_of(version.price)
     if request.method != "POST":
         context = {
-            **price_tabs("prices"),
+            "waiting": count_waiting(),
             "version": version,
             "rates": shown_rates(version.rates) + shown_conditions(version.rates),
             "condition": condition_text(key.service_tier, key.hours, key.channel),
@@ -214,7 +214,7 @@ def _price_page(
         for version in reversed(versions)
     ]
     context = {
-        **price_tabs("prices"),
+        "waiting": count_waiting(),
         "key": key,
         "condition": condition_text(key.service_tier, key.hours, key.channel),
         "history": history,
@@ -317,7 +317,7 @@ def proposals(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PROPOSALS, request, actor)
     rows = [proposal_words(proposal) for proposal in _proposals_of(state)]
     context = {
-        **price_tabs("proposals"),
+        "waiting": count_waiting(),
         "previews": [_preview_row(proposal) for proposal in visible_previews(actor)[:10]],
         "bulk_url": reverse("price_decide"),
         "everything": state.query() or "all",
@@ -389,7 +389,7 @@ def _proposal_page(
     proposal = listed(access_proposal(actor, id))
     waits = proposal.row.state in (ProposalState.OPEN, ProposalState.SECOND)
     context = {
-        **price_tabs("proposals"),
+        "waiting": count_waiting(),
         **_proposal_row(proposal),
         "rates": shown_rates(proposal.row.rates) + shown_conditions(proposal.row.rates)
         if proposal.row.rates
@@ -535,7 +535,7 @@ def _percent(permille: int | None) -> str:
 @require_safe
 def preview(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     stored = access_preview(actor, id)
-    context = {**price_tabs("proposals"), **_preview_row(stored), **_preview_result(stored)}
+    context = {"waiting": count_waiting(), **_preview_row(stored), **_preview_result(stored)}
     return render_part(
         request, "gateway/prices/preview.html", "gateway/prices/_preview.html", context
     )
@@ -622,7 +622,7 @@ def _preview_line(line: Sequence[Any]) -> dict[str, Any]:
 # Shared ------------------------------------------------------------------------------------------
 
 
-def price_tabs(tab: str) -> dict[str, Any]:
-    """What the tabs above the pages of prices need."""
-    waiting = PriceProposal.objects.filter(state__in=(ProposalState.OPEN, ProposalState.SECOND))
-    return {"tab": tab, "waiting": waiting.count()}
+def count_waiting() -> int:
+    """Count the drafts and proposals that wait for an operator."""
+    waiting = (ProposalState.OPEN, ProposalState.SECOND)
+    return PriceProposal.objects.filter(state__in=waiting).count()

@@ -108,7 +108,7 @@ def model_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             if model.price_state != "priced" and model.servers and not model.target
         ),
         "rule": installation_settings().unpriced_models,
-        "proposed": visible_model_proposals(actor).count(),
+        "waiting": visible_model_proposals(actor).count(),
     }
     rows = [_row(model) for model in models if _fits(model, state)]
     templates = ("gateway/public_models/models.html", "gateway/public_models/_models.html")

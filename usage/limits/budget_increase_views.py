@@ -30,7 +30,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Filter, State, Table, status_filter
 from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES, RaiseForm
-from usage.limits.budget_views import meter_of, tabs_of
+from usage.limits.budget_views import count_waiting, meter_of
 
 _OWNERS = 3
 _BADGES = {
@@ -112,8 +112,7 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             return see_other("raises", slug_of(actor))
     state = read_table(RAISES, request, actor)
     context = {
-        "tab": "requests",
-        **tabs_of(actor),
+        "waiting": count_waiting(actor),
         "form": form,
         "asking": form.is_bound or bool(chosen),
         "who": _who_may_raise(actor) if linked and not chosen else "",

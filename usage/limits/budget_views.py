@@ -87,11 +87,11 @@ def budget_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "may_write": access.scope_of(actor, "budgets.write") is not None,
         "own_only": access.scope_of(actor, "budgets.read") == "own",
-        "tab": "budgets",
-        **tabs_of(actor),
+        "waiting": count_waiting(actor),
     }
     # Those of the team and the organisation bind who sees only its own.
-    context["bound"] = context["may_ask"] and budget_increases.askable_budgets(actor).exists()
+    may_ask = access.scope_of(actor, "budgets.ask") is not None
+    context["bound"] = may_ask and budget_increases.askable_budgets(actor).exists()
     templates = ("usage/limits/budgets.html", "usage/limits/_budgets.html")
     return answer_table(request, state, ListSource(rows), templates, context)
 
@@ -124,13 +124,11 @@ def _matches(row: dict[str, Any], state: State) -> bool:
     return wanted.get(state.value("state"), True)
 
 
-def tabs_of(actor: Actor) -> dict[str, Any]:
-    """What the pages beside the budgets need to be offered: requests, and how many wait."""
-    may_ask = access.scope_of(actor, "budgets.ask") is not None
-    waiting = (
-        budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING) if may_ask else None
-    )
-    return {"may_ask": may_ask, "waiting": 0 if waiting is None else waiting.count()}
+def count_waiting(actor: Actor) -> int:
+    """Count the increase requests that the actor sees and nobody has decided yet."""
+    if access.scope_of(actor, "budgets.ask") is None:
+        return 0
+    return budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING).count()
 
 
 def meter_of(standing: Standing) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from lib.htmx import go_to, render_dialog
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
-from usage.limits.budget_views import tabs_of
+from usage.limits.budget_views import count_waiting
 
 _SCOPES = {"organisation": _("Organisation"), "team": _("Team"), "user": _("Person")}
 LIMITS = Table(
@@ -54,7 +54,8 @@ def limit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         and (not state.value("state") or row["rpm"] or row["tpm"] or row["parallel"])
     ]
     templates = ("usage/limits/limits.html", "usage/limits/_limits.html")
-    return answer_table(request, state, ListSource(rows), templates, tabs_of(actor))
+    context = {"waiting": count_waiting(actor)}
+    return answer_table(request, state, ListSource(rows), templates, context)
 
 
 def _rows(actor: Actor) -> list[dict[str, Any]]:

@@ -85,7 +85,6 @@ def member_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     )
     rows = [row for row in _rows(actor, own_only=own_only) if _matches(row, state.value)]
     context = {
-        "tab": "members",
         "own_only": own_only,
         "may_write": may_write,
         "alone": len(rows) == 1 and not state.filtered,

@@ -47,12 +47,14 @@ def test_every_page_that_it_names_opens(people: Cast, role: Role | None) -> None
     }  # fmt: skip
     assert len(pages) > len(apart) > 1
     assert {url for url in apart if visitor.get(url).status_code != 200} == set()
-    assert ("Channels" in pages) == (role is None)
-    assert ("API keys" in pages) == (role != Role.VIEWER)
+    assert ("Providers" in pages) == (role is None)
+    assert ("Keys" in pages) == (role != Role.VIEWER)
 
 
 def test_pages_are_found_by_their_names_in_the_language_of_the_page(people: Cast) -> None:
-    assert list(find(people.alice, "budg")) == ["Budgets"]
+    assert list(find(people.alice, "budg")) == ["Budgets", "Increase requests", "Limits"]
+    # A page is found by the name of its entry too.
+    assert next(iter(find(people.alice, "billing"))) == "Overview"
     alice = signed_in(people.alice)
     alice.cookies["language"] = "zh-hans"
     assert "预算" in alice.get("/o/acme/_f/palette", {"q": "预"}).content.decode()
