@@ -12,6 +12,7 @@ from accounts.members import members
 from accounts.models import AuditEvent, Epoch, Key, KeyKind, Membership, Role
 from accounts.organisations import teams
 from lib import clock
+from lib.ids import id_text
 from tests.cast import Cast, actor, make_key, signed_in
 
 
@@ -100,6 +101,11 @@ def test_a_brought_key_is_taken_once(people: Cast) -> None:
     with pytest.raises(keys.KeyRefused) as refused:
         keys.bring_key(SYSTEM, people.core, "again", "old-system-key-0123456789")
     assert refused.value.field == "secret"
+    assert f"brought ({id_text(key.id)})" in refused.value.message
+    with pytest.raises(keys.KeyRefused) as refused:
+        keys.bring_key(SYSTEM, people.stranger.teams.get(), "again", "old-system-key-0123456789")
+    assert "another organisation" in refused.value.message
+    assert "brought" not in refused.value.message
 
 
 def test_a_change_writes_only_what_differs(people: Cast) -> None:
