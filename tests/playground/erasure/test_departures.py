@@ -172,7 +172,6 @@ def test_the_last_owner_stays_with_all_that_is_theirs(people: Cast) -> None:
     assert "last owner" in text_of(refused)
 
 
-@pytest.mark.extended
 def test_the_dialog_asks_and_removes(people: Cast) -> None:
     key, text = make_key(people.core, "ci", user=people.bob)
     chat_of(people)
@@ -191,7 +190,6 @@ def test_the_dialog_asks_and_removes(people: Cast) -> None:
     assert signed_in(people.bob).get("/o/acme/").status_code == 404
 
 
-@pytest.mark.extended
 def test_who_leaves_gives_no_key_away(people: Cast) -> None:
     make_key(people.core, "ci", user=people.bob)
     page = f"/o/acme/team/members/{of(people, people.bob).pk}/remove"
@@ -205,7 +203,6 @@ def test_who_leaves_gives_no_key_away(people: Cast) -> None:
     assert not people.bob.memberships.exists()
 
 
-@pytest.mark.extended
 def test_who_may_not_removes_nobody(people: Cast) -> None:
     """P12, P23"""
     ann, eve = (member(people.acme, name, Role.ADMIN) for name in ("ann", "eve"))

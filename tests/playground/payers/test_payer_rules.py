@@ -134,7 +134,6 @@ def test_the_rule_of_a_custom_role_holds_for_its_people(people: Cast) -> None:
     assert refused.status_code == 422
 
 
-@pytest.mark.extended
 def test_the_default_payer_is_chosen_and_shown_in_the_settings(people: Cast) -> None:
     bobs, _ = make_key(people.core, "bob's", user=people.bob)
     saved = post(people.bob, "default_payer", key=id_text(bobs.id), project="launch")
