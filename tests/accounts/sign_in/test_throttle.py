@@ -33,26 +33,6 @@ def test_the_network_of_an_address(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-def subjects(email: str, network: str, *, known: bool) -> set[str]:
-    return {limit.subject for limit in limits_of_failures(email, network, known=known)}
-
-
-def test_a_known_network_shares_no_count_of_the_account_with_strangers() -> None:
-    owner = subjects("bob@example.org", "192.0.2.1", known=True)
-    for network in ("192.0.2.2", "2001:db8::/64"):
-        assert not owner & subjects("bob@example.org", network, known=False)
-
-
-def test_one_account_has_one_count_however_it_is_written() -> None:
-    assert subjects("Bob@Example.org", "n", known=False) == subjects(
-        "bob@example.org", "n", known=False
-    )
-
-
-def test_forms_are_counted_apart() -> None:
-    assert limits_of_form("sign_in", "n") != limits_of_form("sign_up", "n")
-
-
 FORMS: dict[Action, int] = {
     "sign_in": 30, "sign_up": 20, "ask_reset": 20, "reset": 20, "change_password": 20,
     "second_factor": 30, "passkey": 30, "confirm": 20,

@@ -501,6 +501,30 @@ def test_a_confirmation_is_of_domains_that_are_there_and_is_noted_once(
         single_sign_on.confirm_domains(dora, row, seen=single_sign_on.facts_of(row))
 
 
+@pytest.mark.parametrize(
+    ("over", "field"),
+    [
+        ({"default_role": "king"}, "default_role"),
+        ({"default_role": "custom"}, "default_role"),
+        ({"domains": ["acme.example", "acme"]}, "domains"),
+        ({"group_rules": [{"group": "g", "role": "king", "teams": []}]}, "group_rules"),
+        ({"group_rules": [{"group": "g", "role": "viewer", "teams": ["moon"]}]}, "group_rules"),
+        ({"client_id": "another"}, "secret"),
+    ],
+)
+def test_what_cannot_be_is_saved_by_nobody(
+    people: Cast, row: SingleSignOn, over: dict[str, Any], field: str
+) -> None:
+    """Whoever calls: a file of configuration has no form."""
+    before = single_sign_on.described(row)
+    with pytest.raises(Refused) as refused:
+        change(row, **over)
+    assert refused.value.field == field
+    row.refresh_from_db()
+    assert single_sign_on.described(row) == before
+    change(row, default_role="viewer")
+
+
 def test_another_issuer_drops_the_stored_secret(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:

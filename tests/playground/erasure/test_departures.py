@@ -10,7 +10,7 @@ from accounts.members import invitations, members
 from accounts.members.departures import KeyFate
 from accounts.members.invitations import Offer
 from accounts.members.members import LastOwner
-from accounts.models import AuditEvent, KeyKind, Membership, Role, ServiceAccount
+from accounts.models import AuditEvent, Membership, Role, ServiceAccount
 from accounts.organisations import teams
 from billing.limits import budget_increases
 from billing.models import BudgetRaise
@@ -63,19 +63,6 @@ def test_each_key_becomes_what_is_chosen(people: Cast) -> None:
     assert key_actor(kept_text) is not None
     assert key_actor(robot_text) is not None
     assert not Membership.objects.filter(user=people.bob).exists()
-
-
-def test_a_management_key_is_handed_to_nobody(people: Cast) -> None:
-    """P23: it would do what its new owner may, for whoever has its text."""
-    key, text = make_key(people.core, "m", user=people.bob, kind=KeyKind.MANAGEMENT)
-    alice, owner = actor(people.alice, people.acme), of(people, people.alice)
-    with pytest.raises(Refused, match="cannot be transferred"):
-        depart(alice, of(people, people.bob), Departure({key.id: KeyFate("transfer", owner)}))
-    assert people.bob.memberships.exists()
-    depart(alice, of(people, people.bob), Departure(other_keys=KeyFate("transfer", owner)))
-    key.refresh_from_db()
-    assert (key.user, key.disabled) == (people.bob, True)
-    assert key_actor(text) is None
 
 
 def test_a_key_goes_only_to_who_may_have_one_in_its_team(people: Cast) -> None:
