@@ -95,7 +95,8 @@ def test_rules_are_set_by_who_may_and_are_audited(people: Cast) -> None:
     assert post(people.bob, "payer_rules", developer="any").status_code == 403
     assert post(people.charlie, "payer_rules", developer="any").status_code == 404
     assert post(people.alice, "payer_rules", developer="dance").status_code == 404
-    assert post(people.alice, "payer_rules", developer="own", viewer="own").status_code == 303
+    for _ in range(2):  # what is so already leaves no second event
+        assert post(people.alice, "payer_rules", developer="own", viewer="own").status_code == 303
     (event,) = AuditEvent.objects.filter(action="playground.payer_rules_changed")
     assert event.detail == {"before": {}, "after": {"developer": "own"}}
     assert "Keys that may pay" in page(people.alice, URL).content.decode()
