@@ -104,7 +104,7 @@ def named(rows: Callable[[], Iterable[Any]]) -> set[str]:
         found = list(rows())
     except AccessDenied:
         return set()
-    return {getattr(one, "slug", None) or getattr(one, "name", "") for one in found}
+    return {str(getattr(one, "slug", None) or one.name) for one in found}
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_what_is_listed_is_what_is_opened_and_changed(
             expected = "changed"
         elif key.name in reach.keys.split() or who == "viewer":  # who lists no keys at all
             expected = 403
-        assert outcome(lambda key=key: access.writable_key(one, key.id)) == expected, key.name
+        assert outcome(access.writable_key, one, key.id) == expected, key.name
     changes = one.authority.scope_of("members.write") is not None and one.model_key is None
     for sent in Invitation.objects.all():
         name, expected = sent.email.partition("@")[0], 404
@@ -222,13 +222,13 @@ def test_what_is_listed_is_what_is_opened_and_changed(
             expected = "changed"
         elif name in reach.invitations.split() or not changes:
             expected = 403
-        opened = outcome(lambda id=sent.id: member_access.writable_invitation(one, id_text(id)))
+        opened = outcome(member_access.writable_invitation, one, id_text(sent.id))
         assert opened == expected, name
 
 
-def outcome(act: Callable[[], object]) -> object:
+def outcome(act: Callable[..., object], *arguments: object) -> object:
     try:
-        act()
+        act(*arguments)
     except AccessDenied:
         return 403
     except Http404:

@@ -42,6 +42,7 @@ def test_limits_that_cannot_be_name_their_field(limits: dict[str, object], field
     with pytest.raises(LimitInvalid, match="expected") as refused:
         check_limits(limits)
     assert refused.value.field == field
+    assert str(refused.value) == refused.value.message
 
 
 def test_endpoints_are_those_of_the_relay() -> None:

@@ -262,6 +262,13 @@ def test_what_cannot_be_is_told_at_its_field(
     assert sign_up.described() == {"mode": "invite", "domains": []}
 
 
+def test_a_domain_is_listed_once_whoever_lists_it(people: Cast) -> None:
+    for other in (ACME, {**ACME, "domain": ACME["domain"].upper()}):
+        with pytest.raises(Refused, match="is listed twice"):
+            sign_up.save_sign_up(SYSTEM, domains=[ACME, other])
+    assert not SignUpDomain.objects.exists()
+
+
 def test_without_letters_no_address_can_be_confirmed(people: Cast, settings: Any) -> None:
     sign_up.save_sign_up(SYSTEM, mode="open", domains=[ACME])
     settings.ACCOUNT_EMAIL_VERIFICATION = "none"

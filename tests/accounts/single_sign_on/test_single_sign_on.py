@@ -501,6 +501,18 @@ def test_a_confirmation_is_of_domains_that_are_there_and_is_noted_once(
         single_sign_on.confirm_domains(dora, row, seen=single_sign_on.facts_of(row))
 
 
+@pytest.mark.parametrize("column", ["issuer", "client_id"])
+def test_another_provider_ends_every_connection(
+    people: Cast, row: SingleSignOn, column: str
+) -> None:
+    """P12: it may say of anybody that they are somebody who was connected before."""
+    for user in (people.bob, people.alice):
+        SocialAccount.objects.create(user=user, provider=provider_id(row), uid=f"of {user.pk}")
+    other = SocialAccount.objects.create(user=people.bob, provider="another", uid="1")
+    change(row, secret=SECRET, **{column: "https://elsewhere.example"})
+    assert list(SocialAccount.objects.all()) == [other]
+
+
 @pytest.mark.parametrize(
     ("over", "field"),
     [

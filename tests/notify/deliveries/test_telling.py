@@ -53,6 +53,14 @@ def made(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[WebhookEndpo
 def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -> None:
     _, secret = made(people, server)
     fact = happen(people, amount="5.00")
+    deliveries.spread_facts(100)
+    before = clock.now()
+    (leased,) = deliveries.lease_due(100)
+    # Whoever took it has so long before another one takes it.
+    due_at = Delivery.objects.get(id=leased).due_at
+    lease = dt.timedelta(seconds=30)
+    assert before + lease - dt.timedelta(seconds=1) < due_at <= clock.now() + lease
+    let_time_pass()
     assert tell() == 1
     assert tell() == 0
     ((headers, body),) = server.got

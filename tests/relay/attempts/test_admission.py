@@ -15,8 +15,10 @@ ORGANISATION: Final = uuid4()
 
 
 def attempt(n: int = 1, **over: Any) -> AttemptOpened:
-    ids = {name: uuid4() for name in ("id", "request_id", "team_id", "key_id", "channel_id")}
-    texts = dict.fromkeys(
+    ids: dict[str, Any] = {
+        name: uuid4() for name in ("id", "request_id", "team_id", "key_id", "channel_id")
+    }
+    texts: dict[str, Any] = dict.fromkeys(
         ("model", "channel_name", "upstream_model", "dialect", "operation", "source"), "x"
     )
     return AttemptOpened(

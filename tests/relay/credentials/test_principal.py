@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -338,7 +338,8 @@ def test_what_runs_under_a_key_or_a_former_secret_ends_at_its_instant(
 
 def fallen(callers: Sequence[tuple[UUID, int | None, bytes]]) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(*_fallen(callers))
+        text, parameters = _fallen(callers)
+        cursor.execute(text, cast(Any, parameters))
         return sorted(place for (place,) in cursor.fetchall())
 
 

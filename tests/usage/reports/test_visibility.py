@@ -86,7 +86,7 @@ def test_each_filter_picks_its_requests_alone(people: cast.Cast, key: Key, name:
         "alices": cast.make_key(people.core, "alices", user=people.alice)[0],
         "seconds": cast.make_key(second, "seconds")[0],
     }
-    plain = {
+    plain: dict[str, Any] = {
         "charge_nano": 7,
         "project": "bot",
         "customer": "c-2",
@@ -113,7 +113,9 @@ WITHOUT: dict[str, dict[str, Any]] = {
 def test_what_belongs_to_no_group_is_picked_by_it(
     people: cast.Cast, key: Key, name: GroupBy
 ) -> None:
-    plain = {"project": "bot", "customer": "c-2", "client_app": "x", "tags": ["x"]}
+    plain: dict[str, Any] = {
+        "project": "bot", "customer": "c-2", "client_app": "x", "tags": ["x"],
+    }  # fmt: skip
     happen(key, NOON, **plain)
     happen(key, NOON + MOMENT, **{**plain, **WITHOUT[name]})
     assert counted(people, Scope(without=(name,)), Period()) == 1
