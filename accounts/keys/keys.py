@@ -36,6 +36,7 @@ from accounts.models import (
 )
 from accounts.organisations.names import check_name
 from lib import clock
+from lib.ids import id_text
 from lib.refusal import Refused
 
 PLAYGROUND_NAME: Final = "Playground"
@@ -197,7 +198,7 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
         enabled = changed.get("disabled") is False
         if enabled or first_beyond(_reach_of(locked), reach):
             _check_reach(actor, _reach_of(locked))
-        with _unique_name(locked.name):
+        with _unique(locked):
             locked.save(update_fields=list(changed))
         after = {field: _json_value(value) for field, value in changed.items()}
         audit.record(actor, locked.organisation, "key.changed", locked, before=before, after=after)
@@ -456,7 +457,7 @@ def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
 def _insert(actor: Actor, action: str, key: Key) -> Key:
     _check_name(key.name)
     with transaction.atomic():
-        with _unique_name(key.name):
+        with _unique(key):
             key.save(force_insert=True)
         # After the save, which waits for a rotation of the same text that is on its way.
         if FormerSecret.objects.filter(digest=key.digest).exists():
@@ -480,18 +481,22 @@ def _insert(actor: Actor, action: str, key: Key) -> Key:
 
 
 @contextmanager
-def _unique_name(name: str) -> Iterator[None]:
+def _unique(key: Key) -> Iterator[None]:
     """Tell the database's refusal of a second name or text as KeyRefused; undoes only the save."""
     try:
         with transaction.atomic():
             yield
     except IntegrityError as error:
         if "live_key_name_once" in str(error):
-            taken = gettext("Another key is already named %(name)s.") % {"name": name}
+            taken = gettext("Another key is already named %(name)s.") % {"name": key.name}
             raise KeyRefused("name", taken, already_exists=True) from error
-        raise KeyRefused(
-            "secret", gettext("This key already exists."), already_exists=True
-        ) from error
+        same = Key.objects.filter(digest=key.digest, organisation=key.organisation).first()
+        if same is None:
+            text = gettext("This key already exists in another organisation.")
+        else:
+            named = {"name": same.name, "id": id_text(same.id)}
+            text = gettext("This key already exists: %(name)s (%(id)s).") % named
+        raise KeyRefused("secret", text, already_exists=True) from error
 
 
 def _json_value(value: object) -> object:

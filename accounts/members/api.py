@@ -310,7 +310,7 @@ def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewIn
     role, custom = _role(actor, body.role)
     offer = Offer(role, custom, _teams(actor, body.teams), body.expires_in_days, body.message)
     made = invitations.invite(actors.organisation_of(actor), body.emails, offer, actor=actor)
-    finish_after_commit(request, lambda body: {**body, "items": _send_all(actor, made)})
+    finish_after_commit(request, lambda body: {**body, "items": _send_all(made)})
     unknown = {
         sendable.invitation.email: _UNKNOWN for sendable in made if sendable.invitation.email
     }
@@ -331,7 +331,7 @@ def resend_invitation(request: HttpRequest, id: str, body: ResendIn) -> NewInvit
     actor = actors.actor_of(request)
     invitation = member_access.writable_invitation(actor, id)
     made = invitations.resend(invitation, actor=actor, days=body.expires_in_days)
-    return _sent(actor, [made])[0]
+    return _sent([made])[0]
 
 
 @router.delete("/invitations/{id}", response=InvitationOut, summary="Withdraw an invitation")
@@ -342,16 +342,15 @@ def withdraw_invitation(request: HttpRequest, id: str) -> InvitationOut:
     return InvitationOut(**_invitation(invitations.withdraw(invitation, actor=actor)))
 
 
-def _sent(actor: Actor, made: list[Sendable]) -> list[NewInvitationOut]:
-    inviter = actor.user or made[0].invitation.invited_by
-    errors = send_letters(made, inviter) if inviter else {}
+def _sent(made: list[Sendable]) -> list[NewInvitationOut]:
+    errors = send_letters(made)
     for sendable in made:
         sendable.invitation.refresh_from_db()
     return [_new(sendable, errors) for sendable in made]
 
 
-def _send_all(actor: Actor, made: list[Sendable]) -> list[dict[str, Any]]:
-    return [json_body(row) for row in _sent(actor, made)]
+def _send_all(made: list[Sendable]) -> list[dict[str, Any]]:
+    return [json_body(row) for row in _sent(made)]
 
 
 def _new(sendable: Sendable, errors: Mapping[str, str] | None = None) -> NewInvitationOut:

@@ -19,7 +19,7 @@ from lib import clock
 from lib.network.mail import mail_is_set_up, render_letter
 
 
-def send_letters(sendables: Sequence[Sendable], inviter: User) -> dict[str, str]:
+def send_letters(sendables: Sequence[Sendable]) -> dict[str, str]:
     """Send the letter of each invitation that has an address: by address, why one did not go out,
     or an empty text. No transaction is open meanwhile (I9)."""
     letters = [sendable for sendable in sendables if sendable.invitation.email]
@@ -37,7 +37,7 @@ def send_letters(sendables: Sequence[Sendable], inviter: User) -> dict[str, str]
         text = gettext("The mail server cannot be reached. Copy the link, or resend it later.")
         return _all(letters, text)
     try:
-        return {letter.invitation.email: _send(letter, inviter, mail) for letter in letters}
+        return {letter.invitation.email: _send(letter, mail) for letter in letters}
     finally:
         mail.close()
 
@@ -46,13 +46,13 @@ def _all(letters: Sequence[Sendable], text: str) -> dict[str, str]:
     return {letter.invitation.email: text for letter in letters}
 
 
-def _send(sendable: Sendable, inviter: User, mail: BaseEmailBackend) -> str:
+def _send(sendable: Sendable, mail: BaseEmailBackend) -> str:
     invitation = sendable.invitation
     try:
         try_counts.count(limits_of_invitations(invitation.email, str(invitation.organisation_id)))
     except try_counts.TooManyTries:
         return gettext("Too many invitations were sent. Copy the link, or resend it later.")
-    subject, text = _written(sendable, inviter)
+    subject, text = _written(sendable)
     let_go()
     try:
         EmailMessage(subject, text, None, [invitation.email], connection=mail).send()
@@ -62,11 +62,13 @@ def _send(sendable: Sendable, inviter: User, mail: BaseEmailBackend) -> str:
     return ""
 
 
-def _written(sendable: Sendable, inviter: User) -> tuple[str, str]:
+def _written(sendable: Sendable) -> tuple[str, str]:
     """Subject and text, in the language of the person where one is known by the address, else in
     that of the inviter."""
+    inviter = sendable.invitation.invited_by
     known = User.objects.filter(email__iexact=sendable.invitation.email).first()
-    language = (known.language if known else "") or inviter.language or settings.LANGUAGE_CODE
+    languages = [person.language for person in (known, inviter) if person and person.language]
+    language = next(iter(languages), settings.LANGUAGE_CODE)
     context = {
         "invitation": sendable.invitation,
         "organisation": sendable.invitation.organisation,

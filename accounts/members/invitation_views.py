@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access import access, actors, guards
+from accounts.access import access, guards
 from accounts.access.actors import LAST_ORGANISATION, Actor, organisation_of, slug_of
 from accounts.access.guards import organisation_page
 from accounts.members import access as member_access
@@ -129,7 +129,7 @@ def invite(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         except Refused as refused:
             refused.tell(form)
         else:
-            return _made(request, actor, made)
+            return _made(request, made)
     context = {"form": form, "mail_is_set_up": mail_is_set_up()}
     return render_dialog(request, "accounts/members/invite.html", context, refused=form.is_bound)
 
@@ -141,7 +141,7 @@ def invitation_resend(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
     wrong = ""
     if request.method == "POST":
         try:
-            return _made(request, actor, [invitations.resend(invitation, actor=actor)])
+            return _made(request, [invitations.resend(invitation, actor=actor)])
         except Refused as refused:
             wrong = refused.message
     context = {"invitation": invitation, "id": id, "wrong": wrong, "days": INVITATION_DAYS}
@@ -162,9 +162,9 @@ def invitation_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpResp
     return see_other(back_to(request, reverse("invitations", args=[slug_of(actor)])))
 
 
-def _made(request: HttpRequest, actor: Actor, made: list[Sendable]) -> HttpResponse:
+def _made(request: HttpRequest, made: list[Sendable]) -> HttpResponse:
     """The one answer that holds the links; nothing may keep it (`private, no-store`)."""
-    errors = send_letters(made, actors.person_of(actor))
+    errors = send_letters(made)
     rows = [
         {
             "email": sendable.invitation.email,

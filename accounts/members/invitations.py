@@ -120,8 +120,7 @@ def invite(
     invites may give what it gives.
     """
     if actor.user is None:
-        text = gettext("Only a person can invite others. Use a management key of your own.")
-        raise Refused("emails", text)
+        raise Refused("emails", _only_a_person())
     _check_days(offer.days)
     addresses = _addresses(emails)
     message = check_text("message", offer.message, MESSAGE_MAX)
@@ -136,7 +135,8 @@ def invite(
 
 def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS) -> Sendable:
     """Another text and another time for an open invitation: the link until now ends. Raises Refused
-    for one that was accepted or withdrawn, and for what the actor lacks itself (P23)."""
+    for one that was accepted or withdrawn, for what the actor lacks itself (P23), and where neither
+    the actor is a person nor the one who invited is still there."""
     _check_days(days)
     text = new_link_text()
     with transaction.atomic():
@@ -144,8 +144,10 @@ def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS)
         check_grant(actor, offered_authority(locked))
         locked.digest = link_digest(text)
         locked.expires_at = clock.now() + dt.timedelta(days=days)
-        # From now on it is this person's word.
+        # From now on it is this person's word; a service account repeats that of who invited.
         locked.invited_by = actor.user or locked.invited_by
+        if locked.invited_by is None:
+            raise Refused("invitation", _only_a_person())
         locked.save(update_fields=["digest", "expires_at", "invited_by"])
         audit.record(
             actor, locked.organisation, "invitation.resent", locked, email=locked.email,
@@ -260,6 +262,10 @@ def _create(
     return Sendable(invitation, text)
 
 
+def _only_a_person() -> str:
+    return gettext("Only a person can invite others. Use a management key of your own.")
+
+
 def _check_days(days: int) -> None:
     if not 1 <= days <= INVITATION_DAYS_MAX:
         text = gettext("An invitation is valid for 1 to %(n)s days.")
@@ -291,7 +297,7 @@ def _check_address(organisation: Organisation, address: str) -> None:
     open_ones.filter(expires_at__lte=now).update(withdrawn_at=now)
     if open_ones.exists():
         text = gettext("%(email)s is already invited. Resend that invitation instead.")
-        raise Refused("emails", text % {"email": address})
+        raise Refused("emails", text % {"email": address}, already_exists=True)
 
 
 def _open(invitation: Invitation) -> Invitation:

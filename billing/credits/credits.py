@@ -128,14 +128,10 @@ def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
     with transaction.atomic():
         # Two who ask at once come one by one.
         lock_wallet(organisation.id)
-        if Posting.objects.filter(idempotency_id=f"reverse:{posting.id}").exists():
-            raise CreditRefused(
-                "posting", gettext("This was already reversed."), already_exists=True
-            )
-        if Credit.objects.filter(reverses=posting).exclude(state=CreditState.REFUSED).exists():
-            raise CreditRefused(
-                "posting", gettext("Someone already requested this reversal."), already_exists=True
-            )
+        same = Credit.objects.filter(reverses=posting).exclude(state=CreditState.REFUSED).first()
+        if same is not None:
+            text = gettext("Correction %(id)s already reverses this posting.")
+            raise CreditRefused("posting", text % {"id": id_text(same.id)}, already_exists=True)
         amount_nano, _ = _effect(posting)
         return ask_credit(actor, organisation, -amount_nano, reason=reason, reverses=posting)
 

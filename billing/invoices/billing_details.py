@@ -103,8 +103,10 @@ def add_tax_rate(
                 percent=percent_text(rate_ppm), valid_from=valid_from.isoformat(),
             )  # fmt: skip
     except IntegrityError as error:
-        text = gettext("This tax already has a rate from that day on.")
-        raise DetailRefused("valid_from", text, already_exists=True) from error
+        same = TaxRate.objects.get(name=name, country=_country(country), valid_from=valid_from)
+        text = gettext("This tax already has a rate from that day on: %(id)s, %(percent)s%%.")
+        named = text % {"id": same.id, "percent": percent_text(same.rate_ppm)}
+        raise DetailRefused("valid_from", named, already_exists=True) from error
     return rate
 
 

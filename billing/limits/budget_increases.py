@@ -99,8 +99,11 @@ def ask_for_more(
             )
             _tell("raise.asked", budget_raise)
     except IntegrityError as error:
-        text = gettext("You already have a pending request for this budget.")
-        raise RaiseRefused("budget", text, already_exists=True) from error
+        # Of one person's requests for a budget, only the last one can be pending.
+        pending = BudgetRaise.objects.filter(budget=budget, asked_by=actor.user).latest("id")
+        text = gettext("You already have a pending request for this budget: %(id)s.")
+        named = text % {"id": id_text(pending.id)}
+        raise RaiseRefused("budget", named, already_exists=True) from error
     return budget_raise
 
 

@@ -120,7 +120,7 @@ def create_budget(
     check_budget(budget)
     with transaction.atomic():
         _lock(organisation.id)
-        with _alone():
+        with _alone(budget):
             budget.save(force_insert=True)
         if budget.enabled:
             _fill(budget, look_back)
@@ -213,7 +213,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
         if budget.removed_at is None:
             return budget
         budget.enabled, budget.removed_at = enabled, None
-        with _alone():
+        with _alone(budget):
             budget.save(update_fields=["enabled", "removed_at"])
         if budget.enabled:
             _fill(budget, look_back)
@@ -457,14 +457,20 @@ def _cap_nano(budget: Budget, at: dt.datetime) -> int:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _alone(budget: Budget) -> Iterator[None]:
     """Tell the database's refusal of a second budget for the same as BudgetRefused."""
     try:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        taken = gettext("This scope and period already have a budget. Edit that one instead.")
-        raise BudgetRefused("period", taken, already_exists=True) from error
+        same = Budget.objects.filter(
+            organisation=budget.organisation, scope=budget.scope, subject=budget.subject,
+            period=budget.period,
+        ).first()  # fmt: skip
+        if same is None:
+            raise
+        text = gettext("This scope and period already have budget %(id)s. Edit that one instead.")
+        raise BudgetRefused("period", text % {"id": same.id}, already_exists=True) from error
 
 
 def _lock(organisation_id: UUID) -> None:

@@ -220,7 +220,7 @@ def _invite(organisation: Organisation, email: str, fields: Mapping[str, Any]) -
     offer = Offer(role, custom_role, limited, message=fields["message"])
     actor = actor_of_member(membership.user, organisation, membership)
     sendables = invitations.invite(organisation, [email], offer, actor=actor)
-    transaction.on_commit(partial(send_letters, sendables, membership.user))
+    transaction.on_commit(partial(send_letters, sendables))
 
 
 def _single_sign_on(organisation: Organisation, change: Change) -> None:

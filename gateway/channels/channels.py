@@ -42,7 +42,7 @@ from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPri
 from gateway.overrides.conditions import check_conditions
 from gateway.overrides.overrides import check_overrides
 from lib import clock
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 from lib.vault import VaultError
 from outbox.facts import put
 
@@ -154,10 +154,12 @@ def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
         if len(keys) >= bounds.KEYS_MAX:
             text = gettext("A channel can have at most %(n)s keys.") % {"n": bounds.KEYS_MAX}
             raise ChannelRefused("keys", text)
-        if secret_digest(secret) in [bytes(key.digest) for key in keys]:
-            raise ChannelRefused(
-                "keys", gettext("This channel already has this key."), already_exists=True
-            )
+        digest = secret_digest(secret)
+        same = next((key for key in keys if bytes(key.digest) == digest), None)
+        if same is not None:
+            text = gettext("This channel already has this key: %(id)s, ending in %(last4)s.")
+            named = text % {"id": id_text(same.id), "last4": same.last4}
+            raise ChannelRefused("keys", named, already_exists=True)
         with _recorded(actor, locked, "channel.changed"):
             position = keys[-1].position + 1 if keys else 0
             key = _new_key(locked, secret, position)

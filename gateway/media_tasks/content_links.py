@@ -34,7 +34,8 @@ def is_signed(pepper: str, task_id: str, query: bytes, now: float) -> bool:
     if b"signature=" not in query:
         return False
     fields = parse_qs(query.decode("latin-1"))
-    (expires, *more), (signature, *twice) = fields.get("expires", [""]), fields["signature"]
+    expires, *more = fields.get("expires", [""])
+    signature, *twice = fields.get("signature", [""])
     if more or twice or not (expires.isascii() and expires.isdigit() and len(expires) < 12):
         return False
     known = _signature(pepper, task_id, expires)

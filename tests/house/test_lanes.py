@@ -9,7 +9,8 @@ import pytest
 from tests.house.test_style import ROOT
 from tests.workers import is_in_part
 
-FOLDERS: Final = ("accounts", "billing", "isolation")
+FOLDERS: Final = ("accounts", "billing", "isolation", "lib/network", "playground/payers",
+                  "relay/credentials")  # fmt: skip
 ELSEWHERE: Final = {
     "accounts/members/test_authority.py": (
         "every operation by each kind of key; 150 sequences for 8"
@@ -29,6 +30,9 @@ ELSEWHERE: Final = {
     "isolation/test_pages.py": "every cell, for those that bring a new fact",
     "isolation/test_schema.py": "every role, for one at each operation",
     "isolation/test_streams.py": "every cell, for those that bring a new fact",
+    "playground/payers/test_payer_menu.py": "a browser; the rules are tried without one",
+    "relay/credentials/test_revoked_everywhere.py": "all causes by four processes",
+    "relay/credentials/test_secrets.py": "further starts of a hub",
 }
 _MARKED: Final = re.compile(r"mark\.(slow|extended)|slow_unless\(")
 

@@ -4,7 +4,17 @@ import base64
 
 import pytest
 
-from lib.vault import FORM, HEAD_BYTES_MAX, PREFIX_BYTES, Vault, VaultError, WrongSecret, kek_id
+from lib.vault import (
+    FORM,
+    HEAD_BYTES_MAX,
+    PREFIX_BYTES,
+    Vault,
+    VaultError,
+    WrongSecret,
+    check_secrets,
+    check_value,
+    kek_id,
+)
 
 OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 PLACE = "t|1|sealed"
@@ -79,3 +89,56 @@ def test_no_edit_of_a_byte_opens(at: int) -> None:
 def test_what_is_cut_has_no_form(sealed: bytes) -> None:
     with pytest.raises(VaultError):
         Vault(OLD).open(sealed, PLACE)
+
+
+# What an installation has stored: 02, the key's id, nonce, sealed data key, nonce, content.
+STORED = bytes.fromhex(
+    "029ade2ff9786aae7333520e2cac58837d620ed4ef93725f41de70741216c2efad348a125c4bd0b550acddda324c"
+    "6c88a7ca46f29146899c4ff1eabd8b2c2a1685b8096628788cd54f04888be941cc732b481fb4c246a68de83e434e"
+    "c8f3"
+)
+
+
+def test_what_was_stored_by_an_earlier_release_opens() -> None:
+    assert Vault(OLD).current.id == STORED[1:5].hex()
+    assert Vault(OLD).open(STORED, PLACE) == "s"
+    assert Vault(OLD).open(without_id(STORED), PLACE) == "s"
+    before, _ = Vault(OLD).rewrapped(STORED, PLACE)
+    assert before == STORED[: 1 + 4 + 12 + 48]
+
+
+def test_a_text_of_nothing_is_the_shortest_content() -> None:
+    empty = Vault(OLD).seal("", PLACE)
+    assert len(empty) == 1 + 4 + 12 + 48 + 12 + 16
+    assert Vault(OLD).open(empty, PLACE) == ""
+    for end in range(len(empty)):
+        with pytest.raises(VaultError):
+            Vault(OLD).open(empty[:end], PLACE)
+
+
+@pytest.mark.parametrize(
+    ("kek", "said"),
+    [
+        (base64.b64encode(bytes(31)).decode(), "holds 31 bytes"),
+        (base64.b64encode(bytes(33)).decode(), "holds 33 bytes"),
+        ("?", "is not base64"),
+        (base64.urlsafe_b64encode(b"\xff" * 32).decode(), "is URL-safe base64"),
+        (base64.urlsafe_b64encode(b"\xfb" * 32).decode().replace("_", "A"), "is URL-safe base64"),
+        (base64.b64encode(bytes(32)).decode().rstrip("="), "without the = at its end"),
+    ],
+)
+def test_what_is_no_key_is_told_by_what_it_lacks(kek: str, said: str) -> None:
+    with pytest.raises(WrongSecret, match=said):
+        Vault(kek)
+
+
+def test_a_database_tells_which_of_the_two_secrets_is_another() -> None:
+    kept = check_value(OLD, "pepper")
+    check_secrets(OLD, "pepper", kept)
+    check_secrets(f"{NEW},{OLD}", "pepper", kept, [Vault(NEW).current.id])
+    with pytest.raises(WrongSecret, match="WEIR_KEK is not the one"):
+        check_secrets(NEW, "pepper", kept)
+    with pytest.raises(WrongSecret, match=f"lacks key {Vault(NEW).current.id}"):
+        check_secrets(OLD, "pepper", kept, [Vault(NEW).current.id])
+    with pytest.raises(WrongSecret, match="WEIR_KEY_PEPPER is not the one"):
+        check_secrets(OLD, "another", kept)

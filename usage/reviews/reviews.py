@@ -205,10 +205,13 @@ def settle_review(
     charge_nano = _charge(under_review, settle_as, amount_nano)
     with transaction.atomic():
         usage_corrections.lock_wallet(under_review.organisation_id)
-        if Review.objects.filter(pk=under_review.attempt_id).exists():
-            raise ReviewRefused(
-                "settle_as", gettext("This was already decided."), already_exists=True
-            )
+        same = Review.objects.filter(pk=under_review.attempt_id).first()
+        if same is not None:
+            text = gettext("%(email)s already settled this request: %(decision)s.")
+            named = text % {
+                "email": same.decided_by.email, "decision": same.get_settle_as_display(),
+            }  # fmt: skip
+            raise ReviewRefused("settle_as", named, already_exists=True)
         stand = usage_corrections.borne(under_review.attempt_id)
         usage_corrections.release_kept(under_review.attempt_id, under_review.organisation_id)
         spared_nano = stand.customer_nano if settle_as == SettleAs.FREE else 0

@@ -4,6 +4,7 @@ from typing import Any, cast
 import pytest
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.test import RequestFactory
 
@@ -72,6 +73,8 @@ async def test_an_async_page_is_guarded_alike() -> None:
     people = await sync_to_async(assemble)()
     viewer = await sync_to_async(member)(people.acme, "vic", Role.VIEWER)
     response = await stream(request_of(people.bob), o="acme")
+    # No connection of the database waits for a stream.
+    assert await sync_to_async(lambda: connection.connection is None)()
     assert [part async for part in response] == [b"developer"]
     assert response["Cache-Control"] == "private, no-store"
     with pytest.raises(Http404):

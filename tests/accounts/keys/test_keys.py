@@ -1,5 +1,6 @@
 import datetime as dt
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -12,6 +13,7 @@ from accounts.members import members
 from accounts.models import AuditEvent, Epoch, Key, KeyKind, Membership, Role
 from accounts.organisations import teams
 from lib import clock
+from lib.ids import id_text
 from tests.cast import Cast, actor, make_key, signed_in
 
 
@@ -100,6 +102,11 @@ def test_a_brought_key_is_taken_once(people: Cast) -> None:
     with pytest.raises(keys.KeyRefused) as refused:
         keys.bring_key(SYSTEM, people.core, "again", "old-system-key-0123456789")
     assert refused.value.field == "secret"
+    assert f"brought ({id_text(key.id)})" in refused.value.message
+    with pytest.raises(keys.KeyRefused) as refused:
+        keys.bring_key(SYSTEM, people.stranger.teams.get(), "again", "old-system-key-0123456789")
+    assert "another organisation" in refused.value.message
+    assert "brought" not in refused.value.message
 
 
 def test_a_change_writes_only_what_differs(people: Cast) -> None:
@@ -273,3 +280,26 @@ def test_brought_key_of_which_only_the_hash_is_known_opens_with_its_text(people:
     assert key_lookup.used_digest(key, text) == bytes(key.digest)
     with pytest.raises(keys.KeyRefused):
         keys.bring_hashed_key(SYSTEM, team, "again", hashed)
+
+
+@pytest.mark.parametrize(
+    ("over", "state"),
+    [
+        ({}, "active"),
+        ({"expires_at": 11}, "active"),
+        ({"expires_at": 10}, "expired"),
+        ({"expires_at": 9, "disabled": True}, "expired"),
+        ({"disabled": True}, "disabled"),
+        ({"expires_at": 11, "disabled": True}, "disabled"),
+        ({"revoked_at": 9, "expires_at": 9, "disabled": True}, "revoked"),
+    ],
+)
+def test_the_state_of_a_key_at_an_instant(over: dict[str, Any], state: str) -> None:
+    """P11: at the instant itself it is over."""
+    at = {n: dt.datetime(2026, 1, 1, 0, 0, n, tzinfo=dt.UTC) for n in (9, 10, 11)}
+    fields = {name: at.get(value, value) for name, value in over.items()}
+    assert key_lookup.key_state(Key(**fields), at[10]) == state
+
+
+def test_a_rotated_secret_works_for_a_day_unless_another_time_is_chosen() -> None:
+    assert keys.GRACE_HOURS == 24

@@ -11,6 +11,7 @@ from relay.endpoints import table as endpoints
         {"rpm": None, "tpm": 1, "parallel": 2**31 - 1},
         {"endpoints": ["messages"], "networks": ["10.0.0.0/8", "::1"], "tags": ["a b", "测试"]},
         {"name": "anything", "endpoints": ()},
+        {"required_labels": ["project", "tags", "customer"], "data_regions": ["eu", "us-east-1"]},
     ],
 )
 def test_limits_that_can_be(limits: dict[str, object]) -> None:
@@ -31,12 +32,17 @@ def test_limits_that_can_be(limits: dict[str, object]) -> None:
         ({"tags": [""]}, "tags"),
         ({"tags": ["a\n"]}, "tags"),
         ({"tags": ["t"] * 101}, "tags"),
+        ({"required_labels": ["project", "colour"]}, "required_labels"),
+        ({"required_labels": "project"}, "required_labels"),
+        ({"data_regions": ["eu", "no region"]}, "data_regions"),
+        ({"data_regions": [7]}, "data_regions"),
     ],
 )
 def test_limits_that_cannot_be_name_their_field(limits: dict[str, object], field: str) -> None:
     with pytest.raises(LimitInvalid, match="expected") as refused:
         check_limits(limits)
     assert refused.value.field == field
+    assert str(refused.value) == refused.value.message
 
 
 def test_endpoints_are_those_of_the_relay() -> None:

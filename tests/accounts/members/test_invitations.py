@@ -243,8 +243,17 @@ def test_a_withdrawn_one_gives_nothing_and_an_accepted_one_is_not_withdrawn(peop
         invitations.resend(made.invitation, actor=alice)
     other = invited(people, email="")
     invitations.accept(other.invitation, ivy)
-    with pytest.raises(Refused, match="already accepted"):
-        invitations.withdraw(other.invitation, actor=alice)
+    for write in (invitations.withdraw, invitations.resend):
+        with pytest.raises(Refused, match="already accepted"):
+            write(other.invitation, actor=alice)
+    accepted = Invitation.objects.get(id=other.invitation.id)
+    now = clock.now()
+    assert invitations.state_of(accepted, now) == "accepted"
+    open_one = invited(people, email="other@example.org").invitation
+    assert (
+        invitations.state_of(open_one, open_one.expires_at - dt.timedelta(seconds=1)) == "pending"
+    )
+    assert invitations.state_of(open_one, open_one.expires_at) == "expired"
 
 
 def test_only_a_person_invites(people: Cast) -> None:

@@ -4,14 +4,16 @@ import json
 from typing import Any
 
 import pytest
+from django.core.mail import EmailMessage
 from django.db import connection
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.keys import service_accounts
 from accounts.members import api as member_api
 from accounts.members import members
 from accounts.members.invitations import Sendable
-from accounts.models import CustomRole, Invitation, KeyKind, Membership, Role, User
+from accounts.models import CustomRole, Invitation, KeyKind, Membership, Role
 from accounts.organisations import teams
 from accounts.roles import custom_roles
 from lib.ids import id_text
@@ -113,7 +115,7 @@ def test_letters_of_a_repeated_invitation_go_out_once_behind_its_commit(
     client = manager(people, people.alice)
     outside, depths = len(connection.savepoint_ids), list[int]()
 
-    def send_letters(made: list[Sendable], inviter: User) -> dict[str, str]:
+    def send_letters(made: list[Sendable]) -> dict[str, str]:
         depths.append(len(connection.savepoint_ids))
         return {"a@example.org": "The mail server is away."}
 
@@ -151,6 +153,31 @@ def test_a_repeated_invitation_does_not_claim_an_email_that_was_cut_off(
     )
     assert (first.status_code, again.status_code) == (500, 201)
     assert "not known whether the email was sent" in again.json()["items"][0]["email_error"]
+
+
+def test_a_service_account_resends_what_a_person_invited_to_and_nothing_else(
+    people: Cast, mailoutbox: list[EmailMessage]
+) -> None:
+    """P23: the invitation is the word of who invited. Without them the link would never work."""
+    alice, body = manager(people, people.alice), {"emails": ["a@example.org"], "role": "viewer"}
+    made = send(alice, "post", "/invitations", body).json()["items"][0]
+    account = service_accounts.create_service_account(
+        people.core, "deployer", Role.ADMIN, actor=SYSTEM
+    )
+    people.core.organisation.invitations.update(all_teams=False)
+    people.core.organisation.invitations.get().teams.set([people.core])
+    _, text = make_key(people.core, "robot", service_account=account, kind=KeyKind.MANAGEMENT)
+    robot, path = with_key(text), f"/invitations/{made['id']}/resend"
+    again = send(robot, "post", path).json()
+    assert (again["email_error"], again["invited_by"]) == ("", "alice@example.org")
+    assert again["link"] != made["link"]
+    assert len(mailoutbox) == 2
+    Invitation.objects.update(invited_by=None)
+    refused = send(robot, "post", path)
+    assert refused.status_code == 422
+    assert "Only a person can invite others" in refused.json()["error"]["message"]
+    assert len(mailoutbox) == 2
+    assert send(alice, "post", path).json()["email_error"] == ""
 
 
 def test_roles_are_made_changed_and_deleted(people: Cast) -> None:

@@ -114,6 +114,14 @@ def test_who_is_switched_off_and_on_again_is_noted_once_each(people: Cast) -> No
     assert actions == ["user.deactivated", "user.activated"]
 
 
+def test_who_has_a_name_keeps_it(people: Cast) -> None:
+    for name, kept in (("", "Bob"), ("Robert", "Bob")):
+        assert members.add_person(people.bob.email, name=name, actor=SYSTEM).name == kept
+    User.objects.filter(pk=people.bob.pk).update(name="")
+    for name, kept in (("", ""), ("Robert", "Robert")):
+        assert members.add_person(people.bob.email, name=name, actor=SYSTEM).name == kept
+
+
 def test_an_operator_is_made_and_never_unmade_by_adding(people: Cast) -> None:
     assert members.add_person("bob@example.org", operator=True, actor=SYSTEM).operator
     assert members.add_person("bob@example.org", actor=SYSTEM).operator

@@ -1,7 +1,9 @@
 import pytest
 
 from accounts.access.actors import SYSTEM
-from accounts.members import members
+from accounts.keys import service_accounts
+from accounts.members import invitations, members
+from accounts.members.invitations import Offer
 from accounts.models import CustomRole, Role
 from accounts.roles import custom_roles
 from accounts.roles.rules import PERMISSIONS
@@ -53,8 +55,23 @@ def test_a_role_goes_when_nobody_has_it(people: Cast) -> None:
     members.set_member(
         people.acme, people.bob.email, Role.CUSTOM, custom_role=role, actor=SYSTEM
     )  # fmt: skip
-    with pytest.raises(Refused, match="Members still have this role"):
-        custom_roles.remove_role(role, actor=SYSTEM)
+    assert_stays(role)
     members.set_member(people.acme, people.bob.email, Role.VIEWER, actor=SYSTEM)
+    account = service_accounts.create_service_account(
+        people.core, "robot", Role.CUSTOM, custom_role=role, actor=SYSTEM
+    )
+    assert_stays(role)
+    service_accounts.change_service_account(account, role=Role.VIEWER, disabled=False, actor=SYSTEM)
+    (sent,) = invitations.invite(
+        people.acme, ["ivy@example.org"], Offer(Role.CUSTOM, role),
+        actor=actor(people.alice, people.acme),
+    )  # fmt: skip
+    assert_stays(role)
+    invitations.withdraw(sent.invitation, actor=SYSTEM)
     custom_roles.remove_role(role, actor=SYSTEM)
     assert not CustomRole.objects.exists()
+
+
+def assert_stays(role: CustomRole) -> None:
+    with pytest.raises(Refused, match="Members still have this role"):
+        custom_roles.remove_role(role, actor=SYSTEM)

@@ -63,6 +63,10 @@ def test_a_wrong_code_is_refused_in_plain_words(bob: Owner) -> None:
     wrong = f"{(int(bob.app.code()) + 1) % 1_000_000:06d}"
     assert "This code is not correct." in send(browser, wrong).content.decode()
     assert not is_in(browser)
+    # Nor is it where there is nothing but the app.
+    Authenticator.objects.filter(type="recovery_codes").delete()
+    assert "This code is not correct." in send(browser, wrong).content.decode()
+    assert not is_in(browser)
 
 
 def test_a_replayed_code_is_refused_in_plain_words(bob: Owner) -> None:
@@ -287,10 +291,13 @@ def test_a_stranger_to_the_address_may_not_keep_it_from_its_owner(
     people: Cast, settings: Any
 ) -> None:
     settings.MFA_ALLOW_UNVERIFIED_EMAIL = False
-    EmailAddress.objects.create(user=people.bob, email=people.bob.email, primary=True)
+    address = EmailAddress.objects.create(user=people.bob, email=people.bob.email, primary=True)
     browser = signed_in(people.bob)
     assert "Confirm your email address" in browser.get("/account/security").content.decode()
     assert browser.get("/account/security/app")["Location"] == "/account/security"
+    EmailAddress.objects.filter(pk=address.pk).update(verified=True)
+    assert "Confirm your email address" not in browser.get("/account/security").content.decode()
+    assert browser.get("/account/security/app").status_code == 200
 
 
 # Passkeys ---------------------------------------------------------------------------------------

@@ -8,11 +8,13 @@ from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, SetUpLink, SignInLink, User
 from accounts.sessions import sessions
 from accounts.sessions.store import session_digest
 from accounts.sign_in import entry_requirements
+from accounts.sign_in.sign_in import make_sign_in_link
 from lib import clock
 from outbox.models import Fact
 from tests.accounts.sign_in.test_signin import sign_in
@@ -45,6 +47,39 @@ def test_the_list_names_device_network_and_last_use(people: Cast) -> None:
     assert page.count("This session") == 1
     # Those of others are none of one's own.
     assert "192.0.2.7" not in signed_in(people.alice).get("/account/sign-ins").content.decode()
+
+
+def test_the_list_has_what_still_opens_something(people: Cast) -> None:
+    here, idle, old, gone, over = (signed_in(people.bob) for _ in range(5))
+    for browser in (here, idle, old, gone, over):
+        assert is_in(browser)
+    age(idle, last_seen_at=dt.timedelta(hours=13))
+    age(old, created_at=dt.timedelta(days=8))
+    keys = {browser: session_digest(str(browser.session.session_key)) for browser in (gone, over)}
+    Session.objects.filter(session_key=keys[gone]).delete()
+    Session.objects.filter(session_key=keys[over]).update(expire_date=clock.now())
+    (left,) = sessions.living_sessions_of(people.bob)
+    assert left.session_key == session_digest(str(here.session.session_key))
+    alive = {b: sessions.is_alive(str(b.session.session_key)) for b in (here, idle, old)}
+    assert alive == {here: True, idle: False, old: False}
+    User.objects.filter(pk=people.bob.pk).update(is_active=False)
+    assert not sessions.is_alive(str(here.session.session_key))
+
+
+def test_everybody_is_signed_out_and_no_link_lets_anybody_in(people: Cast) -> None:
+    """What an operator does after a leak; open streams hear of it."""
+    browsers = [signed_in(people.bob), signed_in(people.alice)]
+    assert all(map(is_in, browsers))
+    link = make_sign_in_link(people.bob)
+    SetUpLink.objects.create(digest=b"d" * 32, expires_at=clock.now() + dt.timedelta(hours=1))
+    count = Session.objects.count()
+    with CaptureQueriesContext(connection) as made:
+        assert sessions.end_all() == count
+    assert sum("pg_notify" in query["sql"] for query in made.captured_queries) == count
+    assert not any(map(is_in, browsers))
+    assert Client().get(link).status_code == 410
+    left = (UserSession.objects.count(), SetUpLink.objects.count(), SignInLink.objects.count())
+    assert left == (0, 0, 0)
 
 
 def test_one_session_is_ended_and_feels_it_at_the_next_request(people: Cast) -> None:

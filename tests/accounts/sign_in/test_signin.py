@@ -92,6 +92,8 @@ def test_a_way_back_on_this_site_is_taken(people: Cast) -> None:
         {"login": "bob@example.org", "password": PASSWORD, "next": "/o/acme/keys"},
     )
     assert response["Location"] == "/o/acme/keys"
+    event = AuditEvent.objects.get(action="user.signed_in")
+    assert (event.actor_user_id, event.object_id) == (people.bob.pk, str(people.bob.pk))
 
 
 def visible(response: Any) -> str:

@@ -112,6 +112,8 @@ def test_open_a_person_confirms_the_address_and_names_an_organisation(people: Ca
     membership = Membership.objects.get(user=eve)
     assert (membership.role, membership.organisation.name) == ("owner", "Eve Ltd")
     assert [team.slug for team in membership.organisation.teams.all()] == ["core"]
+    made = AuditEvent.objects.get(action="user.created", object_id=str(eve.pk))
+    assert (made.actor_user_id, made.detail["operator"]) == (eve.pk, False)
     created = AuditEvent.objects.filter(action="organisation.created").latest("id")
     assert created.actor_user_id == eve.pk
     # One of one's own is enough.
@@ -235,6 +237,15 @@ def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
         ({"mode": "open", "domains": "acme"}, "Write each line as"),
         ({"mode": "open", "domains": "acme = acme: viewer"}, "acme is not a domain"),
         ({"mode": "open", "domains": "a.example = none: viewer"}, "There is no organisation none."),
+        (
+            {"mode": "open", "domains": f"a.example = {'n' * 90}: viewer"},
+            f"There is no organisation {'n' * 80}.",
+        ),
+        ({"mode": "open", "domains": f"{'d' * 90} = acme: viewer"}, f"{'d' * 80} is not a domain"),
+        (
+            {"mode": "open", "domains": f"a.example = acme: {'r' * 50}"},
+            f"{'r' * 40} cannot be given",
+        ),
         ({"mode": "open", "domains": "a.example = acme: owner"}, "owner cannot be given by domain"),
         (
             {"mode": "open", "domains": "a.example = acme: viewer\nA.example = acme: viewer"},
@@ -249,6 +260,13 @@ def test_what_cannot_be_is_told_at_its_field(
     assert answer.status_code == 422
     assert words in answer.content.decode()
     assert sign_up.described() == {"mode": "invite", "domains": []}
+
+
+def test_a_domain_is_listed_once_whoever_lists_it(people: Cast) -> None:
+    for other in (ACME, {**ACME, "domain": ACME["domain"].upper()}):
+        with pytest.raises(Refused, match="is listed twice"):
+            sign_up.save_sign_up(SYSTEM, domains=[ACME, other])
+    assert not SignUpDomain.objects.exists()
 
 
 def test_without_letters_no_address_can_be_confirmed(people: Cast, settings: Any) -> None:

@@ -191,8 +191,21 @@ def test_no_organisation_takes_over_an_account_by_naming_its_domain(
         {"userinfo": {"sub": "somebody-else"}},
         {"over": {"sub": 7}},
         {"issuer": "https://elsewhere.example"},
+        *({"lacking": (claim,)} for claim in ("exp", "iat", "sub", "iss", "aud")),
+        {"headers": {"kid": "two"}},
+        *({"answers": {at: answer}} for at, answer in (
+            ("/jwks", (404, b"{}")), ("/jwks", (200, b"[]")), ("/jwks", (200, b"no JSON")),
+            ("/jwks", (200, b'{"keys": []}')), ("/jwks", (200, b'{"keys": 7}')),
+            ("/userinfo", (500, b'{"sub": "ada-1"}')), ("/userinfo", (201, b'{"sub": "ada-1"}')),
+            ("/userinfo", (200, b"[]")), ("/userinfo", (200, b'{"sub": "ada-2"}')),
+            ("/token", (200, b'{"access_token": "at"}')), ("/token", (200, b"[]")),
+            ("/token", (200, b'{"access_token": "at", "id_token": 7}')),
+            ("/token", (200, b'{"access_token": 7, "id_token": "x"}')),
+            ("/token", (200, b'{"access_token": "at", "id_token": "x.y.z"}')),
+            ("/token", (200, b"no JSON")), ("/token", (500, b"{}")),
+        )),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_trusted_signs_nobody_in(
     people: Cast, provider: IdentityProvider, row: SingleSignOn, lie: dict[str, Any]
 ) -> None:
@@ -204,6 +217,70 @@ def test_what_cannot_be_trusted_signs_nobody_in(
     assert answer.status_code == 403
     assert not is_in(browser)
     assert not SocialAccount.objects.exists()
+
+
+def configured(provider: IdentityProvider, **over: Any) -> None:
+    """What the provider says of itself, but for these; None leaves a member out."""
+    told = {**provider.configuration(), **over}
+    body = json.dumps({name: value for name, value in told.items() if value is not None})
+    provider.answers["/.well-known/openid-configuration"] = (200, body.encode())
+
+
+@pytest.mark.parametrize(
+    "over",
+    [{name: value} for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "issuer")
+     for value in (None, 7)],
+    ids=str,
+)  # fmt: skip
+def test_a_provider_whose_configuration_lacks_something_is_not_gone_to(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, over: dict[str, Any]
+) -> None:
+    configured(provider, **over)
+    answer = Client().get(path(row))
+    assert answer.status_code == 403
+    named = next(iter(over))
+    assert ("another issuer" if named == "issuer" else f"has no {named}") in answer.content.decode()
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, 302), (1, 403)])
+def test_a_provider_may_say_a_mebibyte_of_itself(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, more: int, status: int
+) -> None:
+    configured(provider)
+    at = "/.well-known/openid-configuration"
+    provider.answers[at] = (200, provider.answers[at][1].ljust(1024 * 1024 + more))
+    assert Client().get(path(row)).status_code == status
+
+
+@pytest.mark.parametrize("way", ["secret in a header", "no userinfo", "two keys", "no key id"])
+def test_providers_of_other_ways_sign_in_as_well(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, way: str
+) -> None:
+    if way == "secret in a header":
+        provider.basic = True
+    elif way == "no userinfo":
+        configured(provider, userinfo_endpoint=None)
+        provider.answers["/userinfo"] = (500, b"")
+    elif way == "two keys":
+        one = provider.jwks()["keys"][0]
+        keys = [one | {"kid": "zero", "n": one["n"][::-1]}, one]
+        provider.answers["/jwks"] = (200, json.dumps({"keys": keys}).encode())
+    else:
+        provider.headers = {}
+    browser = Client()
+    walk(browser, provider, row)
+    assert is_in(browser)
+
+
+def test_what_is_signed_counts_before_what_is_only_said(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    """The ID token has a signature, the userinfo has none."""
+    provider.userinfo = ADA | {"email": "bob@acme.example", "groups": []}
+    browser = Client()
+    walk(browser, provider, row)
+    assert is_in(browser)
+    assert User.objects.filter(email="ada@acme.example").exists()
 
 
 def test_an_answer_that_nobody_asked_for_signs_nobody_in(
@@ -222,7 +299,10 @@ def test_nothing_inside_is_asked(people: Cast, provider: IdentityProvider, setti
     answer = Client().get(path(row))
     assert answer.status_code == 403
     assert "127.0.0.1" not in answer.content.decode()
+    assert "No public https address answers" in answer.content.decode()
+    assert answer["Cache-Control"] == "private, no-store"
     assert provider.told == []
+    assert Client().get("/login/sso/nothing").status_code == 404
 
 
 def test_a_link_chooses_no_parameters(
@@ -278,6 +358,42 @@ def test_only_by_single_sign_on_never_locks_an_owner_out(
     assert is_in(browser)
 
 
+@pytest.mark.parametrize(
+    ("role", "teams", "expected"),
+    [
+        ("viewer", ["core"], ("viewer", False)),
+        ("viewer", [], ("viewer", True)),
+        ("owner", ["core"], ("owner", True)),
+        ("Auditor", ["core"], ("custom", False)),
+        ("Auditor", [], ("custom", True)),
+    ],
+)
+def test_a_group_gives_its_role_in_its_teams(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, role: str, teams: list[str],
+    expected: tuple[str, bool],
+) -> None:  # fmt: skip
+    """An owner is one of all teams."""
+    custom = custom_roles.create_role(people.acme, "Auditor", ["audit.read"], actor=SYSTEM)
+    change(row, group_rules=[{"group": "ml", "role": role, "teams": teams}])
+    walk(Client(), provider, row)
+    membership = Membership.objects.get(user__email="ada@acme.example")
+    assert (membership.role, membership.all_teams) == expected
+    assert membership.custom_role == (custom if role == "Auditor" else None)
+
+
+def test_who_is_switched_off_is_not_changed_by_their_groups(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn
+) -> None:
+    walk(Client(), provider, row)
+    ada = User.objects.get(email="ada@acme.example")
+    members.set_active(ada, False, actor=SYSTEM)
+    change(row, group_rules=[{"group": "ml", "role": "admin", "teams": []}])
+    browser = Client()
+    walk(browser, provider, row)
+    assert not is_in(browser)
+    assert Membership.objects.get(user=ada).role == "developer"
+
+
 def test_groups_never_lower_an_owner(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
@@ -325,6 +441,15 @@ def test_an_owner_sets_it_up_and_tests_it(people: Cast, provider: IdentityProvid
     ("over", "words"),
     [
         ({"group_rules": "ml developer"}, "Write each line as"),
+        ({"group_rules": " = developer"}, "Write each line as"),
+        ({"group_rules": "ml = "}, "Write each line as"),
+        ({"group_rules": "ml = : core"}, "Write each line as"),
+        (
+            {"group_rules": "\n".join(f"g{n} = viewer" for n in range(51))},
+            "You can list up to 50 entries.",
+        ),
+        ({"default_role": "king"}, "king"),
+        ({"domains": "a" * 90}, f"{'a' * 80} is not a domain"),
         ({"group_rules": "ml = king"}, "There is no role named king."),
         ({"group_rules": "ml = viewer: moon"}, "There is no team named moon."),
         ({"domains": "acme"}, "acme is not a domain"),
@@ -341,6 +466,75 @@ def test_what_cannot_be_is_told_at_its_field(
     answer = signed_in(people.alice).post("/o/acme/settings/sso", form(provider, **over))
     assert answer.status_code == 422
     assert words in answer.content.decode()
+
+
+def test_as_many_domains_and_rules_as_may_be_are_taken(
+    people: Cast, provider: IdentityProvider
+) -> None:
+    full = form(
+        provider,
+        domains=" ".join(f"d{n}.example" for n in range(20)),
+        group_rules="\n".join(f"g{n} = viewer" for n in range(50)),
+    )
+    assert signed_in(people.alice).post("/o/acme/settings/sso", full).status_code == 303
+    row = SingleSignOn.objects.get()
+    assert (len(row.domains), len(row.group_rules)) == (20, 50)
+
+
+def test_a_confirmation_is_of_domains_that_are_there_and_is_noted_once(
+    people: Cast, row: SingleSignOn
+) -> None:
+    dora = actor(people.dora)
+    single_sign_on.unconfirm_domains(dora, row)
+    row.refresh_from_db()
+    seen = single_sign_on.facts_of(row)
+    for _ in range(2):
+        assert confirmed_domains(single_sign_on.confirm_domains(dora, row, seen=seen))
+    assert AuditEvent.objects.filter(action="single_sign_on.confirmed").count() == 1
+    for _ in range(2):
+        single_sign_on.unconfirm_domains(dora, row)
+    # Once by the operator above, once here.
+    assert AuditEvent.objects.filter(action="single_sign_on.unconfirmed").count() == 2
+    change(row, domains=[])
+    row.refresh_from_db()
+    with pytest.raises(Refused, match="Check them again"):
+        single_sign_on.confirm_domains(dora, row, seen=single_sign_on.facts_of(row))
+
+
+@pytest.mark.parametrize("column", ["issuer", "client_id"])
+def test_another_provider_ends_every_connection(
+    people: Cast, row: SingleSignOn, column: str
+) -> None:
+    """P12: it may say of anybody that they are somebody who was connected before."""
+    for user in (people.bob, people.alice):
+        SocialAccount.objects.create(user=user, provider=provider_id(row), uid=f"of {user.pk}")
+    other = SocialAccount.objects.create(user=people.bob, provider="another", uid="1")
+    change(row, secret=SECRET, **{column: "https://elsewhere.example"})
+    assert list(SocialAccount.objects.all()) == [other]
+
+
+@pytest.mark.parametrize(
+    ("over", "field"),
+    [
+        ({"default_role": "king"}, "default_role"),
+        ({"default_role": "custom"}, "default_role"),
+        ({"domains": ["acme.example", "acme"]}, "domains"),
+        ({"group_rules": [{"group": "g", "role": "king", "teams": []}]}, "group_rules"),
+        ({"group_rules": [{"group": "g", "role": "viewer", "teams": ["moon"]}]}, "group_rules"),
+        ({"client_id": "another"}, "secret"),
+    ],
+)
+def test_what_cannot_be_is_saved_by_nobody(
+    people: Cast, row: SingleSignOn, over: dict[str, Any], field: str
+) -> None:
+    """Whoever calls: a file of configuration has no form."""
+    before = single_sign_on.described(row)
+    with pytest.raises(Refused) as refused:
+        change(row, **over)
+    assert refused.value.field == field
+    row.refresh_from_db()
+    assert single_sign_on.described(row) == before
+    change(row, default_role="viewer")
 
 
 def test_another_issuer_drops_the_stored_secret(

@@ -100,11 +100,11 @@ def test_what_is_taken_and_not_there_is_debt(people: cast.Cast, dora: Actor) -> 
 def test_a_reversal_is_a_new_posting_that_names_the_old(people: cast.Cast, dora: Actor) -> None:
     credit = ask_credit(dora, people.acme, 40 * USD, reason="Wrong customer")
     old = Posting.objects.get(idempotency_id=f"adjust:{credit.id}")
-    ask_reversal(dora, old, reason="Undo")
+    undone = ask_reversal(dora, old, reason="Undo")
     new = Posting.objects.get(idempotency_id=f"reverse:{old.id}")
     assert new.cause["reverses"] == id_text(old.id)
     assert balance(people.acme) == (0, 0, 0)
-    with pytest.raises(CreditRefused):
+    with pytest.raises(CreditRefused, match=id_text(undone.id)):
         ask_reversal(dora, old, reason="Again")
     with pytest.raises(CreditRefused):
         ask_reversal(dora, new, reason="Back")
@@ -116,8 +116,9 @@ def test_a_reversal_above_the_limit_waits_too(people: cast.Cast, dora: Actor, ot
     opening = Posting.objects.get(kind="opening")
     credit = ask_reversal(dora, opening, reason="Never paid")
     assert credit.state == "waiting"
-    with pytest.raises(CreditRefused):
+    with pytest.raises(CreditRefused, match=id_text(credit.id)) as again:
         ask_reversal(otto, opening, reason="Me too")
+    assert again.value.already_exists
     approve_credit(otto, credit)
     assert balance(people.acme).available_nano == 0
     assert_books_balance()

@@ -328,27 +328,41 @@ NAMED: Final = [
     path for path in TRIED
     if "name" in body_of(BY_NAME[f"POST /api/v1{path}"]) and path != "/catalogue-updates"
 ]  # fmt: skip
-# Where two of one name can be.
-NOT_UNIQUE: Final = {"/code-batches", "/operator-webhooks", "/organisations", "/webhooks"}
+# Where two of the same can be.
+REPEATABLE: Final = {
+    "/announcements", "/catalogue-updates", "/channel-tests", "/code-batches", "/credits",
+    "/exchange-rates", "/exports", "/operator-webhooks", "/organisations", "/price-previews",
+    "/price-proposals", "/prompts/{slug}/versions", "/provider-bills", "/usage/annotations",
+    "/webhooks",
+}  # fmt: skip
+# What a client reads of what there is, or finds it by.
+_IDENTIFIERS: Final = ("id", "slug", "name", "email", "model")
 
 
-@pytest.mark.parametrize("path", NAMED)
-def test_what_exists_already_is_409(hand: Hand, fake: FakeUpstream, path: str) -> None:
+@pytest.mark.parametrize("path", TRIED)
+def test_what_exists_already_is_409_and_named(hand: Hand, fake: FakeUpstream, path: str) -> None:
     where, body = sent_to(hand, fake, path)
-    body.setdefault("name", "research")
+    if path in NAMED:
+        body.setdefault("name", "research")
     created = hand.made(where, body)
     again = hand.ask("POST", where, body)
-    if path in NOT_UNIQUE:
-        assert again.status_code == 201
+    if path in REPEATABLE:
+        assert again.status_code == 201, again.content.decode()
     else:
         assert again.status_code == 409, again.content.decode()
-        assert again.json()["error"]["code"] == "already_exists"
-    listed = path.replace("/{id}/copy", "")
-    if f"GET /api/v1{listed}" in BY_NAME:
-        found = hand.ask("GET", f"{listed}?name={body['name']}").json()["items"]
-        assert [row["name"] for row in found] == [created["name"]] * len(found)
-        assert len(found) == (2 if path in NOT_UNIQUE else 1)
-        assert hand.ask("GET", f"{listed}?name=nobody").json()["items"] == []
+        error = again.json()["error"]
+        assert error["code"] == "already_exists"
+        one = created["items"][0] if "items" in created else created
+        names = [str(one[name]) for name in _IDENTIFIERS if one.get(name)]
+        words = re.findall(r"[^\s:,()]+", error["message"].rstrip("."))
+        assert set(names) & {word.rstrip(".") for word in words}, (names, error["message"])
+    if path in NAMED:
+        listed = path.replace("/{id}/copy", "")
+        if f"GET /api/v1{listed}" in BY_NAME:
+            found = hand.ask("GET", f"{listed}?name={body['name']}").json()["items"]
+            assert [row["name"] for row in found] == [created["name"]] * len(found)
+            assert len(found) == (2 if path in REPEATABLE else 1)
+            assert hand.ask("GET", f"{listed}?name=nobody").json()["items"] == []
 
 
 PAGED: Final = [path for path, _ in lists() if path not in REPORTS and "{" not in path]

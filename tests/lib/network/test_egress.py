@@ -17,12 +17,15 @@ from lib.network.egress import (
     EgressPolicy,
     Unreachable,
     Unresolved,
+    check_form_of_named,
     check_named_by_user,
     exchanged_briefly,
     fetched,
     guarded_async_client,
     guarded_client,
     guarded_pool,
+    host_and_port,
+    permitted_addresses,
 )
 from tests.lib.inside import known_names, leading_on
 
@@ -408,3 +411,66 @@ def test_plain_http_wants_every_address_of_a_name_listed(monkeypatch: pytest.Mon
     check_named_by_user(LOOPBACK, "http://localhost.inside.example:8080/")
     with pytest.raises(EgressDenied, match="https"):
         check_named_by_user(LOOPBACK, "http://mixed.inside.example:8080/")
+
+
+# What a URL says by itself -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "goes_to"),
+    [
+        ("https://h.example/x", ("h.example", 443)),
+        ("http://h.example", ("h.example", 80)),
+        ("HTTPS://h.example:8443/", ("h.example", 8443)),
+        ("http://[2606:4700::1111]/", ("2606:4700::1111", 80)),
+        ("ftp://h.example/", None),
+        ("//h.example/", None),
+        ("http:///x", None),
+        ("h.example", None),
+        ("", None),
+    ],
+)
+def test_where_a_url_leads(url: str, goes_to: tuple[str, int] | None) -> None:
+    if goes_to is not None:
+        assert host_and_port(url) == goes_to
+    else:
+        with pytest.raises(EgressDenied):
+            host_and_port(url)
+
+
+FORMS = {
+    # By nothing, by a network that has the address, by another one.
+    "https://h.example/": (True, True, True),
+    "https://h.example:8443/": (False, True, True),
+    "http://h.example/": (False, True, True),
+    "http://h.example:443/": (False, True, True),
+    "https://8.8.8.8/": (True, True, True),
+    "https://8.8.8.8:444/": (False, False, False),
+    "https://127.0.0.1/": (False, True, False),
+    "http://127.0.0.1:9/": (False, True, False),
+    "https://localhost/": (False, True, False),
+    "https://a.localhost./": (False, True, False),
+    "https://[::1]/": (False, False, False),
+    "ftp://h.example/": (False, False, False),
+    "https://me@h.example/": (False, False, False),
+    "https://127.1/": (False, False, False),
+    "https://h_1.example/": (True, True, True),
+    "https://h.example-/": (True, True, True),
+}
+
+
+@pytest.mark.parametrize("url", FORMS)
+def test_which_forms_a_user_may_name(url: str) -> None:
+    allowed = ((), ("127.0.0.0/8",), ("10.0.0.0/8",))
+    for allow, taken in zip(allowed, FORMS[url], strict=True):
+        try:
+            check_form_of_named(EgressPolicy(allow), url)
+        except EgressDenied:
+            assert not taken, (url, allow)
+        else:
+            assert taken, (url, allow)
+
+
+def test_a_name_without_an_address_is_not_reached() -> None:
+    with pytest.raises(Unresolved, match="has no address"):
+        permitted_addresses(NOTHING_PRIVATE, "h.example", 443, lambda host, port: [])

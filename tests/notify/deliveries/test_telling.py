@@ -15,7 +15,7 @@ from django.db import transaction
 from accounts.keys import keys
 from accounts.models import AuditEvent, Key, KeyKind, Organisation, Role
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from notify.deliveries import deliveries, sending
 from notify.deliveries.backoff import TRIES_MAX
 from notify.models import Delivery, WebhookEndpoint
@@ -53,6 +53,14 @@ def made(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[WebhookEndpo
 def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -> None:
     _, secret = made(people, server)
     fact = happen(people, amount="5.00")
+    deliveries.spread_facts(100)
+    before = clock.now()
+    (leased,) = deliveries.lease_due(100)
+    # Whoever took it has so long before another one takes it.
+    due_at = Delivery.objects.get(id=leased).due_at
+    lease = dt.timedelta(seconds=30)
+    assert before + lease - dt.timedelta(seconds=1) < due_at <= clock.now() + lease
+    let_time_pass()
     assert tell() == 1
     assert tell() == 0
     ((headers, body),) = server.got
@@ -406,10 +414,27 @@ def test_facts_are_forgotten_after_a_month(people: cast.Cast, server: Receiver) 
     server.statuses = [200]
     let_time_pass()
     tell()
-    assert deliveries.drop_old() == 2
+    # To the day: what is younger than thirty days stays.
+    for hours, forgotten in ((30 * 24 - 1, 0), (30 * 24 + 1, 2)):
+        Fact.objects.update(created_at=clock.now() - dt.timedelta(hours=hours))
+        assert deliveries.drop_old() == forgotten
 
 
-@pytest.mark.extended
+def test_what_was_delivered_or_is_gone_has_no_further_try(
+    people: cast.Cast, server: Receiver
+) -> None:
+    made(people, server)
+    happen(people)
+    tell()
+    (delivery,) = Delivery.objects.all()
+    failed: dict[str, Any] = {"status": 500, "error": "no", "ms": 1, "final": True}
+    deliveries.end_try(delivery.id, **failed)
+    deliveries.end_try(new_id(), **failed)
+    after = Delivery.objects.get()
+    assert (after.state, len(after.tries)) == ("delivered", 1)
+    assert deliveries.unsent_letters() == (0, "", None)
+
+
 @pytest.mark.parametrize(
     ("name", "read", "written"),
     [("alice", 200, 201), ("bob", 403, 403), ("charlie", 200, 201)],

@@ -49,7 +49,11 @@ def test_a_link_for_members_opens_for_members_of_its_organisation_alone(
                          (None, False)):  # fmt: skip
         assert opens(for_all, user)
         assert opens(for_members, user) is member
+    assert len(for_all) == 32  # of 24 random bytes
     assert not opens(for_all[:-1], people.alice)
+    # Only what was opened is counted.
+    views = ShareLink.objects.order_by("members_only").values_list("views", flat=True)
+    assert list(views) == [4, 1]
 
 
 @pytest.mark.parametrize("cost", [False, True])

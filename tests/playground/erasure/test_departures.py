@@ -10,7 +10,7 @@ from accounts.members import invitations, members
 from accounts.members.departures import KeyFate
 from accounts.members.invitations import Offer
 from accounts.members.members import LastOwner
-from accounts.models import AuditEvent, KeyKind, Membership, Role, ServiceAccount
+from accounts.models import AuditEvent, Membership, Role, ServiceAccount
 from accounts.organisations import teams
 from billing.limits import budget_increases
 from billing.models import BudgetRaise
@@ -63,19 +63,6 @@ def test_each_key_becomes_what_is_chosen(people: Cast) -> None:
     assert key_actor(kept_text) is not None
     assert key_actor(robot_text) is not None
     assert not Membership.objects.filter(user=people.bob).exists()
-
-
-def test_a_management_key_is_handed_to_nobody(people: Cast) -> None:
-    """P23: it would do what its new owner may, for whoever has its text."""
-    key, text = make_key(people.core, "m", user=people.bob, kind=KeyKind.MANAGEMENT)
-    alice, owner = actor(people.alice, people.acme), of(people, people.alice)
-    with pytest.raises(Refused, match="cannot be transferred"):
-        depart(alice, of(people, people.bob), Departure({key.id: KeyFate("transfer", owner)}))
-    assert people.bob.memberships.exists()
-    depart(alice, of(people, people.bob), Departure(other_keys=KeyFate("transfer", owner)))
-    key.refresh_from_db()
-    assert (key.user, key.disabled) == (people.bob, True)
-    assert key_actor(text) is None
 
 
 def test_a_key_goes_only_to_who_may_have_one_in_its_team(people: Cast) -> None:
@@ -172,7 +159,6 @@ def test_the_last_owner_stays_with_all_that_is_theirs(people: Cast) -> None:
     assert "last owner" in text_of(refused)
 
 
-@pytest.mark.extended
 def test_the_dialog_asks_and_removes(people: Cast) -> None:
     key, text = make_key(people.core, "ci", user=people.bob)
     chat_of(people)
@@ -191,7 +177,6 @@ def test_the_dialog_asks_and_removes(people: Cast) -> None:
     assert signed_in(people.bob).get("/o/acme/").status_code == 404
 
 
-@pytest.mark.extended
 def test_who_leaves_gives_no_key_away(people: Cast) -> None:
     make_key(people.core, "ci", user=people.bob)
     page = f"/o/acme/team/members/{of(people, people.bob).pk}/remove"
@@ -205,7 +190,6 @@ def test_who_leaves_gives_no_key_away(people: Cast) -> None:
     assert not people.bob.memberships.exists()
 
 
-@pytest.mark.extended
 def test_who_may_not_removes_nobody(people: Cast) -> None:
     """P12, P23"""
     ann, eve = (member(people.acme, name, Role.ADMIN) for name in ("ann", "eve"))

@@ -49,7 +49,6 @@ def test_a_person_may_choose_own_keys_and_nobodys_never_another_persons(people: 
         one_of(payable_keys(actor(people.alice, people.acme)), id_text(bobs.id))
 
 
-@pytest.mark.extended
 def test_a_key_that_may_not_be_chosen_pays_for_nothing(people: Cast) -> None:
     bobs = named(people, "bob's", user=people.bob)
     relay = answers("x")
@@ -65,7 +64,6 @@ def test_a_key_that_may_not_be_chosen_pays_for_nothing(people: Cast) -> None:
     assert send(people.bob, relay, text="Hi", key="nonsense").status_code == 422
 
 
-@pytest.mark.extended
 def test_the_chosen_key_and_project_pay_and_stay_with_the_chat(people: Cast) -> None:
     key = named(people, "bob's", user=people.bob)
     relay = ScriptedRelay(outcome())
@@ -92,7 +90,6 @@ def question_id(people: Cast) -> str:
     return Conversation.objects.get().messages.get(role="user").text_id
 
 
-@pytest.mark.extended
 def test_a_chat_whose_key_has_ended_asks_for_another_one(people: Cast) -> None:
     key = named(people, "bob's", user=people.bob)
     send(people.bob, answers("one"), text="Hi", key=id_text(key.id))
@@ -105,7 +102,6 @@ def test_a_chat_whose_key_has_ended_asks_for_another_one(people: Cast) -> None:
     assert "Playground key" in html
 
 
-@pytest.mark.extended
 def test_new_chats_begin_with_the_persons_choice(people: Cast) -> None:
     bob = actor(people.bob, people.acme)
     key = named(people, "bob's", user=people.bob)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -12,11 +11,9 @@ import pytest
 
 from accounts.keys import key_format
 from dialects.errors.errors import RequestFault
-from lib.id_types import UserId
 from relay.credentials.keys import Authenticator, Credentials, read_credentials
 from relay.errors import DatabaseAway
 from relay.ledger.database import Row
-from relay.requests.labels import NO_LABELS, Labels
 
 KEY = "sk-of-another-system-0123456789"
 
@@ -107,14 +104,6 @@ async def test_limits_of_a_key_are_known_with_it() -> None:
     assert {address: found.may_come_from(address) for address in come_from} == come_from
 
 
-async def test_request_falls_under_the_budgets_of_its_model_labels_and_person() -> None:
-    found = await Authenticator("pepper", Table()).principal(Credentials(KEY, False), 0.0)
-    assert found.guards == 3
-    assert found.budget_ids_for("claude", NO_LABELS) == (1, 4)
-    assert found.budget_ids_for("gpt-5", Labels("search", ("eu",), "c-1")) == (1, 2, 4, 5, 6, 7)
-    assert replace(found, user_id=UserId(7)).budget_ids_for("m", Labels("se", (), "c")) == (1, 3, 4)
-
-
 async def test_key_is_looked_up_once_however_many_wait_and_again_after_a_change() -> None:
     table = Table()
     authenticator = Authenticator("pepper", table)
@@ -144,12 +133,6 @@ async def test_expiry_is_looked_at_each_time() -> None:
     with pytest.raises(RequestFault) as fault:
         await authenticator.principal(Credentials(KEY, False), 2000.5)
     assert fault.value.kind == "authentication"
-
-
-async def test_disabled_key_is_refused() -> None:
-    authenticator = Authenticator("pepper", Table(disabled="t"))
-    with pytest.raises(RequestFault):
-        await authenticator.principal(Credentials(KEY, False), 0.0)
 
 
 async def test_own_key_with_a_wrong_checksum_asks_nobody() -> None:

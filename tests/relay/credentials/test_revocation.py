@@ -219,7 +219,6 @@ def test_open_streams_end_with_a_typed_error_and_are_settled(
         streams[cause][1].read_until(b"[DONE]")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("stream_of", ["same dialect", "another"])
 def test_a_stream_of_a_draining_channel_is_read_on_for_its_usage(
     hub: Hub, clients: Clients, fake: FakeUpstream, stream_of: str
@@ -288,7 +287,6 @@ def test_an_answer_that_is_waited_for_ends_too(
     hub.settled(tenant)
 
 
-@pytest.mark.extended
 def test_a_body_that_arrives_after_the_end_of_its_secret_is_refused(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:

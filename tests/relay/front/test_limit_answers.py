@@ -8,13 +8,20 @@ import pytest
 
 from dialects.chat.chat import Dialect
 from dialects.codecs import CODECS
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import KINDS, ErrorKind, quote_value
 from dialects.errors.upstream_errors import UpstreamFault, describe
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import answer_to, answer_to_failures, error_response
-from relay.front.limit_answers import Headroom, LimitReached, UsedUp, limit_headers
+from relay.front.limit_answers import (
+    ChannelFull,
+    Headroom,
+    LimitReached,
+    UsedUp,
+    limit_headers,
+    read_headroom,
+)
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
 from relay.requests.context import Invocation
@@ -131,3 +138,112 @@ def test_clients_are_told_what_no_repetition_mends(kind: ErrorKind, dialect: Dia
         told = dict(response.fields).get(b"x-should-retry")
         passes = kind in PASSING and (waits or KINDS[kind].status not in (429, 503))
         assert told == (None if passes else b"false")
+
+
+# What each limit says ----------------------------------------------------------------------------
+
+
+def reached(**over: object) -> dict[str, object]:
+    plain = {"gate": "requests", "scope": "key", "limit": 5, "used": 5, "need": 1, "wait_ms": 7_000}
+    return {**plain, **over}
+
+
+@pytest.mark.parametrize("scope", ["key", "team", "organisation", "person"])
+@pytest.mark.parametrize(
+    ("gate", "used", "need", "words"),
+    [
+        ("requests", 5, 1, "5 requests per minute of this {}, 5 are used; retry in 7 s"),
+        ("tokens", 3, 4, "5 tokens per minute of this {}, 3 are used and this request needs up "
+                         "to 4; retry in 7 s"),
+        ("tokens", 3, 5, "5 tokens per minute of this {}, 3 are used and this request needs up "
+                         "to 5; retry in 7 s"),
+        ("parallel", 5, 1, "5 requests at once of this {}, 5 are running; retry in 7 s"),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_its_limit_and_what_is_left_of_a_keys_own(
+    scope: str, gate: str, used: int, need: int, words: str
+) -> None:
+    fault = LimitReached(reached(gate=gate, scope=scope, used=used, need=need), "")
+    assert words.format(scope) in fault.message
+    assert "waiting does not help" not in fault.message
+    assert (fault.kind, fault.wait_ms) == ("rate_limited", 7_000)
+    own = scope == "key" and gate != "parallel"
+    assert fault.headroom == ({gate: Headroom(5, 5 - used, 7_000)} if own else {})
+
+
+def test_a_request_above_the_whole_limit_is_told_that_no_waiting_helps() -> None:
+    fault = LimitReached(reached(gate="tokens", used=9, need=6), "")
+    assert "and this request needs 6." in fault.message
+    assert "waiting does not help: request fewer tokens" in fault.message
+    assert "retry in" not in fault.message
+    assert fault.wait_ms is None
+    # What others used above it is no room below nothing.
+    assert fault.headroom["tokens"].left == 0
+
+
+@pytest.mark.parametrize(
+    ("wait_ms", "told"), [(59_999, 59_999), (60_000, 60_000), (99_999, 60_000)]
+)
+def test_no_wait_is_longer_than_the_window(wait_ms: int, told: int) -> None:
+    assert LimitReached(reached(wait_ms=wait_ms), "").wait_ms == told
+    assert ChannelFull(reached(wait_ms=wait_ms)).wait_ms == told
+    gates = {"requests": (5, 1, wait_ms)}
+    assert read_headroom(gates) == {"requests": Headroom(5, 1, told)}
+    assert read_headroom(None) == {}
+
+
+@pytest.mark.parametrize(("need", "waits"), [(4, True), (5, True), (6, False)])
+def test_a_channel_that_never_fits_is_not_waited_for(need: int, waits: bool) -> None:
+    full = ChannelFull(reached(gate="tokens", need=need))
+    assert str(full) == "5 tokens per minute of the channel"
+    assert (full.reason, full.wait_ms) == ("tokens", 7_000 if waits else None)
+
+
+BUDGET: dict[str, object] = {
+    "gate": "budget", "budget": 12, "window": 7, "scope": "team", "subject": "s", "period": "month",
+    "reset": 1_795_262_400, "spent": 3 * 10**9, "held": 10**9, "limit": 4 * 10**9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scope", ["organisation", "team", "key", "user", "model", "project", "tag",
+                                   "customer"])  # fmt: skip
+def test_a_budget_is_named_by_what_it_is_for(scope: str) -> None:
+    fault = UsedUp(BUDGET | {"scope": scope}, 10**9, 0, "http://hub.example")
+    named = {"model", "project", "tag", "customer"}
+    subject = f" {quote_value('s')}" if scope in named else ""
+    assert f"{scope} budget{subject} is used up" in fault.message
+    assert "(spent 3.00 USD and held 1.00 USD of 4.00 USD per month" in fault.message
+    assert "it resets at 2026-11-21T12:00:00Z)" in fault.message
+    assert "Request more: http://hub.example/b/12" in fault.message
+    assert (fault.kind, fault.budget_id, fault.window_id) == ("insufficient_balance", 12, 7)
+
+
+def test_a_budget_without_a_period_never_resets_and_one_with_room_says_so() -> None:
+    fault = UsedUp(BUDGET | {"period": "total"}, 10**9, 0, "")
+    assert "of 4.00 USD, needed 1.00 USD; it does not reset)" in fault.message
+    assert "Request more" not in fault.message
+    roomy = UsedUp(BUDGET | {"held": 10**9 - 1}, 10**9, 0, "")
+    assert "has less left than this request may cost" in roomy.message
+
+
+@pytest.mark.parametrize(
+    ("wallet", "words"),
+    [
+        (None, "needed 1.00 USD, available 2.00 USD)"),
+        ({"gate": "wallet", "owed": 0}, "needed 1.00 USD, available 2.00 USD)"),
+        ({"gate": "wallet", "owed": 10**9}, "available 2.00 USD, debt 1.00 USD)"),
+    ],
+)
+def test_a_wallet_says_what_it_has_and_owes(wallet: dict[str, object] | None, words: str) -> None:
+    fault = UsedUp(wallet, 10**9, 2 * 10**9, "")
+    assert words in fault.message
+    assert (fault.budget_id, fault.window_id, fault.kind) == (None, None, "insufficient_balance")
+
+
+def test_a_budget_that_slows_says_so_and_leads_to_its_form() -> None:
+    slow = BUDGET | {"gate": "slow", "wait_ms": 1_000}
+    fault = LimitReached(slow, "http://hub.example")
+    assert "so its requests run one at a time" in fault.message
+    assert "retry in 1 s" in fault.message
+    assert fault.message.endswith("Request more: http://hub.example/b/12")
+    assert (fault.budget_id, fault.headroom) == (12, {})

@@ -134,7 +134,7 @@ def test_a_budget_follows_the_decision(people: cast.Cast, key: Key) -> None:
 def test_a_decision_is_made_once(people: cast.Cast, key: Key) -> None:
     record = doubt(key)
     settle(people, record, "free")
-    with pytest.raises(ReviewRefused, match="already decided"):
+    with pytest.raises(ReviewRefused, match="already settled this request"):
         settle(people, record, "bound")
     with pytest.raises(IntegrityError, match="written once"), transaction.atomic():
         Review.objects.update(charge_nano=1)

@@ -1,0 +1,184 @@
+"""A stream that is open ends with what its reader may read (P11, P12)."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.db import OperationalError
+from django.http import Http404, HttpRequest
+from django.test import RequestFactory
+
+from accounts.access import stream_access
+from accounts.access.actors import SYSTEM, member_actor
+from accounts.access.stream_access import AccessEnded, _still_may, present_actor, read_while
+from accounts.members import members
+from accounts.models import Role, User
+from accounts.organisations import organisations
+from accounts.sessions import sessions
+from tests.accounts.access.test_access import channels, usage
+from tests.cast import Cast, actor, member, signed_in
+
+# Reading -----------------------------------------------------------------------------------------
+
+
+class Stream:
+    """So many items; after them it waits for ever, unless it has an end."""
+
+    def __init__(self, count: int, *, ends: bool) -> None:
+        self.count, self.ends, self.closed = count, ends, False
+
+    async def items(self) -> AsyncGenerator[int]:
+        try:
+            for n in range(self.count):
+                yield n
+            if not self.ends:
+                await asyncio.Event().wait()
+        finally:
+            self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_access, "CHECK_S", 0)
+
+
+async def test_a_stream_whose_reader_may_read_comes_to_its_own_end() -> None:
+    async def may_read() -> bool:
+        return True
+
+    stream = Stream(3, ends=True)
+    assert [item async for item in read_while(stream.items(), may_read)] == [0, 1, 2]
+    assert stream.closed
+
+
+async def test_a_stream_ends_when_its_reader_may_read_no_longer() -> None:
+    """What the database cannot tell ends nothing."""
+    stream, seen, asked = Stream(2, ends=False), list[int](), 0
+
+    async def may_read() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise OperationalError("away")
+        return len(seen) < stream.count
+
+    async def read() -> None:
+        async for item in read_while(stream.items(), may_read):
+            seen.append(item)
+
+    with pytest.raises(AccessEnded):
+        await read()
+    assert (seen, stream.closed) == ([0, 1], True)
+
+
+async def test_a_stream_that_is_left_is_closed_and_asks_no_more() -> None:
+    asked = 0
+
+    async def may_read() -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    stream = Stream(2, ends=False)
+    reading = read_while(stream.items(), may_read)
+    assert await anext(reading) == 0
+    await reading.aclose()  # type: ignore[attr-defined]
+    assert stream.closed
+    before = asked
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert asked == before
+
+
+# Who may -----------------------------------------------------------------------------------------
+
+CHANGES: dict[str, tuple[Callable[[Cast, User], object], bool]] = {
+    "nothing": (lambda people, bob: None, True),
+    "made viewer": (
+        lambda people, bob: members.set_member(
+            people.acme, bob.email, Role.VIEWER, actor=SYSTEM
+        ),
+        True,
+    ),
+    "made billing": (
+        lambda people, bob: members.set_member(
+            people.acme, bob.email, Role.BILLING, actor=SYSTEM
+        ),
+        True,
+    ),
+    "removed": (
+        lambda people, bob: members.remove_member(people.acme, bob.email, actor=SYSTEM), False,
+    ),
+    "switched off": (lambda people, bob: members.set_active(bob, False, actor=SYSTEM), False),
+    "signed out": (lambda people, bob: sessions.end(bob, "r", actor=SYSTEM), False),
+    "archived": (
+        lambda people, bob: organisations.archive_organisation(people.acme, actor=SYSTEM), False,
+    ),
+    "second factor asked": (
+        lambda people, bob: organisations.force_second_factor(
+            people.acme, ["developer"], actor=SYSTEM
+        ),
+        False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_stream_is_read_by_who_would_come_in_again(people: Cast, change: str) -> None:
+    browser = signed_in(people.bob)
+    browser.get("/o/acme/")
+    key, bob = str(browser.session.session_key), actor(people.bob, people.acme)
+    make, stays = CHANGES[change]
+    make(people, people.bob)
+    assert (present_actor(key, bob) is not None) is stays
+    assert _still_may(key, bob, "usage.read") is stays
+    assert _still_may(key, bob, "playground.use") is (stays and not change.startswith("made"))
+
+
+def test_a_session_reads_for_its_own_person_alone(people: Cast) -> None:
+    browser = signed_in(people.bob)
+    browser.get("/o/acme/")
+    key = str(browser.session.session_key)
+    assert present_actor(key, actor(people.alice, people.acme)) is None
+    assert present_actor(key, actor(people.bob, people.stranger)) is None
+    assert present_actor("no such session", actor(people.bob, people.acme)) is None
+
+
+def test_an_operator_reads_where_an_organisation_stands(people: Cast) -> None:
+    browser = signed_in(people.dora)
+    browser.get("/")
+    key, dora = str(browser.session.session_key), actor(people.dora, people.acme)
+    found = present_actor(key, dora)
+    assert found is not None
+    assert (found.operator, found.role, found.organisation) == (True, None, people.acme)
+    organisations.archive_organisation(people.acme, actor=SYSTEM)
+    assert present_actor(key, dora) is None
+
+
+# Who is nobody -----------------------------------------------------------------------------------
+
+
+def request_of(user: Any) -> HttpRequest:
+    request = RequestFactory().get("/o/acme/x")
+    request.user = user
+    return request
+
+
+def test_who_is_not_signed_in_is_led_to_signing_in(db: None) -> None:
+    for guarded in (usage, channels):
+        answer = guarded(request_of(AnonymousUser()), o="acme", n=7)
+        assert (answer.status_code, answer["Location"]) == (302, "/login?next=/o/acme/x")
+        assert answer["Cache-Control"] == "private, no-store"
+
+
+def test_a_member_is_one_of_that_organisation(people: Cast) -> None:
+    vic = member(people.acme, "vic", Role.VIEWER)
+    assert member_actor(request_of(vic), people.acme).role == Role.VIEWER
+    for nobody in (people.charlie, people.dora):
+        with pytest.raises(Http404):
+            member_actor(request_of(nobody), people.acme)
+    organisations.archive_organisation(people.acme, actor=SYSTEM)
+    with pytest.raises(Http404):
+        member_actor(request_of(vic), people.acme)

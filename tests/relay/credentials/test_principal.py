@@ -1,0 +1,393 @@
+"""What a key may do, by table: carriers, labels, budgets, and each column of its row."""
+
+import asyncio
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any, Final, cast
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys as account_keys
+from accounts.models import Key, Membership, Organisation, Team
+from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from billing.models import Account
+from dialects.errors.errors import RequestFault
+from relay.credentials import keys
+from relay.credentials.keys import (
+    KEY_PROTOCOL,
+    ApplicableBudget,
+    Authenticator,
+    Credentials,
+    Principal,
+    read_credentials,
+)
+from relay.credentials.revocation import Running, _fallen
+from relay.ledger.database import Row
+from relay.requests.labels import NO_LABELS, Labels
+from tests.cast import Cast, make_key
+
+ID: Final = UUID(int=7)
+PLAIN: Final = Principal(ID, ID, ID, None, "relay", (), None, False)
+
+
+def principal_with(**over: Any) -> Principal:
+    return replace(PLAIN, **over)
+
+
+# Carriers ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "protocols", "expected"),
+    [
+        ([], b"", [f"{KEY_PROTOCOL}k"], Credentials("k", False)),
+        ([], b"", ["realtime", "openai-beta.realtime-v1"], Credentials(None, False)),
+        ([], b"", [f"{KEY_PROTOCOL}k", f"{KEY_PROTOCOL}l"], Credentials(None, True)),
+        ([(b"x-api-key", b"k")], b"", [f"{KEY_PROTOCOL}l"], Credentials(None, True)),
+        ([(b"x-api-key", b" k ")], b"", [f"{KEY_PROTOCOL}k"], Credentials("k", False)),
+        ([(b"x-api-key", b"")], b"key=k", [], Credentials("k", False)),
+        ([(b"authorization", b"Bearer"), (b"x-api-key", b"k")], b"", [], Credentials("k", False)),
+        ([(b"authorization", b"Bearer k"), (b"cookie", b"l")], b"", [], Credentials("k", False)),
+        ([(b"authorization", b"Basic l")], b"key=k", [], Credentials(None, False)),
+        ([], b"token=k", [], Credentials(None, False)),
+        ([(b"x-api-key", b"a"), (b"x-goog-api-key", b"b")], b"key=c", [], Credentials(None, True)),
+    ],
+)
+def test_a_key_is_read_from_each_carrier_and_from_nothing_else(
+    headers: list[tuple[bytes, bytes]], query: bytes, protocols: list[str], expected: Credentials
+) -> None:
+    assert read_credentials(headers, query, "/v1/realtime", protocols) == expected
+
+
+# What a key may do -------------------------------------------------------------------------------
+
+
+def test_a_key_of_which_nothing_is_said_may_do_everything_and_is_nobodys_operator() -> None:
+    assert PLAIN.may_come_from("203.0.113.7")
+    assert PLAIN.may_call("embeddings")
+    assert PLAIN.may_use("any")
+    assert PLAIN.missing_label(NO_LABELS) is None
+    flags = (PLAIN.operator, PLAIN.include_cost, PLAIN.postpaid, PLAIN.limited,
+             PLAIN.keeps_addresses, PLAIN.disabled)  # fmt: skip
+    assert not any(flags)
+    assert PLAIN.guards == 0
+
+
+LABELS: Final = {
+    "none": NO_LABELS,
+    "project": Labels("search", (), ""),
+    "tags": Labels("", ("eu",), ""),
+    "customer": Labels("", (), "c-1"),
+}
+
+
+@pytest.mark.parametrize("required", ["project", "tags", "customer"])
+@pytest.mark.parametrize("given", LABELS)
+def test_a_required_label_is_the_requests_or_the_keys(required: str, given: str) -> None:
+    asking = principal_with(required_labels=(required,))
+    has = given == required
+    assert asking.missing_label(LABELS[given]) == (None if has else required)
+    own = principal_with(required_labels=(required,), project="own", tags=("own",))
+    assert own.missing_label(LABELS[given]) == (
+        "customer" if required == "customer" and not has else None
+    )
+
+
+BUDGETS: Final = (
+    ApplicableBudget(1, "organisation", ""), ApplicableBudget(2, "model", "*"),
+    ApplicableBudget(3, "user", "7"), ApplicableBudget(4, "tag", "own"),
+    ApplicableBudget(5, "tag", "eu"), ApplicableBudget(6, "project", "search"),
+    ApplicableBudget(7, "customer", "c-1"), ApplicableBudget(8, "project", "own"),
+    ApplicableBudget(9, "team", "t"), ApplicableBudget(10, "key", "k"),
+    ApplicableBudget(11, "customer", ""),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("over", "labels", "falls_under"),
+    [
+        ({}, "none", {1, 2, 9, 10, 11}),
+        ({"user_id": 7}, "none", {1, 2, 3, 9, 10, 11}),
+        ({"tags": ("own",)}, "none", {1, 2, 4, 9, 10, 11}),
+        ({"tags": ("own",)}, "tags", {1, 2, 4, 5, 9, 10, 11}),
+        ({"project": "own"}, "none", {1, 2, 8, 9, 10, 11}),
+        ({"project": "own"}, "project", {1, 2, 6, 9, 10, 11}),
+        ({}, "customer", {1, 2, 7, 9, 10}),
+    ],
+)
+def test_a_request_falls_under_the_budgets_of_its_labels(
+    over: dict[str, Any], labels: str, falls_under: set[int]
+) -> None:
+    asking = principal_with(budgets=BUDGETS, **over)
+    assert set(asking.budget_ids_for("m", LABELS[labels])) == falls_under
+    if labels == "none":
+        # Budgets of a model are those of no request before its model is known.
+        assert set(asking.unconditional_budget_ids()) == falls_under - {2}
+
+
+# Look-ups ----------------------------------------------------------------------------------------
+
+
+def row_of(**over: Any) -> Row:
+    """A row as the database's text protocol gives it."""
+    told = {"endpoints": [], "networks": [], "tags": [], "limited": False, "tpm": None,
+            "guards": 0, "budgets": []}  # fmt: skip
+    columns = {
+        "key": str(ID), "organisation": str(UUID(int=8)), "team": str(UUID(int=9)), "user": None,
+        "kind": "relay", "patterns": None, "expires": None, "disabled": "f", "plan": None,
+        "hours": None, "policy": json.dumps({**told, **over.pop("told", {})}),
+    }  # fmt: skip
+    return tuple({**columns, **over}.values())
+
+
+def asked_for(row: Row | None) -> tuple[Authenticator, list[Mapping[str, object]]]:
+    asked: list[Mapping[str, object]] = []
+
+    async def query(statement: tuple[str, Mapping[str, object]]) -> Sequence[Row]:
+        asked.append(statement[1])
+        return [] if row is None else [row]
+
+    return Authenticator("pepper", query), asked
+
+
+async def test_each_column_of_a_row_is_taken_as_it_is() -> None:
+    told = {
+        "endpoints": ["messages"], "networks": ["10.0.0.0/8"], "tags": ["beta"], "limited": True,
+        "tpm": 900, "guards": 3, "budgets": [[1, "organisation", ""]], "operator": True,
+        "role": "admin", "include_cost": True, "postpaid": True, "project": "search",
+        "required_labels": ["tags"], "keeps_addresses": True,
+        "data": [{"zero_retention": True, "regions": []}, {"zero_retention": False,
+                                                           "regions": ["eu"]}],
+    }  # fmt: skip
+    full = row_of(user="5", patterns="gpt-*\no1", expires="2000.5", disabled="t", plan="4",
+                  hours="24", told=told)  # fmt: skip
+    found = keys._principal(full, b"d")
+    assert (found.key_id, found.organisation_id, found.team_id) == (
+        ID, UUID(int=8), UUID(int=9),
+    )  # fmt: skip
+    assert (found.user_id, found.kind, found.model_patterns) == (5, "relay", ("gpt-*", "o1"))
+    assert (found.expires_at, found.disabled, found.plan_id) == (2000.5, True, 4)
+    assert (found.retention_hours, found.digest) == (24, b"d")
+    assert (found.operator, found.role, found.include_cost) == (True, "admin", True)
+    assert (found.postpaid, found.project, found.keeps_addresses) == (True, "search", True)
+    assert (found.required_labels, found.limited, found.tpm) == (("tags",), True, 900)
+    assert (found.endpoints, found.tags, found.guards) == (("messages",), ("beta",), 3)
+    assert found.networks == (ip_network("10.0.0.0/8"),)
+    assert found.data_policy == DataPolicy(True, (("eu",),))
+
+
+async def test_a_row_of_which_nothing_is_said_gives_nothing() -> None:
+    found = keys._principal(row_of(kind=None))
+    assert (found.user_id, found.kind, found.model_patterns) == (None, "", ())
+    assert (found.expires_at, found.disabled, found.plan_id) == (None, False, None)
+    assert (found.retention_hours, found.role, found.project) == (0, "", "")
+    flags = (found.operator, found.include_cost, found.postpaid, found.keeps_addresses)
+    assert not any(flags)
+    assert found.data_policy is NO_POLICY
+
+
+@pytest.mark.parametrize(
+    ("credentials", "kind"),
+    [
+        (Credentials(None, True), "key_conflict"),
+        (Credentials(None, False), "authentication"),
+        (Credentials("no key", False), "authentication"),
+    ],
+)
+async def test_what_carries_no_key_asks_nobody(credentials: Credentials, kind: str) -> None:
+    authenticator, asked = asked_for(row_of())
+    with pytest.raises(RequestFault) as fault:
+        await authenticator.principal(credentials, 0.0)
+    assert (fault.value.kind, asked) == (kind, [])
+
+
+async def test_a_management_key_calls_no_model() -> None:
+    authenticator, _ = asked_for(row_of(kind="management"))
+    with pytest.raises(RequestFault) as fault:
+        await authenticator.principal(Credentials("k" * 30, False), 0.0)
+    assert fault.value.kind == "permission"
+
+
+@pytest.mark.parametrize(
+    ("row", "stands"),
+    [
+        (row_of(), True),
+        (row_of(expires="10.5"), True),
+        (row_of(expires="10"), False),
+        (row_of(disabled="t"), False),
+        (row_of(disabled="t", expires="10.5"), False),
+        (None, False),
+    ],
+)
+async def test_a_key_without_its_text_stands_as_long_as_the_key(
+    row: Row | None, stands: bool
+) -> None:
+    authenticator, asked = asked_for(row)
+    if stands:
+        assert (await authenticator.principal_of_key(ID, 10.0, 5)).key_id == ID
+    else:
+        with pytest.raises(RequestFault) as fault:
+            await authenticator.principal_of_key(ID, 10.0, 5)
+        assert fault.value.kind == "authentication"
+    assert asked == [{"id": ID, "digest": None, "user": 5}]
+
+
+async def test_without_a_person_a_key_is_its_own_persons() -> None:
+    authenticator, asked = asked_for(row_of())
+    await authenticator.principal_of_key(ID, 10.0)
+    assert asked == [{"id": ID, "digest": None, "user": ""}]
+
+
+async def test_what_is_remembered_is_bounded_and_then_asked_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keys, "_CACHED_MAX", 2)
+    authenticator, asked = asked_for(row_of())
+    for n in (1, 2, 1, 2):
+        await authenticator.principal(Credentials(f"{n}" * 30, False), 0.0)
+    assert len(asked) == 2
+    # The third takes the room of all.
+    await authenticator.principal(Credentials("3" * 30, False), 0.0)
+    for n in (1, 3):
+        await authenticator.principal(Credentials(f"{n}" * 30, False), 0.0)
+    assert len(asked) == 4
+
+
+# The statements ----------------------------------------------------------------------------------
+
+
+def text_of(value: object) -> str | None:
+    """A column as the text protocol has it."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
+def principal_of(key: Key) -> Principal:
+    with connection.cursor() as cursor:
+        cursor.execute(keys._BY_ID, {"id": key.id, "digest": None, "user": ""})
+        return keys._principal(tuple(map(text_of, cursor.fetchone())))
+
+
+@pytest.fixture
+def key(people: Cast) -> Key:
+    made, _ = make_key(people.core, user=people.alice)
+    return made
+
+
+@pytest.mark.parametrize("limit", ["rpm", "tpm", "parallel"])
+@pytest.mark.parametrize("place", ["key", "team", "organisation", "member"])
+def test_a_limit_of_each_place_makes_a_key_limited(key: Key, place: str, limit: str) -> None:
+    assert (principal_of(key).limited, principal_of(key).tpm) == (False, None)
+    rows: dict[str, Any] = {
+        "key": Key.objects, "team": Team.objects, "organisation": Organisation.objects,
+        "member": Membership.objects,
+    }  # fmt: skip
+    rows[place].update(**{limit: 1})
+    found = principal_of(key)
+    assert (found.limited, found.tpm) == (True, 1 if limit == "tpm" else None)
+
+
+def test_addresses_are_kept_from_one_day_on(key: Key) -> None:
+    for days, keeps in ((0, False), (1, True)):
+        Organisation.objects.update(client_address_days=days)
+        assert principal_of(key).keeps_addresses is keeps
+
+
+def test_an_organisation_with_an_overdraft_is_postpaid(key: Key) -> None:
+    account = Account.objects.create(organisation=key.organisation, kind="customer:available")
+    for overdraft_nano, postpaid in ((0, False), (1, True)):
+        Account.objects.filter(id=account.id).update(overdraft_nano=overdraft_nano)
+        assert principal_of(key).postpaid is postpaid
+
+
+ENDS: Final[dict[str, Callable[[dt.datetime], dt.datetime]]] = {
+    "before": lambda now: now - dt.timedelta(microseconds=1),
+    "now": lambda now: now,
+    "after": lambda now: now + dt.timedelta(microseconds=1),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_runs_under_a_key_or_a_former_secret_ends_at_its_instant(
+    people: Cast, end: str
+) -> None:
+    """P11: at the instant itself nothing is let in any more."""
+    key, text = make_key(people.core, user=people.alice)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        at = ENDS[end](cursor.fetchone()[0])
+    digest = account_keys.digest_of(text)
+    asked = [(key.id, people.alice.id, digest), (key.id, None, b"")]
+    Key.objects.filter(id=key.id).update(expires_at=at)
+    assert len(fallen(asked)) == (0 if end == "after" else 2)
+    Key.objects.filter(id=key.id).update(expires_at=None)
+    account_keys.rotate_key(SYSTEM, key, 1)
+    key.former_secrets.update(until=at)
+    assert fallen(asked) == ([] if end == "after" else [1])
+
+
+def fallen(callers: Sequence[tuple[UUID, int | None, bytes]]) -> list[int]:
+    with connection.cursor() as cursor:
+        text, parameters = _fallen(callers)
+        cursor.execute(text, cast(Any, parameters))
+        return sorted(place for (place,) in cursor.fetchall())
+
+
+# What runs ---------------------------------------------------------------------------------------
+
+
+class Run:
+    def __init__(self) -> None:
+        self.ended = 0
+
+    def revoke(self) -> None:
+        self.ended += 1
+
+
+def running(*places: str | None) -> tuple[Running, list[Any]]:
+    asked: list[Any] = []
+
+    async def ask(statement: tuple[str, Mapping[str, object]]) -> Sequence[Row]:
+        asked.append(statement[1])
+        return [(place,) for place in places]
+
+    return Running(ask), asked
+
+
+def test_what_runs_under_a_time_ends_when_it_is_over() -> None:
+    all_of_them, _ = running()
+    runs = {at: Run() for at in (None, 9.0, 10.0, 10.5)}
+    for at, run in runs.items():
+        all_of_them.enter(run, principal_with(expires_at=at))
+    all_of_them.end_expired(10.0)
+    assert {at: run.ended for at, run in runs.items()} == {None: 0, 9.0: 1, 10.0: 1, 10.5: 0}
+
+
+def test_what_runs_under_keys_that_have_fallen_ends_and_nothing_else() -> None:
+    """P11"""
+    all_of_them, asked = running("2")
+    callers = [principal_with(key_id=uuid4(), user_id=n or None) for n in range(3)]
+    runs = [Run() for _ in range(4)]
+    # Two requests of one caller are asked for once.
+    for run, principal in zip(runs, [*callers, callers[0]], strict=True):
+        all_of_them.enter(run, principal)
+    asyncio.run(all_of_them.end_revoked())
+    (sent,) = asked
+    assert sent["users"].count("NULL") == 1
+    second = UUID(re.findall("[0-9a-f-]{32,36}", sent["keys"])[1])
+    expected = [int(caller.key_id == second) for caller in [*callers, callers[0]]]
+    assert [run.ended for run in runs] == expected
+    for run in runs:
+        all_of_them.leave(run)
+    asyncio.run(all_of_them.end_revoked())
+    assert len(asked) == 1, "nothing runs, so nobody is asked"
