@@ -30,8 +30,9 @@ chaos: python git
 
 # Plant small bugs in the code that decides about money and authority, and list those that no test
 # notices: in the lines changed since the newest tag, else in the last 20 commits; since another
-# commit: make mutants ARGS="--base HEAD~5"; in some files: ARGS="billing/credits/codes.py"; drawn from all
-# of them: ARGS="--sample 500"; for so long: ARGS="--minutes 10"
+# commit: make mutants ARGS="--base HEAD~5"; in some files: ARGS="billing/credits/codes.py"; so many drawn
+# from all of them, or from some folders: ARGS="--sample 500", ARGS="billing usage --sample 80"; it ends
+# after an hour, or: ARGS="--minutes 10"
 mutants: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m tests.mutants $(ARGS)

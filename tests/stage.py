@@ -55,6 +55,10 @@ class Stage:
         """The scene, for a test that may change it; made for it alone where none can stand."""
         return copy.deepcopy(self._made) if maker is self._maker else maker()
 
+    def is_around(self, block: transaction.Atomic) -> bool:
+        """Whether a transaction is the one in which the scene stands."""
+        return block is self._transaction
+
     def clear(self) -> None:
         if self._transaction is not None and self._blocker is not None:
             with self._blocker.unblock():

@@ -8,6 +8,7 @@ from django.conf import LazySettings
 from accounts.access.actors import Actor
 from tests import cast
 from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
+from tests.lock_order import wallets_locked_first
 
 
 @pytest.fixture
@@ -32,3 +33,9 @@ def bank(settings: LazySettings) -> Iterator[FakeProcessor]:
         settings.STRIPE_WEBHOOK_SECRET = WEBHOOK_SECRET
         settings.STRIPE_API_BASE = bank.url
         yield bank
+
+
+@pytest.fixture(autouse=True)
+def _wallets_locked_first() -> Iterator[None]:
+    with wallets_locked_first():
+        yield

@@ -15,6 +15,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import AuditEvent, Epoch, FormerSecret, Key
+from outbox.models import Fact
 from relay.credentials import keys as auth
 from relay.routing import snapshot_sql as snapshot_statements
 from tests.config.writes import BEFORE, WRITES
@@ -181,6 +182,20 @@ ELSEWHERE: Final = {
     "usage.reviews.reviews.settle_kind": "request.reviewed",
     "usage.reviews.reviews.settle_review": "request.reviewed",
 }
+# What writes of money tell people, beside their event.
+TOLD: Final = {
+    "billing.credits.codes.redeem": ["code.redeemed"],
+    "billing.credits.codes.try_code": ["code.redeemed"],
+    "billing.credits.credits.approve_credit": ["credit.posted"],
+    "billing.credits.credits.ask_credit": ["credit.posted"],
+    "billing.limits.budget_alerts.send_test": ["budget.tested"],
+    "billing.limits.budget_increases.approve": ["raise.decided"],
+    "billing.limits.budget_increases.ask_for_more": ["raise.asked"],
+    "billing.limits.budget_increases.deny": ["raise.decided"],
+    "billing.limits.budget_increases.deny_all_of": ["raise.decided"],
+    "billing.limits.budget_increases.end_raise": ["raise.ended"],
+    "billing.topups.topups.confirm_transfer": ["topup.paid"],
+}
 # Nobody is signed in who could be named: the installation does it.
 BY_NOBODY: Final = {"accounts.sign_in.sign_in.make_sign_in_link"}
 
@@ -209,6 +224,7 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
         BEFORE[name](world)
     last = AuditEvent.objects.order_by("-id").values_list("id", flat=True)[0]
     before, epoch = _known_to_relays(), Epoch.objects.get().n
+    told = list(Fact.objects.values_list("id", flat=True))
     WRITES[name](world)
     events = AuditEvent.objects.filter(id__gt=last)
     actors = [(event.actor_user_id, event.actor_key) for event in events]
@@ -218,6 +234,9 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
     for event in events:
         assert event.action
         assert event.object_id
+    if name.startswith(("billing.", "usage.")):
+        kinds = Fact.objects.exclude(id__in=told).values_list("kind", flat=True)
+        assert list(kinds) == TOLD.get(name, [])
     changed = _known_to_relays() != before
     if changed:
         assert Epoch.objects.get().n > epoch, f"{name} notifies no relay"

@@ -10,6 +10,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from accounts.access import access
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.models import Role
@@ -125,9 +126,15 @@ GIVEN: Final = {
     "usage.exports.views._focus_shown", "usage.exports.exports.start_export",
     "usage.reports.visibility.seen_by",
 }  # fmt: skip
+# They look up what is named before they ask for more than to see it.
+LOOKING: Final = {
+    "accounts.access.access.writable_key", "playground.prompts.prompts.owned_prompt",
+}  # fmt: skip
 _REQUIRE: Final = ("require", "access.require")
 FUNCTIONS: Final = [
-    pytest.param(name, id=name) for names in ASKED.values() for name in names.split()
+    pytest.param(permission, name, id=name)
+    for permission, names in ASKED.items()
+    for name in names.split()
 ]
 
 
@@ -159,8 +166,15 @@ def test_each_function_asks_for_what_stands_here() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_who_has_no_permission_is_refused_whatever_they_name(people: Cast, name: str) -> None:
+@pytest.mark.parametrize(("permission", "name"), FUNCTIONS)
+def test_who_lacks_the_one_permission_is_refused_whatever_they_name(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, permission: str, name: str
+) -> None:
+    """They have every other one, so that nothing else that is asked answers for it."""
+    if name not in LOOKING:
+        monkeypatch.setattr(
+            access, "scope_of", lambda actor, action: None if action == permission else "all"
+        )
     nobody = Actor(
         user=people.bob, key=None, organisation=people.acme, role=Role.CUSTOM, operator=False
     )

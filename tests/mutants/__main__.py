@@ -5,9 +5,14 @@ the tests let through.
     python -m tests.mutants --base REV             the lines changed since REV
     python -m tests.mutants --sample 500 --seed 1  so many mutants, drawn from all targets
     python -m tests.mutants billing/credits/codes.py       all mutants of these files
+    python -m tests.mutants billing usage --sample 80      so many of these files or folders
 
-A sample is tried against every test that reaches it; else the test files that are named like a
-changed file, or import it, are measured, and what is known of others from before.
+A sample of all targets is tried against every test that reaches it. Otherwise the test files that
+are named like a mutated file, or import it, are measured, the nearest first, and those of its room
+where files are named; and what is known of others from before.
+
+It ends in time: a third of the minutes is for measuring, and of many mutants so many are drawn as
+can be tried in the rest.
 
 Exit code 1: a mutant survived that tests/mutants/equivalent.txt does not name.
 """
@@ -44,6 +49,8 @@ _LEFT_OUT: Final = ("acceptance", "bench", "bench_checks", "browser", "chaos", "
                     "stack")  # fmt: skip
 # How much longer the last test may take that is measured.
 _LAST_TEST_S: Final = 60
+# More mutants than these are not tried in a minute.
+_A_MINUTE: Final = 15
 # Without a tag, so many commits are looked at.
 _COMMITS: Final = 20
 
@@ -55,6 +62,9 @@ def main() -> int:
     if not chosen:
         print("Nothing to mutate in what decides about money and authority.")
         return 0
+    if not arguments.sample:
+        print(f"There are {len(chosen)} mutants.")
+        chosen = chosen[: int(_A_MINUTE * arguments.minutes)]
     print(f"{len(chosen)} mutants in {len({one.file for one in chosen})} files.", flush=True)
     reach = Reach(KEPT, ROOT)
     with _trees(arguments.workers) as trees:
@@ -82,7 +92,7 @@ def _arguments() -> argparse.Namespace:
 def _chosen(arguments: argparse.Namespace) -> list[Mutation]:
     targets = list(target_files(ROOT))
     if arguments.files:
-        found = [one for file in arguments.files for one in _mutations_of(file)]
+        found = [one for file in _named(arguments.files, targets) for one in _mutations_of(file)]
     elif arguments.sample:
         found = [one for file in targets for one in _mutations_of(file)]
     else:
@@ -95,6 +105,16 @@ def _chosen(arguments: argparse.Namespace) -> list[Mutation]:
         ]
     random.Random(arguments.seed).shuffle(found)
     return found[: arguments.sample] if arguments.sample else found
+
+
+def _named(paths: Sequence[str], targets: Sequence[str]) -> list[str]:
+    """Files as they are, of folders the targets in them."""
+    return [
+        file
+        for path in paths
+        for file in ([path] if path.endswith(".py") else targets)
+        if file.startswith(path)
+    ]
 
 
 def _mutations_of(file: str) -> list[Mutation]:
@@ -113,7 +133,9 @@ def _base() -> str:
 def _changed_lines(base: str) -> dict[str, set[int]]:
     """The lines of each file that are not as they were at `base`."""
     changed, file = dict[str, set[int]](), ""
-    difference = _git("diff", "--unified=0", "--no-renames", base, "--", "*.py") if base else ""
+    difference = (
+        _git("diff", "--unified=0", "--find-renames", "-l0", base, "--", "*.py") if base else ""
+    )
     for line in difference.splitlines():
         if line.startswith("+++ b/"):
             file = line.removeprefix("+++ b/")
@@ -184,15 +206,17 @@ def _pytest(
 
 
 def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set[str]) -> None:
-    """Measure the tests that matter, as far as they are not known, in half of the time."""
+    """Measure the tests that matter, as far as they are not known, in a third of the time."""
     tests = test_files(ROOT, _LEFT_OUT)
-    missing = reach.missing(tests if arguments.sample else close_ones(ROOT, tests, files))
+    if arguments.files or not arguments.sample:
+        tests = close_ones(ROOT, tests, files, rank_max=2 if arguments.files else 1)
+    missing = reach.missing(tests)
     if not missing:
         return
     print(f"Measuring which lines {len(missing)} test files reach …", flush=True)
     out = tree.parent / "map"
     out.mkdir()
-    until = time.time() + 30 * arguments.minutes
+    until = time.time() + 20 * arguments.minutes
     job = {"phase": "map", "files": list(target_files(ROOT)), "out": str(out), "until": until}
     many = ["-n", str(arguments.workers), "--dist", "loadfile"]
     running = _pytest(tree, job, "map", [*many, *missing])
@@ -202,7 +226,7 @@ def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set
         print("A test did not end; what else was measured counts.")
         running.kill()
         running.wait()
-    reach.take(out, tree, whole=time.time() < until)
+    reach.take(out, tree)
 
 
 def _try(

@@ -39,6 +39,8 @@ _OUT: Final = Path(_JOB["out"])
 # What tests may take beyond their own times: a busy machine, and what others had set up for them.
 _SLACK_S: Final = 30.0
 _SLACK_TIMES: Final = 5
+# How much longer the last mutant may take that is begun in time.
+_LAST_S: Final = 60.0
 _LAST_RUN: Final = _OUT / f"last-run-{os.getpid()}.log"
 
 
@@ -51,7 +53,8 @@ class TestMap:
         os.environ["WEIR_MUTANTS_WORKER"] = str(os.getpid())
         self._now = _OUT / f"test-{os.getpid()}"
         self._now.touch()
-        self._ran: dict[str, tuple[float, bool]] = {}
+        # Seconds, none of a test for which no time was left, and whether it failed.
+        self._ran: dict[str, tuple[float | None, bool]] = {}
         self._measured = reach.measure(_ROOT, _JOB["files"], _OUT)
 
     @pytest.hookimpl(wrapper=True)
@@ -65,7 +68,7 @@ class TestMap:
         if time.time() < _JOB["until"]:
             self._ran[item.nodeid] = (time.perf_counter() - begun, failed)
         else:  # it was not run, or is not worth waiting for
-            del self._ran[item.nodeid]
+            self._ran[item.nodeid] = (None, False)
         self._measured.switch_context("")
         return result
 
@@ -108,6 +111,8 @@ class Trials:
                 mutation = Mutation(*wanted)
                 begun = time.perf_counter()
                 result, test = self._try(session, mutation, tests, closest)
+                if result == TIMEOUT and time.time() > _JOB["until"]:
+                    break  # nobody knows: it was cut off
                 seconds = time.perf_counter() - begun
                 file.write(json.dumps(Outcome(mutation, result, test, seconds)) + "\n")
         return True
@@ -158,7 +163,9 @@ class Trials:
     ) -> tuple[str, str]:
         if not tests:
             return SURVIVED, ""
+        left_s = max(_JOB["until"] + _LAST_S - time.time(), 0)
         limit_s = _SLACK_S + _SLACK_TIMES * sum(_JOB["seconds"][test] for test in tests)
+        limit_s = min(limit_s, left_s)
         with _written(mutation) as text:
             if not mutation.function:
                 return _in_process(tests, limit_s)

@@ -24,8 +24,14 @@ from tests.mutants.mutations import Mutation
 # The tests of one mutation run for so long at the most, by their own times.
 TESTS_S_MAX: Final = 30.0
 _POLL_S: Final = 0.005
-# It makes every write of every room, and so is as close to each as what imports it.
-_OF_ALL_ROOMS: Final = "tests/config/test_writes.py"
+# They call what every room has of a kind, and so are as close to each as what imports it.
+OF_ALL_ROOMS: Final = (
+    "tests/config/test_bounds.py",
+    "tests/config/test_writes.py",
+    "tests/house/test_permissions.py",
+)
+# It has the numbers that stand outside of functions.
+_OF_NUMBERS: Final = "tests/config/test_numbers.py"
 
 # Measuring ---------------------------------------------------------------------------------------
 
@@ -82,7 +88,7 @@ class Reach:
             if file not in tests or tests[file]["digest"] != _digest(self._text(file))
         ]
 
-    def take(self, folder: Path, tree: Path, *, whole: bool) -> None:
+    def take(self, folder: Path, tree: Path) -> None:
         """Take in what was measured in a copy of the tree, and keep it; files that were measured
         in part, because the time was over, are measured anew the next time."""
         found: defaultdict[str, Any] = defaultdict(
@@ -91,6 +97,9 @@ class Reach:
         for part in folder.glob("ran-*.json"):
             for test, (seconds, failed) in json.loads(part.read_text()).items():
                 record = found[_file_of(test)]
+                if seconds is None:
+                    record["cut"] = True
+                    continue
                 record["seconds"][test] = seconds
                 record["failed"] += [test] * failed
         for part in folder.glob("reach-*"):
@@ -102,9 +111,11 @@ class Reach:
                     for test in filter(None, tests):
                         found[_file_of(test)]["lines"][source][line].add(test)
         for file, record in found.items():
+            if "cut" in record and file in self._known["tests"]:
+                continue  # more is known from before
             numbers = {test: n for n, test in enumerate(record["seconds"])}
             self._known["tests"][file] = {
-                "digest": _digest(self._text(file)) if whole else "",
+                "digest": "" if "cut" in record else _digest(self._text(file)),
                 "seconds": record["seconds"],
                 "failed": record["failed"],
                 "lines": {
@@ -130,9 +141,12 @@ class Reach:
         """The tests that reach the statement, the closest first, then the quickest; so many as fit.
 
         What is outside of functions runs when it is imported: then those that reach the file, or
-        a file that imports it.
+        a file that imports it, and first the test of such numbers.
         """
         ranked = list[tuple[int, float, str]]()
+        if not mutation.function and _OF_NUMBERS in self._known["tests"]:
+            tests = self._known["tests"][_OF_NUMBERS]["seconds"].items()
+            ranked += [(-1, seconds, test) for test, seconds in tests]
         for file in self._known["tests"]:
             if not (self._root / file).exists():
                 continue
@@ -198,21 +212,26 @@ class Reach:
 
 
 def test_files(root: Path, left_out: Iterable[str]) -> list[str]:
-    """All of them, but for those of some folders."""
+    """All of them, but for those of some folders, of which only those of all rooms."""
     out = set(left_out)
+    files = [path.relative_to(root) for path in sorted((root / "tests").glob("*/**/test_*.py"))]
     return [
-        path.relative_to(root).as_posix()
-        for path in sorted((root / "tests").glob("*/**/test_*.py"))
-        if path.relative_to(root).parts[1] not in out
+        file.as_posix()
+        for file in files
+        if file.parts[1] not in out or file.as_posix() in OF_ALL_ROOMS
     ]
 
 
-def close_ones(root: Path, test_files: Sequence[str], sources: Iterable[str]) -> list[str]:
-    """The test files that are named like one of the sources, or import one."""
+def close_ones(
+    root: Path, test_files: Sequence[str], sources: Iterable[str], rank_max: int = 1
+) -> list[str]:
+    """The test files that are named like one of the sources, or import one; the nearest first."""
     wanted = list(sources)
-    return [
-        file for file in test_files if any(_closeness(root, file, source) <= 1 for source in wanted)
-    ]
+    ranks = {
+        file: min((_closeness(root, file, source) for source in wanted), default=3)
+        for file in test_files
+    }
+    return sorted((file for file in test_files if ranks[file] <= rank_max), key=ranks.__getitem__)
 
 
 @cache
@@ -222,7 +241,7 @@ def _closeness(root: Path, test_file: str, source: str) -> int:
     room = f"{source.partition('/')[0]}/"
     if test_file.startswith(f"tests/{room}") and test_file.endswith(f"/test_{Path(source).name}"):
         return 0
-    if test_file == _OF_ALL_ROOMS or _imports(_text(root / test_file), source):
+    if test_file in OF_ALL_ROOMS or _imports(_text(root / test_file), source):
         return 1
     return 2 if test_file.startswith(f"tests/{room}") else 3
 

@@ -57,6 +57,10 @@ def test_a_mutation(text: str, kind: str, expected: str) -> None:
         "def f(a):\n    log.warning('3')\n",
         "def f(a):\n    if a:\n        b = c\n",
         "T = 'less < more'\n",
+        "T = 'SELECT FROM a WHERE a.until > now()'\n",
+        "def f(a):\n    return zip(a, a, strict=True)\n",
+        "T = 'SELECT now() < until FROM a'\n",
+        "T = 'SELECT FROM a WHERE a.id >= %(first_id)s'\n",
     ],
 )
 def test_no_mutation(text: str) -> None:

@@ -1,6 +1,6 @@
 """Usage as pages and API see it: rows that are there, summed up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection
@@ -8,6 +8,7 @@ from django.db import connection
 from accounts.models import Key
 from lib import clock
 from tests import cast
+from tests.lock_order import wallets_locked_first
 from tests.usage.rows import credit
 from usage.rollups.rollups import replace_all
 
@@ -29,3 +30,9 @@ def sum_up() -> Callable[[], None]:
             replace_all(cursor, clock.now())
 
     return summed
+
+
+@pytest.fixture(autouse=True)
+def _wallets_locked_first() -> Iterator[None]:
+    with wallets_locked_first():
+        yield

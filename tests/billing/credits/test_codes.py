@@ -157,7 +157,7 @@ def test_a_right_code_costs_no_try(people: cast.Cast, dora: Actor, alice: Actor)
 def test_the_indexes_are_the_last_wall(people: cast.Cast, dora: Actor, alice: Actor) -> None:
     _, [text] = batch_of(dora, max_uses=2)
     codes.redeem(alice, people.acme, text)
-    one = Redemption.objects.get()
+    one = Redemption.objects.select_related("code", "grant").get()
     for n, organisation in ((1, people.stranger), (2, people.acme)):
         with pytest.raises(IntegrityError), transaction.atomic():
             Redemption.objects.create(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.prices import upstream_prices
 from billing.prices.pricing import PriceVersion
 from billing.prices.upstream_prices import (
     MODELS_MAX,
@@ -278,3 +279,20 @@ def test_whatever_is_published_every_model_is_read_or_named(
         assert found.names == {"m"}
         for stated in found.rates.values():
             assert any(PriceVersion.from_stored(stated).rates.values())
+
+
+@pytest.mark.parametrize(
+    ("usd", "nano"),
+    [(Fraction(-1, 10**15), "below_zero"), (Fraction(0), 0), (Fraction(1, 10**15), 1),
+     (Fraction(1, 10**16), "not_exact"), (Fraction(1), 10**15),
+     (Fraction(1) + Fraction(1, 10**15), "too_much")],
+)  # fmt: skip
+def test_a_price_of_one_unit_is_exact_and_between_nothing_and_the_most(
+    usd: Fraction, nano: int | str
+) -> None:
+    if isinstance(nano, int):
+        assert upstream_prices._nano("prompt", usd, "1") == nano
+        return
+    with pytest.raises(upstream_prices._NotUnderstood) as refused:
+        upstream_prices._nano("prompt", usd, "1")
+    assert refused.value.reason.code == nano

@@ -7,7 +7,7 @@ from django.db import connection
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent
-from billing.models import Account, ProcessorEvent, TopUp, WalletSetting
+from billing.models import ProcessorEvent, TopUp, WalletSetting
 from billing.topups import topups
 from lib import clock
 from tests import cast
@@ -44,31 +44,6 @@ def test_what_one_operator_confirms_counts_together_for_a_day(
         AuditEvent.objects.filter(action="topup.confirmed").update(at=ago)
         cursor.execute("SET LOCAL session_replication_role = origin")
     assert topups.confirm_transfer(dora, second, "BANK-2").state == state
-
-
-def test_a_payment_of_the_other_mode_is_no_money_anywhere(
-    bank: FakeProcessor, alice: Actor
-) -> None:
-    """I24: a payment of nobody's order stands on the clearing account, but only a real one."""
-    top_up = ordered(alice)
-    event = bank.pay(top_up.checkout_id)
-    tell(bank, event)
-    foreign = changed(event, livemode=True, object__livemode=True, object__payment_intent="pi_2")
-    assert tell(bank, foreign) == (200, "refused")
-    clearing = Account.objects.filter(kind="processor:clearing:stripe").first()
-    assert clearing is None or clearing.balance_nano == 0
-    assert_books_balance()
-
-
-def test_more_than_was_paid_is_not_disputed(bank: FakeProcessor, alice: Actor) -> None:
-    top_up = ordered(alice)
-    tell(bank, bank.pay(top_up.checkout_id))
-    payment_id = TopUp.objects.get().payment_id
-    assert tell(bank, bank.dispute(payment_id, 2501)) == (200, "refused")
-    assert stands(alice) == (25, 0)
-    assert tell(bank, bank.dispute(payment_id, 2500, "du_2")) == (200, "applied")
-    assert stands(alice) == (0, 0)
-    assert_books_balance()
 
 
 @pytest.mark.parametrize("keep_card", [False, True])

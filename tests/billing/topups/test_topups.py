@@ -643,8 +643,3 @@ def test_who_may_top_up(people: cast.Cast, role: Role, read: int, write: int) ->
     body = {"amount": "25.00", "processor": "manual"}
     answer = api.post("/api/v1/top-ups", json.dumps(body), content_type="application/json")
     assert answer.status_code == write
-
-
-def test_a_transfer_keeps_no_card(alice: Actor) -> None:
-    with pytest.raises(TopUpRefused, match="cannot save a card"):
-        ordered(alice, 50, processor="manual", keep_card=True)

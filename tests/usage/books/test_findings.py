@@ -200,13 +200,9 @@ def test_a_changed_counter_of_a_budget_is_found_by_the_next_check(key: Key, colu
         period="month",
     )  # fmt: skip
     now = clock.now()
-    window, _ = BudgetWindow.objects.update_or_create(
-        budget=budget,
-        defaults={
-            "starts_at": now - dt.timedelta(days=1), "ends_at": now + dt.timedelta(days=1),
-            "cap_nano": 10**9,
-        },
-    )  # fmt: skip
+    day = dt.timedelta(days=1)
+    BudgetWindow.objects.update(starts_at=now - day, ends_at=now + day, cap_nano=10**9)
+    window = BudgetWindow.objects.get(budget=budget)
     assert check() == {}
     BudgetWindow.objects.filter(id=window.id).update(**{column: 1})
     (found,) = check().values()

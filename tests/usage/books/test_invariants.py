@@ -10,20 +10,29 @@ from django.contrib.postgres.functions import TransactionNow
 from django.core.management import call_command
 from django.db import connection, transaction
 
+from accounts.access.actors import SYSTEM
 from accounts.models import Key
-from billing.models import Account, BooksWalk, Hold
+from billing.credits import codes, promo
+from billing.ledger.ledger import post
+from billing.ledger.posting import Entry, Posting
+from billing.models import Account, BooksWalk, Hold, Invoice, PromoGrant, SubscriptionPlan
+from billing.subscriptions.plans import unit_term, write_plan
+from billing.subscriptions.rules import Terms
+from billing.subscriptions.subscriptions import choose_plan
+from billing.topups import topups
 from config.system.rows import system_rows
 from config.system.state import system_state
 from lib import clock
 from outbox.models import Fact
 from tests.books import post_as_before
-from tests.cast import Cast, make_key
+from tests.cast import Cast, actor, make_key
 from tests.usage import rows
 from usage.books import check as books_check
 from usage.books import full_walk
 from usage.books import walk as books_walk
-from usage.books.invariants import INVARIANTS, broken_invariants
-from usage.models import BooksCheck
+from usage.books.invariants import INVARIANTS, Span, broken_invariants, rows_that_break
+from usage.limits import budget_simulation
+from usage.models import BooksCheck, DetachedMonth, MonthFile
 from usage.rollups.rollups import replace_all
 
 pytestmark = pytest.mark.django_db
@@ -470,3 +479,215 @@ def test_what_the_check_is_behind_with_is_told_and_not_looked_at_at_once(
     assert [text[:15] for text in unfinished] == ([] if hours else ["postings since "])
     kinds = list(Fact.objects.values_list("kind", flat=True))
     assert kinds == ([] if hours else ["books.unchecked"])
+
+
+# One row of everything that an invariant looks at -----------------------------------------------
+
+USD = 10**9
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.fixture
+def whole(people: Cast, key: Key) -> Key:
+    """Books with everything in them, each as far as it may just be."""
+    acme, alice, dora = people.acme, actor(people.alice, people.acme), actor(people.dora)
+    for amount_nano, period in ((10**12, "month"), (0, "day")):
+        budget_simulation.create_budget(
+            SYSTEM, acme, scope="organisation", subject="", amount_nano=amount_nano, period=period
+        )
+    rows.happen(key, clock.now(), charge_nano=5, hold_nano=5)
+    rows.happen(key, clock.now(), charge_nano=7)
+    rows.happen(key, clock.now(), charge_nano=0, basis="held")
+    (code,) = codes.download_codes(SYSTEM, codes.create_batch(SYSTEM, "spring", USD, 1))
+    codes.redeem(alice, acme, code)
+    transfer = topups.order_top_up(alice, acme, 25 * USD, processor="manual")
+    topups.confirm_transfer(dora, topups.open_checkout(transfer), "BANK-1")
+    Account.objects.create(organisation=acme, kind="processor:clearing:manual")
+    terms = Terms(10 * USD, 5 * USD, (unit_term("in_text", [], 100_000),))
+    written = write_plan(dora, "Pro", terms)
+    SubscriptionPlan.objects.filter(id=written.id).update(state="offered")
+    choose_plan(alice, acme, SubscriptionPlan.objects.get(id=written.id))
+    now = clock.now()
+    Invoice.objects.create(
+        organisation=acme, kind="invoice", state="closed", number="INV-1", month=now.date(),
+        zone="UTC", from_at=now, until_at=now, proposed_by=people.dora, closed_by=people.alice,
+    )  # fmt: skip
+    PromoGrant.objects.create(
+        organisation=acme, amount_nano=5, consumed_nano=5, expires_at=now - HOUR, source="used up"
+    )
+    # What is left of a grant that expired stands, where nothing is available.
+    stranger = people.stranger
+    with transaction.atomic():
+        promo.grant(stranger, 5, "redeem:test", "redeem", expires_at=now + HOUR, actor="", cause={})
+        lines = (
+            Entry("customer:available", stranger.id, -5),
+            Entry("equity:adjustment", stranger.id, 5),
+        )
+        post(Posting("test:spent", "adjust", lines))
+    PromoGrant.objects.filter(organisation=stranger).update(expires_at=now - HOUR)
+    return key
+
+
+SUBSCRIPTION = "I19 what subscriptions were charged, and what that includes, is in the ledger"
+CLOSED = "I19 the total of a closed invoice is the sum of its lines, and of what it posted"
+EXPIRED = "I20 nothing is left of a grant that expired a minute ago and that nobody may use"
+USED = "I22 a code is used as often as it was redeemed, and not too often"
+PAID = "I21 a top-up is paid by exactly one posting of its amount"
+MORE = "UPDATE billing_account SET balance_nano = balance_nano + 1 WHERE kind = "
+# What is one too many or too few, and the invariant that names it.
+ONE_OFF = [
+    ("I4 no customer's balance is below its credit line",
+     "ALTER TABLE billing_account DROP CONSTRAINT customer_balance_not_negative;"
+     " UPDATE billing_account SET balance_nano = -1 WHERE kind = 'customer:held'"),
+    ("I7 every late truth is posted once, and linked to its attempt",
+     "UPDATE billing_posting SET kind = 'correct',"
+     " idempotency_id = 'correct:' || gen_random_uuid() WHERE kind = 'opening'"),
+    ("I15 what an attempt cost is owed to its provider",
+     "UPDATE usage_usagerecord SET cost_nano = charge_nano + 1"),
+    ("I15 what we owe is what was sold and what we bear", MORE + "'provider:payable'"),
+    (CLOSED, "UPDATE billing_invoice SET total_nano = 1"),
+    (CLOSED, "UPDATE billing_invoice SET tax_nano = 1"),
+    ("I20 what is left of promo stands on its account", MORE + "'promo:available'"),
+    (EXPIRED, "UPDATE billing_promogrant SET expires_at = now() - interval '61 s';"
+     " UPDATE billing_hold SET opened_at = now() - interval '61 s'"),
+    (SUBSCRIPTION, MORE + "'subscription:fees'"),
+    (SUBSCRIPTION, MORE + "'included:issued'"),
+    (SUBSCRIPTION, "UPDATE billing_subscriptioncharge SET included_nano = included_nano + 1"),
+    ("I23 what is held of included units is the sum of the holds that are not resolved",
+     "UPDATE billing_includedunits SET held = held + 1"),
+    (PAID, "UPDATE billing_topup SET state = 'ordered'"),
+    (PAID, "UPDATE billing_topup SET amount_nano = amount_nano + 1"),
+    (PAID, "UPDATE billing_topup SET payment_id = 'BANK-2'"),
+    ("I24 no payment that fits no top-up waits for more than a day",
+     MORE + "'processor:clearing:manual'"),
+    (USED, "UPDATE billing_code SET uses = 0"),
+    (USED, "UPDATE billing_codebatch SET max_uses = 0"),
+    ("I23 what a budget window holds is the sum of its holds that are not resolved",
+     "UPDATE billing_budgetwindow SET held_nano = 1 WHERE cap_nano > 0"),
+    ("I23 what a budget window has spent is in the records and corrections",
+     "UPDATE billing_budgetwindow SET spent_nano = spent_nano + 1, cap_nano = cap_nano + 1"),
+    ("P2 nothing stands above a budget's cap",
+     "ALTER TABLE billing_budgetwindow DROP CONSTRAINT budget_never_exceeded;"
+     " UPDATE billing_budgetwindow SET cap_nano = -1"),
+    ("a request has one final record at most",
+     "UPDATE usage_usagerecord SET request_id ="
+     " (SELECT request_id FROM usage_usagerecord LIMIT 1)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "wrong"), ONE_OFF)
+def test_what_is_one_off_is_named(whole: Key, name: str, wrong: str) -> None:
+    assert broken() == {}
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    edit(wrong)
+    assert name in broken()
+
+
+def test_a_grant_may_be_left_while_a_request_from_before_its_end_runs(whole: Key) -> None:
+    """I20."""
+    edit("UPDATE billing_promogrant SET expires_at = now() - interval '61 s';"
+         " UPDATE billing_hold SET opened_at = now() - interval '62 s'")  # fmt: skip
+    assert EXPIRED not in broken()
+
+
+def test_five_rows_of_an_invariant_are_shown(key: Key) -> None:
+    for _ in range(6):
+        rows.happen(key, charge_nano=5)
+    edit("UPDATE usage_usagerecord SET hold_nano = charge_nano - 1")
+    assert len(broken()["I13 nothing is charged above its hold"]) == 5
+
+
+def test_the_oldest_lines_of_older_books_are_compared_too(key: Key) -> None:
+    """I15: from the first posting on that has lines on the account."""
+    rows.happen(key, clock.now(), charge_nano=5)
+    post_as_before()
+    assert broken() == {}
+    edit("UPDATE usage_usagerecord SET cost_nano = charge_nano + 1")
+    assert "I15 what an attempt cost is owed to its provider" in broken()
+
+
+QUARTER = dt.timedelta(minutes=15)
+ROLLED = "I16 a rollup is the sum of its records"
+SIGNED = "I16 the rollups of a detached month are what was signed"
+
+
+def breaking(name: str, from_at: dt.datetime | None, to_at: dt.datetime | None) -> bool:
+    """Whether rows of a span break an invariant."""
+    with connection.cursor() as cursor:
+        return bool(rows_that_break(cursor, name, Span(from_at, to_at).parameters(), 5))
+
+
+def test_a_span_begins_with_its_first_instant_and_ends_before_its_last(key: Key) -> None:
+    """I25: no row is between two spans, none is in both."""
+    name = "I10 revenue of a record is its charge"
+    rows.happen(key, charge_nano=5)
+    edit("UPDATE usage_usagerecord SET charge_nano = charge_nano + 1")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT created_at FROM billing_posting WHERE kind = 'settle'")
+        at = cursor.fetchone()[0]
+    tick = dt.timedelta(microseconds=1)
+    assert breaking(name, at, at + tick)
+    assert not breaking(name, at - tick, at)
+    assert not breaking(name, at + tick, at + 2 * tick)
+
+
+def test_a_quarter_of_an_hour_is_in_one_span(key: Key) -> None:
+    """I16."""
+    rows.happen(key, charge_nano=5)
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+        cursor.execute("UPDATE usage_rollupwatermark SET xid = xid + 1000000")
+    around = [(rows.NOON + n * QUARTER, rows.NOON + (n + 1) * QUARTER) for n in (-1, 0, 1)]
+    assert [breaking(ROLLED, *span) for span in around] == [False, False, False]
+    edit("UPDATE usage_rollup SET charge_nano = charge_nano + 1")
+    assert [breaking(ROLLED, *span) for span in around] == [False, True, False]
+
+
+@pytest.mark.parametrize(("later", "wrong"), [(0, False), (1, True)])
+def test_what_the_sums_have_read_is_compared(key: Key, later: int, wrong: bool) -> None:
+    """I16: transactions before the mark."""
+    rows.happen(key, charge_nano=5)
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+        cursor.execute("UPDATE usage_rollup SET charge_nano = charge_nano + 1")
+        cursor.execute(
+            "UPDATE usage_rollupwatermark SET xid = %s + ("
+            "SELECT max(xid::text::bigint) FROM usage_usagerecord)", [later]
+        )  # fmt: skip
+    assert (ROLLED in broken()) is wrong
+
+
+@pytest.mark.parametrize(
+    ("from_at", "to_at", "rolled", "signed"),
+    [
+        (rows.NOON, rows.NOON + HOUR, False, True),
+        (rows.NOON - HOUR, rows.NOON, True, False),
+        (rows.NOON + QUARTER, rows.NOON + HOUR, True, False),
+    ],
+)
+def test_a_detached_month_has_its_first_instant_and_not_its_last(
+    key: Key, from_at: dt.datetime, to_at: dt.datetime, rolled: bool, signed: bool
+) -> None:
+    """I16: its sums are compared with what was signed, no longer with records."""
+    record = rows.happen(key, charge_nano=5)
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+        cursor.execute("UPDATE usage_rollupwatermark SET xid = xid + 1000000")
+    edit("UPDATE usage_rollup SET charge_nano = charge_nano + 1;"
+         f" UPDATE usage_dayrollup SET bucket_at = '{rows.NOON.isoformat()}'")  # fmt: skip
+    month = DetachedMonth.objects.create(
+        month=from_at.date(), first_id=record.id, end_id=record.id, from_at=from_at, to_at=to_at,
+        price_version_ids=[],
+    )  # fmt: skip
+    MonthFile.objects.create(
+        month=month, name="m", bytes=0, digest=b"", rows={}, sums=[], signature=b"",
+        rolled=[[str(key.organisation_id), 1, 5]] if signed else [],
+    )  # fmt: skip
+    assert breaking(ROLLED, None, None) is rolled
+    assert not breaking(SIGNED, None, None)
+    MonthFile.objects.update(rolled=[[str(key.organisation_id), 2, 5]])
+    assert breaking(SIGNED, None, None)
+    # A month is looked at in the span in which it ends.
+    assert breaking(SIGNED, to_at - QUARTER, to_at)
+    assert not breaking(SIGNED, to_at, to_at + QUARTER)
