@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import yaml
+from pydantic import BaseModel
 
 from accounts.organisations.content_retention import RETENTION_HOURS
 from billing.currency.money import format_multiplier, format_usd
@@ -29,10 +30,15 @@ from config.apply.item_fields import (
     ORGANISATION_STATES,
     RULE_FIELDS,
 )
-from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS
+from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, SETTINGS
+from gateway.channels.schemas import BreakerIn, TestingIn, TimeoutsIn
 from playground.models import PayerRule
 
 Document = dict[str, Any]
+
+# What of a channel is stated in every export, and what stands at its head.
+_ALWAYS_STATED = ("enabled", "priority", "weight", "retries", "on_leave")
+_ADDRESS = ("provider", "base_url", *EGRESS_TEXTS)
 
 
 def document(present: Iterable[Item]) -> Document:
@@ -154,12 +160,10 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
     priorities = cast(dict[str, int], fields["priorities"])
     weights = cast(dict[str, int], fields["weights"])
     own_timeouts = cast(dict[str, dict[str, float]], fields["model_timeouts"])
-    timeouts = {part: fields[f"timeouts.{part}"] for part in file_format.Timeouts.model_fields}
-    breaker = {part: fields[f"breaker.{part}"] for part in file_format.Breaker.model_fields}
     testing = {
-        part: fields[f"testing.{part}"]
-        for part, field in file_format.Testing.model_fields.items()
-        if fields[f"testing.{part}"] != field.default
+        part: value
+        for part, value in _part("testing", TestingIn, fields).items()
+        if value != TestingIn.model_fields[part].default
     }
     return {
         "name": name,
@@ -176,22 +180,23 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
             | ({"timeouts": own_timeouts[model]} if model in own_timeouts else {})
             for model, upstream in models.items()
         },
-        **_document_of(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
-        **({"archived": True} if fields["archived"] else {}),
-        **({"uncapped": True} if fields["uncapped"] else {}),
-        **({} if fields["names_client"] else {"names_client": False}),
+        **_document_of(fields, _ALWAYS_STATED),
+        **unless_default(file_format.Channel, fields, ("archived",)),
         **{
-            name: fields[name]
-            for name in ("conditions", "zero_retention", "region", "check_models_every_h")
-            if fields[name]
+            name: value
+            for name, value in unless_default(file_format.Channel, fields, SETTINGS).items()
+            if value != {} and name not in (*_ALWAYS_STATED, *_ADDRESS)
         },
-        **_limits(fields),
         **_caps(fields),
         **({"overrides": fields["overrides"]} if fields["overrides"] else {}),
-        "timeouts": timeouts,
-        "breaker": breaker,
+        "timeouts": _part("timeouts", TimeoutsIn, fields),
+        "breaker": _part("breaker", BreakerIn, fields),
         **({"testing": testing} if testing else {}),
     }
+
+
+def _part(name: str, kind: type[BaseModel], fields: Mapping[str, Value]) -> Document:
+    return {part: fields[f"{name}.{part}"] for part in kind.model_fields}
 
 
 def _price(name: tuple[str, ...], fields: Mapping[str, Value]) -> Document:

@@ -27,9 +27,9 @@ from config.apply.present_access import (
     present_sign_up,
 )
 from config.apply.wanted import price_id
-from gateway.channels.channels import BREAKER, TESTING, TIMEOUTS, secret_digest
+from gateway.channels.channels import parts_of, routes_of, secret_digest
 from gateway.channels.egress import SecretName, open_egress
-from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, LIMITS
+from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, SETTINGS
 from gateway.models import Channel, ChannelKey, ModelRule
 from gateway.public_models import entries as model_entries
 from gateway.public_models.entries import stated_entries
@@ -95,48 +95,16 @@ def _secret(channel: Channel, name: SecretName) -> Secret | None:
 def _channels() -> Iterator[Item]:
     keys = Prefetch("keys", ChannelKey.objects.order_by("position"))
     for channel in Channel.objects.prefetch_related(keys, "routes").order_by("name"):
-        timeouts = {**TIMEOUTS, **channel.timeouts}
-        breaker = {**BREAKER, **channel.breaker}
-        testing = {**TESTING, **channel.testing}
+        parts = parts_of(channel)
         fields: dict[str, Value] = {
-            "provider": channel.provider,
-            "base_url": channel.base_url,
-            "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
-            "models": {route.model: route.upstream_model for route in channel.routes.all()},
-            "can": {route.model: route.can for route in channel.routes.all() if route.can},
-            "priorities": {
-                route.model: route.priority
-                for route in channel.routes.all()
-                if route.priority is not None
-            },
-            "weights": {
-                route.model: route.weight
-                for route in channel.routes.all()
-                if route.weight is not None
-            },
-            "enabled": channel.enabled,
-            "archived": channel.archived_at is not None,
-            "priority": channel.priority,
-            "weight": channel.weight,
-            "retries": channel.retries,
-            "on_leave": channel.on_leave,
-            "uncapped": channel.uncapped,
-            "names_client": channel.names_client,
-            "conditions": channel.conditions,
-            "zero_retention": channel.zero_retention,
-            "region": channel.region,
-            "check_models_every_h": channel.check_models_every_h,
-            **{name: getattr(channel, name) for name in LIMITS},
+            **{name: getattr(channel, name) for name in SETTINGS},
             **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
-            "model_timeouts": {
-                route.model: route.timeouts for route in channel.routes.all() if route.timeouts
-            },
-            **{name: getattr(channel, name) for name in EGRESS_TEXTS},
             **{name: _secret(channel, name) for name in EGRESS_SECRETS},
-            "overrides": channel.overrides,
-            **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
-            **{f"breaker.{name}": breaker[name] for name in BREAKER},
-            **{f"testing.{name}": testing[name] for name in TESTING},
+            **routes_of(channel),
+            "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
+            "archived": channel.archived_at is not None,
+            "overrides": parts.pop("overrides"),
+            **{f"{part}.{name}": parts[part][name] for part in parts for name in parts[part]},
         }
         yield Item(Id("channel", (channel.name,)), fields)
 

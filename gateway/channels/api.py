@@ -26,7 +26,7 @@ from gateway.channel_tests.scheduled_tests import check_by_rule, start_run
 from gateway.channel_tests.staged_calls import Target
 from gateway.channel_tests.words import words_of
 from gateway.channels import channels
-from gateway.channels.fields import CAP_NAMES, PLAIN, SPEND_CAPS, ChannelFields
+from gateway.channels.fields import CAP_NAMES, SETTINGS, ChannelFields
 from gateway.channels.refusals import ChannelRefused
 from gateway.channels.schemas import (
     ChannelChange,
@@ -51,6 +51,7 @@ from gateway.channels.schemas import (
     TestRunIn,
     TestRunOut,
     TestRunPage,
+    stated_routes,
 )
 from gateway.models import Channel, ChannelKey, ChannelTestRun
 from lib.api import pagination
@@ -236,20 +237,7 @@ def _fields(body: ChannelChange) -> ChannelFields:
     """What a body states, as a write sets it."""
     stated: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
     if "models" in stated:
-        routes = body.models.items()
-        stated["models"] = {name: route.upstream for name, route in routes}
-        stated["can"] = {name: dict(route.can) for name, route in routes if route.can}
-        stated["priorities"] = {
-            name: route.priority for name, route in routes if route.priority is not None
-        }
-        stated["weights"] = {
-            name: route.weight for name, route in routes if route.weight is not None
-        }
-        stated["model_timeouts"] = {
-            name: seconds
-            for name, route in routes
-            if (seconds := route.timeouts.model_dump(exclude_none=True))
-        }
+        stated |= stated_routes(body.models)
     for name in CAP_NAMES:
         if name in stated:
             amount = stated.pop(name)
@@ -262,16 +250,13 @@ def _channel(channel: Channel) -> ChannelOut:
     return ChannelOut(
         id=id_text(channel.id),
         name=channel.name,
-        **{name: getattr(channel, name) for name in PLAIN if name not in SPEND_CAPS},
+        **{name: getattr(channel, name) for name in SETTINGS},
         spend_cap_day=_usd(channel.spend_cap_day_nano),
         spend_cap_month=_usd(channel.spend_cap_month_nano),
         has_proxy_login=channel.proxy_login is not None,
         has_client_key=channel.client_key is not None,
         archived_at=channel.archived_at,
-        overrides=channel.overrides,
-        timeouts={**channels.TIMEOUTS, **channel.timeouts},
-        breaker={**channels.BREAKER, **channel.breaker},
-        testing={**channels.TESTING, **channel.testing},
+        **channels.parts_of(channel),
         taken_out=TakenOutOut(**channel.taken_out) if channel.taken_out else None,
         keys=[_key(key) for key in channel.keys.all()],
         models={
