@@ -1,4 +1,5 @@
-"""What a write may set of a channel, and the checks that every write goes through."""
+"""The settings of a channel, what a write may set of it, and the checks that every write goes
+through."""
 
 import re
 from collections.abc import Mapping, Sequence

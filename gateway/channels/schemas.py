@@ -4,7 +4,14 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from billing.currency.money import MoneyInvalid, parse_usd
 from dialects.chat.chat import Dialect
@@ -49,20 +56,24 @@ def _amount(text: str) -> str:
     return text
 
 
-def _short(seconds: float) -> float:
-    """10 for 10.0, as people write it."""
-    return int(seconds) if seconds.is_integer() else seconds
+def _as_written(seconds: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """10 where 10 is written, not 10.0."""
+    check(seconds)
+    return seconds
 
 
 def _statuses(text: str) -> str:
     if not is_status_list(text):
-        raise ValueError('expected HTTP statuses separated by commas, such as "403, 5xx"')
+        what = 'expected HTTP statuses separated by commas, such as "403, 5xx"'
+        raise PydanticCustomError("expected", what)
     return text
 
 
 _TIMEOUTS: Final = Timeouts()
 _BREAKER: Final = BreakerRule()
-Seconds = Annotated[float, Field(gt=0, le=bounds.SECONDS_MAX, strict=True), AfterValidator(_short)]
+Seconds = Annotated[
+    float, Field(gt=0, le=bounds.SECONDS_MAX, strict=True), WrapValidator(_as_written)
+]
 Failures = Annotated[Whole, Field(ge=1, le=bounds.FAILURES_MAX)]
 SpendCap = Annotated[str, AfterValidator(_amount), Field(max_length=24)]
 Name = Annotated[str, Field(min_length=1, max_length=bounds.NAME_MAX)]
