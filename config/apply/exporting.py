@@ -10,7 +10,6 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel
 
-from accounts.organisations.content_retention import RETENTION_HOURS
 from billing.currency.money import format_multiplier, format_usd
 from config.apply import file_format
 from config.apply.difference import Item, Value, instant_text, rates_as_written
@@ -39,6 +38,7 @@ Document = dict[str, Any]
 # What of a channel is stated in every export, and what stands at its head.
 _ALWAYS_STATED = ("enabled", "priority", "weight", "retries", "on_leave")
 _ADDRESS = ("provider", "base_url", *EGRESS_TEXTS)
+_AMOUNTS = ("credit", "credit_line", "low_balance")
 
 
 def document(present: Iterable[Item]) -> Document:
@@ -187,7 +187,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
             for name, value in unless_default(file_format.Channel, fields, SETTINGS).items()
             if value != {} and name not in (*_ALWAYS_STATED, *_ADDRESS)
         },
-        **_caps(fields),
+        **_amounts(fields, CAP_NAMES),
         **({"overrides": fields["overrides"]} if fields["overrides"] else {}),
         "timeouts": _part("timeouts", TimeoutsIn, fields),
         "breaker": _part("breaker", BreakerIn, fields),
@@ -217,18 +217,10 @@ def _plan(name: str, fields: Mapping[str, Value]) -> Document:
 
 def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
     organisation: Document = {"name": fields["name"], "slug": slug, "currency": fields["currency"]}
-    if fields["retention_hours"] != RETENTION_HOURS:
-        organisation["retention_hours"] = fields["retention_hours"]
-    if fields["include_cost"]:
-        organisation["include_cost"] = True
-    if fields["plan"]:
-        organisation["plan"] = fields["plan"]
-    if fields["credit"] is not None:
-        organisation["credit"] = format_usd(cast(int, fields["credit"]))
-    if fields["credit_line"]:
-        organisation["credit_line"] = format_usd(cast(int, fields["credit_line"]))
-    if fields["low_balance"] is not None:
-        organisation["low_balance"] = format_usd(cast(int, fields["low_balance"]))
+    plain = ("retention_hours", "include_cost", "plan")
+    organisation |= unless_default(file_format.Organisation, fields, plain)
+    # No credit line is 0.
+    organisation |= _amounts({**fields, "credit_line": fields["credit_line"] or None}, _AMOUNTS)
     organisation |= _charge_rule(fields)
     organisation |= unless_default(file_format.Organisation, fields, ORGANISATION_STATES)
     return organisation | _limits(fields) | {"members": [], "teams": []}
@@ -246,9 +238,10 @@ def _shadow(fields: Mapping[str, Value]) -> Document:
     return {"shadow": written} if written else {}
 
 
-def _caps(fields: Mapping[str, Value]) -> Document:
-    caps = {name: cast(int | None, fields[name]) for name in CAP_NAMES}
-    return {name: format_usd(cap) for name, cap in caps.items() if cap is not None}
+def _amounts(fields: Mapping[str, Value], names: Iterable[str]) -> Document:
+    """Those that there are."""
+    amounts = {name: cast(int | None, fields[name]) for name in names}
+    return {name: format_usd(nano) for name, nano in amounts.items() if nano is not None}
 
 
 def _limits(fields: Mapping[str, Value]) -> Document:
@@ -256,22 +249,11 @@ def _limits(fields: Mapping[str, Value]) -> Document:
     return {name: fields[name] for name in LIMITS if fields[name] is not None}
 
 
-def _key_limits(fields: Mapping[str, Value]) -> Document:
-    limits = {
-        name: value
-        for name, value in _document_of(fields, KEY_LIMITS).items()
-        if value != [] and not (name == "zero_retention" and not value)
-    }
-    if limits["log_content"]:
-        del limits["log_content"]
-    return limits
-
-
 def _key(name: str, fields: Mapping[str, Value]) -> Document:
     key = {"name": name, "secret": file_format.KEEP}
     key |= _document_of(fields, ("models", "expires_at", "disabled"))
-    key |= _limits(fields) | _key_limits(fields)
-    return key | unless_default(file_format.Key, fields, ("user", "service_account", "project"))
+    names = (*LIMITS, *KEY_LIMITS, "user", "service_account", "project")
+    return key | unless_default(file_format.Key, fields, names)
 
 
 def _budget(period: str, fields: Mapping[str, Value]) -> Document:

@@ -18,14 +18,15 @@ from billing.models import (
 from billing.prices.plans import list_plans
 from billing.prices.prices import CATALOGUE, key_of
 from config.apply.difference import Id, Item, Secret, Value
-from config.apply.item_fields import tuples
-from config.apply.present_access import (
-    data_policy_of,
-    limits_of,
-    present_access,
-    present_people,
-    present_sign_up,
+from config.apply.item_fields import (
+    BUDGET_TERMS,
+    DATA_POLICY,
+    KEY_FIELDS,
+    LIMITS,
+    fields_of,
+    tuples,
 )
+from config.apply.present_access import present_access, present_people, present_sign_up
 from config.apply.wanted import price_id
 from gateway.channels.channels import parts_of, routes_of, secret_digest
 from gateway.channels.egress import SecretName, open_egress
@@ -35,7 +36,7 @@ from gateway.public_models import entries as model_entries
 from gateway.public_models.entries import stated_entries
 from gateway.routing.aliases import all_aliases
 from gateway.routing.model_rules import facts_of
-from gateway.settings.installation import installation_settings
+from gateway.settings.installation import current_values
 from lib import clock
 from lib.vault import VaultError
 
@@ -71,15 +72,7 @@ def organisation_names() -> dict[str, str]:
 
 
 def _settings() -> Item:
-    settings = installation_settings()
-    fields: dict[str, Value] = {
-        "egress_allow": tuple(settings.egress_allow),
-        "egress_allow_users": tuple(settings.egress_allow_users),
-        "unpriced_models": settings.unpriced_models,
-        "public_models": settings.public_models,
-        "public_status": settings.public_status,
-    }
-    return Item(Id("settings"), fields, lasting=True)
+    return Item(Id("settings"), tuples(current_values()), lasting=True)
 
 
 def _secret(channel: Channel, name: SecretName) -> Secret | None:
@@ -169,21 +162,16 @@ def _organisations() -> Iterator[Item]:
     low_balances = dict(WalletSetting.objects.values_list("organisation", "low_nano"))
     for organisation in Organisation.objects.order_by("created_at", "id"):
         fields: dict[str, Value] = {
-            "name": organisation.name,
-            "currency": organisation.currency,
-            "retention_hours": organisation.retention_hours,
-            "include_cost": organisation.include_cost,
-            **data_policy_of(organisation),
+            **fields_of(organisation, ("name", "currency", "retention_hours", "include_cost")),
+            **fields_of(organisation, (*DATA_POLICY, *LIMITS)),
+            **fields_of(organisation, ("required_labels", "second_factor_roles")),
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
             "credit_line": lines.get(organisation.id, 0),
             "low_balance": low_balances.get(organisation.id),
             "charge_rule": charge_rules.get(organisation.id, {}),
-            "required_labels": tuple(organisation.required_labels),
-            "second_factor_roles": tuple(organisation.second_factor_roles),
             "suspended": organisation.suspended_reason if organisation.suspended_at else None,
             "archived": organisation.archived_at is not None,
-            **limits_of(organisation),
         }
         # Organisations and teams hold books and usage: they are never removed.
         yield Item(Id("organisation", (organisation.slug,)), fields, lasting=True)
@@ -195,16 +183,7 @@ def _organisations() -> Iterator[Item]:
         fields = {
             "team": key.team.name,
             "secret": Secret(bytes(key.digest)),
-            "models": tuple(key.model_patterns),
-            "expires_at": key.expires_at,
-            "disabled": key.disabled,
-            **limits_of(key),
-            "endpoints": tuple(key.endpoints),
-            "ips": tuple(key.networks),
-            "tags": tuple(key.tags),
-            "log_content": key.log_content,
-            **data_policy_of(key),
-            "required_labels": tuple(sorted(key.required_labels)),
+            **tuples({name: getattr(key, field) for name, field in KEY_FIELDS.items()}),
             "user": key.user.email.lower() if key.user else "",
             "service_account": key.service_account.name if key.service_account else "",
             "project": key.project.slug if key.project else "",
@@ -241,12 +220,7 @@ def _budgets() -> Iterator[Item]:
             continue
         fields: dict[str, Value] = {
             "amount": budget.amount_nano,
-            "timezone": budget.timezone,
-            "anchor": budget.anchor,
-            "enabled": budget.enabled,
-            "action": str(budget.action),
-            "alert_percents": tuple(budget.alert_percents),
-            "alert_forecast": budget.alert_forecast,
+            **fields_of(budget, ("anchor", *BUDGET_TERMS)),
         }
         subject = subject.lower() if budget.scope == "user" else subject
         name = (budget.organisation.slug, str(budget.scope), subject, str(budget.period))

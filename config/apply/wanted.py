@@ -15,7 +15,7 @@ from config.apply.difference import Id, Item, Kept, Secret, Value
 from config.apply.item_fields import (
     BUDGET_TERMS,
     ENTRY_FIELDS,
-    KEY_LIMITS,
+    KEY_FIELDS,
     LIMITS,
     MEMBER_FIELDS,
     ORGANISATION_STATES,
@@ -257,7 +257,7 @@ class _Flattener:
                     yield _budget(key.budget, (slug, "key", key.name), (*at, "keys", k, "budget"))
 
     def _key(self, key: file_format.Key, slug: str, team: str, path: Path) -> Item:
-        names = ("models", "expires_at", "disabled", *LIMITS, *KEY_LIMITS, "project")
+        names = (*KEY_FIELDS, "project")
         fields: dict[str, Value] = {
             "team": team,
             **tuples(stated(key, (*names, "service_account"))),
