@@ -8,11 +8,11 @@ from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
 from billing.access import exchange_rates
+from billing.currency.answers import answer_of
 from billing.currency.exchange_rates import SOURCE_MAX, RateStated, add_rates, rate_text
 from billing.models import ExchangeRate
 from lib.api import pagination
 from lib.api.openapi import Schema
-from lib.ids import id_text
 
 RATES_MAX = 1000
 
@@ -84,11 +84,4 @@ def add_exchange_rates(request: HttpRequest, body: ExchangeRatesIn) -> Status[Ex
 
 
 def _shown(row: ExchangeRate) -> ExchangeRateOut:
-    return ExchangeRateOut(
-        id=id_text(row.id),
-        currency=row.currency,
-        day=row.day,
-        rate=rate_text(row),
-        source=row.source,
-        created_at=row.created_at,
-    )
+    return answer_of(ExchangeRateOut, row, rate=rate_text(row))

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from accounts.access import actors
 from billing.access import access_invoice, visible_invoices
+from billing.currency.answers import answer_of
 from billing.currency.money import format_usd
 from billing.invoices.document import state_of
 from billing.invoices.invoices import lines_of
@@ -19,7 +20,6 @@ from billing.models import Invoice
 from billing.prices.words import rate_figure
 from lib.api import pagination
 from lib.api.openapi import Schema
-from lib.ids import id_text
 
 router = Router(tags=["Invoices"])
 
@@ -114,26 +114,17 @@ def download_invoice(request: HttpRequest, no: str, query: Query[PdfQuery]) -> H
 
 
 def _shown(found: Invoice) -> InvoiceOut:
-    return InvoiceOut(
-        id=id_text(found.id),
-        number=found.number,
-        kind=found.kind,  # type: ignore[arg-type]
-        state=state_of(found, found.noted),  # type: ignore[attr-defined,arg-type]
+    return answer_of(
+        InvoiceOut,
+        found,
+        state=state_of(found, found.noted),  # type: ignore[attr-defined]
         payment=payment_state(found),
         left=format_usd(left_nano(found)),
         corrects=found.corrects.number if found.corrects else None,
-        reason=found.reason,
         month=f"{found.month:%Y-%m}",
         timezone=found.zone,
         period_from=found.from_at,
         period_until=found.until_at,
-        currency=found.currency,
-        net=format_usd(found.net_nano),
-        tax=format_usd(found.tax_nano),
-        rounding=format_usd(found.rounding_nano),
-        total=format_usd(found.total_nano),
-        checksum=found.checksum,
-        closed_at=found.closed_at,
     )
 
 
@@ -147,15 +138,5 @@ def _line(line: Line) -> InvoiceLineOut:
         rate = rate_figure(line.meter, line.rate_nano_per_million, line.multiplier_ppm)
     elif line.kind == "tax":
         rate = percent_text(line.rate_ppm)
-    return InvoiceLineOut(
-        kind=line.kind,
-        project=line.project,
-        team=line.team,
-        model=line.model,
-        meter=line.meter,
-        quantity=line.quantity,
-        rate=rate,
-        month=f"{line.origin:%Y-%m}" if line.origin else None,
-        text=line.text,
-        amount=format_usd(line.amount_nano),
-    )
+    month = f"{line.origin:%Y-%m}" if line.origin else None
+    return answer_of(InvoiceLineOut, line, rate=rate, month=month)

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
 from billing.access import access_tax_rate, access_wallet, tax_rates
+from billing.currency.answers import answer_of
 from billing.invoices import billing_details
 from billing.invoices.rules import percent_text
 from billing.models import BuyerDetail, TaxRate
@@ -139,12 +140,4 @@ def _buyer(detail: BuyerDetail) -> BillingDetailsOut:
 
 
 def _tax_rate(row: TaxRate) -> TaxRateOut:
-    return TaxRateOut(
-        id=str(row.pk),
-        name=row.name,
-        country=row.country,
-        percent=percent_text(row.rate_ppm),
-        valid_from=row.valid_from,
-        reverse_charge_text=row.reverse_charge_text,
-        created_at=row.created_at,
-    )
+    return answer_of(TaxRateOut, row, percent=percent_text(row.rate_ppm))

@@ -14,6 +14,7 @@ from accounts.access.actors import organisation_of
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
 from billing.credits import codes
 from billing.credits.api import amount_of
+from billing.currency.answers import answer_of
 from billing.currency.money import format_usd
 from billing.idempotency import Answer, answered
 from billing.invoices.api import PdfQuery
@@ -147,13 +148,11 @@ def show_ledger(request: HttpRequest, query: Query[LedgerQuery]) -> LedgerOut:
         opening=format_usd(month_statement.opening_nano),
         closing=format_usd(month_statement.closing_nano),
         items=[
-            LineOut(
-                id=id_text(line.id) if line.id else None,
-                at=line.at,
+            answer_of(
+                LineOut,
+                line,
                 type=line.kind,
                 requests=line.count if line.kind == statement.USAGE else None,
-                amount=format_usd(line.amount_nano),
-                balance=format_usd(line.balance_nano),
                 reason=(line.cause or {}).get("reason"),
             )
             for line in month_statement.lines

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import yaml
+from pydantic import BaseModel
 
-from accounts.organisations.content_retention import RETENTION_HOURS
 from billing.currency.money import format_multiplier, format_usd
 from config.apply import file_format
 from config.apply.difference import Item, Value, instant_text, rates_as_written
@@ -29,10 +29,16 @@ from config.apply.item_fields import (
     ORGANISATION_STATES,
     RULE_FIELDS,
 )
-from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS
+from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, SETTINGS
+from gateway.channels.schemas import BreakerIn, TestingIn, TimeoutsIn
 from playground.models import PayerRule
 
 Document = dict[str, Any]
+
+# What of a channel is stated in every export, and what stands at its head.
+_ALWAYS_STATED = ("enabled", "priority", "weight", "retries", "on_leave")
+_ADDRESS = ("provider", "base_url", *EGRESS_TEXTS)
+_AMOUNTS = ("credit", "credit_line", "low_balance")
 
 
 def document(present: Iterable[Item]) -> Document:
@@ -154,12 +160,10 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
     priorities = cast(dict[str, int], fields["priorities"])
     weights = cast(dict[str, int], fields["weights"])
     own_timeouts = cast(dict[str, dict[str, float]], fields["model_timeouts"])
-    timeouts = {part: fields[f"timeouts.{part}"] for part in file_format.Timeouts.model_fields}
-    breaker = {part: fields[f"breaker.{part}"] for part in file_format.Breaker.model_fields}
     testing = {
-        part: fields[f"testing.{part}"]
-        for part, field in file_format.Testing.model_fields.items()
-        if fields[f"testing.{part}"] != field.default
+        part: value
+        for part, value in _part("testing", TestingIn, fields).items()
+        if value != TestingIn.model_fields[part].default
     }
     return {
         "name": name,
@@ -176,22 +180,23 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
             | ({"timeouts": own_timeouts[model]} if model in own_timeouts else {})
             for model, upstream in models.items()
         },
-        **_document_of(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
-        **({"archived": True} if fields["archived"] else {}),
-        **({"uncapped": True} if fields["uncapped"] else {}),
-        **({} if fields["names_client"] else {"names_client": False}),
+        **_document_of(fields, _ALWAYS_STATED),
+        **unless_default(file_format.Channel, fields, ("archived",)),
         **{
-            name: fields[name]
-            for name in ("conditions", "zero_retention", "region", "check_models_every_h")
-            if fields[name]
+            name: value
+            for name, value in unless_default(file_format.Channel, fields, SETTINGS).items()
+            if value != {} and name not in (*_ALWAYS_STATED, *_ADDRESS)
         },
-        **_limits(fields),
-        **_caps(fields),
+        **_amounts(fields, CAP_NAMES),
         **({"overrides": fields["overrides"]} if fields["overrides"] else {}),
-        "timeouts": timeouts,
-        "breaker": breaker,
+        "timeouts": _part("timeouts", TimeoutsIn, fields),
+        "breaker": _part("breaker", BreakerIn, fields),
         **({"testing": testing} if testing else {}),
     }
+
+
+def _part(name: str, kind: type[BaseModel], fields: Mapping[str, Value]) -> Document:
+    return {part: fields[f"{name}.{part}"] for part in kind.model_fields}
 
 
 def _price(name: tuple[str, ...], fields: Mapping[str, Value]) -> Document:
@@ -212,18 +217,10 @@ def _plan(name: str, fields: Mapping[str, Value]) -> Document:
 
 def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
     organisation: Document = {"name": fields["name"], "slug": slug, "currency": fields["currency"]}
-    if fields["retention_hours"] != RETENTION_HOURS:
-        organisation["retention_hours"] = fields["retention_hours"]
-    if fields["include_cost"]:
-        organisation["include_cost"] = True
-    if fields["plan"]:
-        organisation["plan"] = fields["plan"]
-    if fields["credit"] is not None:
-        organisation["credit"] = format_usd(cast(int, fields["credit"]))
-    if fields["credit_line"]:
-        organisation["credit_line"] = format_usd(cast(int, fields["credit_line"]))
-    if fields["low_balance"] is not None:
-        organisation["low_balance"] = format_usd(cast(int, fields["low_balance"]))
+    plain = ("retention_hours", "include_cost", "plan")
+    organisation |= unless_default(file_format.Organisation, fields, plain)
+    # No credit line is 0.
+    organisation |= _amounts({**fields, "credit_line": fields["credit_line"] or None}, _AMOUNTS)
     organisation |= _charge_rule(fields)
     organisation |= unless_default(file_format.Organisation, fields, ORGANISATION_STATES)
     return organisation | _limits(fields) | {"members": [], "teams": []}
@@ -241,9 +238,10 @@ def _shadow(fields: Mapping[str, Value]) -> Document:
     return {"shadow": written} if written else {}
 
 
-def _caps(fields: Mapping[str, Value]) -> Document:
-    caps = {name: cast(int | None, fields[name]) for name in CAP_NAMES}
-    return {name: format_usd(cap) for name, cap in caps.items() if cap is not None}
+def _amounts(fields: Mapping[str, Value], names: Iterable[str]) -> Document:
+    """Those that there are."""
+    amounts = {name: cast(int | None, fields[name]) for name in names}
+    return {name: format_usd(nano) for name, nano in amounts.items() if nano is not None}
 
 
 def _limits(fields: Mapping[str, Value]) -> Document:
@@ -251,22 +249,11 @@ def _limits(fields: Mapping[str, Value]) -> Document:
     return {name: fields[name] for name in LIMITS if fields[name] is not None}
 
 
-def _key_limits(fields: Mapping[str, Value]) -> Document:
-    limits = {
-        name: value
-        for name, value in _document_of(fields, KEY_LIMITS).items()
-        if value != [] and not (name == "zero_retention" and not value)
-    }
-    if limits["log_content"]:
-        del limits["log_content"]
-    return limits
-
-
 def _key(name: str, fields: Mapping[str, Value]) -> Document:
     key = {"name": name, "secret": file_format.KEEP}
     key |= _document_of(fields, ("models", "expires_at", "disabled"))
-    key |= _limits(fields) | _key_limits(fields)
-    return key | unless_default(file_format.Key, fields, ("user", "service_account", "project"))
+    names = (*LIMITS, *KEY_LIMITS, "user", "service_account", "project")
+    return key | unless_default(file_format.Key, fields, names)
 
 
 def _budget(period: str, fields: Mapping[str, Value]) -> Document:

@@ -29,26 +29,17 @@ from billing.limits.charge_rule import DRAIN_SECONDS_MAX, checked, stored_rule
 from billing.limits.charge_rule import Kind as ChargeKind
 from billing.prices.conditions import ConditionInvalid, read_hours, tier_name
 from billing.prices.meters import MeterUnknown, find_meter, parse_rate
-from dialects.chat.chat import Dialect
-from dialects.chat.system_prompt import PromptMode
-from gateway.channel_tests.calls import Variant
-from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, is_status_list
-from gateway.channels.bounds import (
-    CHECK_MODELS_H_MAX,
-    FAILURES_MAX,
-    MODEL_MAX,
-    MODEL_PATTERN,
-    NAME_MAX,
-    PRIORITY_MAX,
-    RETRIES,
-    RETRIES_MAX,
-    SECONDS_MAX,
-    WEIGHT_MAX,
+from gateway.channels.bounds import MODEL_MAX, MODEL_PATTERN, NAME_MAX
+from gateway.channels.fields import ChannelSettings
+from gateway.channels.schemas import (
+    BreakerIn,
+    ConditionsIn,
+    OverridesIn,
+    RouteIn,
+    TestingIn,
+    TimeoutsIn,
 )
-from gateway.channels.timeouts import Timeouts as ChannelTimeouts
-from gateway.health.breaker import BreakerRule
-from gateway.overrides.condition_rules import Feature
-from gateway.overrides.rules import FieldName, FieldRule
+from gateway.models import Channel as StoredChannel
 from gateway.providers.overrides import Capability
 from gateway.public_models.entry_rules import TOKENS_MAX
 from gateway.public_models.entry_rules import Role as ModelRole
@@ -57,11 +48,10 @@ from gateway.routing.shadow_rules import NAME_MAX as SHADOW_NAME_MAX
 from gateway.routing.shadow_rules import checked as checked_shadow
 from gateway.routing.shadow_rules import stored_shadow
 from gateway.routing.tie_breaking import Pick
+from lib.fields import take_fields
 
 KEEP: Final = "keep"
 """Where a secret stands: the one that is stored already."""
-_TIMEOUTS: Final = ChannelTimeouts()
-_BREAKER: Final = BreakerRule()
 
 
 def wrong(message: str) -> PydanticCustomError:
@@ -76,12 +66,6 @@ def _network(text: str) -> str:
         raise wrong(
             f'expected a network such as "10.0.0.0/8" or "127.0.0.1/32": {error}'
         ) from error
-
-
-def _statuses(text: str) -> str:
-    if not is_status_list(text):
-        raise wrong('expected HTTP statuses separated by commas, such as "403, 5xx"')
-    return text
 
 
 def _credit(text: str) -> str:
@@ -191,7 +175,6 @@ ModelName = Annotated[
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 Secret = Annotated[str, StringConstraints(min_length=1)]
 Decimal = Annotated[str, BeforeValidator(_decimal_text)]
-Seconds = Annotated[int | float, Field(gt=0, le=SECONDS_MAX)]
 Count = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 Tokens = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
 Meters = Annotated[dict[str, Decimal], Field(min_length=1), AfterValidator(_rates)]
@@ -209,79 +192,7 @@ class Settings(Part):
     public_status: bool = False
 
 
-class Timeouts(Part):
-    connect: Seconds = _TIMEOUTS.connect
-    first_content: Seconds = _TIMEOUTS.first_content
-    idle: Seconds = _TIMEOUTS.idle
-    total: Seconds = _TIMEOUTS.total
-
-
-class Breaker(Part):
-    enabled: bool = True
-    failures: Annotated[int, Field(ge=1, le=FAILURES_MAX)] | None = None
-    window: Seconds = _BREAKER.window
-    open_for: Seconds = _BREAKER.open_for
-
-
-class Parameters(Part):
-    set: dict[str, Any] = {}
-    default: dict[str, Any] = {}
-    remove: list[str] = []
-
-
-class SystemPrompt(Part):
-    text: str
-    mode: PromptMode = "prepend"
-
-
-class Overrides(Part):
-    parameters: dict[Dialect, Parameters] = {}
-    system_prompt: SystemPrompt | None = None
-    headers: dict[str, str] = {}
-    client_headers: list[str] = []
-    fields: dict[FieldName, FieldRule] = {}
-
-
-class Testing(Part):
-    every_min: Annotated[int, Field(ge=1, le=EVERY_MIN_MAX)] | None = None
-    model: ModelName | Literal[""] = ""
-    variant: Variant = "streamed"
-    on_key: bool = False
-    statuses: Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_statuses)] = ""
-    words: Annotated[str, Field(max_length=TEXT_MAX)] = ""
-    success_percent: Annotated[int, Field(ge=1, le=100)] | None = None
-
-
-Priority = Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
-Weight = Annotated[int, Field(ge=0, le=WEIGHT_MAX)]
-
-
-class ModelTimeouts(Part):
-    first_content: Seconds | None = None
-    idle: Seconds | None = None
-    total: Seconds | None = None
-
-
-class Upstream(Part):
-    upstream: ModelName | Literal[""] = ""
-    can: dict[Capability, bool] = {}
-    priority: Priority | None = None
-    weight: Weight | None = None
-    timeouts: ModelTimeouts = ModelTimeouts()
-
-
-class Conditions(Part):
-    plans: list[str] = []
-    teams: list[str] = []
-    projects: list[str] = []
-    tags: list[str] = []
-    customers: list[str] = []
-    prompt_min: int | None = None
-    prompt_max: int | None = None
-    requires: list[Feature] = []
-    excludes: list[Feature] = []
-
-
+@take_fields(ChannelSettings, StoredChannel)
 class Channel(Part):
     name: Name
     provider: str
@@ -292,28 +203,16 @@ class Channel(Part):
     client_cert: str = ""
     client_key: Secret | None = None
     keys: list[Secret] = []
-    models: dict[ModelName, Annotated[Upstream, BeforeValidator(_none_is_empty)]] = {}
-    enabled: bool = True
+    models: dict[ModelName, Annotated[RouteIn, BeforeValidator(_none_is_empty)]] = {}
     archived: bool = False
-    priority: Priority = 0
-    weight: Weight = 1
-    retries: Annotated[int, Field(ge=0, le=RETRIES_MAX)] = RETRIES
-    on_leave: Literal["cancel", "drain"] = "cancel"
-    uncapped: bool = False
-    names_client: bool = True
-    rpm: Count | None = None
-    tpm: Count | None = None
-    parallel: Count | None = None
     spend_cap_day: Annotated[Decimal, AfterValidator(_cap)] | None = None
     spend_cap_month: Annotated[Decimal, AfterValidator(_cap)] | None = None
-    conditions: Conditions = Conditions()
-    zero_retention: bool = False
+    conditions: ConditionsIn = ConditionsIn()
     region: Region | Literal[""] = ""
-    check_models_every_h: Annotated[int, Field(ge=1, le=CHECK_MODELS_H_MAX)] | None = None
-    overrides: Overrides = Overrides()
-    timeouts: Timeouts = Timeouts()
-    breaker: Breaker = Breaker()
-    testing: Testing = Testing()
+    overrides: OverridesIn = OverridesIn()
+    timeouts: TimeoutsIn = TimeoutsIn()
+    breaker: BreakerIn = BreakerIn()
+    testing: TestingIn = TestingIn()
 
 
 class Tier(Part):

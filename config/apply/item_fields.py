@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from django.db.models import Model
 from pydantic import BaseModel
 
 from config.apply.difference import Value
@@ -11,6 +12,14 @@ LIMITS: Final = ("rpm", "tpm", "parallel")
 BUDGET_TERMS: Final = ("timezone", "enabled", "action", "alert_percents", "alert_forecast")
 DATA_POLICY: Final = ("zero_retention", "data_regions")
 KEY_LIMITS: Final = ("endpoints", "ips", "tags", "required_labels", "log_content", *DATA_POLICY)
+KEY_FIELDS: Final = {
+    "models": "model_patterns",
+    "expires_at": "expires_at",
+    "disabled": "disabled",
+    **{name: name for name in (*LIMITS, *KEY_LIMITS)},
+    "ips": "networks",
+}
+"""A field of a key in the file -> the key's own."""
 ORGANISATION_STATES: Final = (
     *DATA_POLICY,
     *("required_labels", "second_factor_roles", "suspended", "archived"),
@@ -44,6 +53,11 @@ def defaults_of(kind: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
     stated."""
     fields = kind.model_fields
     return {name: fields[name].default for name in names if not fields[name].is_required()}
+
+
+def fields_of(row: Model, names: Iterable[str]) -> dict[str, Value]:
+    """The fields of a row that have the same names in the file."""
+    return tuples({name: getattr(row, name) for name in names})
 
 
 def tuples(fields: Mapping[str, Any]) -> dict[str, Value]:

@@ -56,7 +56,7 @@ def load(text: str, resolve: Resolve) -> Loaded:
     """
     source = read_yaml(text)
     try:
-        installation = file_format.Installation.model_validate(source.data)
+        installation = file_format.Installation.model_validate(source.data, strict=True)
     except ValidationError as error:
         raise FileInvalid([_form_problem(source, details) for details in error.errors()]) from error
     checker = _Checker(source, installation, resolve)

@@ -18,24 +18,25 @@ from billing.models import (
 from billing.prices.plans import list_plans
 from billing.prices.prices import CATALOGUE, key_of
 from config.apply.difference import Id, Item, Secret, Value
-from config.apply.item_fields import tuples
-from config.apply.present_access import (
-    data_policy_of,
-    limits_of,
-    present_access,
-    present_people,
-    present_sign_up,
+from config.apply.item_fields import (
+    BUDGET_TERMS,
+    DATA_POLICY,
+    KEY_FIELDS,
+    LIMITS,
+    fields_of,
+    tuples,
 )
+from config.apply.present_access import present_access, present_people, present_sign_up
 from config.apply.wanted import price_id
-from gateway.channels.channels import BREAKER, TESTING, TIMEOUTS, secret_digest
+from gateway.channels.channels import parts_of, routes_of, secret_digest
 from gateway.channels.egress import SecretName, open_egress
-from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, LIMITS
+from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, SETTINGS
 from gateway.models import Channel, ChannelKey, ModelRule
 from gateway.public_models import entries as model_entries
 from gateway.public_models.entries import stated_entries
 from gateway.routing.aliases import all_aliases
 from gateway.routing.model_rules import facts_of
-from gateway.settings.installation import installation_settings
+from gateway.settings.installation import current_values
 from lib import clock
 from lib.vault import VaultError
 
@@ -71,15 +72,7 @@ def organisation_names() -> dict[str, str]:
 
 
 def _settings() -> Item:
-    settings = installation_settings()
-    fields: dict[str, Value] = {
-        "egress_allow": tuple(settings.egress_allow),
-        "egress_allow_users": tuple(settings.egress_allow_users),
-        "unpriced_models": settings.unpriced_models,
-        "public_models": settings.public_models,
-        "public_status": settings.public_status,
-    }
-    return Item(Id("settings"), fields, lasting=True)
+    return Item(Id("settings"), tuples(current_values()), lasting=True)
 
 
 def _secret(channel: Channel, name: SecretName) -> Secret | None:
@@ -95,48 +88,16 @@ def _secret(channel: Channel, name: SecretName) -> Secret | None:
 def _channels() -> Iterator[Item]:
     keys = Prefetch("keys", ChannelKey.objects.order_by("position"))
     for channel in Channel.objects.prefetch_related(keys, "routes").order_by("name"):
-        timeouts = {**TIMEOUTS, **channel.timeouts}
-        breaker = {**BREAKER, **channel.breaker}
-        testing = {**TESTING, **channel.testing}
+        parts = parts_of(channel)
         fields: dict[str, Value] = {
-            "provider": channel.provider,
-            "base_url": channel.base_url,
-            "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
-            "models": {route.model: route.upstream_model for route in channel.routes.all()},
-            "can": {route.model: route.can for route in channel.routes.all() if route.can},
-            "priorities": {
-                route.model: route.priority
-                for route in channel.routes.all()
-                if route.priority is not None
-            },
-            "weights": {
-                route.model: route.weight
-                for route in channel.routes.all()
-                if route.weight is not None
-            },
-            "enabled": channel.enabled,
-            "archived": channel.archived_at is not None,
-            "priority": channel.priority,
-            "weight": channel.weight,
-            "retries": channel.retries,
-            "on_leave": channel.on_leave,
-            "uncapped": channel.uncapped,
-            "names_client": channel.names_client,
-            "conditions": channel.conditions,
-            "zero_retention": channel.zero_retention,
-            "region": channel.region,
-            "check_models_every_h": channel.check_models_every_h,
-            **{name: getattr(channel, name) for name in LIMITS},
+            **{name: getattr(channel, name) for name in SETTINGS},
             **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
-            "model_timeouts": {
-                route.model: route.timeouts for route in channel.routes.all() if route.timeouts
-            },
-            **{name: getattr(channel, name) for name in EGRESS_TEXTS},
             **{name: _secret(channel, name) for name in EGRESS_SECRETS},
-            "overrides": channel.overrides,
-            **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
-            **{f"breaker.{name}": breaker[name] for name in BREAKER},
-            **{f"testing.{name}": testing[name] for name in TESTING},
+            **routes_of(channel),
+            "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
+            "archived": channel.archived_at is not None,
+            "overrides": parts.pop("overrides"),
+            **{f"{part}.{name}": parts[part][name] for part in parts for name in parts[part]},
         }
         yield Item(Id("channel", (channel.name,)), fields)
 
@@ -201,21 +162,16 @@ def _organisations() -> Iterator[Item]:
     low_balances = dict(WalletSetting.objects.values_list("organisation", "low_nano"))
     for organisation in Organisation.objects.order_by("created_at", "id"):
         fields: dict[str, Value] = {
-            "name": organisation.name,
-            "currency": organisation.currency,
-            "retention_hours": organisation.retention_hours,
-            "include_cost": organisation.include_cost,
-            **data_policy_of(organisation),
+            **fields_of(organisation, ("name", "currency", "retention_hours", "include_cost")),
+            **fields_of(organisation, (*DATA_POLICY, *LIMITS)),
+            **fields_of(organisation, ("required_labels", "second_factor_roles")),
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
             "credit_line": lines.get(organisation.id, 0),
             "low_balance": low_balances.get(organisation.id),
             "charge_rule": charge_rules.get(organisation.id, {}),
-            "required_labels": tuple(organisation.required_labels),
-            "second_factor_roles": tuple(organisation.second_factor_roles),
             "suspended": organisation.suspended_reason if organisation.suspended_at else None,
             "archived": organisation.archived_at is not None,
-            **limits_of(organisation),
         }
         # Organisations and teams hold books and usage: they are never removed.
         yield Item(Id("organisation", (organisation.slug,)), fields, lasting=True)
@@ -227,16 +183,7 @@ def _organisations() -> Iterator[Item]:
         fields = {
             "team": key.team.name,
             "secret": Secret(bytes(key.digest)),
-            "models": tuple(key.model_patterns),
-            "expires_at": key.expires_at,
-            "disabled": key.disabled,
-            **limits_of(key),
-            "endpoints": tuple(key.endpoints),
-            "ips": tuple(key.networks),
-            "tags": tuple(key.tags),
-            "log_content": key.log_content,
-            **data_policy_of(key),
-            "required_labels": tuple(sorted(key.required_labels)),
+            **tuples({name: getattr(key, field) for name, field in KEY_FIELDS.items()}),
             "user": key.user.email.lower() if key.user else "",
             "service_account": key.service_account.name if key.service_account else "",
             "project": key.project.slug if key.project else "",
@@ -273,12 +220,7 @@ def _budgets() -> Iterator[Item]:
             continue
         fields: dict[str, Value] = {
             "amount": budget.amount_nano,
-            "timezone": budget.timezone,
-            "anchor": budget.anchor,
-            "enabled": budget.enabled,
-            "action": str(budget.action),
-            "alert_percents": tuple(budget.alert_percents),
-            "alert_forecast": budget.alert_forecast,
+            **fields_of(budget, ("anchor", *BUDGET_TERMS)),
         }
         subject = subject.lower() if budget.scope == "user" else subject
         name = (budget.organisation.slug, str(budget.scope), subject, str(budget.period))

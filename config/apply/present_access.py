@@ -8,8 +8,6 @@ from accounts.members.access import role_name
 from accounts.models import (
     CustomRole,
     Invitation,
-    Key,
-    Limited,
     Membership,
     Organisation,
     Project,
@@ -22,7 +20,7 @@ from accounts.sign_up import sign_up
 from accounts.single_sign_on import single_sign_on
 from billing.models import MemberPlan, TeamPlan
 from config.apply.difference import Id, Item, Secret, Value
-from config.apply.item_fields import DATA_POLICY, LIMITS, tuples
+from config.apply.item_fields import LIMITS, fields_of, tuples
 from lib import clock
 from playground.models import PayerRule
 from playground.payers.payer_rules import rules_by_name
@@ -74,15 +72,6 @@ def present_sign_up() -> Item:
     return Item(Id("sign_up"), fields, lasting=True)
 
 
-def data_policy_of(row: Organisation | Key) -> dict[str, Value]:
-    """Where its requests may go."""
-    return tuples({name: getattr(row, name) for name in DATA_POLICY})
-
-
-def limits_of(row: Limited) -> dict[str, Value]:
-    return {name: getattr(row, name) for name in LIMITS}
-
-
 def _teams() -> Iterator[Item]:
     plans = dict(TeamPlan.objects.values_list("team", "plan__name"))
     # Teams hold books and usage, as organisations do: they are never removed.
@@ -90,9 +79,8 @@ def _teams() -> Iterator[Item]:
         fields: dict[str, Value] = {
             "slug": team.slug,
             "plan": plans.get(team.id, ""),
-            "required_labels": tuple(team.required_labels),
             "archived": team.archived_at is not None,
-            **limits_of(team),
+            **fields_of(team, ("required_labels", *LIMITS)),
         }
         yield Item(Id("team", (team.organisation.slug, team.name)), fields, lasting=True)
 
@@ -106,7 +94,7 @@ def _members() -> Iterator[Item]:
             "teams": _team_names(member),
             "plan": plans.get(member.pk, ""),
             "operator": member.user.operator,
-            **limits_of(member),
+            **fields_of(member, LIMITS),
         }
         yield Item(Id("member", (member.organisation.slug, member.user.email.lower())), fields)
 

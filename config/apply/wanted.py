@@ -15,7 +15,7 @@ from config.apply.difference import Id, Item, Kept, Secret, Value
 from config.apply.item_fields import (
     BUDGET_TERMS,
     ENTRY_FIELDS,
-    KEY_LIMITS,
+    KEY_FIELDS,
     LIMITS,
     MEMBER_FIELDS,
     ORGANISATION_STATES,
@@ -28,11 +28,21 @@ from config.apply.item_fields import (
 from config.apply.loading import Loaded, price_key, stored_rates
 from config.apply.wanted_access import wanted_access, wanted_people, wanted_sign_up
 from config.apply.yaml_source import Path
-from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS
+from gateway.channels.fields import (
+    CAP_NAMES,
+    EGRESS_SECRETS,
+    EGRESS_TEXTS,
+    ROUTE_FIELDS,
+    SETTINGS,
+)
+from gateway.channels.schemas import stated_routes
 from gateway.overrides.condition_rules import normal
 from gateway.overrides.rules import RequestOverrides, stored_overrides
 
 Digest = Callable[[str], bytes]
+
+# The settings of a channel that are not taken as they stand: references, and what has parts.
+_READ_APART = frozenset({"provider", "base_url", *EGRESS_TEXTS, "conditions"})
 
 
 def wanted_items(
@@ -104,60 +114,37 @@ class _Flattener:
         )
 
     def _channel(self, channel: file_format.Channel, path: Path) -> Item:
-        plain = (
-            *("enabled", "archived", "priority", "weight", "retries", "on_leave", "uncapped"),
-            *("names_client", "zero_retention", "region", "check_models_every_h"),
-            *LIMITS,
-        )
+        plain = ("archived", *(name for name in SETTINGS if name not in _READ_APART))
+        sent = channel.model_fields_set
         fields: dict[str, Value] = {"provider": channel.provider, **stated(channel, plain)}
         defaults: dict[str, Value] = {
-            "models": {},
-            "can": {},
-            "priorities": {},
-            "weights": {},
-            "model_timeouts": {},
+            **{name: {} for name in ROUTE_FIELDS},
             "keys": (),
             "conditions": {},
             **dict.fromkeys(EGRESS_TEXTS, ""),
-            **dict.fromkeys(EGRESS_SECRETS),
+            **dict.fromkeys((*EGRESS_SECRETS, *CAP_NAMES)),
             "overrides": {},
             **defaults_of(file_format.Channel, plain),
         }
-        if "conditions" in channel.model_fields_set:
+        if "conditions" in sent:
             fields["conditions"] = normal(channel.conditions.model_dump())
-        for name in CAP_NAMES:
-            defaults[name], text = None, getattr(channel, name)
-            if name in channel.model_fields_set:
-                fields[name] = None if text is None else parse_usd(text)
+        for name in filter(sent.__contains__, CAP_NAMES):
+            text = getattr(channel, name)
+            fields[name] = None if text is None else parse_usd(text)
         address = self._loaded.text(*path, "base_url")
-        (fields if "base_url" in channel.model_fields_set else defaults)["base_url"] = address
-        if "models" in channel.model_fields_set:
-            models = channel.models.items()
-            fields["models"] = {name: model.upstream for name, model in models}
-            fields["can"] = {name: dict(model.can) for name, model in models if model.can}
-            fields["priorities"] = {
-                name: model.priority for name, model in models if model.priority is not None
-            }
-            fields["weights"] = {
-                name: model.weight for name, model in models if model.weight is not None
-            }
-            fields["model_timeouts"] = {
-                name: seconds
-                for name, model in models
-                if (seconds := model.timeouts.model_dump(exclude_none=True))
-            }
-        for name in EGRESS_TEXTS:
-            if name in channel.model_fields_set:
-                fields[name] = self._loaded.text(*path, name)
-        for secret in EGRESS_SECRETS:
-            if secret in channel.model_fields_set:
-                given = getattr(channel, secret)
-                kept = given == file_format.KEEP
-                fields[secret] = Kept() if kept else given and self._channel_secret(*path, secret)
-        if "overrides" in channel.model_fields_set:
+        (fields if "base_url" in sent else defaults)["base_url"] = address
+        if "models" in sent:
+            fields.update(stated_routes(channel.models))
+        for name in filter(sent.__contains__, EGRESS_TEXTS):
+            fields[name] = self._loaded.text(*path, name)
+        for secret in filter(sent.__contains__, EGRESS_SECRETS):
+            given = getattr(channel, secret)
+            kept = given == file_format.KEEP
+            fields[secret] = Kept() if kept else given and self._channel_secret(*path, secret)
+        if "overrides" in sent:
             given = channel.overrides.model_dump(mode="json")
             fields["overrides"] = stored_overrides(msgspec.convert(given, RequestOverrides))
-        if "keys" in channel.model_fields_set:
+        if "keys" in sent:
             fields["keys"] = tuple(
                 Kept() if key == file_format.KEEP else self._channel_secret(*path, "keys", n)
                 for n, key in enumerate(channel.keys)
@@ -270,7 +257,7 @@ class _Flattener:
                     yield _budget(key.budget, (slug, "key", key.name), (*at, "keys", k, "budget"))
 
     def _key(self, key: file_format.Key, slug: str, team: str, path: Path) -> Item:
-        names = ("models", "expires_at", "disabled", *LIMITS, *KEY_LIMITS, "project")
+        names = (*KEY_FIELDS, "project")
         fields: dict[str, Value] = {
             "team": team,
             **tuples(stated(key, (*names, "service_account"))),

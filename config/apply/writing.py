@@ -18,7 +18,7 @@ from billing.prices import plans, prices
 from billing.prices.conditions import PriceKey
 from billing.wallets import low_balance, wallets
 from config.apply.difference import Change, Id, Kind, Secret, Value
-from config.apply.item_fields import KEY_LIMITS, LIMITS, ORGANISATION_STATES
+from config.apply.item_fields import KEY_FIELDS, LIMITS, ORGANISATION_STATES
 from config.apply.writing_access import (
     ACCESS_WRITES,
     ChangeRefused,
@@ -69,10 +69,6 @@ _ORDER: dict[Kind, int] = {
 }
 # A plan or a role goes when nobody is on it or has it any more.
 _REMOVED_LAST = 19
-
-# A field of the file -> a key's field.
-_LIMIT_FIELDS = {name: name for name in (*LIMITS, *KEY_LIMITS)} | {"ips": "networks"}
-
 
 # What of an organisation changes by a function of its own.
 _SETTINGS = ("retention_hours", "include_cost", "credit_line", "low_balance", "charge_rule")
@@ -260,10 +256,7 @@ class _Writer:
             keys.revoke_key(SYSTEM, key)
             fields = {
                 "team": key.team.name,
-                "models": tuple(key.model_patterns),
-                "expires_at": key.expires_at,
-                "disabled": key.disabled,
-                **{name: getattr(key, field) for name, field in _LIMIT_FIELDS.items()},
+                **{name: getattr(key, field) for name, field in KEY_FIELDS.items()},
                 **held_by(key),
                 **fields,
             }
@@ -345,10 +338,9 @@ def _channel_fields(after: Mapping[str, Value], channel: Channel | None) -> Chan
 
 
 def _key_fields(fields: Mapping[str, Value]) -> dict[str, Any]:
-    names = {"models": "model_patterns", "expires_at": "expires_at", "disabled": "disabled"}
     return {
         field: list(value) if isinstance(value := fields[name], tuple) else value
-        for name, field in {**names, **_LIMIT_FIELDS}.items()
+        for name, field in KEY_FIELDS.items()
         if name in fields
     }
 

@@ -2,6 +2,7 @@
 which writes it as it writes one that is sent."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Protocol
 
 from asgiref.sync import async_to_sync
@@ -56,22 +57,18 @@ def preview_sent(
         raise SentPreviewRefused("body", gettext("The database is not responding.")) from error
 
 
+# Beside what is read in another way, the secrets: a preview shows none.
+_NOT_PLAIN = {"id", "keys", "routes", "overrides", "proxy_login", "client_key"}
+
+
 def _row(channel: Channel, overrides: Mapping[str, Any]) -> ChannelRow:
+    plain = {one.name for one in fields(ChannelRow)} - _NOT_PLAIN
     return ChannelRow(
         id=str(channel.id),
-        name=channel.name,
-        provider=channel.provider,
-        base_url=channel.base_url,
-        priority=channel.priority,
-        weight=channel.weight,
-        retries=channel.retries,
-        on_leave=channel.on_leave,
-        timeouts=channel.timeouts,
-        breaker=channel.breaker,
         keys=[(str(key.id), "", key.last4) for key in channel.keys.all()],
         routes=[
             RouteRow(route.model, route.upstream_model, route.can) for route in channel.routes.all()
         ],
-        names_client=channel.names_client,
         overrides=dict(overrides),
+        **{name: getattr(channel, name) for name in plain},
     )

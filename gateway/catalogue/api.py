@@ -13,6 +13,7 @@ from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
+from billing.currency.answers import answer_of
 from billing.idempotency import Answer, answered
 from gateway.access import (
     access_ignore_rule,
@@ -36,7 +37,6 @@ from gateway.models import CatalogueIgnoreRule, CatalogueUpdate, ModelProposal
 from gateway.prices.forms import read_ids
 from lib.api import pagination
 from lib.api.openapi import Schema, json_body
-from lib.ids import id_text
 from lib.refusal import Refused
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -261,25 +261,12 @@ def _ids(texts: Sequence[str]) -> list[UUID]:
 
 
 def _update(update: CatalogueUpdate) -> UpdateOut:
-    return UpdateOut(
-        id=id_text(update.id),
-        source=update.source,
-        created_at=update.created_at,
-        **update.result,
-    )
+    return answer_of(UpdateOut, update, **update.result)
 
 
 def _fact(row: ModelProposal) -> FactOut:
-    return FactOut(
-        id=id_text(row.id),
-        model=row.model,
-        field=row.field,
-        before=row.before,
-        after=row.after,
-        source=row.source,
-        created_at=row.created_at,
-    )
+    return answer_of(FactOut, row)
 
 
 def _rule(rule: CatalogueIgnoreRule) -> IgnoreRuleOut:
-    return IgnoreRuleOut(id=str(rule.id), model=rule.model, field=rule.field)
+    return answer_of(IgnoreRuleOut, rule)

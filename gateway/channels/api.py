@@ -3,13 +3,14 @@
 A provider's key goes in and never out: an answer has four characters of it.
 """
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Body, Query, Router, Status
 
 from accounts.access import access, actors, api_auth
+from billing.currency.answers import answer_of
 from billing.currency.money import format_usd, parse_usd
 from gateway.access import (
     access_channel,
@@ -20,13 +21,12 @@ from gateway.access import (
     visible_test_runs,
 )
 from gateway.catalogue.model_lists import ModelList, list_models
-from gateway.channel_tests.calls import Variant
 from gateway.channel_tests.channel_test import target_of, upstream_name
 from gateway.channel_tests.scheduled_tests import check_by_rule, start_run
 from gateway.channel_tests.staged_calls import Target
 from gateway.channel_tests.words import words_of
 from gateway.channels import channels
-from gateway.channels.fields import CAP_NAMES, PLAIN, SPEND_CAPS, ChannelFields
+from gateway.channels.fields import CAP_NAMES, ChannelFields
 from gateway.channels.refusals import ChannelRefused
 from gateway.channels.schemas import (
     ChannelChange,
@@ -51,6 +51,7 @@ from gateway.channels.schemas import (
     TestRunIn,
     TestRunOut,
     TestRunPage,
+    stated_routes,
 )
 from gateway.models import Channel, ChannelKey, ChannelTestRun
 from lib.api import pagination
@@ -236,20 +237,7 @@ def _fields(body: ChannelChange) -> ChannelFields:
     """What a body states, as a write sets it."""
     stated: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
     if "models" in stated:
-        routes = body.models.items()
-        stated["models"] = {name: route.upstream for name, route in routes}
-        stated["can"] = {name: dict(route.can) for name, route in routes if route.can}
-        stated["priorities"] = {
-            name: route.priority for name, route in routes if route.priority is not None
-        }
-        stated["weights"] = {
-            name: route.weight for name, route in routes if route.weight is not None
-        }
-        stated["model_timeouts"] = {
-            name: seconds
-            for name, route in routes
-            if (seconds := route.timeouts.model_dump(exclude_none=True))
-        }
+        stated |= stated_routes(body.models)
     for name in CAP_NAMES:
         if name in stated:
             amount = stated.pop(name)
@@ -259,46 +247,26 @@ def _fields(body: ChannelChange) -> ChannelFields:
 
 
 def _channel(channel: Channel) -> ChannelOut:
-    return ChannelOut(
-        id=id_text(channel.id),
-        name=channel.name,
-        **{name: getattr(channel, name) for name in PLAIN if name not in SPEND_CAPS},
-        spend_cap_day=_usd(channel.spend_cap_day_nano),
-        spend_cap_month=_usd(channel.spend_cap_month_nano),
+    return answer_of(
+        ChannelOut,
+        channel,
         has_proxy_login=channel.proxy_login is not None,
         has_client_key=channel.client_key is not None,
-        archived_at=channel.archived_at,
-        overrides=channel.overrides,
-        timeouts={**channels.TIMEOUTS, **channel.timeouts},
-        breaker={**channels.BREAKER, **channel.breaker},
-        testing={**channels.TESTING, **channel.testing},
+        **channels.parts_of(channel),
         taken_out=TakenOutOut(**channel.taken_out) if channel.taken_out else None,
         keys=[_key(key) for key in channel.keys.all()],
         models={
-            route.model: RouteOut(
-                upstream=route.upstream_model,
-                can=route.can,
-                priority=route.priority,
-                weight=route.weight,
-                timeouts=route.timeouts,
-            )
+            route.model: answer_of(RouteOut, route, upstream=route.upstream_model)
             for route in channel.routes.all()
         },
         last_test=_test(channel.last_test) if channel.last_test else None,
-        created_at=channel.created_at,
         version=channels.version_of(channel),
     )
 
 
 def _key(key: ChannelKey) -> ChannelKeyOut:
-    return ChannelKeyOut(
-        id=id_text(key.id),
-        last4=key.last4,
-        enabled=key.disabled_at is None,
-        state="disabled" if key.disabled_at else "active",
-        disabled_at=key.disabled_at,
-        created_at=key.created_at,
-    )
+    state = "disabled" if key.disabled_at else "active"
+    return answer_of(ChannelKeyOut, key, enabled=key.disabled_at is None, state=state)
 
 
 def _test(stored: dict[str, Any]) -> ChannelTestOut:
@@ -319,31 +287,14 @@ def _run(run: ChannelTestRun) -> TestRunOut:
         )
         for row in run.results
     ]
-    return TestRunOut(
-        id=id_text(run.id),
-        variant=cast(Variant, run.variant),
-        done=len(results),
-        total=run.total,
-        created_at=run.created_at,
-        ended_at=run.ended_at,
-        results=results,
-    )
+    return answer_of(TestRunOut, run, done=len(results), results=results)
 
 
 def _model_list(result: ModelList) -> ModelListOut:
     cause, fix = words_of(result.fault)
-    return ModelListOut(
-        ok=result.ok,
-        stages=[StageOut(**stage) for stage in result.stages],
-        fault=result.fault,
-        cause=_text(cause),
-        fix=_text(fix),
-        status=result.status,
-        detail=result.detail,
-        body=result.body,
-        total_ms=result.total_ms,
-        models=result.names,
-    )
+    stages = [StageOut(**stage) for stage in result.stages]
+    more = {"cause": _text(cause), "fix": _text(fix), "models": result.names}
+    return answer_of(ModelListOut, result, stages=stages, **more)
 
 
 def _usd(nano: int | None) -> str | None:

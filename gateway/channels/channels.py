@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields as dataclass_fields
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -226,6 +226,30 @@ def version_of(channel: Channel) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
+def parts_of(channel: Channel) -> dict[str, dict[str, Any]]:
+    """The settings of several parts, with the default of each part that is not stored."""
+    return {
+        "overrides": channel.overrides,
+        "timeouts": {**TIMEOUTS, **channel.timeouts},
+        "breaker": {**BREAKER, **channel.breaker},
+        "testing": {**TESTING, **channel.testing},
+    }
+
+
+def routes_of(channel: Channel) -> ChannelFields:
+    """The stored routes, as a write sets them."""
+    routes = list(channel.routes.all())
+    return {
+        "models": {route.model: route.upstream_model for route in routes},
+        "can": {route.model: route.can for route in routes if route.can},
+        "priorities": {
+            route.model: route.priority for route in routes if route.priority is not None
+        },
+        "weights": {route.model: route.weight for route in routes if route.weight is not None},
+        "model_timeouts": {route.model: route.timeouts for route in routes if route.timeouts},
+    }
+
+
 def _locked(channel: Channel) -> Channel:
     return Channel.objects.select_for_update().get(id=channel.id)
 
@@ -316,7 +340,7 @@ def _facts(channel: Channel) -> dict[str, object]:
         "archived": channel.archived_at is not None,
         **{name: getattr(channel, name) for name in PARTS},
         "keys": [_key_fact(key) for key in channel.keys.all()],
-        **_routes_of(channel),
+        **routes_of(channel),
     }
 
 
@@ -325,23 +349,9 @@ def _key_fact(key: ChannelKey) -> str:
     return f"{fact} (disabled)" if key.disabled_at else fact
 
 
-def _routes_of(channel: Channel) -> ChannelFields:
-    """The stored routes, as a write sets them."""
-    routes = list(channel.routes.all())
-    return {
-        "models": {route.model: route.upstream_model for route in routes},
-        "can": {route.model: route.can for route in routes if route.can},
-        "priorities": {
-            route.model: route.priority for route in routes if route.priority is not None
-        },
-        "weights": {route.model: route.weight for route in routes if route.weight is not None},
-        "model_timeouts": {route.model: route.timeouts for route in routes if route.timeouts},
-    }
-
-
 def _replace_routes(channel: Channel, given: ChannelFields) -> None:
     """Set a channel's routes; what the write leaves out of those that stay, stays."""
-    stored = _routes_of(channel)
+    stored = routes_of(channel)
     fields: ChannelFields = {**stored, **given}
     models = fields["models"]
     if "can" not in given:

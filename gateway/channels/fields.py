@@ -1,14 +1,17 @@
-"""What a write may set of a channel, and the checks that every write goes through."""
+"""The settings of a channel, what a write may set of it, and the checks that every write goes
+through."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+from pydantic import Field, Strict
 
 from accounts.limits.rules import LIMIT_MAX
 from accounts.organisations import names
-from accounts.organisations.data_policy import is_region
+from accounts.organisations.data_policy import REGION_MAX, is_region
 from gateway.channel_tests.calls import STAGES
 from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
 from gateway.channels import bounds as bounds
@@ -17,10 +20,120 @@ from gateway.models import Channel, ChannelKey, OnLeave
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress, Provider
+from lib.fields import Words, fields_of
 from lib.network.egress import EgressDenied, check_host, host_and_port
+from lib.numbers.whole_numbers import Whole
+
+Switch = Annotated[bool, Strict()]
+Priority = Annotated[Whole, Field(ge=-bounds.PRIORITY_MAX, le=bounds.PRIORITY_MAX)]
+Weight = Annotated[Whole, Field(ge=0, le=bounds.WEIGHT_MAX)]
+Count = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]
+Url = Annotated[str, Field(max_length=bounds.URL_MAX)]
+Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
 
 
-class ChannelFields(TypedDict, total=False):
+class ChannelSettings(TypedDict, total=False):
+    """The settings of a channel that stand in a column of their own, by the same name: the one list
+    of them. The API, files, exports and the form of the page take them from here."""
+
+    provider: Annotated[str, Field(max_length=40)]
+    base_url: Annotated[Url, Words(reference="Empty: the provider's own address.")]
+    proxy_url: Annotated[
+        Url,
+        Words(
+            reference="http://host:port or socks5://host:port. A change of it, of the provider, "
+            "the base URL or the trusted authorities removes all stored secrets."
+        ),
+    ]
+    ca_bundle: Annotated[
+        Pem, Words(reference="Authorities that are trusted instead of the system's.")
+    ]
+    client_cert: Annotated[Pem, Words(reference="Client certificate in PEM, with its chain.")]
+    enabled: Annotated[Switch, Words(_("On"), _("Requests can use this channel."))]
+    priority: Annotated[Priority, Words(_("Priority"), _("Lower is tried first."))]
+    weight: Annotated[
+        Weight, Words(_("Weight"), _("Share of requests among channels of equal priority."))
+    ]
+    retries: Annotated[
+        Whole,
+        Field(ge=0, le=bounds.RETRIES_MAX),
+        Words(
+            _("Attempts after a failure"),
+            _(
+                "Further attempts after this channel fails: on other channels, else on this one. "
+                "0 turns fail-over off."
+            ),
+        ),
+    ]
+    on_leave: Annotated[
+        Literal["cancel", "drain"],
+        Words(
+            _("When a client disconnects"),
+            reference="What happens when a client disconnects.",
+            choices={
+                "cancel": _("Cancel at the provider"),
+                "drain": _("Read the answer to the end"),
+            },
+        ),
+    ]
+    uncapped: Annotated[
+        Switch,
+        Words(
+            _("Ignores output limits"),
+            _("The channel then only serves organisations with a credit line."),
+            reference="The provider ignores output limits.",
+        ),
+    ]
+    names_client: Annotated[
+        Switch, Words(_("Forward user agent"), _("The provider receives the client's user agent."))
+    ]
+    conditions: Mapping[str, Any]
+    zero_retention: Annotated[
+        Switch,
+        Words(_("Zero data retention"), _("The provider keeps neither requests nor answers.")),
+    ]
+    region: Annotated[
+        str,
+        Field(max_length=REGION_MAX),
+        Words(
+            _("Region"),
+            _("Where the provider processes data, such as eu or us-east-1."),
+            reference="Where it is: `eu`, `us-east-1`. Empty: unknown.",
+        ),
+    ]
+    check_models_every_h: Annotated[
+        Annotated[Whole, Field(ge=1, le=bounds.CHECK_MODELS_H_MAX)] | None,
+        Words(
+            _("Check for new models every"),
+            _("Hours. Leave empty to check only by hand."),
+            reference="Hours between two checks for new models; null for none.",
+        ),
+    ]
+    rpm: Annotated[
+        Count | None,
+        Words(
+            _("Requests per minute"),
+            _("In any 60-second window. Leave empty for no limit."),
+            reference="Requests in any 60-second window.",
+        ),
+    ]
+    tpm: Annotated[
+        Count | None,
+        Words(
+            _("Tokens per minute"),
+            _(
+                "Counts a request's maximum tokens while it runs, and the actual number once it "
+                "ends."
+            ),
+            reference="Tokens in any 60-second window.",
+        ),
+    ]
+    parallel: Annotated[
+        Count | None, Words(_("Concurrent requests"), _("Requests running at the same time."))
+    ]
+
+
+class ChannelFields(ChannelSettings, total=False):
     """What a write may set; what it leaves out stays.
 
     `keys`: a text for a new secret, a ChannelKey for a stored one that stays. `models`: every name
@@ -32,42 +145,24 @@ class ChannelFields(TypedDict, total=False):
     seconds of models that are not the channel's. `proxy_login` and `client_key`: "" for none.
     """
 
-    provider: str
-    base_url: str
     keys: Sequence[str | ChannelKey]
     models: Mapping[str, str]
     can: Mapping[str, Mapping[str, bool]]
     priorities: Mapping[str, int]
     weights: Mapping[str, int]
     model_timeouts: Mapping[str, Mapping[str, float]]
-    enabled: bool
     archived: bool
-    priority: int
-    weight: int
-    retries: int
-    on_leave: str
-    uncapped: bool
-    names_client: bool
-    rpm: int | None
-    tpm: int | None
-    parallel: int | None
     spend_cap_day_nano: int | None
     spend_cap_month_nano: int | None
-    conditions: Mapping[str, Any]
-    zero_retention: bool
-    region: str
     overrides: Mapping[str, Any]
-    proxy_url: str
     proxy_login: str
-    ca_bundle: str
-    client_cert: str
     client_key: str
     timeouts: Mapping[str, float]
     breaker: Mapping[str, bool | float | None]
     testing: Mapping[str, bool | int | str | None]
-    check_models_every_h: int | None
 
 
+SETTINGS: Final = fields_of(ChannelSettings)
 SPEND_CAP_NANO_MAX = 2**62
 EGRESS_TEXTS = ("proxy_url", "ca_bundle", "client_cert")
 """By which way it is reached, as it may be read again."""
@@ -79,24 +174,7 @@ CAP_NAMES = ("spend_cap_day", "spend_cap_month")
 """What it may cost us in a day and in a month, in USD, as files, forms and the API name it."""
 SPEND_CAPS = tuple(f"{name}_nano" for name in CAP_NAMES)
 """The same as they are stored; None = no cap."""
-PLAIN = (
-    "provider",
-    "base_url",
-    "enabled",
-    "priority",
-    "weight",
-    "retries",
-    "on_leave",
-    "uncapped",
-    "names_client",
-    *EGRESS_TEXTS,
-    *LIMITS,
-    *SPEND_CAPS,
-    "conditions",
-    "zero_retention",
-    "region",
-    "check_models_every_h",
-)
+PLAIN = (*SETTINGS, *SPEND_CAPS)
 """The fields that stand in a column of their own, by the same name."""
 PARTS = ("timeouts", "breaker", "overrides", "testing")
 """The fields of several parts, each in a column of its own."""
@@ -119,12 +197,9 @@ def check_name(name: str) -> None:
 def check_settings(channel: Channel) -> None:
     """Refuse what no request could be made with; the base URL gets its one form."""
     _check_address(channel, provider_of(channel))
-    _check_bounds("priority", channel.priority, -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX)
-    _check_bounds("weight", channel.weight, 0, bounds.WEIGHT_MAX)
-    _check_bounds("retries", channel.retries, 0, bounds.RETRIES_MAX)
-    for name in LIMITS:
-        if (count := getattr(channel, name)) is not None:
-            _check_bounds(name, count, 1, LIMIT_MAX)
+    for name, setting in SETTINGS.items():
+        if setting.whole and (number := getattr(channel, name)) is not None:
+            _check_bounds(name, number, setting.least, setting.most)
     for name in SPEND_CAPS:
         if (cap := getattr(channel, name)) is not None and not 0 < cap <= SPEND_CAP_NANO_MAX:
             raise ChannelRefused(name.removesuffix("_nano"), gettext("Enter an amount above 0."))
@@ -144,8 +219,6 @@ def check_settings(channel: Channel) -> None:
     if failures is not None:
         _check_bounds("breaker.failures", failures, 1, bounds.FAILURES_MAX)
     _check_testing(CheckRule(**channel.testing))
-    if (hours := channel.check_models_every_h) is not None:
-        _check_bounds("check_models_every_h", hours, 1, bounds.CHECK_MODELS_H_MAX)
 
 
 def check_routes(fields: ChannelFields) -> None:
@@ -214,8 +287,8 @@ def _check_address(channel: Channel, provider: Provider) -> None:
         raise ChannelRefused("base_url", str(error)) from error
 
 
-def _check_bounds(field: str, value: float, least: int, most: int) -> None:
-    if not least <= value <= most:
+def _check_bounds(field: str, value: float, least: int | None, most: int | None) -> None:
+    if (least is not None and value < least) or (most is not None and value > most):
         text = gettext("Enter a number from %(least)s to %(most)s.")
         raise ChannelRefused(field, text % {"least": least, "most": most})
 

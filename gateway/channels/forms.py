@@ -8,19 +8,18 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.limits.rules import LIMIT_MAX
-from accounts.organisations.data_policy import REGION_MAX
 from billing.currency.money import format_usd
 from billing.forms import MoneyField
 from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
 from gateway.channel_tests.words import VARIANT_NAMES
 from gateway.channels import bounds as bounds
-from gateway.channels.channels import BREAKER, TESTING, TIMEOUTS
-from gateway.channels.fields import CAP_NAMES, PLAIN, ChannelFields
+from gateway.channels.channels import TIMEOUTS, parts_of
+from gateway.channels.fields import CAP_NAMES, SETTINGS, ChannelFields, ChannelSettings
 from gateway.channels.route_table import SECONDS, Change
 from gateway.models import Channel
 from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, typed
 from gateway.providers import PROVIDERS
+from lib.fields import offer_fields
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 
@@ -105,10 +104,6 @@ def _number(
     )
 
 
-def _limit(label: Any, hint: Any) -> WholeNumberField:
-    return _number(label, 1, LIMIT_MAX, hint, required=False)
-
-
 class SecondsField(forms.CharField):
     """Seconds in digits, with up to three behind a point; no other form of a number."""
 
@@ -177,12 +172,10 @@ class SecretText(forms.Textarea):
         return super().get_context(name, None, attrs)
 
 
+@offer_fields(ChannelSettings)
 class SettingsForm(ConditionFields):
     """The settings of a channel, as one form: all but its keys and its models."""
 
-    enabled = forms.BooleanField(
-        label=_("On"), required=False, help_text=_("Requests can use this channel.")
-    )
     provider = forms.ChoiceField(
         label=_("Provider"),
         choices=[(name, _(provider.label)) for name, provider in PROVIDERS.items()],
@@ -233,59 +226,8 @@ class SettingsForm(ConditionFields):
         _("In PEM. Stored encrypted, never shown again."),
         secret=True,
     )
-    priority = _number(
-        _("Priority"), -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX, _("Lower is tried first.")
-    )
-    weight = _number(
-        _("Weight"), 0, bounds.WEIGHT_MAX, _("Share of requests among channels of equal priority.")
-    )
-    retries = _number(
-        _("Attempts after a failure"),
-        0,
-        bounds.RETRIES_MAX,
-        _(
-            "Further attempts after this channel fails: on other channels, else on this one. "
-            "0 turns fail-over off."
-        ),
-    )
-    on_leave = forms.ChoiceField(
-        label=_("When a client disconnects"),
-        choices=[
-            ("cancel", _("Cancel at the provider")),
-            ("drain", _("Read the answer to the end")),
-        ],
-        widget=forms.Select(attrs={"class": "input"}),
-    )
-    names_client = forms.BooleanField(
-        label=_("Forward user agent"),
-        required=False,
-        help_text=_("The provider receives the client's user agent."),
-    )
-    uncapped = forms.BooleanField(
-        label=_("Ignores output limits"),
-        required=False,
-        help_text=_("The channel then only serves organisations with a credit line."),
-    )
-    rpm = _limit(_("Requests per minute"), _("In any 60-second window. Leave empty for no limit."))
-    tpm = _limit(
-        _("Tokens per minute"),
-        _("Counts a request's maximum tokens while it runs, and the actual number once it ends."),
-    )
-    parallel = _limit(_("Concurrent requests"), _("Requests running at the same time."))
     spend_cap_day = SpendCapField(_("Per day (USD)"), _("Leave empty for no cap. Days are in UTC."))
     spend_cap_month = SpendCapField(_("Per month (USD)"), _("Calendar months in UTC."))
-    zero_retention = forms.BooleanField(
-        label=_("Zero data retention"),
-        required=False,
-        help_text=_("The provider keeps neither requests nor answers."),
-    )
-    region = forms.CharField(
-        label=_("Region"),
-        max_length=REGION_MAX,
-        required=False,
-        help_text=_("Where the provider processes data, such as eu or us-east-1."),
-        widget=forms.TextInput(attrs=_CODE),
-    )
     connect = _seconds(_("Connect"))
     first_content = _seconds(_("First content"))
     idle = _seconds(_("Between chunks"))
@@ -322,13 +264,6 @@ class SettingsForm(ConditionFields):
         required=False,
         help_text=_("Leave empty for the first one."),
         widget=forms.TextInput(attrs=_CODE),
-    )
-    check_models_every_h = _number(
-        _("Check for new models every"),
-        1,
-        bounds.CHECK_MODELS_H_MAX,
-        _("Hours. Leave empty to check only by hand."),
-        required=False,
     )
     out_on_key = forms.BooleanField(
         label=_("Rejected key"),
@@ -453,22 +388,15 @@ _TESTING_FIELDS: Final = {
 
 
 def _settings_of(channel: Channel) -> dict[str, Any]:
-    breaker = {**BREAKER, **channel.breaker}
-    testing = {**TESTING, **channel.testing}
+    parts = parts_of(channel)
     return {
-        **{name: getattr(channel, name) for name in PLAIN},
+        **{name: getattr(channel, name) for name in SETTINGS},
         **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
         **typed(channel),
-        **TIMEOUTS,
-        **channel.timeouts,
-        **{field: breaker[name] for name, field in _BREAKER_FIELDS.items()},
-        **{field: testing[name] for name, field in _TESTING_FIELDS.items()},
+        **parts["timeouts"],
+        **{field: parts["breaker"][name] for name, field in _BREAKER_FIELDS.items()},
+        **{field: parts["testing"][name] for name, field in _TESTING_FIELDS.items()},
     }
-
-
-def _short(value: bool | float | None) -> bool | float | None:
-    """10 for 10.0, as people write it."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class KeyForm(forms.Form):

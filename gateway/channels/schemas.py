@@ -1,20 +1,35 @@
 """What the management API takes and shows of a channel."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
-from accounts.limits.rules import LIMIT_MAX
-from accounts.organisations.data_policy import REGION_MAX
 from billing.currency.money import MoneyInvalid, parse_usd
 from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode
 from gateway.channel_tests.calls import Variant
-from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
+from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, is_status_list
 from gateway.channels import bounds as bounds
+from gateway.channels.fields import (
+    ChannelFields,
+    ChannelSettings,
+    Pem,
+    Priority,
+    Switch,
+    Weight,
+)
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
+from gateway.models import Channel
 from gateway.overrides.condition_rules import PROMPT_MAX, VALUES_MAX, Feature
 from gateway.overrides.rules import (
     HEADER_CHARACTERS_MAX,
@@ -26,7 +41,8 @@ from gateway.overrides.rules import (
 )
 from gateway.providers.overrides import Capability
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import Part, Schema
+from lib.fields import show_fields, take_fields
 from lib.numbers.whole_numbers import Whole
 
 
@@ -40,46 +56,52 @@ def _amount(text: str) -> str:
     return text
 
 
+def _as_written(seconds: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """10 where 10 is written, not 10.0."""
+    check(seconds)
+    return seconds
+
+
+def _statuses(text: str) -> str:
+    if not is_status_list(text):
+        what = 'expected HTTP statuses separated by commas, such as "403, 5xx"'
+        raise PydanticCustomError("expected", what)
+    return text
+
+
 _TIMEOUTS: Final = Timeouts()
 _BREAKER: Final = BreakerRule()
-Seconds = Annotated[float, Field(gt=0, le=bounds.SECONDS_MAX, strict=True)]
-Priority = Annotated[Whole, Field(ge=-bounds.PRIORITY_MAX, le=bounds.PRIORITY_MAX)]
-Weight = Annotated[Whole, Field(ge=0, le=bounds.WEIGHT_MAX)]
-Retries = Annotated[Whole, Field(ge=0, le=bounds.RETRIES_MAX)]
+Seconds = Annotated[
+    float, Field(gt=0, le=bounds.SECONDS_MAX, strict=True), WrapValidator(_as_written)
+]
 Failures = Annotated[Whole, Field(ge=1, le=bounds.FAILURES_MAX)]
 SpendCap = Annotated[str, AfterValidator(_amount), Field(max_length=24)]
-Count = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]
-CheckHours = Annotated[Whole, Field(ge=1, le=bounds.CHECK_MODELS_H_MAX)]
 Name = Annotated[str, Field(min_length=1, max_length=bounds.NAME_MAX)]
 ModelName = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
-Switch = Annotated[bool, Field(strict=True)]
 Secret = Annotated[str, Field(min_length=1, max_length=bounds.SECRET_MAX)]
-OnLeave = Literal["cancel", "drain"]
 Values = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=VALUES_MAX)]
 Tokens = Annotated[Whole, Field(ge=0, le=PROMPT_MAX)]
-Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
 Parameter = Annotated[str, Field(max_length=260)]
 HeaderName = Annotated[str, Field(max_length=64)]
 HeaderValue = Annotated[str, Field(max_length=HEADER_CHARACTERS_MAX)]
 
 
-class ModelTimeoutsIn(Schema):
+class ModelTimeoutsIn(Part):
     """Seconds of one model; null: the channel's."""
-
-    model_config = ConfigDict(extra="forbid")
 
     first_content: Seconds | None = None
     idle: Seconds | None = None
     total: Seconds | None = None
 
 
-class RouteIn(Schema):
+class RouteIn(Part):
     """How a channel serves a model."""
 
-    model_config = ConfigDict(extra="forbid")
-
     upstream: str = Field(
-        "", max_length=bounds.MODEL_MAX, description="The provider's model name. Empty: the same."
+        "",
+        max_length=bounds.MODEL_MAX,
+        pattern=r"^[^\s\x00]*$",
+        description="The provider's model name. Empty: the same.",
     )
     can: dict[Capability, bool] = Field(
         default_factory=dict, description="Capabilities you know better than the catalogue."
@@ -89,10 +111,30 @@ class RouteIn(Schema):
     timeouts: ModelTimeoutsIn = Field(default_factory=ModelTimeoutsIn)
 
 
-class TimeoutsIn(Schema):
-    """Seconds."""
+def stated_routes(models: Mapping[str, RouteIn]) -> ChannelFields:
+    """The models that a body or a file states, as a write sets them."""
+    routes = models.items()
+    return {
+        "models": {name: route.upstream for name, route in routes},
+        "can": {
+            name: {str(capability): on for capability, on in route.can.items()}
+            for name, route in routes
+            if route.can
+        },
+        "priorities": {
+            name: route.priority for name, route in routes if route.priority is not None
+        },
+        "weights": {name: route.weight for name, route in routes if route.weight is not None},
+        "model_timeouts": {
+            name: seconds
+            for name, route in routes
+            if (seconds := route.timeouts.model_dump(exclude_none=True))
+        },
+    }
 
-    model_config = ConfigDict(extra="forbid")
+
+class TimeoutsIn(Part):
+    """Seconds."""
 
     connect: Seconds = _TIMEOUTS.connect
     first_content: Seconds = _TIMEOUTS.first_content
@@ -100,10 +142,8 @@ class TimeoutsIn(Schema):
     total: Seconds = _TIMEOUTS.total
 
 
-class BreakerIn(Schema):
+class BreakerIn(Part):
     """When a failing channel is paused."""
-
-    model_config = ConfigDict(extra="forbid")
 
     enabled: Switch = True
     failures: Annotated[Failures | None, Field(description="Null: when most requests fail.")] = None
@@ -115,10 +155,8 @@ class BreakerIn(Schema):
     )
 
 
-class ConditionsIn(Schema):
+class ConditionsIn(Part):
     """Which requests a channel serves: one value of each condition that is stated must fit."""
-
-    model_config = ConfigDict(extra="forbid")
 
     plans: Values = Field(default_factory=list, description="Names of plans.")
     teams: Values = Field(
@@ -133,11 +171,9 @@ class ConditionsIn(Schema):
     excludes: list[Feature] = Field(default_factory=list, description="What must not.")
 
 
-class ParametersIn(Schema):
+class ParametersIn(Part):
     """Members of the body, by the names of the API that is spoken; dots lead into objects, as in
     `generationConfig.topK`. What decides the price or the form of the answer is refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
     set: dict[Parameter, Any] = Field(default_factory=dict, max_length=PARAMETERS_MAX)
     default: dict[Parameter, Any] = Field(
@@ -148,19 +184,15 @@ class ParametersIn(Schema):
     remove: list[Parameter] = Field(default_factory=list, max_length=PARAMETERS_MAX)
 
 
-class SystemPromptIn(Schema):
+class SystemPromptIn(Part):
     """A text for the system in every chat; its tokens are charged as input."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS_MAX)
     mode: PromptMode = Field("prepend", description="Where it stands to the client's own.")
 
 
-class OverridesIn(Schema):
+class OverridesIn(Part):
     """What the channel changes of requests; replaces all stored overrides."""
-
-    model_config = ConfigDict(extra="forbid")
 
     parameters: dict[Dialect, ParametersIn] = Field(
         default_factory=dict, description="By the API that is spoken to the provider."
@@ -180,11 +212,9 @@ class OverridesIn(Schema):
     )
 
 
-class TestingIn(Schema):
+class TestingIn(Part):
     """When the channel is tested by itself, and what turns it off. A test that passes turns it on
     again."""
-
-    model_config = ConfigDict(extra="forbid")
 
     every_min: Annotated[Whole, Field(ge=1, le=EVERY_MIN_MAX)] | None = Field(
         default=None, description="Minutes between two tests; null for none."
@@ -194,7 +224,7 @@ class TestingIn(Schema):
     )
     variant: Variant = "streamed"
     on_key: Switch = Field(default=False, description="Turn off when the provider rejects the key.")
-    statuses: str = Field(
+    statuses: Annotated[str, AfterValidator(_statuses)] = Field(
         default="", max_length=TEXT_MAX, description="Turn off on these statuses: `403, 5xx`."
     )
     words: str = Field(
@@ -205,15 +235,12 @@ class TestingIn(Schema):
     )
 
 
+@take_fields(ChannelSettings, Channel)
 class ChannelChange(Schema):
     """What to change; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid")
 
-    provider: str = Field("", max_length=40)
-    base_url: str = Field(
-        "", max_length=bounds.URL_MAX, description="Empty: the provider's own address."
-    )
     keys: list[Secret] = Field(
         default_factory=list,
         max_length=bounds.KEYS_MAX,
@@ -225,50 +252,19 @@ class ChannelChange(Schema):
         max_length=bounds.ROUTES_MAX,
         description="Every name or pattern the channel serves.",
     )
-    proxy_url: str = Field(
-        "",
-        max_length=bounds.URL_MAX,
-        description="http://host:port or socks5://host:port. A change of it, of the provider, the "
-        "base URL or the trusted authorities removes all stored secrets.",
-    )
     proxy_login: str = Field(
         "", max_length=600, description="user:password; never returned. Empty: none."
     )
-    ca_bundle: Pem = Field("", description="Authorities that are trusted instead of the system's.")
-    client_cert: Pem = Field("", description="Client certificate in PEM, with its chain.")
     client_key: Pem = Field("", description="Its key in PEM; never returned.")
-    enabled: Switch = True
-    priority: Priority = Field(0, description="Lower is tried first.")
-    weight: Weight = Field(1, description="Share of requests among channels of equal priority.")
-    retries: Retries = Field(
-        bounds.RETRIES,
-        description="Further attempts after this channel fails: on other channels, else on this "
-        "one. 0 turns fail-over off.",
-    )
-    on_leave: OnLeave = Field("cancel", description="What happens when a client disconnects.")
-    uncapped: Switch = Field(False, description="The provider ignores output limits.")
-    names_client: Switch = Field(
-        True, description=("The provider receives the client's user agent.")
-    )
-    rpm: Count | None = Field(None, description="Requests in any 60-second window.")
-    tpm: Count | None = Field(None, description="Tokens in any 60-second window.")
-    parallel: Count | None = Field(None, description="Requests running at the same time.")
     spend_cap_day: SpendCap | None = Field(
         None, description="What it may cost in a day (UTC): a decimal string in USD."
     )
     spend_cap_month: SpendCap | None = Field(None, description="The same in a calendar month.")
     conditions: ConditionsIn = Field(default_factory=ConditionsIn)
-    zero_retention: Switch = Field(False, description="The provider keeps no data of requests.")
-    region: str = Field(
-        "", max_length=REGION_MAX, description="Where it is: `eu`, `us-east-1`. Empty: unknown."
-    )
     overrides: OverridesIn = Field(default_factory=OverridesIn)
     timeouts: TimeoutsIn = Field(default_factory=TimeoutsIn)
     breaker: BreakerIn = Field(default_factory=BreakerIn)
     testing: TestingIn = Field(default_factory=TestingIn)
-    check_models_every_h: CheckHours | None = Field(
-        None, description="Hours between two checks for new models; null for none."
-    )
 
 
 class ChannelIn(ChannelChange):
@@ -409,37 +405,20 @@ class TestRunOut(Schema):
     results: list[TestResultOut]
 
 
+@show_fields(ChannelSettings)
 class ChannelOut(Schema):
     id: str
     name: str
-    provider: str
-    base_url: str
-    proxy_url: str
     has_proxy_login: bool
-    ca_bundle: str
-    client_cert: str
     has_client_key: bool
-    enabled: bool
     archived_at: dt.datetime | None
-    priority: int
-    weight: int
-    retries: int
-    on_leave: str
-    uncapped: bool
-    names_client: bool
-    rpm: int | None
-    tpm: int | None
-    parallel: int | None
     spend_cap_day: str | None
     spend_cap_month: str | None
     conditions: dict[str, Any]
-    zero_retention: bool
-    region: str
     overrides: dict[str, Any]
     timeouts: dict[str, float]
     breaker: dict[str, bool | float | None]
     testing: dict[str, bool | int | str | None]
-    check_models_every_h: int | None
     taken_out: TakenOutOut | None = Field(description="Why its rule turned it off, if it did.")
     keys: list[ChannelKeyOut]
     models: dict[str, RouteOut]

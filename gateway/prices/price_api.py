@@ -14,6 +14,7 @@ from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
+from billing.currency.answers import answer_of
 from billing.currency.money import MoneyInvalid, format_usd
 from billing.models import PriceProposal, PriceVersion
 from billing.prices.conditions import PriceKey
@@ -35,7 +36,6 @@ from gateway.prices.previews import cancel_preview, start_preview
 from lib.api import pagination
 from lib.api.instants import Instant
 from lib.api.openapi import Schema, also_answers
-from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -376,23 +376,20 @@ def _conditions(rates: Mapping[str, Any]) -> list[ConditionOut]:
 
 
 def _version(version: PriceVersion) -> VersionOut:
-    return VersionOut(
-        id=str(version.id),
+    return answer_of(
+        VersionOut,
+        version,
         **key_of(version.price)._asdict(),
-        valid_from=version.valid_from,
-        valid_to=version.valid_to,
         meters=_rates_out(version.rates["meters"]),
         tiers=_tiers(version.rates),
         conditions=_conditions(version.rates),
-        source=version.source,
     )
 
 
 def _proposal(proposal: PriceProposal) -> ProposalOut:
-    return ProposalOut(
-        id=id_text(proposal.id),
-        **key_of(proposal)._asdict(),
-        valid_from=proposal.valid_from,
+    return answer_of(
+        ProposalOut,
+        proposal,
         meters=None if proposal.rates is None else _rates_out(proposal.rates["meters"]),
         tiers=_tiers(proposal.rates or {}),
         conditions=_conditions(proposal.rates or {}),
@@ -400,9 +397,6 @@ def _proposal(proposal: PriceProposal) -> ProposalOut:
             None if proposal.replaces is None else _rates_out(proposal.replaces["meters"])
         ),
         needs_two=needs_two(proposal),
-        state=str(proposal.state),
-        source=proposal.source,
-        note=proposal.note,
         made_by=proposal.made_by.email if proposal.made_by else None,
         first_by=proposal.first_by.email if proposal.first_by else None,
         decided_by=proposal.decided_by.email if proposal.decided_by else None,
@@ -411,14 +405,9 @@ def _proposal(proposal: PriceProposal) -> ProposalOut:
 
 def _preview(preview: PricePreview) -> PricePreviewOut:
     total = (preview.result or {}).get("total")
-    return PricePreviewOut(
-        id=id_text(preview.id),
-        state=str(preview.state),
-        done=preview.done,
-        total=preview.total,
-        start_at=preview.start_at,
-        end_at=preview.end_at,
+    return answer_of(
+        PricePreviewOut,
+        preview,
         charged=None if total is None else format_usd(total[1]),
         would_charge=None if total is None else format_usd(total[2]),
-        message=preview.message,
     )

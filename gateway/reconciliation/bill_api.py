@@ -10,7 +10,8 @@ from ninja import Query, Router, Status
 from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
-from billing.currency.money import format_usd, parse_usd
+from billing.currency.answers import answer_of
+from billing.currency.money import parse_usd
 from gateway.access import access_channel
 from lib.api import pagination
 from lib.api.openapi import Schema
@@ -213,35 +214,21 @@ def reopen_difference(request: HttpRequest, id: str, n: TypedWhole) -> Differenc
 
 def _bill(bill: ProviderBill) -> BillOut:
     differences = bill.differences.all()
-    return BillOut(
-        id=id_text(bill.id),
-        provider=bill.provider,
+    return answer_of(
+        BillOut,
+        bill,
         channels=[id_text(id) for id in bill.channel_ids],
-        first_on=bill.first_on,
-        last_on=bill.last_on,
-        match=bill.match,  # type: ignore[arg-type]
-        tolerance=format_usd(bill.tolerance_nano),
         file=bill.file_name,
-        lines=bill.lines,
-        billed=format_usd(bill.billed_nano),
-        ours=format_usd(bill.ours_nano),
         differences=differences.count(),
         open=differences.filter(settled_at=None).count(),
         created_by=bill.created_by.email if bill.created_by else None,
-        created_at=bill.created_at,
     )
 
 
 def _difference(row: BillDifference) -> DifferenceOut:
-    return DifferenceOut(
-        n=row.n,
-        kind=row.kind,  # type: ignore[arg-type]
+    return answer_of(
+        DifferenceOut,
+        row,
         request=id_text(row.request_id) if row.request_id else None,
-        day=row.day,
-        model=row.model,
-        billed=format_usd(row.billed_nano),
-        ours=format_usd(row.ours_nano),
-        note=row.note,
         settled_by=row.settled_by.email if row.settled_by else None,
-        settled_at=row.settled_at,
     )

@@ -1,21 +1,19 @@
 """The management API of operators for what shadow traffic has come to."""
 
 import datetime as dt
-from typing import Any
 
 from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
 from accounts.access import access, actors, api_auth
+from billing.currency.answers import answer_of
 from billing.currency.money import format_usd
 from gateway.access import visible_shadow_answers
-from gateway.models import ShadowAnswer
-from gateway.routing.shadow_answers import KEPT, ShadowFigures, shadow_figures, spent_by_day
+from gateway.routing.shadow_answers import KEPT, shadow_figures, spent_by_day
 from lib import clock
 from lib.api import pagination
 from lib.api.openapi import Schema
-from lib.ids import id_text
 from lib.numbers.whole_numbers import TypedWhole
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
@@ -114,7 +112,8 @@ def show_shadow_traffic(request: HttpRequest, query: Query[Since]) -> ShadowFigu
     """How the answers of shadow channels compare with those the clients got."""
     access.require(actors.actor_of(request), "channels.read")
     page = pagination.page_by_position(shadow_figures(query.hours), query.limit, query.cursor)
-    return ShadowFiguresPage(items=[_figures(row) for row in page.items], next=page.next)
+    items = [answer_of(ShadowFiguresOut, row) for row in page.items]
+    return ShadowFiguresPage(items=items, next=page.next)
 
 
 @router.get("/shadow-spend", response=ShadowSpendPage, summary="Show the cost of shadow traffic")
@@ -135,23 +134,5 @@ def list_shadow_answers(
     """Each request that was sent to a shadow channel as well, newest first."""
     rows = visible_shadow_answers(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return ShadowAnswerPage(items=[_answer(row) for row in page.items], next=page.next)
-
-
-def _figures(row: ShadowFigures) -> ShadowFiguresOut:
-    shown = row._asdict()
-    main_cost, cost = shown.pop("main_cost_nano"), shown.pop("cost_nano")
-    return ShadowFiguresOut(**shown, main_cost=format_usd(main_cost), cost=format_usd(cost))
-
-
-def _answer(row: ShadowAnswer) -> ShadowAnswerOut:
-    shown: dict[str, Any] = {
-        name: getattr(row, name, None) for name in ShadowAnswerOut.model_fields
-    }
-    shown |= {
-        "id": id_text(row.id),
-        "request_id": id_text(row.request_id),
-        "main_cost": None if row.main_cost_nano is None else format_usd(row.main_cost_nano),
-        "cost": format_usd(row.cost_nano),
-    }
-    return ShadowAnswerOut(**shown)
+    items = [answer_of(ShadowAnswerOut, row) for row in page.items]
+    return ShadowAnswerPage(items=items, next=page.next)

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import ninja
 from ninja.responses import NinjaJSONEncoder
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 ERROR: Final = "Error"
 ERROR_SCHEMA: Final[dict[str, Any]] = {
@@ -75,9 +75,9 @@ class SchemaNameTaken(TypeError):
     """Two classes of bodies have one name: the description would show one of them for both."""
 
 
-class Schema(ninja.Schema):
-    """A body of the management API. Its class name is its name in the description, so no two
-    subclasses share one: the second raises SchemaNameTaken when it is imported."""
+class _Named(BaseModel):
+    """Its class name is its name in the description, so no two subclasses share one: the second
+    raises SchemaNameTaken when it is imported."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -90,3 +90,13 @@ class Schema(ninja.Schema):
 
 
 _SCHEMAS: Final[dict[str, str]] = {}
+
+
+class Schema(_Named, ninja.Schema):
+    """A body of the management API."""
+
+
+class Part(_Named):
+    """An object inside a body that is sent, or inside a file of an installation."""
+
+    model_config = ConfigDict(extra="forbid")

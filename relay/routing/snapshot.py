@@ -31,34 +31,40 @@ from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, Outbound
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One way to a provider, with its secrets opened."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChannel:
+    """What stands in the snapshot as it is stored: columns of the channel, by the same names."""
 
     id: str
-    uuid: ChannelId
     name: ChannelName
-    provider: Provider
     base_url: str
+    retries: int
+    # It ignores output caps: what it says above a hold is ours to pay, so it serves nobody who pays
+    # before (I13).
+    uncapped: bool = False
+    zero_retention: bool = False
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel(StoredChannel):
+    """One way to a provider, with its secrets opened."""
+
+    uuid: ChannelId
+    provider: Provider
     address: Address
     # Those of every request, for each key (one without any, where there is none), by the dialect
     # that is spoken.
     headers: tuple[Mapping[Dialect, tuple[tuple[str, str], ...]], ...]
     # The names of a client's headers that go on.
     passed_headers: Mapping[Dialect, frozenset[bytes]]
-    retries: int
     drain: bool
     timeouts: Timeouts
     breaker: BreakerRule
-    # It ignores output caps: what it says above a hold is ours to pay, so it serves nobody who pays
-    # before (I13).
-    uncapped: bool = False
     # None where nothing is limited.
     limits: ChannelLimits | None = None
     # Which requests it is for; None = all.
     conditions: Conditions | None = None
-    zero_retention: bool = False
-    region: str = ""
     # What it may cost in a day and in a month, in nano.
     spend_caps: tuple[int | None, int | None] = (None, None)
     # How its keys end, and their ids; () where there is none.

@@ -4,7 +4,7 @@ import base64
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -25,11 +25,11 @@ from gateway.routing.channel_order import Route
 from gateway.routing.model_rule_bounds import CAUSES, ModelRule
 from gateway.routing.shadow_rules import read_shadow
 from gateway.routing.tie_breaking import PICKS, Pick
-from lib.id_types import ChannelId, ChannelName
+from lib.id_types import ChannelId
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError
-from relay.routing.snapshot import Channel, Plan, Snapshot
+from relay.routing.snapshot import Channel, Plan, Snapshot, StoredChannel
 
 log = logging.getLogger(__name__)
 
@@ -134,32 +134,27 @@ class RouteRow(msgspec.Struct):
     timeouts: dict[str, float] = {}
 
 
-class ChannelRow(msgspec.Struct):
-    """A channel as it is stored; `keys` are their ids, sealed secrets and endings."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRow(StoredChannel):
+    """A channel as it is stored; `keys` are their ids, sealed secrets and endings. The statement
+    reads the column of each field."""
 
-    id: str
-    name: str
     provider: str
-    base_url: str
     priority: int
     weight: int
-    retries: int
     on_leave: str
     timeouts: dict[str, float]
     breaker: dict[str, Any]
     keys: list[tuple[str, str, str]]
     routes: list[RouteRow]
-    uncapped: bool = False
     names_client: bool = True
     rpm: int | None = None
     tpm: int | None = None
     parallel: int | None = None
     spend_cap_day_nano: int | None = None
     spend_cap_month_nano: int | None = None
-    conditions: dict[str, Any] = {}
-    zero_retention: bool = False
-    region: str = ""
-    overrides: dict[str, Any] = {}
+    conditions: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
     proxy_url: str = ""
     proxy_login: str | None = None
     ca_bundle: str = ""
@@ -272,12 +267,11 @@ def _outbound(row: ChannelRow, vault: Vault) -> Outbound:
 
 def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
     provider, overrides = provider_named(row.provider), read_overrides(row.overrides)
+    stored: dict[str, Any] = {one.name: getattr(row, one.name) for one in fields(StoredChannel)}
     return Channel(
-        id=row.id,
+        **stored,
         uuid=ChannelId(UUID(row.id)),
-        name=ChannelName(row.name),
         provider=provider,
-        base_url=row.base_url,
         address=provider.address(row.base_url),
         headers=tuple(
             {
@@ -300,15 +294,11 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
             )
             for dialect, spoken in provider.dialects.items()
         },
-        retries=row.retries,
         drain=row.on_leave == "drain",
-        uncapped=row.uncapped,
         timeouts=Timeouts.of(row.timeouts),
         model_timeouts=_model_timeouts(row),
         breaker=BreakerRule(**row.breaker),
         limits=_limits(row),
-        zero_retention=row.zero_retention,
-        region=row.region,
         spend_caps=(row.spend_cap_day_nano, row.spend_cap_month_nano),
         overrides=overrides,
         has_prompt=overrides is not None and overrides.system_prompt is not None,

@@ -2,8 +2,10 @@
 statement."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from relay.ledger.database import Statement
+from relay.routing.snapshot_build import ChannelRow
 
 
 def load_statement() -> Statement:
@@ -54,6 +56,8 @@ _EPOCH = """
            (SELECT coalesce(sum(hashtextextended(app || ' ' || name, 0)), 0)
             FROM django_migrations)"""
 
+# What of a channel is not read from a column as it stands.
+_NOT_PLAIN = ("proxy_login", "client_key", "keys", "routes")
 _LOAD = """
     SELECT json_build_object(
         'now', extract(epoch FROM clock_timestamp()),
@@ -70,18 +74,7 @@ _LOAD = """
             (SELECT unpriced_models FROM gateway_installationsetting WHERE id = 1), 'reject'),
         'channels', coalesce((
             SELECT json_agg(json_build_object(
-                'id', c.id, 'name', c.name, 'provider', c.provider, 'base_url', c.base_url,
-                'priority', c.priority, 'weight', c.weight, 'retries', c.retries,
-                'on_leave', c.on_leave, 'uncapped', c.uncapped,
-                'names_client', c.names_client,
-                'rpm', c.rpm, 'tpm', c.tpm, 'parallel', c.parallel,
-                'spend_cap_day_nano', c.spend_cap_day_nano,
-                'spend_cap_month_nano', c.spend_cap_month_nano,
-                'conditions', c.conditions, 'zero_retention', c.zero_retention,
-                'region', c.region,
-                'timeouts', c.timeouts, 'breaker', c.breaker, 'overrides', c.overrides,
-                'proxy_url', c.proxy_url, 'ca_bundle', c.ca_bundle,
-                'client_cert', c.client_cert,
+                CHANNEL_COLUMNS,
                 'proxy_login', translate(encode(c.proxy_login, 'base64'), E'\\n', ''),
                 'client_key', translate(encode(c.client_key, 'base64'), E'\\n', ''),
                 'keys', coalesce((
@@ -144,4 +137,9 @@ _LOAD = """
               ON team.organisation_id = owner.id
              AND team.slug = split_part(named.holder, '/', 2)
             WHERE team.id IS NOT NULL OR strpos(named.holder, '/') = 0), '{}'::json)
-    )::text"""
+    )::text""".replace(
+    "CHANNEL_COLUMNS",
+    ", ".join(
+        f"'{one.name}', c.{one.name}" for one in fields(ChannelRow) if one.name not in _NOT_PLAIN
+    ),
+)

@@ -8,6 +8,7 @@ from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
+from billing.currency.answers import answer_of
 from lib.api import pagination
 from usage.books import findings
 from usage.models import Finding
@@ -67,7 +68,7 @@ def list_findings(request: HttpRequest, query: Query[FindingQuery]) -> dict[str,
 
 
 @router.get("/findings/{id}", response=FindingOut, summary="Show a ledger finding")
-def read_finding(request: HttpRequest, id: str) -> dict[str, Any]:
+def read_finding(request: HttpRequest, id: str) -> FindingOut:
     """One finding of the ledger checks."""
     return _shown(findings.access_finding(actors.actor_of(request), id))
 
@@ -75,7 +76,7 @@ def read_finding(request: HttpRequest, id: str) -> dict[str, Any]:
 @router.post(
     "/findings/{id}/acknowledge", response=FindingOut, summary="Acknowledge a ledger finding"
 )
-def acknowledge_finding(request: HttpRequest, id: str, body: AcknowledgementIn) -> dict[str, Any]:
+def acknowledge_finding(request: HttpRequest, id: str, body: AcknowledgementIn) -> FindingOut:
     """Takes a finding off the list of open ones, once."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
@@ -83,17 +84,5 @@ def acknowledge_finding(request: HttpRequest, id: str, body: AcknowledgementIn) 
     return _shown(findings.acknowledge(actor, finding, body.reason))
 
 
-def _shown(finding: Finding) -> dict[str, Any]:
-    return {
-        "id": str(finding.id),
-        "invariant": finding.invariant,
-        "object": finding.object,
-        "expected": finding.expected,
-        "found": finding.found,
-        "first_seen_at": finding.first_seen_at,
-        "last_seen_at": finding.last_seen_at,
-        "holds": finding.holds,
-        "acknowledged_at": finding.acknowledged_at,
-        "acknowledged_by": finding.acknowledged_as,
-        "reason": finding.reason,
-    }
+def _shown(finding: Finding) -> FindingOut:
+    return answer_of(FindingOut, finding, acknowledged_by=finding.acknowledged_as)

@@ -10,9 +10,9 @@ from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
 from accounts.access import actors
+from billing.currency.answers import answer_of
 from lib.api import pagination
 from lib.api.openapi import Schema, also_answers
-from lib.ids import id_text
 from usage.exports import exports
 from usage.exports.views import file_answer
 from usage.models import Export
@@ -134,15 +134,11 @@ def _state(export: Export) -> Literal["queued", "running", "done", "failed", "ex
 
 
 def _shown(export: Export) -> ExportOut:
-    return ExportOut(
-        id=id_text(export.id),
+    return answer_of(
+        ExportOut,
+        export,
         file=exports.file_name(export),
         state=_state(export),
         rows=export.done,
-        total=export.total,
-        size=export.size,
-        created_at=export.created_at,
-        ended_at=export.ended_at,
-        expires_at=export.expires_at,
         detached_months=export.detached_months or [],
     )

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from accounts.access import access, actors
 from accounts.access.actors import organisation_of
+from billing.currency.answers import answer_of
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budget_rules import (
@@ -346,14 +347,7 @@ def _decide(
 
 
 def _alert(alert: BudgetAlert) -> AlertOut:
-    return AlertOut(
-        kind=str(alert.kind),
-        percent=alert.percent,
-        spent=format_usd(alert.spent_nano),
-        limit=format_usd(alert.limit_nano),
-        period_began=alert.starts_at,
-        told_at=alert.told_at,
-    )
+    return answer_of(AlertOut, alert, period_began=alert.starts_at)
 
 
 def _one(budget: Budget) -> BudgetOut:
@@ -364,19 +358,12 @@ def _shown(standing: list[Standing]) -> list[BudgetOut]:
     rows = [row.budget for row in standing]
     names, stated = budgets.subject_names(rows), budgets.stated_subjects(rows)
     return [
-        BudgetOut(
-            id=str(row.budget.id),
-            scope=cast(Scope, row.budget.scope),
+        answer_of(
+            BudgetOut,
+            row.budget,
             subject=stated[row.budget.id],
             subject_name=names[row.budget.id],
-            amount=format_usd(row.budget.amount_nano),
-            period=cast(Period, row.budget.period),
-            anchor=row.budget.anchor,
-            timezone=row.budget.timezone,
-            enabled=row.budget.enabled,
-            action=cast(Action, row.budget.action),
             alert_percents=sorted(row.budget.alert_percents),
-            alert_forecast=row.budget.alert_forecast,
             limit=format_usd(row.limit_nano),
             raised_until=(
                 row.budget.raised_until if row.limit_nano > row.budget.amount_nano else None

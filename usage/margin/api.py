@@ -7,7 +7,7 @@ from ninja import Query, Router
 from pydantic import ConfigDict, Field
 
 from accounts.access import actors, api_auth
-from billing.currency.money import format_usd
+from billing.currency.answers import answer_of
 from lib import clock
 from lib.api.openapi import Schema
 from usage.margin.margin import MarginBy, MarginRow, first_day, margin, total
@@ -61,12 +61,4 @@ def show_margin(request: HttpRequest, query: Query[MarginQuery]) -> MarginOut:
 
 
 def _shown(row: MarginRow) -> MarginRowOut:
-    return MarginRowOut(
-        id=row.id,
-        name=row.name,
-        requests=row.requests,
-        revenue=format_usd(row.revenue_nano),
-        cost=format_usd(row.cost_nano),
-        margin=format_usd(row.margin_nano),
-        unpriced=format_usd(row.unpriced_nano),
-    )
+    return answer_of(MarginRowOut, row)

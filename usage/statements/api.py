@@ -9,10 +9,10 @@ from pydantic import Field
 
 from accounts.access import actors
 from billing.access import access_wallet
+from billing.currency.answers import answer_of
 from billing.currency.money import format_usd
 from lib.api import pagination
 from lib.api.openapi import Schema
-from lib.ids import id_text
 from usage.statements import statements
 from usage.statements.statements import Check
 from usage.statements.views import month_asked
@@ -115,16 +115,11 @@ def show_statement(request: HttpRequest, period: str) -> StatementOut:
         moved=MovedOut(**moved),
         checks=[_check(check) for check in found.checks],
         items=[
-            StatementLineOut(
-                id=id_text(line.id) if line.id else None,
-                at=line.at,
+            answer_of(
+                StatementLineOut,
+                line,
                 type=line.word_kind,
                 charges=line.count if line.kind == "usage" else None,
-                amount=format_usd(line.amount_nano),
-                balance=format_usd(line.balance_nano),
-                reason=line.reason,
-                document=line.document,
-                by=line.by,
             )
             for line in stated.lines
         ],

@@ -4,6 +4,7 @@ shows, in every pair of dialects, and it is held for (P2)."""
 import asyncio
 import json
 import sys
+from dataclasses import fields
 from pathlib import PurePath
 from types import FrameType
 from typing import Any
@@ -57,7 +58,7 @@ def row_of(hub: Hub, model: str) -> ChannelRow:
         "JOIN gateway_route r ON r.channel_id = c.id WHERE r.model = %s",
         model,
     )
-    names = set(ChannelRow.__struct_fields__) - {"keys", "routes", "id"}
+    names = {one.name for one in fields(ChannelRow)} - {"keys", "routes", "id"}
     return ChannelRow(
         id=str(row["id"]),
         keys=[(str(uuid4()), "", "")],
