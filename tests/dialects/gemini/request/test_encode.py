@@ -489,7 +489,7 @@ def test_earlier_turns_elsewhere_are_refused() -> None:
 
 # Parameters of chat completions, and what becomes of each.
 @pytest.mark.parametrize(
-    ("members", "want", "unknown_members"),
+    ("members", "want", "left_out"),
     [
         ({"temperature": 1.5}, {"temperature": 1.5}, ()),
         ({"top_p": 0.5}, {"topP": 0.5}, ()),
