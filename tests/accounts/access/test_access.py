@@ -10,12 +10,12 @@ from django.test import RequestFactory
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, organisation_page
+from accounts.access.guards import operator_page, organisation_page, session_page
 from accounts.models import KeyKind, Role, User
 from accounts.roles import rules as roles
 from accounts.sessions.store import SessionStore
 from lib.ids import id_text, new_id
-from tests.cast import Cast, actor, make_key, member
+from tests.cast import Cast, actor, make_key, member, person
 
 
 def request_of(user: User) -> HttpRequest:
@@ -36,6 +36,11 @@ async def stream(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         yield str(actor.role).encode()
 
     return StreamingHttpResponse(body())
+
+
+@session_page("usage.read")
+def last(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return HttpResponse(actors.slug_of(actor))
 
 
 @operator_page("channels.read")
@@ -146,3 +151,11 @@ def test_a_team_is_reached_from_its_organisation_only(people: Cast) -> None:
     assert access.access_team(actor(people.bob, people.acme)) == people.core
     with pytest.raises(Http404):
         access.access_team(actor(people.bob, people.acme), "other")
+
+
+def test_a_page_without_an_organisation_is_that_of_the_one_seen_last(people: Cast) -> None:
+    assert last(request_of(people.bob)).content == b"acme"
+    # Who belongs to none has no such page, an operator neither.
+    for nobody in (people.dora, person("eve")):
+        with pytest.raises(Http404):
+            last(request_of(nobody))

@@ -212,6 +212,25 @@ def test_a_limited_admin_gives_its_own_teams_alone(people: Cast) -> None:
     assert Membership.objects.get(user__email="new@example.org").teams.get() == second
 
 
+def test_another_role_keeps_the_teams_unless_it_is_an_owners(people: Cast) -> None:
+    second, email = second_team(people), people.bob.email
+
+    def stands() -> tuple[str, bool, list[Team]]:
+        membership = people.bob.memberships.get()
+        return membership.role, membership.all_teams, list(membership.teams.all())
+
+    members.set_member(people.acme, email, Role.DEVELOPER, teams=[second], actor=SYSTEM)
+    members.set_member(people.acme, email, Role.VIEWER, actor=SYSTEM)
+    assert stands() == ("viewer", False, [second])
+    members.set_member(people.acme, email, Role.VIEWER, teams=None, actor=SYSTEM)
+    assert stands() == ("viewer", True, [])
+    members.set_member(people.acme, email, Role.VIEWER, actor=SYSTEM)
+    assert stands() == ("viewer", True, [])
+    members.set_member(people.acme, email, Role.VIEWER, teams=[second], actor=SYSTEM)
+    members.set_member(people.acme, email, Role.OWNER, actor=SYSTEM)
+    assert stands()[:2] == ("owner", True)
+
+
 def test_equals_leave_each_other_be(people: Cast) -> None:
     """GHSA-p845-629j-rcj6: the same rank does not touch the same rank, but may go itself."""
     ann, bea = (member(people.acme, name, Role.ADMIN) for name in ("ann", "bea"))

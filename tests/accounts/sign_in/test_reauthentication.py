@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.core.exceptions import PermissionDenied
 from django.test import Client, RequestFactory
 
@@ -78,6 +79,13 @@ def test_who_has_nothing_to_show_sets_a_password_first(people: Cast, stale: Clie
     browser = signed_in(people.bob)
     confirmed(browser, people.bob, clock.now() - dt.timedelta(minutes=16))
     assert browser.get(APP)["Location"].startswith("/password/set?next=")
+    # By the provider that they came by last, where there is one.
+    for days, provider in ((2, "earlier"), (1, "later")):
+        account = SocialAccount.objects.create(user=people.bob, provider=provider, uid="1")
+        SocialAccount.objects.filter(pk=account.pk).update(
+            last_login=clock.now() - dt.timedelta(days=days)
+        )
+    assert browser.get(APP)["Location"].startswith("/login/sso/later?next=")
 
 
 def test_who_just_signed_in_is_not_asked(people: Cast) -> None:

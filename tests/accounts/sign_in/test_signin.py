@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.core.management import CommandError, call_command
@@ -18,7 +19,7 @@ from accounts.sign_in import sign_in as signin
 from accounts.sign_up.sign_up import save_sign_up
 from lib import clock
 from tests import cast
-from tests.cast import PASSWORD, Cast, signed_in
+from tests.cast import PASSWORD, Cast, person, signed_in
 
 
 def sign_up(browser: Client, email: str = "eve@example.org", **over: str) -> Any:
@@ -94,6 +95,18 @@ def test_a_way_back_on_this_site_is_taken(people: Cast) -> None:
     assert response["Location"] == "/o/acme/keys"
     event = AuditEvent.objects.get(action="user.signed_in")
     assert (event.actor_user_id, event.object_id) == (people.bob.pk, str(people.bob.pk))
+
+
+def test_the_first_sign_in_joins_the_organisation_of_the_domain(
+    people: Cast, settings: Any
+) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    domain = {"domain": "example.org", "organisation": "acme", "role": "viewer"}
+    save_sign_up(SYSTEM, mode="domain", domains=[domain])
+    eve = person("eve")
+    EmailAddress.objects.create(user=eve, email=eve.email, verified=True, primary=True)
+    assert Client().post("/login", {"login": eve.email, "password": PASSWORD}).status_code == 302
+    assert eve.memberships.get(organisation=people.acme).role == "viewer"
 
 
 def visible(response: Any) -> str:

@@ -219,6 +219,18 @@ def test_what_cannot_be_trusted_signs_nobody_in(
     assert not SocialAccount.objects.exists()
 
 
+@pytest.mark.parametrize("token", [None, 7, ["x"]])
+def test_a_provider_without_an_id_token_is_told_so(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, token: Any
+) -> None:
+    browser = Client()
+    begun = browser.get(path(row))
+    told = {"access_token": "at", "id_token": token}
+    provider.answers["/token"] = (200, json.dumps(told).encode())
+    answer = come_back(browser, provider, begun)
+    assert "The provider gave no ID token." in answer.content.decode()
+
+
 def configured(provider: IdentityProvider, **over: Any) -> None:
     """What the provider says of itself, but for these; None leaves a member out."""
     told = {**provider.configuration(), **over}

@@ -5,8 +5,9 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
 
 import httpx
 import pytest
@@ -15,8 +16,10 @@ from lib.network.egress import (
     EgressDenied,
     EgressError,
     EgressPolicy,
+    TooLarge,
     Unreachable,
     Unresolved,
+    _read_at_most,
     check_form_of_named,
     check_named_by_user,
     exchanged_briefly,
@@ -474,3 +477,21 @@ def test_which_forms_a_user_may_name(url: str) -> None:
 def test_a_name_without_an_address_is_not_reached() -> None:
     with pytest.raises(Unresolved, match="has no address"):
         permitted_addresses(NOTHING_PRIVATE, "h.example", 443, lambda host, port: [])
+
+
+class Pieces:
+    """An answer that comes in pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+
+    async def aiter_raw(self) -> AsyncIterator[bytes]:
+        for piece in self.pieces:
+            yield piece
+
+
+async def test_an_answer_is_read_up_to_its_bound() -> None:
+    answer = cast(httpx.Response, Pieces(b"ab", b"", b"c"))
+    assert await _read_at_most(answer, 3) == b"abc"
+    with pytest.raises(TooLarge, match="more than 2 bytes"):
+        await _read_at_most(answer, 2)

@@ -100,6 +100,11 @@ def test_what_fails_is_tried_again_with_the_same_bytes_until_it_is_dead(
     assert (delivery.state, len(delivery.tries)) == ("dead", TRIES_MAX)
     assert dt.timedelta(seconds=3) < waits[0] < dt.timedelta(seconds=7)
     assert waits[8] > dt.timedelta(hours=13)
+    # Whoever asks for it once more gets all the tries anew.
+    deliveries.send_again(cast.actor(people.alice, people.acme), delivery)
+    assert tell() == 1
+    again = Delivery.objects.get()
+    assert (again.state, len(again.tries)) == ("pending", TRIES_MAX + 2)
     assert tell() == 0
     assert len({(headers["webhook-id"], body) for headers, body in server.got}) == 1
     server.statuses = [200]
