@@ -1,0 +1,399 @@
+"""What an organisation with nothing has, what one nano does, and what is asked once too often."""
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+
+from accounts.access.actors import SYSTEM, Actor
+from accounts.models import Role
+from billing import idempotency
+from billing.credits import code_format, codes, credits, promo
+from billing.credits.credits import CreditRefused, ask_credit, effect_of
+from billing.credits.promo_rules import Payers
+from billing.currency.exchange_rates import RateStated, add_rates, rate_of, rate_text
+from billing.holds import usage_corrections
+from billing.holds.usage_corrections import Borne
+from billing.idempotency import Answer, KeyInvalid, KeyReused, drop_old_answers, once
+from billing.invoices import invoices, payments
+from billing.ledger.debts import repay_debts
+from billing.ledger.funding import dispute
+from billing.ledger.ledger import lock_wallet, post
+from billing.limits import budget_increases, budgets
+from billing.limits.budgets import BudgetRefused
+from billing.models import (
+    Budget,
+    IdempotentAnswer,
+    Invoice,
+    InvoiceDue,
+    InvoicePayment,
+    RedeemTry,
+    Subscription,
+    TopUp,
+    WalletSetting,
+)
+from billing.prices.pricing import Condition, PriceVersion
+from billing.subscriptions import subscriptions
+from billing.subscriptions.plans import SubscriptionRefused, offer_plan, write_plan
+from billing.subscriptions.rules import Terms
+from billing.topups import automatic
+from billing.wallets import wallets
+from lib import clock
+from lib.refusal import Refused
+from tests import cast
+from tests.fakes.processor import FakeProcessor
+from usage.limits import budget_simulation
+
+pytestmark = pytest.mark.django_db
+
+USD: Final = 10**9
+DAY: Final = dt.timedelta(days=1)
+TICK: Final = dt.timedelta(microseconds=1)
+
+
+# Nothing ----------------------------------------------------------------------------------------
+
+
+def test_who_has_no_accounts_has_nothing(people: cast.Cast) -> None:
+    assert wallets.balance(people.acme) == (0, 0, 0)
+    assert wallets.credit_line(people.acme) == 0
+    assert lock_wallet(people.acme.id) == (people.acme.id, 0, 0, 0, 0)
+    assert effect_of(people.acme, 5) == (0, 5, 0)
+    assert usage_corrections.borne(UUID(int=1)) == Borne(0, 0, 0)
+    assert promo.paid_by(people.acme.id, {}) == Payers(0, 0, 0)
+    assert promo.paid_by(people.acme.id, {UUID(int=1): 5}) == Payers(0, 0, 5)
+    assert repay_debts(10) == 0
+    assert subscriptions.subscription_of(people.acme) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "amount", "owed"),
+    [(0, -10, 0), (0, -11, 1), (1, -11, 0), (0, 0, 0), (0, 11, 0), (5, -20, 5)],
+)
+def test_what_a_correction_would_leave_owed(
+    people: cast.Cast, dora: Actor, line: int, amount: int, owed: int
+) -> None:
+    wallets.add_opening_credit(people.acme, 10)
+    wallets.set_credit_line(people.acme, line, actor=dora)
+    assert effect_of(people.acme, amount) == (10, 10 + amount, owed)
+
+
+@pytest.mark.parametrize("nano", [1, -1])
+def test_one_nano_is_corrected(people: cast.Cast, dora: Actor, nano: int) -> None:
+    ask_credit(dora, people.acme, nano, reason="r")
+    found = wallets.balance(people.acme)
+    assert found.free_nano == nano
+    with pytest.raises(CreditRefused):
+        ask_credit(dora, people.acme, 0, reason="r")
+
+
+def test_one_nano_of_promo_is_given(people: cast.Cast, dora: Actor) -> None:
+    ask_credit(dora, people.acme, 1, kind=credits.CreditKind.PROMO, reason="r")
+    assert lock_wallet(people.acme.id).promo_nano == 1
+
+
+@pytest.mark.parametrize(("amount_nano", "balance"), [(1, (1, 0, 0)), (-1, (0, 0, 1))])
+def test_who_comes_from_elsewhere_brings_one_nano_or_owes_it(
+    people: cast.Cast, amount_nano: int, balance: tuple[int, int, int]
+) -> None:
+    assert wallets.open_balance(people.acme, amount_nano)
+    assert wallets.balance(people.acme) == balance
+
+
+def test_a_debt_is_paid_once_there_is_money(people: cast.Cast) -> None:
+    post(dispute("stripe", "du_1", 5, lock_wallet(people.acme.id)))
+    assert repay_debts(10) == 0
+    wallets.add_opening_credit(people.acme, 7)
+    assert [repay_debts(10) for _ in range(2)] == [1, 0]
+    assert wallets.balance(people.acme) == (2, 0, 0)
+
+
+# Documents --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def document(people: cast.Cast) -> Invoice:
+    """A closed invoice of one nano."""
+    now = clock.now()
+    return Invoice.objects.create(
+        organisation=people.acme, kind="invoice", state="closed", number="INV-1",
+        month=now.date().replace(day=1), zone="UTC", from_at=now, until_at=now, closed_at=now,
+        proposed_by=people.dora, closed_by=people.alice, net_nano=1, total_nano=1,
+    )  # fmt: skip
+
+
+def test_an_invoice_of_nothing_is_paid(document: Invoice) -> None:
+    assert payments.noted_nano(document) == payments.left_nano(document) == 0
+    assert invoices.creditable_nano(document) == 1
+    assert payments.payment_state(document) == "paid"
+    document.total_nano = document.net_nano = 0
+    assert payments.payment_state(document) == "paid"
+    assert invoices.creditable_nano(document) == 0
+
+
+def test_a_document_without_an_end_has_no_state_of_payment(document: Invoice) -> None:
+    assert payments.payment_state(replace_fields(document, state="proposed")) is None
+    assert payments.payment_state(replace_fields(document, kind="credit_note")) is None
+
+
+def replace_fields(document: Invoice, **fields: Any) -> Invoice:
+    changed = Invoice.objects.get(id=document.id)
+    for name, value in fields.items():
+        setattr(changed, name, value)
+    return changed
+
+
+def test_one_nano_that_is_due_is_recorded_and_no_more(dora: Actor, document: Invoice) -> None:
+    InvoiceDue.objects.create(invoice=document, left_nano=1)
+    today = clock.now().date()
+    for wrong in (0, -1, 2):
+        with pytest.raises(invoices.InvoiceRefused):
+            payments.record_payment(dora, document, wrong, reference="R", paid_on=today)
+    with pytest.raises(invoices.InvoiceRefused):
+        payments.record_payment(dora, document, 1, reference="R", paid_on=today + DAY)
+    payments.record_payment(dora, document, 1, reference="R", paid_on=today)
+    assert payments.payment_state(document) == "paid"
+
+
+def test_one_nano_that_comes_in_pays_what_is_due(people: cast.Cast, document: Invoice) -> None:
+    InvoiceDue.objects.create(invoice=document, left_nano=1)
+    wallets.open_balance(people.acme, -1)
+    assert payments.settle_invoices() == 1
+    assert payments.left_nano(document) == 1
+    post(dispute("stripe", "du_1", 1, lock_wallet(people.acme.id)))
+    assert payments.left_nano(document) == 1
+    ask_credit(cast.actor(people.dora), people.acme, 2, reason="r")
+    assert payments.settle_invoices() == 1
+    assert payments.left_nano(document) == 0
+    assert InvoicePayment.objects.get().amount_nano == 1
+    assert payments.settle_invoices() == 0
+
+
+@pytest.mark.parametrize(("days", "state"), [(14, "due"), (15, "overdue")])
+def test_a_due_invoice_is_overdue_after_its_last_day(
+    document: Invoice, days: int, state: str
+) -> None:
+    InvoiceDue.objects.create(invoice=document, left_nano=1)
+    late = replace_fields(document, closed_at=clock.now() - days * DAY)
+    assert payments.payment_state(late) == state
+
+
+# Budgets ----------------------------------------------------------------------------------------
+
+
+def limited(people: cast.Cast, amount_nano: int = 5, **over: Any) -> Budget:
+    asked = {"scope": "organisation", "subject": "", "period": "hour", **over}
+    return budget_simulation.create_budget(SYSTEM, people.acme, amount_nano=amount_nano, **asked)
+
+
+def test_a_budget_that_nobody_spent_of_has_all_left(people: cast.Cast) -> None:
+    budget = limited(people)
+    budget.windows.all().delete()
+    (standing,) = budgets.standing_of([budget])
+    assert (standing.spent_nano, standing.held_nano, standing.left_nano) == (0, 0, 5)
+
+
+def test_a_time_that_cannot_be_names_those_that_can(people: cast.Cast) -> None:
+    for anchor in (-1, 60):
+        with pytest.raises(BudgetRefused, match="from 0 to 59"):
+            limited(people, anchor=anchor)
+    with pytest.raises(BudgetRefused, match="time zone"):
+        limited(people, timezone="Mars/Olympus")
+    assert limited(people, anchor=59).anchor == 59
+
+
+def test_an_increase_ends_when_its_time_is_over(
+    people: cast.Cast, bob: Actor, alice: Actor
+) -> None:
+    budget = limited(people)
+    assert not budget_increases._end_if_over(budget.id)
+    assert not budget_increases._end_if_over(0)
+    asked = budget_increases.ask_for_more(
+        bob, budget, amount_nano=1, until=clock.now() + DAY, reason="r"
+    )
+    budget_increases.approve(alice, asked)
+    assert not budget_increases._end_if_over(budget.id)
+    Budget.objects.update(raised_until=clock.now())
+    assert budget_increases._end_if_over(budget.id)
+    budget.refresh_from_db()
+    assert (budget.raised_nano, budget.raised_until) == (0, None)
+
+
+def test_who_is_limited_to_teams_raises_no_budget_of_all(people: cast.Cast, bob: Actor) -> None:
+    """P23."""
+    asked = budget_increases.ask_for_more(
+        bob, limited(people), amount_nano=1, until=clock.now() + DAY, reason="r"
+    )
+    user = cast.member(people.acme, "tim", Role.ADMIN)
+    tim = replace(cast.actor(user, people.acme), teams=frozenset({people.core.id}))
+    with pytest.raises(BudgetRefused, match="your teams"):
+        budget_increases.approve(tim, asked)
+
+
+# Once -------------------------------------------------------------------------------------------
+
+
+def answer() -> Answer:
+    return Answer(200, {})
+
+
+@pytest.mark.parametrize("other", [("PUT", "/a", b""), ("POST", "/b", b""), ("POST", "/a", b"x")])
+def test_a_key_is_of_one_request(alice: Actor, other: tuple[str, str, bytes]) -> None:
+    assert not once(alice, "k", ("POST", "/a", b""), answer).replayed
+    assert once(alice, "k", ("POST", "/a", b""), answer).replayed
+    with pytest.raises(KeyReused, match="already used for another request"):
+        once(alice, "k", other, answer)
+
+
+@pytest.mark.parametrize("key", ["", "é", "a\n"])
+def test_a_key_has_printable_characters(alice: Actor, key: str) -> None:
+    with pytest.raises(KeyInvalid, match="1 to 255 printable characters"):
+        once(alice, key, ("POST", "/a", b""), answer)
+
+
+@pytest.mark.parametrize(("early", "kept"), [(TICK, True), (dt.timedelta(0), False)])
+def test_an_answer_is_kept_for_a_day(
+    alice: Actor, monkeypatch: pytest.MonkeyPatch, early: dt.timedelta, kept: bool
+) -> None:
+    once(alice, "k", ("POST", "/a", b""), answer)
+    now = IdempotentAnswer.objects.get().created_at + idempotency.KEPT - early
+    monkeypatch.setattr(clock, "now", lambda: now)
+    assert once(alice, "k", ("POST", "/a", b""), answer).replayed is kept
+
+
+def test_old_answers_and_tries_are_counted_as_they_go(alice: Actor) -> None:
+    for key in "ab":
+        once(alice, key, ("POST", "/a", b""), answer)
+        RedeemTry.objects.create(subject=key)
+    assert (drop_old_answers(), codes.drop_old_tries()) == (0, 0)
+    IdempotentAnswer.objects.update(created_at=clock.now() - 2 * DAY)
+    RedeemTry.objects.update(at=clock.now() - DAY)
+    assert (drop_old_answers(), codes.drop_old_tries()) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("network", "subject"),
+    [("10.1.2.3", "network:10.1.2.3/32"), ("2001:db8::1:2:3:4", "network:2001:db8::/64"),
+     ("nowhere", "network:nowhere"), ("n" * 90, "network:" + "n" * 72)],
+)  # fmt: skip
+def test_who_counts_as_one_who_tries(alice: Actor, network: str, subject: str) -> None:
+    assert alice.user is not None
+    assert codes._subjects(alice, network) == [f"user:{alice.user.id}", subject]
+    assert codes._subjects(SYSTEM, network)[0] == "key:"
+
+
+def test_who_tried_too_often_is_told_how_long_to_wait(
+    alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest of the five tries that count has to be ten minutes old."""
+    now = clock.now()
+    for age in (100, 200, 300, 400, 500):
+        row = RedeemTry.objects.create(subject="x")
+        RedeemTry.objects.filter(id=row.id).update(at=now - dt.timedelta(seconds=age))
+    monkeypatch.setattr(clock, "now", lambda: now)
+    with pytest.raises(codes.TooManyTries) as refused:
+        codes._begin_try(["x"])
+    assert refused.value.wait_s == 100
+
+
+# Rates of exchange ------------------------------------------------------------------------------
+
+
+def test_a_rate_is_of_tomorrow_at_most_and_one_for_a_day(dora: Actor) -> None:
+    today = clock.now().date()
+    add_rates(dora, [RateStated("EUR", today + DAY, "0.92"), RateStated("EUR", today, "0.91")])
+    with pytest.raises(Refused, match="cannot be in the future"):
+        add_rates(dora, [RateStated("EUR", today + 2 * DAY, "0.92")])
+    with pytest.raises(Refused, match="several rates of EUR"):
+        add_rates(dora, [RateStated("EUR", today, "0.92"), RateStated("eur ", today, "0.93")])
+    found = rate_of("EUR", today + 5 * DAY)
+    assert found is not None
+    assert rate_text(found) == "0.92"
+    assert rate_of("EUR", today - DAY) is None
+
+
+# Automatic top-ups ------------------------------------------------------------------------------
+
+
+def test_a_threshold_of_nothing_is_one(people: cast.Cast, alice: Actor) -> None:
+    automatic.set_automatic(alice, people.acme, enabled=False, below_nano=0, amount_nano=25 * USD)
+    assert WalletSetting.objects.get().auto_below_nano == 0
+    assert automatic.fill_balances() == 0
+
+
+@pytest.mark.parametrize(("hours", "ordered"), [(23, False), (25, True)])
+def test_a_card_is_charged_so_often_in_24_hours(
+    people: cast.Cast, alice: Actor, bank: FakeProcessor, hours: int, ordered: bool
+) -> None:
+    setting = WalletSetting.objects.create(
+        organisation=people.acme, processor="stripe", customer_ref="cus_1", auto_enabled=True,
+        auto_below_nano=USD, auto_amount_nano=25 * USD,
+    )  # fmt: skip
+    for n in range(5):
+        top_up = TopUp.objects.create(
+            organisation=people.acme, processor="stripe", live=False, amount_nano=25 * USD,
+            automatic=True, state="failed", checkout_id=f"pi_{n}",
+        )  # fmt: skip
+        at = clock.now() - dt.timedelta(hours=hours)
+        TopUp.objects.filter(id=top_up.id).update(created_at=at)
+    automatic._order(setting)
+    assert TopUp.objects.filter(state="ordered").exists() is ordered
+    assert WalletSetting.objects.get().auto_enabled is ordered
+
+
+# Subscriptions ----------------------------------------------------------------------------------
+
+
+def test_a_plan_is_not_changed_while_it_is_being_renewed(people: cast.Cast, dora: Actor) -> None:
+    alice = cast.actor(people.alice, people.acme)
+    wallets.add_opening_credit(people.acme, 100 * USD)
+    small, large = (
+        offer_plan(dora, write_plan(dora, name, Terms(price * USD, price * USD)))
+        for name, price in (("Small", 31), ("Large", 62))
+    )
+    preview = subscriptions.preview_plan(people.acme, small)
+    assert (preview.back_nano, preview.missing_nano) == (0, 0)
+    assert preview.seen.count(":") == 4
+    subscription = subscriptions.choose_plan(alice, people.acme, small, seen=preview.seen)
+    with pytest.raises(SubscriptionRefused, match="on this plan already"):
+        subscriptions.preview_plan(people.acme, small)
+    subscriptions.choose_plan(alice, people.acme, large)
+    assert list(subscription.charges.order_by("n").values_list("n", flat=True)) == [0, 1]
+    Subscription.objects.update(month=subscription.month - dt.timedelta(days=31))
+    with pytest.raises(SubscriptionRefused, match="being renewed"):
+        subscriptions.preview_plan(people.acme, small)
+
+
+# Conditions of a price --------------------------------------------------------------------------
+
+
+def condition(kind: str, **over: Any) -> Condition:
+    return Condition(kind, "on", source="test", date="2026-01-01", **over)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "rate"),
+    [
+        ([], 10),
+        ([condition("a", rates={"in_text": 20})], 20),
+        ([condition("a", rates={"in_text": 20}), condition("b", rates={"in_text": 30})], None),
+        ([condition("a", token_ppm=2_000_000)], 10),
+    ],
+)
+def test_two_conditions_that_each_replace_the_rates_exclude_each_other(
+    conditions: list[Condition], rate: int | None
+) -> None:
+    version = PriceVersion({"in_text": 10}, conditions=tuple(conditions))
+    found = version.under({"a": "on", "b": "on"})
+    assert (None if found is None else found.rates["in_text"]) == rate
+    other = version.under({"a": "off"})
+    assert other is not None
+    assert other.rates == {"in_text": 10}
+
+
+def test_a_code_of_another_hub_may_have_every_digit() -> None:
+    assert code_format.read("0123456789abcdef" * 2) == "0123456789ABCDEF" * 2
+    assert code_format.read("0123456789abcdef" * 2 + "0") is None
+    assert code_format.read("0123456789abcdeg" * 2) is None
