@@ -51,8 +51,9 @@ class User(AbstractBaseUser):
 
 
 class Limited(models.Model):
-    """Limits of an organisation, a team, a member or a key; null = none. `rpm` and `tpm` are
-    requests and tokens in any sixty seconds, `parallel` is the requests that may run at once."""
+    """Limits of an organisation, a team, a member or a key; null means no limit. `rpm` and `tpm`
+    are requests and tokens in any sixty seconds, `parallel` is the number of concurrent
+    requests."""
 
     rpm = models.PositiveIntegerField(null=True, blank=True)
     tpm = models.PositiveBigIntegerField(null=True, blank=True)
@@ -324,11 +325,8 @@ class KeyKind(models.TextChoices):
 
 
 class Key(Limited):
-    """An API key. Only a keyed digest of its text is stored; the text is shown once.
-
-    The key of kind playground has no text at all (its digest is random): the signed-in session
-    stands for it.
-    """
+    """An API key. Only a keyed digest of its text is stored; the text is shown once. The
+    playground's key has no text (its digest is random): the signed-in session is used instead."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="keys")
@@ -450,8 +448,8 @@ class SetUpLink(models.Model):
 
 
 class TryWindow(models.Model):
-    """How often somebody tried to get in since a window of time began; `subject` is a digest of
-    who or what is counted."""
+    """The number of sign-in attempts in a time window. `subject` is a digest of the person or
+    address that is counted."""
 
     subject = models.BinaryField(max_length=32, primary_key=True)
     tries = models.PositiveIntegerField()
@@ -478,8 +476,8 @@ class SignInNetwork(models.Model):
 
 
 class SignUpMode(models.TextChoices):
-    """Who may make an account: nobody, who is invited, those of some email domains as well, or
-    everybody."""
+    """Who may create an account: nobody, invited people, people of certain email domains as well,
+    or everybody."""
 
     OFF = "off"
     INVITE = "invite"
@@ -553,8 +551,8 @@ class SingleSignOn(models.Model):
 
 
 class OwnConnection(models.Model):
-    """Marks a connection to an identity provider that its person made while signed in. Every other
-    connection was made by a confirmed email domain, and ends with the confirmation."""
+    """Marks a connection to an identity provider that its person created while signed in. All other
+    connections were created by a confirmed email domain, and end with the confirmation."""
 
     account = models.OneToOneField(
         "socialaccount.SocialAccount", models.CASCADE, primary_key=True, related_name="own"
@@ -566,11 +564,11 @@ class OwnConnection(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Who changed what, written in the transaction of the change. Append-only by trigger, and
-    sealed in a chain (billing/seals/seals.py).
+    """An audit event, written in the transaction of the change. Append-only by trigger, and sealed
+    in a chain (billing/seals/seals.py).
 
-    `session` is a digest by which the events of one session are told apart from those of others.
-    `detail` may have `before` and `after`, each by the names of what changed.
+    `session` is a digest that identifies events of the same session. `detail` may have `before` and
+    `after` by field name.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -601,12 +599,11 @@ class AuditEvent(models.Model):
 
 
 class Erasure(models.Model):
-    """The erasing of a person (playground/erasure/erasure.py): `step` is the next thing to do.
+    """The erasure of a person (playground/erasure/erasure.py). `step` is the next step.
 
-    `pseudonym` stands for the person in what stays. What has to be searched for is kept until
-    `done_at` and then emptied: `addresses`, `names`, other `texts` of the person, the
-    `objects_named` by audit events about them ("key:<id>"), and the `organisations` that they
-    belonged to.
+    `pseudonym` replaces the person in what is kept. The search data is kept until `done_at` and
+    then emptied: `addresses`, `names`, other `texts` of the person, the `objects_named` in audit
+    events about them ("key:<id>"), and the `organisations` that they belonged to.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -629,8 +626,8 @@ class Erasure(models.Model):
 
 
 class AuditCheck(models.Model):
-    """One row: what the last look at the chain of audit events found; `problem` is empty while each
-    seal up to `until` holds."""
+    """A single row: the result of the last check of the chain of audit events. `problem` is empty
+    while every seal up to `until` is valid."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     checked_at = models.DateTimeField()
@@ -645,7 +642,7 @@ class AuditCheck(models.Model):
 
 
 class TablePreference(models.Model):
-    """What a person keeps for one table of the pages; empty or 0 for its default."""
+    """A person's settings for one table. Empty or 0 means the default."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="table_preferences")
     table = models.CharField(max_length=40)
@@ -662,11 +659,9 @@ class TablePreference(models.Model):
 
 
 class SecretCheck(models.Model):
-    """One row by which a process tells whether it has the secrets of this database.
-
-    `kek_ids` are the KEKs that something in it may be sealed with: none of them may be missing.
-    `seal_key` is the key of the seals over the books since its KEK was replaced.
-    """
+    """A single row that shows a process whether it has the secrets of this database. `kek_ids` are
+    the KEKs that sealed values may use; none of them may be missing. `seal_key` is the key of the
+    seals over the books since its KEK was replaced."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     sealed = SealedField()

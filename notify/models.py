@@ -10,7 +10,7 @@ from lib.ids import new_id
 
 
 class Service(models.TextChoices):
-    """What takes the events: a program of the organisation's, or a chat."""
+    """The receiver of the events: a program of the organisation, or a chat service."""
 
     WEBHOOK = "webhook", gettext_lazy("Your server (signed events)")
     SLACK = "slack", "Slack"

@@ -15,8 +15,8 @@ def account_page(view: View) -> View:
 
     @wraps(view)
     def shown(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-        # The shell around the page is that of the organisation seen last; what the page itself
-        # shows belongs to the person, who is in none.
+        # The navigation is that of the organisation seen last. The page's content belongs to the
+        # person, not to an organisation.
         visitor(request)
         tenancy.enter(None)
         return cast(HttpResponseBase, view(request, **kwargs))

@@ -81,12 +81,12 @@ def visible_roles(actor: Actor) -> QuerySet[CustomRole]:
 
 
 def access_role(actor: Actor, id: str) -> CustomRole:
-    """One role that the organisation has made. Http404 when it is another's or none."""
+    """Return a custom role of the organisation. Raises Http404."""
     return one_of(visible_roles(actor), id)
 
 
 def find_role(actor: Actor, name: str) -> tuple[Role, CustomRole | None] | None:
-    """The role of that name, built in or the organisation's own; None when there is none."""
+    """Find a role by name, built in or custom. Return None if there is none."""
     if name in _BUILT_IN:
         return Role(name), None
     custom = CustomRole.objects.filter(organisation=actor.organisation, name__iexact=name).first()

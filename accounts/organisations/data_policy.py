@@ -1,7 +1,5 @@
-"""What a request's data may meet: only providers that keep nothing, only such in a region.
-
-An organisation, a key and a request may each ask for it; all of it holds.
-"""
+"""Where a request's data may go: only to providers that keep nothing, or only to certain regions.
+An organisation, a key and a request may each set this; all of them apply."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What a label may be: the tag of a key, and the tag, project or customer of a request and of a
+"""Rules for labels: the tag of a key, and the tag, project or customer of a request and of a
 budget."""
 
 import csv
@@ -19,8 +19,8 @@ def is_label(text: str) -> bool:
 
 
 def split_labels(text: str) -> list[str]:
-    """The labels of a form's field: commas stand between them, and one that has a comma or a
-    quotation mark stands in quotation marks, as in CSV."""
+    """Split a form field into labels. Commas separate them; a label that contains a comma or a
+    quotation mark is quoted, as in CSV."""
     rows = csv.reader(text.splitlines(), skipinitialspace=True)
     words = (word.strip() for row in rows for word in row)
     return [word for word in dict.fromkeys(words) if word]

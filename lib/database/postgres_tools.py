@@ -88,8 +88,8 @@ def login_of(connection: "psycopg.Connection[Any]") -> Login:
 
 
 def find_tool(name: str, server: int, login: Login) -> Tool:
-    """The oldest program of that name that fits a server of this major version, and knows what the
-    login says. Raises ToolError."""
+    """Return the oldest installed program of that name which works with this server version and
+    supports the login's options. Raises ToolError."""
     major_min = max(server, login.major_min)
     found = list(_installed(name))
     fitting = [tool for tool in found if tool.major >= major_min]

@@ -55,7 +55,7 @@ class ClickHouse:
     def rows(self, text: str, parameters: Mapping[str, Value] | None = None) -> list[list[Any]]:
         """The rows of a question, each a list. Raises ClickHouseError, also after ten seconds."""
         fields = {f"param_{name}": written(value) for name, value in (parameters or {}).items()}
-        # 2: nothing is written, and settings may be given all the same.
+        # 2: read-only, but settings may still be passed.
         settings = {"readonly": "2", "max_execution_time": str(ASK_S)}
         answer = self._exchanged(
             client(ASK_S + 2),
@@ -95,7 +95,7 @@ class ClickHouse:
 
 
 def _form(fields: Mapping[str, str]) -> tuple[bytes, str]:
-    """Fields as a body and its type: in an address there is no room for many values."""
+    """Encode fields as a body with its content type. An address has no room for many values."""
     boundary = secrets.token_hex(16)
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'

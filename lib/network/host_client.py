@@ -88,9 +88,9 @@ class HostClient:
         bytes_max: int,
         until: float,
     ) -> BriefAnswer:
-        """The answer to a request to this host, which has to be whole by then (`time.monotonic`).
-        What a kept connection does not answer is sent again: for requests that change nothing.
-        Raises EgressError."""
+        """Send a request to this host and return the response, which must be complete by `until`
+        (`time.monotonic`). A request that a kept connection does not answer is sent again, so use
+        this only for requests that change nothing. Raises EgressError."""
         target = url.removeprefix(self._origin)
         if target == url or target[:1] not in ("", "/", "?"):
             raise EgressDenied("The URL is of another host.")
@@ -111,7 +111,7 @@ class HostClient:
 
 
 class _BriefRequest(NamedTuple):
-    """What is asked of a host, by `HostClient.ask`."""
+    """A request of `HostClient.ask`."""
 
     method: str
     target: str
@@ -203,7 +203,7 @@ class _TimedResponse(http.client.HTTPResponse):
 
 
 class _TimedReader(io.RawIOBase):
-    """What is read of a socket until then, with `read_s` at most between two reads."""
+    """Read from a socket until a deadline, with at most `read_s` between two reads."""
 
     def __init__(
         self, inner: io.RawIOBase, sock: socket.socket, until: float, read_s: float
@@ -238,5 +238,6 @@ def _as_host_failed() -> Iterator[None]:
     except (OSError, httpcore.NetworkError) as error:
         raise EgressFailed("broken", str(error) or type(error).__name__) from error
     except (ValueError, http.client.HTTPException) as error:
-        # Their words are what was sent, such as a field with its key, or what came.
+        # Their messages can contain what was sent, such as a header with its key, or what was
+        # received.
         raise EgressFailed("broken", type(error).__name__) from error

@@ -9,7 +9,7 @@ from django.http import StreamingHttpResponse
 PING_S: Final = 15.0
 """A stream that has nothing to say says so this often, lest somebody on the way cut it."""
 
-# A reader takes each of them for one.
+# Readers treat each of these as a line end.
 _LINE_END: Final = re.compile(r"\r\n|[\r\n]")
 
 

@@ -1,9 +1,8 @@
-"""Time limits for what others do, which do not count the time in which this process was away.
+"""Time limits that do not count the time in which this process was suspended.
 
-A process may be frozen: its machine is, or a debugger or SIGSTOP holds it, or a long step of its
-own keeps its event loop. When it goes on, every timer is over at once, before anything is read of
-what has come meanwhile. Whoever was waited for is not to blame for that. A timer that is called
-much later than it was due shows it; then the wait begins once more, one time.
+The machine, a debugger, SIGSTOP or a long blocking step can suspend a process. When it resumes, all
+timers have expired before it reads what has arrived. The other side is not to blame. A timer that
+fires much later than it was due shows this case; the wait then starts again, once.
 """
 
 import asyncio
@@ -60,7 +59,7 @@ class timeout:
         await self._limit.__aexit__(kind, error, traceback)
 
     def restart(self) -> None:
-        """Begin anew: what was waited for has made progress."""
+        """Start the wait again, because there was progress."""
         self._timer.cancel()
         self._when = self._loop.time() + self._seconds
         self._timer = self._loop.call_at(self._when, self._over)

@@ -1,8 +1,8 @@
-"""The kinds of facts that are told, and who gets a letter of each; webhooks may have them all.
+"""The kinds of facts that are delivered, and who receives an email for each. Webhooks may subscribe
+to all.
 
-The texts of a letter are templates: `notify/letters/<kind>_subject.txt` and
-`notify/letters/<kind>_message.txt`,
-with `_` for the dot.
+The texts of an email are templates: `notify/letters/<kind>_subject.txt` and
+`notify/letters/<kind>_message.txt`, with `_` for the dot.
 """
 
 from dataclasses import dataclass
