@@ -1,4 +1,4 @@
-"""The installation's own secrets, and what is kept sealed by one of them for a row and a field."""
+"""The installation's own secrets, and encryption of values for a row and a field."""
 
 from functools import lru_cache
 

@@ -1,5 +1,5 @@
-"""How long a session lives: idle 12 hours (an operator's 1 hour), and never above 7 days. What is
-dangerous takes a sign-in, or a confirmation of it, of the last 15 minutes."""
+"""Lifetimes of sessions: 12 hours idle (1 hour for an operator), at most 7 days. Dangerous actions
+require a sign-in, or its confirmation, in the last 15 minutes."""
 
 import datetime as dt
 from typing import Final

@@ -1,4 +1,4 @@
-"""Before what is dangerous: somebody who signed in, or confirmed it, a short while ago."""
+"""Require a recent sign-in, or its confirmation, before dangerous actions."""
 
 from functools import wraps
 from typing import Any, cast
@@ -32,8 +32,8 @@ def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
 
 
 def recent_sign_in_required(view: View) -> View:
-    """Let a view of a page be reached by somebody who signed in recently; everybody else confirms
-    who they are first and comes back. Stands inside of the guard that says who may come in:
+    """Require a recent sign-in for a page. Others confirm who they are first and then come back.
+    Place it inside the guard that checks access:
 
         @organisation_page("keys.write")
         @recent_sign_in_required
@@ -50,8 +50,7 @@ def recent_sign_in_required(view: View) -> View:
 
 
 def check_signed_in_recently(request: HttpRequest) -> None:
-    """The same for an operation of the API: a key passes, a session needs a recent sign-in. Raises
-    AccessDenied."""
+    """Require a recent sign-in for an API operation. A key passes. Raises AccessDenied."""
     actor = getattr(request, "auth", None)
     if getattr(actor, "key", None) is None and not signed_in_recently(request):
         raise AccessDenied(
@@ -61,8 +60,9 @@ def check_signed_in_recently(request: HttpRequest) -> None:
 
 
 def check_may_change_single_sign_on(request: HttpRequest) -> None:
-    """The same for what decides who signs in: closed to keys, unless the installation opens it
-    (`SSO_CHANGES_BY_KEY`): a key that leaks would take over accounts. Raises AccessDenied."""
+    """Check an operation that changes who can sign in. Keys are refused unless the installation
+    allows them (`SSO_CHANGES_BY_KEY`), because a leaked key could take over accounts. Raises
+    AccessDenied."""
     actor = getattr(request, "auth", None)
     if getattr(actor, "key", None) is not None and not settings.SSO_CHANGES_BY_KEY:
         raise AccessDenied(

@@ -61,7 +61,7 @@ def make_sign_in_link(user: User) -> str:
 
 
 def living_link(text: str) -> SignInLink | None:
-    """The link of that text when it would still sign somebody in."""
+    """Return the sign-in link with that text if it is still valid."""
     return (
         SignInLink.objects.select_related("user")
         .filter(
@@ -131,7 +131,7 @@ def replace_password(request: HttpRequest, user: User, password: str) -> None:
 
 
 def is_own_path(url: str) -> bool:
-    """Only a path of this site is a place to go on to; `//evil` and other hosts are not."""
+    """Return whether a path belongs to this site; `//evil` and other hosts do not."""
     return url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
 
@@ -158,7 +158,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         AuthenticationBackend.unstash_authenticated_user()
         # This backend alone: after it Django's would hash a wrong password once more.
         user: User | None = AuthenticationBackend().authenticate(request, **credentials)
-        # One who is switched off is told so, by allauth, behind the right password.
+        # allauth tells deactivated people so, after a correct password.
         user = user or AuthenticationBackend.unstash_authenticated_user()
         if user is not None:
             try_counts.give_back(limits)

@@ -1,4 +1,4 @@
-"""Counts tries to get in, in one statement, so that those that come at once are all counted."""
+"""Count sign-in attempts in one statement, so that concurrent ones are all counted."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
-"""Who may make an account, and where somebody who has made one belongs.
+"""Who may create an account, and which organisation its person joins.
 
-Signing up makes a person. Once they have confirmed their address and sign in, who is of a listed
-domain joins its organisation, and where sign-up is open anybody without one may name their own.
+Signing up creates a person. After they confirm their address and sign in, a person with a listed
+email domain joins its organisation. If sign-up is open, a person without an organisation may create
+one.
 """
 
 from collections.abc import Sequence
@@ -68,8 +69,8 @@ def described() -> dict[str, Any]:
 def save_sign_up(
     actor: Actor, *, mode: str | None = None, domains: Sequence[dict[str, str]] | None = None
 ) -> None:
-    """Set what is given; `domains` replaces all of them, each of `domain`, `organisation` (a slug)
-    and `role`. Raises Refused for what cannot be."""
+    """Change the given settings. `domains` replaces the whole list; each has `domain`,
+    `organisation` (a slug) and `role`. Raises Refused for invalid values."""
     with transaction.atomic():
         row, _ = SignUpSetting.objects.select_for_update().get_or_create(id=1)
         before = described()
@@ -171,8 +172,8 @@ def _domain_of(email: str) -> SignUpDomain | None:
 
 
 def join_by_domain(user: User) -> None:
-    """At a person's first sign-in: make them a member where people of their domain belong. Nobody
-    who was in before comes back by it."""
+    """At a person's first sign-in, make them a member of the organisation of their email domain. A
+    former member does not come back this way."""
     if user.last_login is not None or mode() != SignUpMode.DOMAIN or not _has_confirmed(user):
         return
     rule = _domain_of(user.email)
@@ -215,6 +216,7 @@ def _has_confirmed(user: User) -> bool:
 
 
 def _alone(user: User) -> User | None:
-    """The person, locked, if they belong to no organisation: of two who ask at once, one is."""
+    """Lock the person and return them if they belong to no organisation, so that concurrent
+    requests create only one."""
     locked = User.objects.select_for_update().get(pk=user.pk)
     return None if Membership.objects.filter(user=locked).exists() else locked

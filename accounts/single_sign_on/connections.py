@@ -31,7 +31,7 @@ _METHOD: Final = "socialaccount"
 
 
 def provider_id(row: SingleSignOn) -> str:
-    """What stands for it in addresses, in connections and in the records of sessions."""
+    """Return the identifier of the provider in addresses, connections and session records."""
     return id_text(row.pk)
 
 

@@ -18,8 +18,8 @@ Refusal = Literal[
 
 @dataclass(frozen=True)
 class GroupRule:
-    """What members of a group of the identity provider are here: a role, and teams by slug; none =
-    every team."""
+    """The role and teams (by slug; none means every team) for members of a group of the identity
+    provider."""
 
     group: str
     role: str
@@ -79,11 +79,9 @@ def verified_email(claims: Mapping[str, Any]) -> str:
 def email_of_domain(
     claims: Mapping[str, Any], domains: Collection[str], confirmed: Collection[str]
 ) -> str:
-    """The verified address by which an account that is not connected yet is found or made.
-
-    Only addresses at domains that are `confirmed` are: whoever runs an identity provider may let it
-    say anything, and would take over the accounts of others. Raises ClaimsRefused.
-    """
+    """Return the verified address by which an unconnected account is found or created. Only
+    addresses at `confirmed` domains count, because whoever runs an identity provider can make it
+    claim anything. Raises ClaimsRefused."""
     email = verified_email(claims)
     domain = domain_of(str(claims["email"]))
     if domain not in domains:

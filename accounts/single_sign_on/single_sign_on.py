@@ -62,7 +62,8 @@ _WORDS: Final[dict[rules.Refusal, Promise]] = {
 
 
 def access_single_sign_on(actor: Actor) -> SingleSignOn:
-    """That of the actor's organisation, for who may change it. Http404 without one."""
+    """Return the configuration of the actor's organisation, for those who may change it. Raises
+    Http404."""
     require(actor, "sign_in.write")
     return _present(organisation_of(actor))
 
@@ -91,12 +92,12 @@ def save_single_sign_on(
     keep_session: str | None = None,
     **fields: Any,
 ) -> SingleSignOn:
-    """Set single sign-on up, or change it; an empty secret keeps the one that is stored.
+    """Create or change the single sign-on configuration. An empty secret keeps the stored one.
 
-    Another issuer or client drops the stored secret, so that it is never sent to where it was not
-    meant for, and ends every confirmation, every connection and the sessions that began by them,
-    but the one with the key `keep_session`, which makes the change. A domain that is added has to
-    be confirmed; what an operator saves is confirmed. Raises Refused.
+    A new issuer or client drops the stored secret, so that it is never sent to another server. It
+    also ends every confirmation and connection, and the sessions that used them, except the one
+    with the key `keep_session` that makes the change. A new domain must be confirmed; a domain that
+    an operator saves is confirmed. Raises Refused.
     """
     fields = {**fields, "issuer": fields["issuer"].strip().rstrip("/")}
     _check(organisation, fields)
@@ -133,8 +134,8 @@ def save_single_sign_on(
 def remove_single_sign_on(
     actor: Actor, row: SingleSignOn, *, keep_session: str | None = None
 ) -> None:
-    """Take it away with every connection to it and the sessions that began by them, but the one
-    with the key `keep_session`; who has no password asks for a new one."""
+    """Remove the configuration with its connections and the sessions that used them, except the one
+    with the key `keep_session`. People without a password request a new one."""
     with transaction.atomic():
         audit.record(actor, row.organisation, "single_sign_on.removed", row, before=described(row))
         sign_on_connections.end_connections(row, keep_session=keep_session)
@@ -142,8 +143,8 @@ def remove_single_sign_on(
 
 
 def facts_of(row: SingleSignOn) -> dict[str, Any]:
-    """What an operator looks at before confirming the domains: the confirmation is for all of it
-    together."""
+    """Return the facts that an operator checks before confirming the domains. The confirmation
+    covers all of them together."""
     return {"issuer": row.issuer, "client_id": row.client_id, "domains": row.domains}
 
 
@@ -165,8 +166,8 @@ def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any])
 
 
 def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
-    """Take the confirmation back, and end the connections that it made and the sessions that began
-    by them."""
+    """Withdraw the confirmation. End the connections that it created, and the sessions that used
+    them."""
     with transaction.atomic():
         locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if locked.confirmed_domains:
@@ -192,7 +193,7 @@ def organisations_with_unconfirmed_domains(organisations: Iterable[UUID]) -> set
 
 
 def organisations_with_confirmed_domains(organisations: Iterable[UUID]) -> set[UUID]:
-    """Of which of these organisations an operator has confirmed an email domain."""
+    """Return those of the organisations with an email domain that an operator has confirmed."""
     rows = SingleSignOn.objects.filter(organisation__in=list(organisations))
     return {row.organisation_id for row in rows if confirmed_domains(row)}
 

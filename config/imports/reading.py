@@ -1,5 +1,5 @@
-"""Going through a peer's tables: what cannot be read is skipped with its reason, and what a row
-says that is not imported is reported, or closes what is made of it (`columns.py`)."""
+"""Read the tables of another hub. Unreadable rows are skipped with a reason. Columns that are not
+imported are reported, or close what is created from the row (`columns.py`)."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -63,7 +63,7 @@ class Reader:
         return self.without_accepted(f"{table}.{column}" for column in found.closing)
 
     def without_accepted(self, restrictions: Iterable[str]) -> tuple[str, ...]:
-        """Those that nobody accepted the loss of."""
+        """Return the restrictions that nobody agreed to drop."""
         named = list(restrictions)
         self.lost.update(self.accepted.intersection(named))
         return tuple(name for name in named if name not in self.accepted)
@@ -85,7 +85,7 @@ def is_model_name(name: str) -> bool:
 
 
 def told_apart(names: Mapping[str, str]) -> dict[str, str]:
-    """Id -> a name that no other has: where several have one, the id stands behind it."""
+    """Return unique names by id. Duplicate names get their id appended."""
     counted: dict[str, int] = {}
     for name in names.values():
         counted[name] = counted.get(name, 0) + 1

@@ -27,12 +27,12 @@ LOOK_AFTER_S: Final = 0.3
 _WAIT_S: Final = 0.5
 _LOOK_EACH_S: Final = 0.25
 _CONNECT_S: Final = 2
-# An answer that has come while the event loop was busy is read within so many of its turns.
+# An answer that arrived while the event loop was busy is read within this many turns.
 _TURNS: Final = 3
 
 
 class DatabaseWatch:
-    """What one process knows of its database."""
+    """One process's knowledge of its database."""
 
     def __init__(self, dsn: str) -> None:
         # libpq reads whole seconds; `_WAIT_S` ends the wait before.
@@ -47,7 +47,7 @@ class DatabaseWatch:
         return self._looking is not None
 
     async def answers(self) -> bool:
-        """Ask now; everybody who asks meanwhile hears the same."""
+        """Check now. Concurrent callers share the result."""
         if self.away:
             return False
         if self._asking is None or self._asking.done():

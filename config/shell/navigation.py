@@ -18,10 +18,10 @@ Name = str | Promise
 
 @dataclass(frozen=True)
 class NavigationPage:
-    """`address` is its name among the URLs, `action` what one must be allowed to do for it, `own`
-    whether each organisation has one of its own, `go` its letter behind G. Pages at the addresses
-    `beside` count as this one, and so do those at `common`, which are the same for everybody. Who
-    may do `unless` has a better page in the shell."""
+    """`address` is the page's URL name, `action` the permission that it requires, `own` whether
+    each organisation has its own, and `go` the letter of its shortcut after G. Pages at the
+    addresses `beside` count as this one, and so do those at `common`, which are the same for
+    everybody. People who may do `unless` have a better page."""
 
     address: str
     icon: str
@@ -126,7 +126,7 @@ _FURTHER: Final = (
 )  # fmt: skip
 _PASSWORD: Final = _Common("account_change_password", "lock", _("Change password"))
 
-# The first of these that there are: those behind are for who has no organisation.
+# Use the first one available; later ones are for people without an organisation.
 _TABS: Final = (
     "home", "playground", "usage", "keys", "requests",
     "channels", "prices", "payments", "models", "pricing", "docs",

@@ -33,7 +33,7 @@ def icon(name: str, small: bool = False) -> SafeString:
 
 @register.filter
 def key_name(name: str | None) -> str:
-    """A key's name as it is shown."""
+    """Return the displayed name of a key."""
     return words.key_name(name)
 
 
@@ -136,8 +136,8 @@ def delta(now: int, before: int, bad_when: str = "") -> SafeString:
 
 @register.simple_tag
 def delta_of(now: int | None, before: int | None, kind: str) -> SafeString:
-    """How a time or a speed moved, itself and in per cent; `kind` is ``duration``, of which more is
-    worse, or ``speed``, of which more is better. Empty where one of the two is not known."""
+    """Return the change of a time or a speed, absolute and in percent. `kind` is ``duration`` (more
+    is worse) or ``speed`` (more is better). Empty if either value is unknown."""
     if now is None or before is None:
         return SafeString("")
     if now == before:
