@@ -82,7 +82,8 @@ def _host(row: SingleSignOn) -> str:
 
 @require_POST
 def connect(request: HttpRequest, id: str) -> HttpResponse:
-    """Ask once more, and show the link: nobody is led to a provider by somebody else's link."""
+    """Ask for confirmation before redirecting, so that nobody is sent to a provider by somebody
+    else's link."""
     rows = single_sign_on.connections_of(cast(User, request.user))
     row = next((row for row, own_id, _ in rows if own_id == id), None)
     if row is None:

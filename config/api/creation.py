@@ -1,10 +1,8 @@
-"""What every operation that creates something has in common: an Idempotency-Key, and 409 for what
-exists already.
+"""What all creating operations share: an Idempotency-Key, and 409 for what exists already.
 
-An operation creates if it is a POST that answers 201; its router adds nothing. With a key, the
-operation and the keeping of its answer are one transaction (P5); what the operation leaves to
-`lib/api/after_commit.py` is done behind it. An operation that returns an HttpResponse calls
-`billing.idempotency.answered` itself.
+An operation creates if it is a POST that answers 201. With a key, the operation and its stored
+response are one transaction (P5); work in `lib/api/after_commit.py` follows it. An operation that
+returns an HttpResponse calls `billing.idempotency.answered` itself.
 """
 
 import inspect

@@ -1,4 +1,4 @@
-"""What somebody should look at soon, as far as the reader may do something about it."""
+"""Matters that need attention, as far as the reader can act on them."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ _EACH: Final = 3
 
 
 class Matter(NamedTuple):
-    """One thing to look at: `text` says what it is, `detail` how it stands, `href` where."""
+    """One matter: `text` says what it is, `detail` its state, `href` where to act."""
 
     tone: str
     icon: str

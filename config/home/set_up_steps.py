@@ -1,7 +1,5 @@
-"""How far the first run is (W01): operator, organisation, channel, key, first request.
-
-Each step is done when what it makes is there, so that whoever comes back goes on where they were.
-"""
+"""The progress of the first run (W01): operator, organisation, channel, key, first request. A step
+is done when its result exists, so that people can resume."""
 
 from typing import Any, Final
 

@@ -97,7 +97,8 @@ def history_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _choices(any_of_them: Any, value: str, names: Iterable[str]) -> Choices:
-    """What there is, and what was asked for: a folder that is gone holds no chat, not all."""
+    """Return the available choices plus the requested one: a deleted folder matches no chat, rather
+    than all."""
     return [("", any_of_them), *((name, name) for name in dict.fromkeys((*names, value)) if name)]
 
 
@@ -114,7 +115,7 @@ def _rows(slug: str, chats: Sequence[Conversation]) -> list[dict[str, Any]]:
             "id": id_text(chat.id),
             "href": reverse("conversation", args=[slug, id_text(chat.id)]),
             "title": chat.title,
-            # Those of a comparison, or the one that was asked last.
+            # The models of a comparison, or the model used last.
             "model": ", ".join(column["model"] for column in chat.columns) or chat.model,
             "folder": chat.folder,
             "turns": turns.get(chat.id, 0),

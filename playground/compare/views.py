@@ -59,7 +59,7 @@ def compare_page(
     """The page of a comparison, begun or not."""
     slug = slug_of(actor)
     batch = compare.last_batch(conversation) if conversation else []
-    # Read once: the stream goes on exactly behind what the page shows.
+    # Read it once, so that the stream continues exactly after what the page shows.
     running_answers = [(run, answer_so_far(run)) for run in batch if run.state == RunState.RUNNING]
     answers = {run.id: answer for run, answer in running_answers if answer is not None}
     running = [run for run in batch if run.id in answers]
@@ -154,7 +154,7 @@ def _turns(conversation: Conversation | None) -> list[Message]:
 @organisation_page("playground.use")
 @require_POST
 async def column_add(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """A further model beside those that have answered."""
+    """Add a model beside those that have answered."""
     try:
         turn = await in_database(_add_column, request, actor, id)
     except TurnRefused as refused:

@@ -63,7 +63,7 @@ class DepartureForm(forms.Form):
 
     @property
     def chosen(self) -> Departure:
-        """What the form says."""
+        """Return the form's choices."""
         data = self.cleaned_data
         fates = {key.id: self._fate(data[name]) for name, key in self._keys.items()}
         return Departure(fates, chats_to=self._heirs.get(data.get("chats_to", "")))

@@ -75,7 +75,7 @@ def _offered(operation: Operation) -> dict[str, Any]:
 @organisation_page("playground.use")
 @require_POST
 def tools_add(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The definitions with the chosen ones behind them; one of the same name is replaced."""
+    """Append the chosen definitions. One with the same name is replaced."""
     chosen = request.POST.getlist("tool")
     slug = slug_of(actor)
     try:

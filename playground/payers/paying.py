@@ -1,7 +1,7 @@
-"""Who pays for what is asked in a chat: a key, by it a team, and a project to count it under.
+"""Who pays for a chat: a key, and through it a team, and a project label.
 
-The playground's own key pays where nobody has chosen another one. A key that is personal to
-somebody else can never be chosen (`accounts.access.access.payable_keys`).
+The playground's own key pays unless another is chosen. Another person's personal key can never be
+chosen (`accounts.access.access.payable_keys`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,14 +28,14 @@ from relay.requests.labels import NO_LABELS, Labels
 
 @dataclass(frozen=True)
 class Payer:
-    """Whose budgets and limits a request falls under; `project` "" = none."""
+    """The payer of a request, whose budgets and limits apply. `project` is "" for none."""
 
     key: Key
     project: str = ""
 
     @property
     def chosen_key(self) -> Key | None:
-        """The key as it is stored: None for the playground's own."""
+        """Return the key to store: None for the playground's own."""
         return None if self.key.kind == KeyKind.PLAYGROUND else self.key
 
     @property
@@ -74,15 +74,15 @@ def payer_of_chat(actor: Actor, conversation: Conversation) -> Payer:
 def payer_of_form(
     actor: Actor, sent: Mapping[str, str], conversation: Conversation | None
 ) -> Payer:
-    """Who is chosen beside the composer; what is asked once more, without it, is paid as the chat
-    was. Raises Refused."""
+    """Return the payer chosen in the form. A retry without a choice is paid as the chat was. Raises
+    Refused."""
     if "key" in sent:
         return read_payer(actor, sent["key"], sent.get("project", ""))
     return payer_of_chat(actor, conversation) if conversation else checked_default(actor)
 
 
 def shown_payer(actor: Actor, sent: Mapping[str, str], conversation: Conversation | None) -> Payer:
-    """Who stands beside a composer that is drawn; the default where the chosen one cannot pay."""
+    """Return the payer to show in the composer: the default if the chosen one cannot pay."""
     try:
         return payer_of_form(actor, sent, conversation)
     except Refused:
@@ -119,7 +119,7 @@ def checked_default(actor: Actor) -> Payer:
 
 
 def choose_default_payer(actor: Actor, payer: Payer) -> None:
-    """What the actor's new chats in the organisation are paid by."""
+    """Set the payer of the actor's new chats in the organisation."""
     require(actor, "playground.use")
     PaymentPreference.objects.update_or_create(
         user=person_of(actor),

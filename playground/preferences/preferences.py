@@ -1,4 +1,4 @@
-"""What a person wants of the playground, and what the organisation lets everybody want."""
+"""Settings of a person for the playground, within the organisation's limits."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,12 @@ from playground.preferences.unwatched import unwatched_ms_max
 
 
 def preference_of(user: User) -> Preference:
-    """The person's choices, those that hold without a word where none was said."""
+    """Return the person's settings, with defaults for those not set."""
     return Preference.objects.filter(user=user).first() or Preference(user=user)
 
 
 def leaving_seconds_max(organisation: Organisation) -> int | None:
-    """How long answers that nobody watches may be written here; None as long as they take."""
+    """Return the organisation's limit in seconds for unwatched answers, or None."""
     rule = LeavingRule.objects.filter(organisation=organisation).first()
     return rule.seconds_max if rule else None
 
@@ -41,7 +41,7 @@ def choose_title_model(actor: Actor, model: str) -> None:
 
 
 def choose_default_model(actor: Actor, model: str) -> None:
-    """What the person's new chats begin with, "" for the model that was used last."""
+    """Set the model of the person's new chats, "" for the last used one."""
     require(actor, "playground.use")
     Preference.objects.update_or_create(user=person_of(actor), defaults={"default_model": model})
 

@@ -40,8 +40,8 @@ def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
 
 
 def search_prompts(actor: Actor, words: str) -> list[tuple[Prompt, int]]:
-    """The prompts in whose name the words stand, each with the version that it stands for: the one
-    in production, else the last."""
+    """Filter the prompts by words in their name. Each comes with its version in production, else
+    its last."""
     words = words.strip()
     prompts = visible_prompts(actor).annotate(last=Max("versions__number")).order_by("name", "id")
     if words:
@@ -77,7 +77,7 @@ def versions_of_prompt(prompt: Prompt) -> list[PromptVersion]:
 
 
 def with_last_version(prompts: QuerySet[Prompt]) -> QuerySet[Prompt]:
-    """The same with the number of their versions, and what the last one says."""
+    """Annotate the prompts with the number of versions and the content of the last one."""
     last = PromptVersion.objects.filter(prompt=OuterRef("pk")).order_by("-number")
     return prompts.annotate(
         last_number=Subquery(last.values("number")[:1]),
@@ -90,8 +90,8 @@ def with_last_version(prompts: QuerySet[Prompt]) -> QuerySet[Prompt]:
 def save_prompt(
     actor: Actor, name: str, model: str, settings: Settings, *, note: str, shared: bool
 ) -> PromptVersion:
-    """A new version of the prompt of that name, or its first. Raises PromptRefused, and Refused
-    for a name or a note that cannot be kept as it is."""
+    """Save a new version of the prompt with that name, or create it. Raises PromptRefused, and
+    Refused for an invalid name or note."""
     require(actor, "playground.use")
     name = check_text("prompt_name", name, NAME_MAX)
     note = check_text("prompt_note", note, NOTE_MAX)

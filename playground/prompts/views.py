@@ -139,7 +139,7 @@ def _other_settings(settings: dict[str, object]) -> str:
 @organisation_page("playground.use")
 @require_POST
 def prompt_save(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The panel as it stands as a new version."""
+    """Save the panel as a new version."""
     form = form_values(request.POST)
     try:
         settings = panel_settings(form.get("model", ""), form)

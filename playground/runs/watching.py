@@ -42,7 +42,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 @contextlib.contextmanager
 def watching(batch: Sequence[Run]) -> Iterator[None]:
-    """Somebody reads these runs for as long as this lasts."""
+    """Mark these runs as watched for the duration of the block."""
     ids = [run.id for run in batch if run.unwatched_ms is not None and run.ended_at is None]
     for id in ids:
         _open(id)

@@ -50,7 +50,8 @@ def build_request(
     capabilities: Capabilities,
     files: Mapping[str, Stored],
 ) -> dict[str, Any]:
-    """The whole body. `files` has what the path names; one that is gone is left out, and said."""
+    """Build the whole body. `files` has the files that the path refers to; a deleted one is left
+    out with a note."""
     if settings.raw is not None:
         members = dict(settings.raw)
     else:
@@ -79,7 +80,7 @@ def left_out(path: Sequence[ChatMessage], settings: Settings, capabilities: Capa
 def context_for(
     path: Sequence[ChatMessage], settings: Settings, capabilities: Capabilities
 ) -> Context:
-    """What the request takes of the model's context, about."""
+    """Estimate the share of the model's context that the request uses."""
     skipped = left_out(path, settings, capabilities)
     return context_of(path, fixed_tokens(settings, path), skipped)
 
