@@ -1,4 +1,4 @@
-"""Kept content whose time is over: nothing of it stays (docs/promises.md, "Protocol state")."""
+"""Deletion of expired content (docs/promises.md, "Protocol state")."""
 
 from django.db import connection
 from psycopg import sql

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 
 def quantile_of(counts: Sequence[int], bounds: Sequence[int], per_cent: int) -> int | None:
-    """The value that so many per cent of the observations do not exceed; None without any.
-
-    `counts` are how many are at most each bound, so that they never fall.
-    """
+    """Return the value that this percentage of the observations does not exceed, or None without
+    any. `counts` are the cumulative counts for each bound."""
     if not counts or not counts[-1]:
         return None
     rank, below, low = counts[-1] * per_cent / 100, 0, 0

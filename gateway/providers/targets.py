@@ -69,7 +69,8 @@ def upstream_of(
     model: str,
     capabilities: Capabilities,
 ) -> Upstream:
-    """What the encoder of `dialect` must know. `model` is the upstream's name as configured."""
+    """Return what the encoder of `dialect` needs to know about the upstream. `model` is the
+    configured upstream name."""
     return Upstream(
         model=provider.aliases.get(model, model),
         flags=capabilities.flags,

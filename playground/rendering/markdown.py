@@ -1,4 +1,4 @@
-"""Render a model's Markdown to safe HTML. The text is untrusted.
+r"""Render a model's Markdown to safe HTML. The text is untrusted.
 
 Three defences are layered: the parser accepts no HTML, the output is built here rather than taken
 from the text, and an allow-list (nh3) removes anything else. Math is converted with its brackets
