@@ -37,7 +37,7 @@ def access_wallet(actor: Actor, action: Action) -> Organisation:
 
 
 def organisation_named(actor: Actor, slug: str) -> Organisation:
-    """Any organisation of the installation, for operators. Http404 when there is none such."""
+    """Return any organisation of the installation, for operators. Raises Http404."""
     require(actor, "credits.read")
     organisation = Organisation.objects.filter(slug=slug).first()
     if organisation is None:
@@ -58,12 +58,12 @@ def visible_credits(actor: Actor) -> QuerySet[Credit]:
 
 
 def access_credit(actor: Actor, id: str) -> Credit:
-    """One correction. Http404 when there is none such."""
+    """Return a correction. Raises Http404."""
     return one_of(visible_credits(actor), id)
 
 
 def access_posting(actor: Actor, id: str) -> Posting:
-    """One posting of any organisation, for operators. Http404 when there is none such."""
+    """Return a posting of any organisation, for operators. Raises Http404."""
     require(actor, "credits.read")
     return one_of(Posting.objects.all(), id)
 
@@ -90,7 +90,7 @@ def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
 
 
 def any_top_up(actor: Actor, id: str) -> TopUp:
-    """One top-up of any organisation, for operators. Http404 when there is none such."""
+    """Return a top-up of any organisation, for operators. Raises Http404."""
     return one_of(all_top_ups(actor), id)
 
 
@@ -109,7 +109,7 @@ def visible_batches(actor: Actor) -> QuerySet[CodeBatch]:
 
 
 def access_batch(actor: Actor, id: str) -> CodeBatch:
-    """One batch of codes. Http404 when there is none such."""
+    """Return a batch of codes. Raises Http404."""
     return one_of(visible_batches(actor), id)
 
 
@@ -140,7 +140,7 @@ def all_invoices(actor: Actor) -> QuerySet[Invoice]:
 
 
 def any_invoice(actor: Actor, id: str) -> Invoice:
-    """One document of any organisation, for operators. Http404 when there is none such."""
+    """Return a document of any organisation, for operators. Raises Http404."""
     return one_of(all_invoices(actor), id)
 
 
@@ -166,7 +166,7 @@ def tax_rates(actor: Actor) -> QuerySet[TaxRate]:
 
 
 def access_tax_rate(actor: Actor, id: str) -> TaxRate:
-    """One row of that table. Http404 when there is none such."""
+    """Return a tax rate. Raises Http404."""
     return one_of(tax_rates(actor), parse_number(id))
 
 
@@ -178,7 +178,7 @@ def offered_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
 
 
 def offered_plan(actor: Actor, id: str) -> SubscriptionPlan | None:
-    """One of these, None when there is none such."""
+    """Return an offered plan, or None."""
     found = parse_id(id)
     return offered_plans(actor).filter(id=found).first() if found else None
 
@@ -192,5 +192,5 @@ def visible_subscription_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
 
 
 def access_subscription_plan(actor: Actor, id: str) -> SubscriptionPlan:
-    """One subscription plan. Http404 when there is none such."""
+    """Return a subscription plan. Raises Http404."""
     return one_of(visible_subscription_plans(actor), id)

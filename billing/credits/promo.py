@@ -39,12 +39,9 @@ def grant(
     cause: dict[str, object],
     charge: SubscriptionCharge | None = None,
 ) -> PromoGrant:
-    """Give an organisation money to spend, in the caller's transaction; `charge` is what a
-    subscription paid for it.
-
-    What was spent before is counted against the grants before; so it is no matter how seldom that
-    happens otherwise.
-    """
+    """Grant an organisation money, in the caller's transaction. `charge` is the subscription charge
+    that paid for it. Earlier spending is first counted against earlier grants, so the interval of
+    the regular counting does not matter."""
     count_spending(organisation.id)
     given = PromoGrant(
         organisation=organisation,
@@ -81,8 +78,8 @@ def count_spending(organisation_id: UUID) -> None:
 
 
 def unused_nano(organisation_id: UUID, grants: Iterable[PromoGrant]) -> int:
-    """What of these grants neither was used nor may be by what runs now. Count the spending before,
-    under the lock of the wallet."""
+    """Return the unused amount of these grants, less what running requests may use. Count earlier
+    spending first, under the wallet's lock."""
     [(now,)] = execute(database_time())
     [(protected,)] = execute(held_since_before(organisation_id, now.isoformat()))
     left_nano = sum(grant.remaining_nano for grant in grants)

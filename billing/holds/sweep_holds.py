@@ -58,9 +58,9 @@ def held_units(attempt_id: UUID) -> Statement:
 
 
 def entrust_hold(attempt_id: UUID, seconds: int) -> Statement:
-    """Let the open hold of an attempt outlive its process, for so long: what is written with it
-    in this transaction is to resolve it. It takes no place of a limit of requests at once any
-    more. (attempt_id,), no row where somebody has resolved it."""
+    """Let the open hold of an attempt outlive its process, for so long. What the transaction writes
+    beside it must resolve it. The hold no longer occupies a place of a concurrency limit. Returns
+    (attempt_id,), or no row if it is already resolved."""
     return _ENTRUST_HOLD, {"attempt": attempt_id, "seconds": seconds}
 
 

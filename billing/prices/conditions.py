@@ -1,9 +1,6 @@
-"""What a price is known by, and when it holds beside its dates: by the service tier of a request,
-by the hour of the day.
-
-Both are decided at the instant of admission (I11): the price version that the record names is the
-one that was charged, so that nothing has to be decided again when it is recomputed.
-"""
+"""The key of a price, and its conditions besides dates: the service tier of a request, and the hour
+of the day. Both are decided at admission (I11), and the record refers to the price version that was
+charged, so a recomputation decides nothing again."""
 
 import re
 from typing import Final, NamedTuple
