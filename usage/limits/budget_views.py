@@ -1,4 +1,4 @@
-"""Pages of budgets (W53): what stands in each, when it resets, and what it would have refused."""
+"""Pages of budgets (W53): the spending of each, when it resets, and what it would have refused."""
 
 import datetime as dt
 from typing import Any
@@ -90,7 +90,7 @@ def budget_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "tab": "budgets",
         **tabs_of(actor),
     }
-    # Those of the team and the organisation bind who sees only its own.
+    # Budgets of the team and the organisation also bind a person who sees only their own.
     context["bound"] = context["may_ask"] and budget_increases.askable_budgets(actor).exists()
     templates = ("usage/limits/budgets.html", "usage/limits/_budgets.html")
     return answer_table(request, state, ListSource(rows), templates, context)
@@ -125,7 +125,7 @@ def _matches(row: dict[str, Any], state: State) -> bool:
 
 
 def tabs_of(actor: Actor) -> dict[str, Any]:
-    """What the pages beside the budgets need to be offered: requests, and how many wait."""
+    """Return the context of the tabs: requests, and how many wait."""
     may_ask = access.scope_of(actor, "budgets.ask") is not None
     waiting = (
         budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING) if may_ask else None
@@ -182,7 +182,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _initial(request: HttpRequest) -> dict[str, str]:
-    """What a link to the form says of the budget."""
+    """Return the initial values from a link to the form."""
     sent = {name: request.GET.get(name, "") for name in ("scope", "subject")}
     return sent if sent["scope"] in SCOPE_NAMES else {}
 
@@ -264,7 +264,7 @@ def budget_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @organisation_page("budgets.write")
 @require_POST
 def budget_test_alert(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """Tell everybody who would be told; how each telling goes stands in the log."""
+    """Send a test alert to everybody who would receive one. The log shows each delivery."""
     budget = budgets.access_budget(actor, id)
     budget_alerts.send_test(actor, budget)
     if is_htmx(request):
@@ -290,7 +290,7 @@ def _log(request: HttpRequest, actor: Actor, budget: Budget) -> HttpResponse:
 
 
 def _alerts(budget: Budget) -> dict[str, Any]:
-    """What was told of a budget, each with how its tellings went."""
+    """Return the alerts of a budget with their deliveries."""
     alerts = budget_alerts.alerts_of(budget)
     by_fact: dict[UUID, list[Delivery]] = {}
     deliveries = Delivery.objects.filter(fact__in=[alert.fact_id for alert in alerts])
@@ -306,7 +306,7 @@ def _alerts(budget: Budget) -> dict[str, Any]:
         }
         for alert in alerts
     ]
-    # What is younger has its deliveries made, or tried, any moment now.
+    # Deliveries of newer alerts are about to be created or attempted.
     fresh = [alert for alert in alerts if alert.told_at > clock.now() - _FRESH]
     pending = {
         fact

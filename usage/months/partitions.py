@@ -1,8 +1,8 @@
-"""Monthly partitions of holds, attempts and usage records, cut on the time inside their ids: those
-of an attempt have its id, and lie in the month in which it began (docs/adr/0019).
+"""Monthly partitions of holds, attempts and usage records, by the time inside their ids. Rows of an
+attempt have its id, and are in the month in which it began (docs/adr/0019).
 
-A default partition takes what has none, so that no row is ever refused; months are made ahead of
-their time because a month whose rows already lie in the default partition cannot be cut any more.
+A default partition accepts rows without one, so that no row is refused. Months are created in
+advance, because a month with rows in the default partition can no longer be split off.
 """
 
 import datetime as dt

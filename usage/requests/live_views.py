@@ -87,7 +87,7 @@ class LiveLog:
         return _sight(present) == _sight(self.actor)
 
     def look(self, place: Place | None) -> "Look":
-        """What is new since a place; without one, where the log stands."""
+        """Return what is new since a place; without one, the current place of the log."""
         now = request_log.place_now()
         if place is None or not place.goes_on_to(now):
             return Look(now, behind=place is not None)

@@ -25,8 +25,8 @@ class Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What a browser names it by. Where too many ran for that it is the place before all of
-        them, from which some is told once more, and nothing is missed."""
+        """Return the name that a browser sends. If too many transactions were running, it is the
+        place before all of them, from which some requests are repeated and none is missed."""
         if len(self.open) <= OPEN_MAX:
             return self.text
         first = min(self.open)

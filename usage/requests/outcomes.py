@@ -1,5 +1,5 @@
-"""What the status of a request counts as: answered, failed, or stopped by its own client, which is
-neither. As conditions on records `r`, too: an index of the failed ones is made on theirs."""
+"""The outcome of a request's status: answered, failed, or stopped by its own client, which is
+neither. Also as conditions on records `r`: the index of failed requests uses them."""
 
 from typing import Final
 
