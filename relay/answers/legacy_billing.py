@@ -75,8 +75,8 @@ def _usage(charges: Sequence[tuple[str, str, int]], *, by_day: bool) -> bytes:
 
 
 def _read_dates(query: dict[str, str]) -> tuple[str, str] | None:
-    """The first day and the one after the last, from `start_date` and `end_date` (which old clients
-    mean to be left out); None without dates."""
+    """Return the first day and the day after the last, from `start_date` and `end_date` (which old
+    clients treat as exclusive); None without dates."""
     days = []
     for name in ("start_date", "end_date"):
         text = query.get(name, "")

@@ -94,8 +94,8 @@ def _shutdown_date(snapshot: Snapshot, name: str) -> str | None:
 
 
 def _capabilities(candidate: Candidate, name: str) -> Capabilities | None:
-    """What is known of the model by the name that it has at its first channel, or by its own, and
-    by its operator."""
+    """Return the model's known capabilities, by its name at its first channel or its own name, and
+    by the operator's entry."""
     known = find_row(candidate.upstream_model) or find_row(name)
     return overridden(known or UNSAID, candidate.overrides) if candidate.overrides else known
 

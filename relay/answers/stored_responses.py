@@ -1,7 +1,7 @@
-"""Stored responses by their id: shown, their input listed, forgotten.
+"""Stored responses by id: show them, list their input, delete them.
 
-All is answered from our own store: the API key that made a response may see it; for every other
-key, also of the same team or person, and after its time, there is none (P12).
+All data comes from our own store. Only the API key that created a response can see it; for other
+keys, also of the same team or person, and after its expiry, it does not exist (P12).
 """
 
 from collections.abc import MutableMapping
@@ -68,7 +68,7 @@ def _read_limit(text: str) -> int:
 
 
 class _Missing(RequestFault):
-    """The same for what never was, is gone, or is another key's."""
+    """The response never existed, is gone, or belongs to another key; the answer is the same."""
 
     def __init__(self, response_id: str) -> None:
         super().__init__("task_not_found", "response_id", response_id)

@@ -1,5 +1,5 @@
-"""Realtime sessions of our own pages: as over the API, with the same holds and books, by a key
-whose text the page never has."""
+"""Realtime sessions of our own pages, with the same holds and records as over the API, and with a
+key whose text the page never has."""
 
 import asyncio
 from functools import partial
@@ -40,7 +40,7 @@ _INVOCATION: Final = read_invocation(find_endpoint(_PATH), _PATH, (), b"")
 
 
 class PageSession(NamedTuple):
-    """A session that a page opens: who pays as whom, for what, and who hears of it."""
+    """A session that a page opens: the payer, the caller, the model, and a listener."""
 
     key_id: UUID
     user_id: int
@@ -50,8 +50,8 @@ class PageSession(NamedTuple):
 
 
 class _PageSink(RealtimeSink):
-    """Tells why a session does not begin inside of it: a browser shows no page the answer that
-    refuses a handshake."""
+    """Reports a refusal inside the session, because browsers do not show pages the response of a
+    refused handshake."""
 
     __slots__ = ()
 
@@ -109,7 +109,7 @@ async def _converse(
 
 
 async def read_session_bound(life: Lifespan, principal: Principal, model: str) -> Bound:
-    """What the first response of a session would hold now. Raises RequestFault, DatabaseAway."""
+    """Return the hold for the first response of a session. Raises RequestFault, DatabaseAway."""
     context = _context(life, principal, QueueSink(), model, new_id(), NO_OPTIONS)
     return await read_bound(context, b"{}", life.available_nano)
 

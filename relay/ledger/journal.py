@@ -58,7 +58,7 @@ class Journal:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # All of it at once: a mapped page that the disk has no room for ends the process.
+            # Allocate all of it at once: a mapped page without disk space would kill the process.
             os.posix_fallocate(self._file, 0, _BYTES)
             self._map = mmap.mmap(self._file, _BYTES)
         except OSError as error:
@@ -66,7 +66,7 @@ class Journal:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
     def note(self, item: Settled) -> None:
-        """Keep what an ending says of money, until `forget`."""
+        """Store the money-related part of an ending until `forget`."""
         if type(item) is not Resolved or item.state == "voided":
             return
         raw = line(item)
