@@ -85,7 +85,8 @@ class Journal:
             self._release(attempt_id)
 
     def forget_left(self, marked: Iterable[UUID]) -> None:
-        """These marks are committed; no ending takes those of dead processes away."""
+        """Delete these marks, which are committed; an ending never overwrites those of dead
+        processes."""
         if self._left:
             done = self._left.intersection(marked)
             self._left -= done
@@ -93,7 +94,7 @@ class Journal:
                 self._release(attempt_id)
 
     def adopt(self) -> list[Resolved | Marked]:
-        """What processes left behind which live no more; it is this one's now."""
+        """Take over what dead processes left behind. It now belongs to this process."""
         left: list[Resolved | Marked] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
@@ -144,7 +145,7 @@ class Journal:
         for slot in slots:
             if slot[:1] == _FREE:
                 continue
-            # Behind its line is what is left of a longer one.
+            # The rest of a longer, earlier line follows its line.
             found = read(slot[: slot.find(b"\n") + 1])
             items += found.items
             damaged += not found.items

@@ -1,5 +1,5 @@
-"""What budgets and limits say to a client: the refusal that names the most limiting one, and the
-headers that tell how much is left."""
+"""What budgets and limits tell a client: the refusal by the tightest one, and the headers with what
+is left."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ _ANTHROPIC: Final = "anthropic-ratelimit"
 
 
 class Headroom(NamedTuple):
-    """What is left of one limit of a key, and in how many milliseconds all of it is free again."""
+    """The remainder of one limit of a key, and the milliseconds until all of it is free again."""
 
     limit: int
     left: int
@@ -30,9 +30,9 @@ class Headroom(NamedTuple):
 
 
 class LimitReached(RequestFault):
-    """A limit of requests or tokens. `wait_ms` is when it would fit, if nobody else comes, None
-    where it never does; `budget_id` is the budget whose used-up amount is the limit, if one is.
-    `public_url` is where people find us."""
+    """A limit on requests or tokens is reached. `wait_ms` is when the request would fit without
+    other requests, None for never; `budget_id` is the exhausted budget that caused the limit, if
+    any. `public_url` is the address of the pages."""
 
     def __init__(self, reached: Mapping[str, Any], public_url: str) -> None:
         super().__init__("rate_limited", None, "")
@@ -66,8 +66,8 @@ class LimitReached(RequestFault):
 
 
 class ChannelFull(Exception):
-    """A limit of the channel's own is reached: another one may serve the request. `wait_ms` is when
-    it would fit, if nobody else comes, None where it never does."""
+    """A limit of the channel is reached; another channel may serve the request. `wait_ms` is when
+    it would fit without other requests, None for never."""
 
     def __init__(self, reached: Mapping[str, Any]) -> None:
         super().__init__(f"{reached['limit']} {_NAMES[reached['gate']]} of the channel")
@@ -77,7 +77,7 @@ class ChannelFull(Exception):
 
 
 def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
-    """What the admission told of a request that it let through."""
+    """Parse what the admission returned about an admitted request."""
     if gates is None:
         return {}
     return {
@@ -87,8 +87,8 @@ def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
 
 
 class UsedUp(RequestFault):
-    """The refusal for money, by what has the least of it: the wallet, or the budget `budget_id` in
-    its window `window_id`."""
+    """The refusal for lack of money, naming the tightest source: the wallet, or the budget
+    `budget_id` in its window `window_id`."""
 
     def __init__(
         self,
@@ -119,11 +119,11 @@ class UsedUp(RequestFault):
 
 
 def _standing(budget: Mapping[str, Any]) -> str:
-    """What stands under a budget, up to a bracket that is still to be closed."""
+    """Describe the state of a budget, with an open bracket at the end."""
     scope, subject = budget["scope"], budget["subject"]
     named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
     per = "" if budget["period"] == "total" else f" per {budget['period']}"
-    # With something left, it is this request that does not fit: a smaller one still may.
+    # If something is left, only this request does not fit; a smaller one might.
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]
     stands = "is used up" if fits_none else "has less left than this request may cost"
     return (
