@@ -77,7 +77,7 @@ def visible_top_ups(actor: Actor) -> QuerySet[TopUp]:
 
 
 def access_top_up(actor: Actor, id: str) -> TopUp:
-    """One top-up of the organisation. Http404 when it is another's or none."""
+    """Return one top-up of the organisation. Raises Http404."""
     return one_of(visible_top_ups(actor).select_related("organisation"), id)
 
 
@@ -122,8 +122,8 @@ def visible_invoices(actor: Actor) -> QuerySet[Invoice]:
 
 
 def access_invoice(actor: Actor, no: str) -> Invoice:
-    """One document of the organisation, by its number or, before it has one, its id. Http404 when
-    it is another's or none."""
+    """Return one document of the organisation, by its number or, before it has one, its id. Raises
+    Http404."""
     rows = visible_invoices(actor)
     if _NUMBER.fullmatch(no):
         found = rows.filter(number=no).first()

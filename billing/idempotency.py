@@ -118,7 +118,7 @@ def drop_old_answers() -> int:
 
 
 def _alone(owner: str, digest: bytes) -> bool:
-    """Whether no other request with this key runs now; holds until the transaction ends."""
+    """Return whether no other request with this key runs now; holds until the transaction ends."""
     number = int.from_bytes(
         hashlib.sha256(owner.encode() + digest).digest()[:8], "big", signed=True
     )

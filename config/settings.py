@@ -279,7 +279,7 @@ except ValueError as error:
 
 
 def _is_sent(variable: str) -> bool:
-    """Whether a kind of telemetry is sent over OTLP."""
+    """Return whether a kind of telemetry is sent over OTLP."""
     exporter = env.text(variable, "none")
     if exporter not in ("none", "otlp"):
         raise env.ConfigurationError(f"{variable} is {exporter!r}; it must be otlp or none.")

@@ -27,7 +27,7 @@ def operator_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
 
 
 def access_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
-    """One webhook of the organisation. Http404 when it is another's or none."""
+    """Return one webhook of the organisation. Raises Http404."""
     return one_of(visible_endpoints(actor), id)
 
 

@@ -27,5 +27,5 @@ def put(
 
 
 def told_since(kind: str, at: dt.datetime) -> bool:
-    """Whether a fact of the kind was put after an instant."""
+    """Return whether a fact of the kind was put after an instant."""
     return Fact.objects.filter(kind=kind, created_at__gt=at).exists()

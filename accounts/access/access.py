@@ -50,8 +50,8 @@ class AccessDenied(PermissionDenied):
 
 
 def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
-    """How far the actor may do `action`: all of the organisation, the teams that it is limited to,
-    its own only, or not at all."""
+    """Return how far the actor may do `action`: all of the organisation, the teams that it is
+    limited to, its own only, or not at all."""
     if actor.model_key:
         return "own" if action in MODEL_KEY_ACTIONS else None
     # An operator sees what is needed to run the installation, never prompts.
@@ -65,7 +65,8 @@ def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
 
 
 def _is_open(organisation: Organisation, action: roles.Action) -> bool:
-    """Whether members may do it now: a suspended organisation is read, and pays what it owes."""
+    """Return whether members may do it now: a suspended organisation is read, and pays what it
+    owes."""
     return organisation.suspended_at is None or action in _WHILE_SUSPENDED
 
 
@@ -149,7 +150,7 @@ def payable_keys(actor: Actor, operation: str = "chat_completions") -> QuerySet[
 
 
 def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
-    """One key that the actor may see. Http404 when it is another's or none."""
+    """Return one key that the actor may see. Raises Http404."""
     return one_of(visible_keys(actor), id)
 
 
@@ -165,7 +166,7 @@ def any_keys(actor: Actor) -> QuerySet[Key]:
 
 
 def may_write_key(actor: Actor, key: Key) -> bool:
-    """Whether the actor may change or revoke a key that it sees: its own, or all of them."""
+    """Return whether the actor may change or revoke a key that it sees: its own, or all of them."""
     scope = scope_of(actor, "keys.write")
     if scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ())):
         return True
@@ -174,8 +175,8 @@ def may_write_key(actor: Actor, key: Key) -> bool:
 
 
 def may_see_address(actor: Actor, key: Key) -> bool:
-    """Whether the actor may know from where a key that it sees was used: whoever may change it, or
-    reads the trail, which names addresses too."""
+    """Return whether the actor may know from where a key that it sees was used: whoever may change
+    it, or reads the trail, which names addresses too."""
     if may_write_key(actor, key):
         return True
     scope = scope_of(actor, "audit.read")
@@ -183,7 +184,8 @@ def may_see_address(actor: Actor, key: Key) -> bool:
 
 
 def writable_key(actor: Actor, id: str | uuid.UUID) -> Key:
-    """One key that the actor may change or revoke. Http404 when unseen, AccessDenied when not."""
+    """Return one key that the actor may change or revoke. Raises Http404, or AccessDenied if the
+    actor may only see it."""
     key = access_key(actor, id)
     if not may_write_key(actor, key):
         require(actor, "keys.write")

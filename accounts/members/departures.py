@@ -40,8 +40,8 @@ DISABLE: Final = KeyFate("disable")
 
 
 def access_leaving(actor: Actor, id: str) -> Membership:
-    """The membership that the actor may end: its own, or that of a member below it. Http404 when
-    unseen, AccessDenied when not."""
+    """The membership that the actor may end: its own, or that of a member below it. Raises Http404,
+    or AccessDenied if the actor may only see it."""
     mine = Membership.objects.filter(organisation=actor.organisation, user=actor.user)
     member = mine.select_related("user", "organisation", "custom_role").first()
     if actor.user is not None and member is not None and str(member.pk) == id:

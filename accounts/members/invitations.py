@@ -96,7 +96,7 @@ def remember_invitation(request: HttpRequest, text: str) -> None:
 
 
 def is_invited(request: HttpRequest) -> bool:
-    """Whether this visitor has opened an invitation that can still be accepted."""
+    """Return whether this visitor has opened an invitation that can still be accepted."""
     found = find_invitation(str(request.session.get(_SESSION, "")))
     return found is not None and state_of(found[0], clock.now()) == "pending"
 

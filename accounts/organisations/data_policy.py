@@ -50,10 +50,10 @@ def joined(policies: Iterable[DataPolicy]) -> DataPolicy:
 
 
 def is_region(text: str) -> bool:
-    """Whether it can be the name of a region."""
+    """Return whether it can be the name of a region."""
     return len(text) <= REGION_MAX and re.fullmatch(REGION_PATTERN, text) is not None
 
 
 def lies_in(region: str, wanted: str) -> bool:
-    """Whether a region is the wanted one or lies in it: eu-west-1 in eu-west and in eu."""
+    """Return whether a region is the wanted one or lies in it: eu-west-1 in eu-west and in eu."""
     return region == wanted or region.startswith(f"{wanted}-")

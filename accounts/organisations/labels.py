@@ -13,8 +13,8 @@ LABELS: Final = ("project", "customer", "tags")
 
 
 def is_label(text: str) -> bool:
-    """Whether people can read it and write it again: nothing invisible (controls, joiners, marks of
-    direction), and spaces only between other characters."""
+    """Return whether people can read it and write it again: nothing invisible (controls, joiners,
+    marks of direction), and spaces only between other characters."""
     return 0 < len(text) <= LABEL_LENGTH and text.isprintable() and text == text.strip()
 
 

@@ -41,7 +41,7 @@ _NO_FACTOR = Badge(_("Off"))
 
 
 def factor_badge(secured: bool) -> Badge:
-    """Whether signing in asks a person for a second factor, as lists show it."""
+    """Return whether signing in asks a person for a second factor, as lists show it."""
     return _FACTOR if secured else _NO_FACTOR
 
 

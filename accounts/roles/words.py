@@ -100,7 +100,7 @@ WORDS: Final[dict[Permission, Words]] = {
 
 
 def has_permission(authority: Authority, permission: Permission) -> bool:
-    """Whether that authority covers a permission, in some team at least."""
+    """Return whether that authority covers a permission, in some team at least."""
     name, _, own = permission.partition(":")
     action = cast(Action, name)
     scope = authority.scope_of(action)

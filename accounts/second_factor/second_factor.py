@@ -93,8 +93,8 @@ def factors_of(user: User) -> list[Authenticator]:
 
 
 def may_add(user: User) -> bool:
-    """Whether the person may add a factor: a stranger's address, never confirmed, must not be kept
-    from its owner by one."""
+    """Return whether the person may add a factor: a stranger's address, never confirmed, must not
+    be kept from its owner by one."""
     try:
         validate_can_add_authenticator(user)
     except ValidationError:

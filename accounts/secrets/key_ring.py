@@ -81,7 +81,7 @@ def rewrap_all() -> Rotation:
 
 
 def count_by_kek() -> Counter[str | None]:
-    """How many secrets each KEK has sealed, by its id."""
+    """Return how many secrets each KEK has sealed, by its id."""
     counts: Counter[str | None] = Counter()
     for row in Authenticator.objects.iterator():
         counts.update(kek_id(head[:PREFIX_BYTES]) for _, head in _sealed_texts(row))

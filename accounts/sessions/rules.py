@@ -13,6 +13,6 @@ RECENT_SIGN_IN: Final = dt.timedelta(minutes=15)
 def is_over(
     created_at: dt.datetime, seen_at: dt.datetime, now: dt.datetime, *, operator: bool
 ) -> bool:
-    """Whether a session that began and was last used then has ended by `now`."""
+    """Return whether a session that began and was last used then has ended by `now`."""
     idle = IDLE_OPERATOR if operator else IDLE
     return now - seen_at >= idle or now - created_at >= ABSOLUTE

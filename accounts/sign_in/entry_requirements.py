@@ -68,7 +68,7 @@ def must_add_factor(user: User, organisation: Organisation, membership: Membersh
 
 
 def has_factor(user: User) -> bool:
-    """Whether signing in asks that person for more than a password."""
+    """Return whether signing in asks that person for more than a password."""
     return bool(Authenticator.objects.filter(user=user, type__in=FACTORS).exists())
 
 

@@ -22,7 +22,7 @@ from lib.htmx import is_htmx, page_address
 
 
 def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
-    """Whether whoever is signed in has shown a password, a factor or the like in the last
+    """Return whether whoever is signed in has shown a password, a factor or the like in the last
     `ACCOUNT_REAUTHENTICATION_TIMEOUT` seconds, otherwise than by the identity provider `but_by`."""
     records = get_authentication_records(request, cast(User, request.user))
     counted = (record for record in records if not but_by or record.get("provider") != but_by)

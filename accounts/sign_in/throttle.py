@@ -90,7 +90,7 @@ def limits_of_letters(email: str) -> tuple[Limit, ...]:
 
 
 def limits_of_invitations(email: str, organisation: str) -> tuple[Limit, ...]:
-    """How many letters an organisation may have sent to addresses that it names."""
+    """Return how many letters an organisation may have sent to addresses that it names."""
     return (*limits_of_letters(email), Limit(f"invitations of {organisation}", 100, 3600))
 
 

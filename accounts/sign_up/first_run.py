@@ -28,7 +28,7 @@ class SetUpDone(Exception):
 
 
 def is_set_up() -> bool:
-    """Whether the installation has an operator."""
+    """Return whether the installation has an operator."""
     return User.objects.filter(operator=True).exists()
 
 
@@ -48,7 +48,7 @@ def make_set_up_link() -> str:
 
 
 def is_living(text: str) -> bool:
-    """Whether a link of that text would still make an operator."""
+    """Return whether a link of that text would still make an operator."""
     return _living(text).exists() and not is_set_up()
 
 

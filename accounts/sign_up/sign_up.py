@@ -50,7 +50,7 @@ def mode() -> SignUpMode:
 
 
 def sends_letters() -> bool:
-    """Whether a new person has to confirm the address, by a letter that is sent."""
+    """Return whether a new person has to confirm the address, by a letter that is sent."""
     return bool(settings.ACCOUNT_EMAIL_VERIFICATION == EmailVerificationMethod.MANDATORY)
 
 
@@ -149,7 +149,7 @@ def domains_as_lines(domains: Sequence[dict[str, str]]) -> str:
 
 
 def may_sign_up(request: HttpRequest) -> bool:
-    """Whether this visitor may make an account; by domain, the address still decides."""
+    """Return whether this visitor may make an account; by domain, the address still decides."""
     current = mode()
     if current in _CONFIRMING:
         return True
@@ -157,7 +157,8 @@ def may_sign_up(request: HttpRequest) -> bool:
 
 
 def accepts(request: HttpRequest, email: str) -> bool:
-    """Whether whoever may sign up may do so with that address: known and unknown ones alike."""
+    """Return whether whoever may sign up may do so with that address: known and unknown ones
+    alike."""
     if mode() != SignUpMode.DOMAIN or invitations.is_invited(request):
         return True
     return _domain_of(email) is not None
@@ -186,8 +187,8 @@ def join_by_domain(user: User) -> None:
 
 
 def may_found(user: User) -> bool:
-    """Whether that person may make an organisation of their own: everybody without one, where
-    sign-up is open."""
+    """Return whether that person may make an organisation of their own: everybody without one,
+    where sign-up is open."""
     return (
         mode() == SignUpMode.OPEN
         and _has_confirmed(user)

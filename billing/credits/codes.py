@@ -164,7 +164,7 @@ def kill_batch(actor: Actor, batch: CodeBatch) -> CodeBatch:
 
 
 def uses_of(batch_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """How often codes of each batch were redeemed."""
+    """Return how often codes of each batch were redeemed."""
     counted = Code.objects.filter(batch__in=batch_ids).values("batch").annotate(used=Sum("uses"))
     return {row["batch"]: row["used"] for row in counted}
 

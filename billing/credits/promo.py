@@ -130,7 +130,7 @@ def _entry_of(organisation_id: UUID, attempt_id: UUID) -> int | None:
 
 
 def _waits(organisation_id: UUID, entry_id: int) -> bool:
-    """Whether something is left that may have paid an entry which was not counted yet."""
+    """Return whether something is left that may have paid an entry which was not counted yet."""
     mark = PromoMark.objects.filter(organisation=organisation_id).first()
     counted = mark is not None and mark.entry_id > entry_id
     return not counted and grants_left(organisation_id).exists()

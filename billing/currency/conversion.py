@@ -27,7 +27,7 @@ class ExchangeRate(NamedTuple):
 
 
 def is_currency(code: str) -> bool:
-    """Whether amounts can be shown in it beside USD."""
+    """Return whether amounts can be shown in it beside USD."""
     return code != "USD" and code in list_currencies()
 
 

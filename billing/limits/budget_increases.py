@@ -67,7 +67,7 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
 
 
 def access_raise(actor: Actor, id: str) -> BudgetRaise:
-    """One request that the actor may see. Http404 when it is another's or none."""
+    """Return one request that the actor may see. Raises Http404."""
     return access.one_of(visible_raises(actor), id)
 
 

@@ -45,13 +45,13 @@ class Hours(NamedTuple):
     end_s: int
 
     def hold_at(self, second_of_day: int) -> bool:
-        """Whether the span holds at a second of the day (0 to 86,399, UTC)."""
+        """Return whether the span holds at a second of the day (0 to 86,399, UTC)."""
         if self.start_s < self.end_s:
             return self.start_s <= second_of_day < self.end_s
         return second_of_day >= self.start_s or second_of_day < self.end_s
 
     def overlap(self, other: "Hours") -> bool:
-        """Whether two spans have an instant in common."""
+        """Return whether two spans have an instant in common."""
         return self.hold_at(other.start_s) or other.hold_at(self.start_s)
 
 

@@ -175,7 +175,7 @@ def put_on_plan(actor: Actor, holder: Holder, name: str) -> None:
 
 
 def is_used(plan: Plan) -> bool:
-    """Whether anybody is on the plan."""
+    """Return whether anybody is on the plan."""
     return any(rows.exists() for rows in (plan.organisations, plan.teams, plan.members))
 
 
@@ -205,7 +205,7 @@ def waiting_cuts(plan: Plan) -> list[PlanCut]:
 
 
 def _waits(actor: Actor, plan: Plan | None, holder: Holder | None, before: int, after: int) -> bool:
-    """Whether a change from one multiplier to another must wait for a second operator; it is
+    """Return whether a change from one multiplier to another must wait for a second operator; it is
     written down then. The installation itself waits for nobody: its file is reviewed before."""
     organisation = _organisation_of(holder) if holder else None
     where = {

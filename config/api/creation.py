@@ -32,7 +32,7 @@ _PARAMETER: Final = {
 
 
 def creates(operation: Operation) -> bool:
-    """Whether the operation creates something."""
+    """Return whether the operation creates something."""
     return "POST" in operation.methods and 201 in operation.response_models
 
 

@@ -62,7 +62,7 @@ def _month(actor: Actor, range_name: str = "mtd") -> UsageFilter:
 
 
 def own_only(actor: Actor) -> bool:
-    """Whether the actor sees only what is its own."""
+    """Return whether the actor sees only what is its own."""
     return access.scope_of(actor, "usage.read") == "own"
 
 

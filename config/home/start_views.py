@@ -98,7 +98,7 @@ def start_skip(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("models.read")
 @require_safe
 def first_request(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Whether the person's first request has come; the page asks until it has."""
+    """Return whether the person's first request has come; the page asks until it has."""
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect("start", slug_of(actor))
     return render(request, "config/home/_first_request.html", _first_context(actor))

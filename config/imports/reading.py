@@ -78,8 +78,8 @@ def field(row: Row, column: str, read: Callable[[object], T]) -> T:
 
 
 def is_model_name(name: str) -> bool:
-    """Whether a model can be asked for by it; an array of the database would cut a long one short
-    in silence."""
+    """Return whether a model can be asked for by it; an array of the database would cut a long one
+    short in silence."""
     bounded = len(name) <= channel_bounds.MODEL_MAX
     return bounded and re.fullmatch(channel_bounds.MODEL_PATTERN, name) is not None
 

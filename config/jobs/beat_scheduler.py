@@ -49,7 +49,7 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         return min(next_at - time.monotonic(), float(self.max_interval))
 
     def can_start(self, now: float) -> bool:
-        """Whether what is due is started now, and not later."""
+        """Return whether what is due is started now, and not later."""
         return True
 
     def start(self, entry: ScheduleEntry) -> None:

@@ -115,7 +115,7 @@ def watch() -> None:
 
 
 def _is_to_change(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
-    """Whether what was read asks for more than to be looked at."""
+    """Return whether what was read asks for more than to be looked at."""
     expected = _expected_jobs()
     if not (_looked_since(runs, now - _PAUSE) and all(job.task in runs for job in expected)):
         return True
@@ -171,7 +171,7 @@ def _record(task: str, began_at: dt.datetime, error: str) -> None:
 
 
 def _looked_since(runs: Mapping[str, JobRun], since: dt.datetime) -> bool:
-    """Whether any process has looked at the jobs since then."""
+    """Return whether any process has looked at the jobs since then."""
     good_at = runs[WATCH.task].good_at if WATCH.task in runs else None
     return good_at is not None and good_at > since
 

@@ -18,7 +18,7 @@ def waiting_jobs() -> frozenset[str]:
 
 
 def waits(task: str) -> bool:
-    """Whether something waits for this one."""
+    """Return whether something waits for this one."""
     (found,) = prepared.first_row(f"SELECT EXISTS ({_WORK[task]})")
     return bool(found)
 

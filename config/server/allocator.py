@@ -17,7 +17,7 @@ _LARGE_BYTES: Final = 1024 * 1024
 
 
 def keep_freed_memory() -> bool:
-    """Whether this process keeps it from now on; another C library does as it does."""
+    """Return whether this process keeps it from now on; another C library does as it does."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(
         mallopt(name, size)

@@ -79,8 +79,8 @@ class DatabaseWatch:
         log.info("The database answers again.")
 
     async def _try(self) -> bool:
-        """Whether a statement is answered in time. A connection that the server has closed since is
-        replaced once."""
+        """Return whether a statement is answered in time. A connection that the server has closed
+        since is replaced once."""
         for _ in range(1 if self._connection is None else 2):
             asked = asyncio.create_task(self._select())
             await asyncio.wait({asked}, timeout=_WAIT_S)
@@ -110,8 +110,8 @@ class DatabaseWatch:
 
 
 def is_away(error: BaseException | None) -> bool:
-    """Whether an error of Django says that the database cannot be reached, or is about to end, and
-    not that it refuses a statement."""
+    """Return whether an error of Django says that the database cannot be reached, or is about to
+    end, and not that it refuses a statement."""
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     state = getattr(error.__cause__, "sqlstate", None)

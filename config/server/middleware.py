@@ -52,7 +52,8 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
 
 
 def _is_stream(response: HttpResponseBase) -> bool:
-    """Whether it is made on the event loop while it is sent, where no connection waits for it."""
+    """Return whether it is made on the event loop while it is sent, where no connection waits for
+    it."""
     return isinstance(response, StreamingHttpResponse) and response.is_async
 
 

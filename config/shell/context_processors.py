@@ -62,7 +62,7 @@ def _announcements(actor: Actor | None) -> list[Announcement]:
 
 
 def _letter_keys(actor: Actor | None) -> bool:
-    """Whether keys of one character act on the person's pages."""
+    """Return whether keys of one character act on the person's pages."""
     return actor is not None and actor.user is not None and preference_of(actor.user).letter_keys
 
 

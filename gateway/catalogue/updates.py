@@ -42,7 +42,8 @@ class Choice(NamedTuple):
     served: bool = False
 
     def takes(self, name: str, names: Iterable[str]) -> bool:
-        """Whether a model of the list is looked at; `names` are those that can be asked for."""
+        """Return whether a model of the list is looked at; `names` are those that can be asked
+        for."""
         return (
             (not self.only or _meets(self.only, name))
             and not _meets(self.ignored, name)

@@ -361,7 +361,7 @@ class _Check:
             yield piece
 
     def _hear(self, events: Sequence[Event]) -> bool:
-        """Whether the answer has ended. Raises CallFailed when it ended badly."""
+        """Return whether the answer has ended. Raises CallFailed when it ended badly."""
         for event in events:
             if isinstance(event, UpstreamError):
                 raise CallFailed("failed", event.message, status=200)
@@ -417,7 +417,7 @@ class _Check:
 
 
 def fits(text: str, schema: JsonObject) -> bool:
-    """Whether it is JSON by a schema."""
+    """Return whether it is JSON by a schema."""
     try:
         jsonschema.validate(json.loads(text), schema)
     except (ValueError, RecursionError, jsonschema.ValidationError):

@@ -44,7 +44,7 @@ class TakenOut(NamedTuple):
 
 
 def is_status_list(text: str) -> bool:
-    """Whether it reads like "403, 5xx"; "" is an empty one."""
+    """Return whether it reads like "403, 5xx"; "" is an empty one."""
     return not text or _STATUSES.fullmatch(text) is not None
 
 

@@ -126,7 +126,8 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
 
 
 def answers_with_text(model: ShownModel) -> bool:
-    """Whether a chat with the model is answered in text; without a price, as the catalogue says."""
+    """Return whether a chat with the model is answered in text; without a price, as the catalogue
+    says."""
     priced = model.output_rate is not None
     return model.chats and (priced or (model.entry is None and "text" in model.can.outputs))
 

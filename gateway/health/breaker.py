@@ -84,12 +84,12 @@ class Breaker:
         return self._open_s == 0.0
 
     def allows(self, now: float) -> bool:
-        """Whether a request may go out: always while it is closed, one at a time once the time of
-        an open one is over."""
+        """Return whether a request may go out: always while it is closed, one at a time once the
+        time of an open one is over."""
         return self._open_s == 0.0 or (now >= self._until and now >= self._probe_until)
 
     def asks(self, now: float) -> bool:
-        """Whether a request may go out that has nowhere else to go."""
+        """Return whether a request may go out that has nowhere else to go."""
         return self.allows(now) or self.rest.asks(now)
 
     def waits(self, now: float) -> float:

@@ -109,13 +109,13 @@ class Key:
         self._doubts: dict[str, dict[UUID, _Doubt]] = {}
 
     def allows(self, sought: Sought, now: float) -> bool:
-        """Whether it may be asked although another could be."""
+        """Return whether it may be asked although another could be."""
         return (self.breaker is None or self.breaker.allows(now)) and all(
             rest.allows(now) for rest in self.rests(sought)
         )
 
     def asks(self, sought: Sought, now: float) -> bool:
-        """Whether it may be asked because nothing else can be."""
+        """Return whether it may be asked because nothing else can be."""
         return (self.breaker is None or self.breaker.asks(now)) and all(
             rest.asks(now) for rest in self.rests(sought)
         )
@@ -130,7 +130,7 @@ class Key:
         return max(self.rest.left(now), 0.0 if self.breaker is None else self.breaker.waits(now))
 
     def cools(self, sought: Sought, now: float) -> bool:
-        """Whether the model is at its provider's limit."""
+        """Return whether the model is at its provider's limit."""
         limit = self._limits.get(sought.model)
         return limit is not None and not limit.allows(now)
 
@@ -156,7 +156,7 @@ class Key:
         return max((rest.left(now) for rest in self._models()), default=0.0)
 
     def calm(self, now: float) -> bool:
-        """Whether nothing of it is held back."""
+        """Return whether nothing of it is held back."""
         whole = self.rest.calm(now) and (self.breaker is None or self.breaker.closed)
         return whole and all(rest.calm(now) for rest in self._models())
 
@@ -264,13 +264,13 @@ class Standing:
         self._turn = 0
 
     def allows(self, sought: Sought, now: float) -> bool:
-        """Whether it may be asked although another could be."""
+        """Return whether it may be asked although another could be."""
         if self._bars and self.barred(now):
             return False
         return self.breaker.allows(now) and any(key.allows(sought, now) for key in self.keys)
 
     def asks(self, sought: Sought, now: float) -> bool:
-        """Whether it may be asked because nothing else can be."""
+        """Return whether it may be asked because nothing else can be."""
         if self._bars and self.barred(now):
             return False
         return self.breaker.asks(now) and any(key.asks(sought, now) for key in self.keys)
@@ -301,7 +301,7 @@ class Standing:
         return Block(self.why(sought, now) or "failing", wait_s)
 
     def only_fails(self, sought: Sought, now: float) -> bool:
-        """Whether nothing but its own breaker keeps it from being asked."""
+        """Return whether nothing but its own breaker keeps it from being asked."""
         if self.barred(now):
             return False
         return self.reason is None and any(key.allows(sought, now) for key in self.keys)
@@ -326,7 +326,7 @@ class Standing:
         return max(self.breaker.asks_in(now), min(key.waits(sought, now) for key in self.keys))
 
     def cools(self, sought: Sought, now: float) -> bool:
-        """Whether rest is all that its keys need."""
+        """Return whether rest is all that its keys need."""
         out = [key for key in self.keys if not key.allows(sought, now)]
         return len(out) == len(self.keys) and any(key.cools(sought, now) for key in out)
 

@@ -28,15 +28,15 @@ class Rest:
         self._failed_at = float("-inf")
 
     def calm(self, now: float) -> bool:
-        """Whether it rests no more."""
+        """Return whether it rests no more."""
         return self._pause_s == 0.0 and now >= self._until
 
     def allows(self, now: float) -> bool:
-        """Whether a request may go out that has somewhere else to go."""
+        """Return whether a request may go out that has somewhere else to go."""
         return now >= self._until and now >= self._asks_at
 
     def asks(self, now: float) -> bool:
-        """Whether a request may go out that has nowhere else to go."""
+        """Return whether a request may go out that has nowhere else to go."""
         return now >= self._asks_at
 
     def waits(self, now: float) -> float:

@@ -138,7 +138,7 @@ def _scalars(value: Any) -> Iterable[Any]:
 
 
 def _is_storable(value: Any) -> bool:
-    """Whether the database has room for it: no NUL, no half of a character, no NaN."""
+    """Return whether the database has room for it: no NUL, no half of a character, no NaN."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
     return not isinstance(value, float) or isfinite(value)

@@ -86,7 +86,7 @@ class Price:
         return self.others.get(tier, self)
 
     def has_tier(self, tier: str) -> bool:
-        """Whether a service tier has a price of its own."""
+        """Return whether a service tier has a price of its own."""
         return tier in self.others
 
     def multiplied(self, multiplier_ppm: int) -> "Price":

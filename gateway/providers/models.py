@@ -146,7 +146,7 @@ def lowered_cap(name: str, can: Capabilities, requested: int | None) -> int | No
 
 
 def is_listed(name: str) -> bool:
-    """Whether the catalogue has a row for exactly this name."""
+    """Return whether the catalogue has a row for exactly this name."""
     return name in _EXACT
 
 

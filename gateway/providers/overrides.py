@@ -39,7 +39,7 @@ _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
 
 
 def tell_capabilities(overrides: Overrides) -> bool:
-    """Whether any of them is a capability, and not just a limit."""
+    """Return whether any of them is a capability, and not just a limit."""
     return any(name in CAPABILITIES for name, _ in overrides)
 
 

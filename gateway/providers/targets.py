@@ -89,7 +89,7 @@ def _search(capabilities: Capabilities) -> SearchForm | None:
 
 
 def must_stream(capabilities: Capabilities, needs: Needs) -> bool:
-    """Whether the upstream must be asked for a stream even where the client wants none."""
+    """Return whether the upstream must be asked for a stream even where the client wants none."""
     traits = capabilities.traits
     thinks = needs.thinks is True or (needs.thinks is None and needs.effort not in (None, "none"))
     return "stream_only" in traits or ("stream_only_to_think" in traits and thinks)

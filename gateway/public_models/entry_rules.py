@@ -45,7 +45,7 @@ class ModelEntry:
         return is_visible(self.plan_ids, plan_id) and is_visible(self.roles, role)
 
     def ended(self, now: float) -> bool:
-        """Whether its sunset has come."""
+        """Return whether its sunset has come."""
         return self.sunset_at is not None and self.sunset_at <= now
 
     def notices(self, now: float) -> tuple[tuple[str, str], ...]:

@@ -113,7 +113,7 @@ def _confined_to(pgconn: Any) -> bytes:
 
 
 def _has_failed(pgconn: Any) -> bool:
-    """Whether nothing but the end of its transaction is taken from the connection."""
+    """Return whether nothing but the end of its transaction is taken from the connection."""
     return bool(pgconn.transaction_status == TransactionStatus.INERROR)
 
 

@@ -110,7 +110,7 @@ class EgressPolicy:
         return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
     def lists(self, address: str) -> bool:
-        """Whether the operator named its network."""
+        """Return whether the operator named its network."""
         ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
         return any(ip.version == net.version and ip in net for net in self._allow)
 

@@ -19,7 +19,8 @@ _logged_at = float("-inf")
 
 
 def was_away(due: float, now: float) -> bool:
-    """Whether a timer that was due then, and is called now, shows that the process was away."""
+    """Return whether a timer that was due then, and is called now, shows that the process was
+    away."""
     global _logged_at
     if now - due <= AWAY_S:
         return False

@@ -197,7 +197,8 @@ def _name(order: Order) -> str:
 
 
 def _null(model: type[Model], path: str) -> bool:
-    """Whether a row may have nothing there; of what is reached through others or computed: yes."""
+    """Return whether a row may have nothing there; of what is reached through others or computed:
+    yes."""
     if path == "pk":
         return False
     names = {field.name: field for field in model._meta.concrete_fields}

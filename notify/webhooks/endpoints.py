@@ -191,7 +191,7 @@ def send_test(actor: Actor, endpoint: WebhookEndpoint) -> Delivery:
 
 
 def has_ended(endpoint: WebhookEndpoint) -> bool:
-    """Whether the key that made it was revoked or has expired."""
+    """Return whether the key that made it was revoked or has expired."""
     key = endpoint.key
     return key is not None and key_state(key, clock.now()) in ("revoked", "expired")
 

@@ -60,7 +60,7 @@ def with_figures(chats: QuerySet[Conversation], names: Iterable[str]) -> QuerySe
 
 
 def turns_by_chat(chats: Sequence[Conversation]) -> dict[UUID, int]:
-    """How many questions each has."""
+    """Return how many questions each has."""
     questions = Message.objects.filter(
         conversation__in=chats, role=MessageRole.USER, deleted_at=None
     )

@@ -40,7 +40,7 @@ VOTES = Table(
 @organisation_page("playground.read")
 @require_safe
 def votes(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """How often each model won without its name."""
+    """Return how often each model won without its name."""
     state = read_table(VOTES, request, actor)
     text = state.value("q").casefold()
     rows = [

@@ -65,7 +65,7 @@ def visible_media(actor: Actor) -> QuerySet[MediaRun]:
 
 
 def access_media_run(actor: Actor, id: str) -> MediaRun:
-    """One run of the actor. Http404 when it is another's or none."""
+    """Return one run of the actor. Raises Http404."""
     return one_of(visible_media(actor), id)
 
 

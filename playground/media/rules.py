@@ -388,7 +388,7 @@ _BUILT: Final = {
 
 
 def is_in_body(operation: str) -> bool:
-    """Whether an operation has its pictures in its body, and not in a form."""
+    """Return whether an operation has its pictures in its body, and not in a form."""
     return operation in _IN_BODY
 
 

@@ -141,8 +141,8 @@ def require_person(actor: Actor) -> None:
 
 
 def owned_prompt(actor: Actor, slug: str) -> Prompt:
-    """One prompt that the actor may share or delete: its own, or any that it sees for who manages
-    the playground. Http404 when unseen, AccessDenied when not."""
+    """Return one prompt that the actor may share or delete: its own, or any that it sees for who
+    manages the playground. Raises Http404, or AccessDenied if the actor may only see it."""
     require_person(actor)
     prompt = access_prompt(actor, slug)
     if prompt.user_id != person_of(actor).id:

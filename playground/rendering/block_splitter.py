@@ -279,8 +279,8 @@ class _OpenBlock:
         return completes
 
     def ends_before(self, probe: str, blank: Sequence[str], confirm: Confirm) -> bool:
-        """Whether the block is over when a line that begins like `probe` comes behind `blank`
-        lines."""
+        """Return whether the block is over when a line that begins like `probe` comes behind
+        `blank` lines."""
         other_list = self.items is not None and self.items.is_of_other_list(probe)
         if self.items and not other_list and _goes_on_in_list(probe):
             return False
@@ -319,7 +319,7 @@ class _ListItems:
         return True
 
     def is_of_other_list(self, line: str) -> bool:
-        """Whether the line begins an item of a list beside this one."""
+        """Return whether the line begins an item of a list beside this one."""
         item = self._item_in(line)
         return item is not None and item[2][-1] != self._mark
 

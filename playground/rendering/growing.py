@@ -525,7 +525,7 @@ _ROWS, _ROWS_END = "<tbody>\n", "</tbody>\n</table>\n"
 
 
 def _is_inside(html: str) -> bool:
-    """Whether no list or table ends in it that has not begun in it."""
+    """Return whether no list or table ends in it that has not begun in it."""
     depth = 0
     for tag in _TAG.finditer(html):
         depth += -1 if tag[1] else 1

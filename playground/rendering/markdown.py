@@ -172,7 +172,8 @@ def block_id(message: str, number: int) -> str:
 
 
 def begins_block(block: str, line: str) -> bool:
-    """Whether a line after `block` (which ends with a newline) begins a new top-level block."""
+    """Return whether a line after `block` (which ends with a newline) begins a new top-level
+    block."""
     tokens: list[Token] = []
     markdown = _markdown()
     markdown.block.parse(block + line, markdown, {}, tokens)

@@ -13,7 +13,7 @@ _TICKS = re.compile(r"`+")
 
 
 def is_structured(stored: Mapping[str, Any] | None) -> bool:
-    """Whether the settings of a turn, in their stored form, ask for JSON."""
+    """Return whether the settings of a turn, in their stored form, ask for JSON."""
     settings = Settings.from_stored(stored or {})
     if settings.raw is None:
         return settings.schema is not None

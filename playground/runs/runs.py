@@ -263,7 +263,8 @@ class _Carrier:
             self.verdict.set_result(None)
 
     def _is_refusal(self) -> bool:
-        """Whether nothing has come of the request but a refusal that the composer can tell."""
+        """Return whether nothing has come of the request but a refusal that the composer can
+        tell."""
         outcome = self._incoming.outcome
         begun = self.accepted or self._incoming.has_begun
         return outcome is not None and not begun and outcome.status in _REFUSED

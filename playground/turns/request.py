@@ -69,7 +69,8 @@ def build_request(
 
 
 def left_out(path: Sequence[ChatMessage], settings: Settings, capabilities: Capabilities) -> int:
-    """How many of the first messages do not go, because the chat is longer than the context."""
+    """Return how many of the first messages do not go, because the chat is longer than the
+    context."""
     begin = summarised(path)[0]
     if not settings.trim or capabilities.context_max is None:
         return begin

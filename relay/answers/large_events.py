@@ -23,7 +23,7 @@ class LargeEvents:
         return Gathering(self)
 
     def take(self, size: int) -> bool:
-        """Whether there was room for it."""
+        """Return whether there was room for it."""
         if size > self._left:
             return False
         self._left -= size

@@ -57,7 +57,7 @@ def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:
 
 
 def _has_ended(snapshot: Snapshot, name: str) -> bool:
-    """Whether a model is no more, be it that another one answers in its place."""
+    """Return whether a model is no more, be it that another one answers in its place."""
     return bool(snapshot.entries) and snapshot.answering(name) != snapshot.served_name(name)
 
 

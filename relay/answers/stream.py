@@ -218,7 +218,7 @@ class StreamChunks:
             self._context.parts.ledger.marks.mark(self._usage_meter)
 
     def is_above_cap(self) -> bool:
-        """Whether the answer has outgrown its output cap (F18)."""
+        """Return whether the answer has outgrown its output cap (F18)."""
         if self._usage_meter.text_bytes <= self._usage_meter.counted_at:
             return False
         self.note(self.events)

@@ -46,7 +46,7 @@ def read_vocabulary() -> None:
 
 
 def count_text(text: str, family: Family) -> int:
-    """How many tokens a model of the family has for a text; special tokens count as text."""
+    """Return how many tokens a model of the family has for a text; special tokens count as text."""
     if len(text) <= _CHARACTERS_MAX:
         return _count(text, family)
     step = len(text) * _PIECE // _CHARACTERS_MAX
@@ -55,7 +55,7 @@ def count_text(text: str, family: Family) -> int:
 
 
 def count_texts(texts: Sequence[str], family: Family) -> int:
-    """How many tokens a model of the family has for texts that it reads one by one."""
+    """Return how many tokens a model of the family has for texts that it reads one by one."""
     if sum(map(len, texts)) <= _CHARACTERS_MAX:
         return sum(_count(text, family) for text in texts)
     return count_text("\n".join(texts), family)

@@ -270,8 +270,8 @@ class UsageMeter:
         return 0 if self.decoder is None else self.decoder.text_bytes + self.decoder.reasoning_bytes
 
     def is_above_cap(self) -> bool:
-        """Whether the answer has outgrown its output cap (F18). Ask once it has more bytes than
-        `counted_at`."""
+        """Return whether the answer has outgrown its output cap (F18). Ask once it has more bytes
+        than `counted_at`."""
         allowed, decoder, family = self._tokens_allowed, self.decoder, self._family()
         if decoder is None or self.text_bytes <= self.counted_at:
             return False
@@ -550,7 +550,7 @@ def count(
 
 
 def _is_special(told: Mapping[str, str]) -> bool:
-    """Whether any of these conditions is more than the standard."""
+    """Return whether any of these conditions is more than the standard."""
     return any(word not in KINDS[kind].plain for kind, word in told.items())
 
 
@@ -632,7 +632,8 @@ class _Pricing:
 
 
 def _is_own(model: str, names: tuple[str, ...]) -> bool:
-    """Whether a part was made by the model that was asked: by its name, with a date or without."""
+    """Return whether a part was made by the model that was asked: by its name, with a date or
+    without."""
     return not model or any(
         model == name or model.startswith(f"{name}-20") or name.startswith(f"{model}-20")
         for name in names

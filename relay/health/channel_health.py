@@ -221,12 +221,13 @@ class Health:
         return {name for name, state, sought in known if state and not state.asks(sought, now)}
 
     def take_retry(self, candidate: Candidate, key: int) -> bool:
-        """Whether the caller is the one request that may ask the key once more that was refused."""
+        """Return whether the caller is the one request that may ask the key once more that was
+        refused."""
         state = self._states.get(candidate.channel_id)
         return state is not None and state.keys[key].take_retry()
 
     def has_other_key(self, candidate: Candidate, organisation_id: UUID, key: int) -> bool:
-        """Whether a key of the channel beside that one can be used."""
+        """Return whether a key of the channel beside that one can be used."""
         (state, sought), now = self._known(candidate, organisation_id), self.now()
         return state is not None and any(
             n != key and other.allows(sought, now) for n, other in enumerate(state.keys)

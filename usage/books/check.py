@@ -116,7 +116,7 @@ def _note_aside(difference: str) -> None:
 
 
 def _claim() -> bool:
-    """Whether it is due, and nobody else is at it."""
+    """Return whether it is due, and nobody else is at it."""
     BooksCheck.objects.get_or_create(id=1)
     now = clock.now()
     due = BooksCheck.objects.filter(id=1, rest_until__lte=now)

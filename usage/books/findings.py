@@ -93,7 +93,7 @@ def _note_one(walk: str, invariant: str, row: Any, full: bool) -> int:
 
 
 def _is_same(last: Finding, expected: str, found: str) -> bool:
-    """Whether an acknowledged finding is still the one that was acknowledged."""
+    """Return whether an acknowledged finding is still the one that was acknowledged."""
     return last.holds and _difference(last.expected, last.found) == _difference(expected, found)
 
 
@@ -163,7 +163,7 @@ def all_findings(actor: Actor) -> QuerySet[Finding]:
 
 
 def open_count() -> int:
-    """How many findings nobody has acknowledged."""
+    """Return how many findings nobody has acknowledged."""
     return Finding.objects.filter(acknowledged_at=None).count()
 
 

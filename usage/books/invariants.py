@@ -189,8 +189,8 @@ def _total(kind: str) -> str:
 
 
 def _differ(fine: str, coarse: str) -> str:
-    """Whether two sums differ. What coarse ones do not know, for they are from before it was kept,
-    is not compared."""
+    """Return whether two sums differ. What coarse ones do not know, for they are from before it was
+    kept, is not compared."""
 
     def columns(of: str, names: Sequence[str]) -> str:
         return f"({', '.join(f'{of}.{name}' for name in names)})"

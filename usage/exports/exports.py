@@ -109,7 +109,7 @@ def visible_exports(actor: Actor) -> QuerySet[Export]:
 
 
 def access_export(actor: Actor, id: str) -> Export:
-    """One export that the actor asked for. Http404 when it is another's or none."""
+    """Return one export that the actor asked for. Raises Http404."""
     return one_of(visible_exports(actor), id)
 
 

@@ -113,7 +113,8 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
 
 
 def _matches(row: dict[str, Any], state: State) -> bool:
-    """Whether the filters keep a budget; one that is off is neither running low nor used up."""
+    """Return whether the filters keep a budget; one that is off is neither running low nor used
+    up."""
     budget: Budget = row["budget"]
     if state.value("q").casefold() not in row["subject"].casefold():
         return False

@@ -157,14 +157,15 @@ def obstacles(month: dt.date) -> list[str]:
 
 
 def late_usage(month: dt.date) -> int:
-    """How many endings of its attempts have come late and are not posted yet."""
+    """Return how many endings of its attempts have come late and are not posted yet."""
     first, end = ids_of(month)
     late = LateTruth.objects.filter(attempt_id__gte=first, attempt_id__lt=end, posted_at=None)
     return late.filter(meters__isnull=False).count()
 
 
 def late_counts() -> dict[dt.date, int]:
-    """How many endings and records have come for each detached month, and wait until it is back."""
+    """Return how many endings and records have come for each detached month, and wait until it is
+    back."""
     with connection.cursor() as cursor:
         cursor.execute(_LATE_COUNTS)
         return dict(cursor.fetchall())

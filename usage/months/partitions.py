@@ -79,7 +79,7 @@ def ids_of(month: dt.date) -> tuple[UUID, UUID]:
 
 
 def has_own(month: dt.date) -> bool:
-    """Whether every table has a partition for this month, and for it alone."""
+    """Return whether every table has a partition for this month, and for it alone."""
     with connection.cursor() as cursor:
         cursor.execute(_OWN, [[name_of(table, month) for table in PARTITIONED]])
         return bool(cursor.fetchone()[0] == len(PARTITIONED))
@@ -124,7 +124,7 @@ def made_until() -> dt.date | None:
 
 
 def has_rows_outside() -> bool:
-    """Whether a default partition has taken rows, whose month cannot be made any more."""
+    """Return whether a default partition has taken rows, whose month cannot be made any more."""
     with connection.cursor() as cursor:
         found = [f"EXISTS (SELECT FROM {table}_other)" for table in _begin(cursor)]
         cursor.execute(f"SELECT {' OR '.join(found)}")

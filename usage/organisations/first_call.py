@@ -21,8 +21,8 @@ _ROWS: Final = 50
 
 
 def sees_traffic(actor: Actor) -> bool:
-    """Whether any answered request that the actor may see exists: by anybody's key, or from our
-    own pages. Sums lag by seconds, so the latest records count too."""
+    """Return whether any answered request that the actor may see exists: by anybody's key, or from
+    our own pages. Sums lag by seconds, so the latest records count too."""
     if access.scope_of(actor, "usage.read") is None:
         return has_called(actor)
     where = visible(actor, "usage.read")

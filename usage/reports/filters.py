@@ -177,7 +177,7 @@ class UsageFilter:
         return first_instant(before, self.zone)
 
     def unfinished(self, span: Span) -> bool:
-        """Whether the bucket still runs."""
+        """Return whether the bucket still runs."""
         return span.start_at <= self.now < span.end_at
 
     def query(self, **over: object) -> str:

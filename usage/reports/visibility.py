@@ -77,7 +77,7 @@ def seen_by(actor: Actor, action: Action) -> list[Pick]:
 
 
 def sees_requests(actor: Actor) -> bool:
-    """Whether the actor may see any request by itself, and not sums alone."""
+    """Return whether the actor may see any request by itself, and not sums alone."""
     return access.scope_of(actor, "requests.read") is not None
 
 

@@ -167,11 +167,12 @@ class LogSource(RequestSource):
     """The log as its page and its files read it."""
 
     def may_be_longer_than(self, rows: int) -> bool:
-        """Whether there may be more: a filter that only records know of may leave fewer."""
+        """Return whether there may be more: a filter that only records know of may leave fewer."""
         return self._sums.requests > rows
 
     def is_longer_than(self, rows: int) -> bool:
-        """Whether there are more. Where the sums cannot tell, so many records are looked at."""
+        """Return whether there are more. Where the sums cannot tell, so many records are looked
+        at."""
         if not self.may_be_longer_than(rows) or self._summed:
             return self.may_be_longer_than(rows)
         text = f"""

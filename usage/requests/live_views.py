@@ -80,7 +80,7 @@ class LiveLog:
     language: str
 
     def may_read(self) -> bool:
-        """Whether the session would still see the same rows and columns."""
+        """Return whether the session would still see the same rows and columns."""
         present = present_actor(self.session_key, self.actor)
         if present is None or scope_of(present, "requests.read") is None:
             return False

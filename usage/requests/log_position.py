@@ -33,7 +33,7 @@ class Place(NamedTuple):
         return f"{first}:{first}:"
 
     def goes_on_to(self, now: "Place") -> bool:
-        """Whether what happened since can be read: not where that is too much, nor where the
+        """Return whether what happened since can be read: not where that is too much, nor where the
         database is another one than then."""
         return now.end - BEHIND_MAX <= self.end <= now.end
 

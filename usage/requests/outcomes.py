@@ -19,5 +19,5 @@ UNCHARGED: Final = frozenset({"absorbed", "free", "held", "none"})
 
 
 def has_failed(status: int | None) -> bool:
-    """Whether a request has ended so; one without a status runs still."""
+    """Return whether a request has ended so; one without a status runs still."""
     return status is not None and status >= 400 and status != CLIENT_STOPPED

@@ -126,7 +126,8 @@ class Catalogue:
         return tuple({**named[0], **named[1]})
 
     def is_clash(self, name: str, team: str) -> bool:
-        """Whether a team has a deployment of its own by a name that everybody's have, too."""
+        """Return whether a team has a deployment of its own by a name that everybody's have,
+        too."""
         return name in self.private.get(team, {}) and name in self.shared
 
 

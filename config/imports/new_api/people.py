@@ -61,7 +61,7 @@ class Terms:
         return quota * NANO_PER_USD / self.quota_per_usd
 
     def is_open(self, user_group: str, group: str) -> bool:
-        """Whether a token of that group was served."""
+        """Return whether a token of that group was served."""
         usable = self.usable(user_group)
         return set(self.auto) <= set(usable) if group == AUTO else group in usable
 
