@@ -232,7 +232,7 @@ class KeyPlaceForm(forms.Form):
 
 
 def _colleagues_of(actor: Actor) -> dict[str, User]:
-    """Who else may have a key: members who can sign in, by the number of their membership."""
+    """Return the members other than the actor who can sign in and have a key, by membership id."""
     if access.scope_of(actor, "members.read") in (None, "own"):
         return {}
     members = visible_members(actor).filter(user__is_active=True).exclude(user=actor.user)
@@ -306,7 +306,7 @@ class KeyForm(LimitsForm):
 
 
 class RotationForm(forms.Form):
-    """How long the secret of a key works after it has got another one."""
+    """How long the old secret works after a key gets a new one."""
 
     grace_hours = forms.TypedChoiceField(
         label=gettext_lazy("Old secret keeps working for"),
@@ -537,7 +537,7 @@ class SuspensionForm(forms.Form):
 
 
 class RoleChoiceForm(forms.Form):
-    """One of the roles of an organisation, built in or custom."""
+    """A choice among the roles of an organisation, built in or custom."""
 
     role = forms.ChoiceField(label=gettext_lazy("Role"), initial=Role.DEVELOPER)
 

@@ -230,9 +230,9 @@ class HasRole(models.Model):
 
 
 class Membership(HasRole, Limited):
-    """Who belongs to an organisation, in which role, and to which of its teams: `all_teams`, those
-    to come as well, or only `teams`. `limit_id` is what its limits count under: a person is limited
-    in each organisation apart."""
+    """A person's membership in an organisation: the role, and all teams (`all_teams`, including
+    future ones) or only `teams`. `limit_id` identifies its limits: a person is limited in each
+    organisation separately."""
 
     limit_id = models.UUIDField(db_default=RandomUUID(), editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
@@ -460,7 +460,7 @@ class TryWindow(models.Model):
 
 
 class SignInNetwork(models.Model):
-    """From where a person has signed in: an address, of IPv6 its /64."""
+    """A network from which a person has signed in: an address, for IPv6 its /64."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="sign_in_networks")
     network = models.CharField(max_length=43)
@@ -486,7 +486,7 @@ class SignUpMode(models.TextChoices):
 
 
 class SignUpSetting(models.Model):
-    """One row: who may make an account."""
+    """A single row: who may create an account."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     mode = models.CharField(max_length=8, choices=SignUpMode.choices, default=SignUpMode.INVITE)
@@ -499,7 +499,7 @@ class SignUpSetting(models.Model):
 
 
 class SignUpDomain(models.Model):
-    """Where people of an email domain belong, and as what, once they have confirmed an address."""
+    """The organisation and role for people of an email domain, after they confirm an address."""
 
     domain = models.CharField(max_length=253, unique=True)
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="sign_up_domains")
@@ -518,10 +518,8 @@ class SignUpDomain(models.Model):
 
 
 class SingleSignOn(models.Model):
-    """How members of an organisation sign in by its own identity provider (OpenID Connect).
-
-    `group_rules` are objects of `group`, `role` and `teams`, the first that fits gives the role.
-    """
+    """An organisation's own identity provider (OpenID Connect). `group_rules` are objects with
+    `group`, `role` and `teams`; the first match determines the role."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.OneToOneField(Organisation, models.CASCADE, related_name="single_sign_on")
@@ -676,7 +674,7 @@ class SecretCheck(models.Model):
 
 
 class Epoch(models.Model):
-    """One row that counts changes of what the relay holds in memory."""
+    """A single row that counts changes of the data that relays hold in memory."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     n = models.BigIntegerField(default=0)

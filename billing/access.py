@@ -95,7 +95,7 @@ def any_top_up(actor: Actor, id: str) -> TopUp:
 
 
 def unmatched_events(actor: Actor) -> QuerySet[ProcessorEvent]:
-    """What processors told and no top-up explains, newest first, for operators."""
+    """Return the payment events without a matching top-up, newest first, for operators."""
     require(actor, "credits.read")
     return (
         ProcessorEvent.objects.exclude(verdict="applied").select_related("top_up").order_by("-id")
@@ -171,7 +171,7 @@ def access_tax_rate(actor: Actor, id: str) -> TaxRate:
 
 
 def offered_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
-    """What the organisation can subscribe to, the cheapest first."""
+    """Return the plans that the organisation can subscribe to, the cheapest first."""
     access_wallet(actor, "balance.read")
     offered = SubscriptionPlan.objects.filter(state=SubscriptionPlanState.OFFERED)
     return offered.order_by("price_nano", "name")

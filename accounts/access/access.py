@@ -1,7 +1,7 @@
-"""What an actor may do and reach: every object passes through here.
+"""Access checks: every object passes through here.
 
-An object is had only from an `access_*` function, which starts from the actor's organisation. What
-belongs to others looks exactly like what does not exist (404). The role x action table itself is
+An object comes only from an `access_*` function, which starts from the actor's organisation.
+Objects of others look exactly like missing ones (404). The table of roles and actions itself is
 pure: `rules/roles.py`.
 """
 
@@ -50,8 +50,8 @@ class AccessDenied(PermissionDenied):
 
 
 def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
-    """Return how far the actor may do `action`: all of the organisation, the teams that it is
-    limited to, its own only, or not at all."""
+    """Return the actor's scope for `action`: the whole organisation, the teams that it is limited
+    to, only its own, or None."""
     if actor.model_key:
         return "own" if action in MODEL_KEY_ACTIONS else None
     # An operator sees what is needed to run the installation, never prompts.
@@ -116,7 +116,7 @@ def one_named(rows: QuerySet[Row], slug: str) -> Row:
 
 
 def visible_keys(actor: Actor) -> QuerySet[Key]:
-    """The keys that the actor may list, newest first; the playground's own is nobody's to see."""
+    """Return the keys that the actor may list, newest first, without the playground's own key."""
     require(actor, "keys.read")
     keys = (
         Key.objects.filter(organisation=actor.organisation)
@@ -175,8 +175,8 @@ def may_write_key(actor: Actor, key: Key) -> bool:
 
 
 def may_see_address(actor: Actor, key: Key) -> bool:
-    """Return whether the actor may know from where a key that it sees was used: whoever may change
-    it, or reads the trail, which names addresses too."""
+    """Return whether the actor may see from which address a visible key was used: those who may
+    change the key, or read the audit trail, which contains addresses too."""
     if may_write_key(actor, key):
         return True
     scope = scope_of(actor, "audit.read")

@@ -25,5 +25,5 @@ def account_page(view: View) -> View:
 
 
 def dangerous_page(view: View) -> View:
-    """As `account_page`, for somebody who signed in recently."""
+    """Guard a page like `account_page`, and require a recent sign-in."""
     return account_page(recent_sign_in_required(view))

@@ -1,7 +1,5 @@
-"""Who acts: a person, a key or the installation itself, and where.
-
-An actor is made from a membership, a session or the text of a key.
-"""
+"""The caller: a person, a key or the installation itself, and the organisation. An actor is built
+from a membership, a session or the text of a key."""
 
 import datetime as dt
 import uuid
@@ -74,7 +72,7 @@ def authority_of(
 
 
 def authority_of_member(member: HasRole, teams: Iterable[uuid.UUID] | None) -> Authority:
-    """What whoever has that row's role, in those teams, may do."""
+    """Return the authority of that row's role in those teams."""
     permissions = member.custom_role.permissions if member.custom_role else ()
     return authority_of(member.role, permissions, teams)
 
@@ -120,7 +118,7 @@ def organisation_of(actor: Actor) -> Organisation:
 
 
 def slug_of(actor: Actor) -> str:
-    """What that organisation is called in addresses."""
+    """Return the organisation's name in addresses."""
     return organisation_of(actor).slug
 
 

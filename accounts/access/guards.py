@@ -154,7 +154,7 @@ def compressed(request: HttpRequest, response: Response) -> Response:
 
 
 def visitor(request: HttpRequest) -> Actor | None:
-    """Who looks at a page that needs no signing in; the shell then shows their navigation."""
+    """Return the visitor of a public page, whose navigation the page then shows, or None."""
     if not isinstance(request.user, User):
         tenancy.enter(tenancy.NOBODY)
         return None
@@ -234,7 +234,7 @@ def _private(response: HttpResponseBase) -> HttpResponseBase:
 
 
 def sign_in_first(request: HttpRequest) -> HttpResponseBase:
-    """To the sign-in page and back."""
+    """Redirect to the sign-in page and back."""
     login = resolve_url(settings.LOGIN_URL)
     if is_htmx(request):
         # A fragment's own address is no page to come back to.

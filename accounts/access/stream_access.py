@@ -61,7 +61,7 @@ async def read_while(stream: AsyncGenerator[Item], may_read: MayRead) -> AsyncIt
 
 
 async def _next(stream: AsyncGenerator[Item], ended: asyncio.Task[None]) -> Item | None:
-    """None at the end of the stream."""
+    """Return the next item, or None at the end of the stream."""
     item = asyncio.ensure_future(anext(stream, None))
     try:
         await asyncio.wait({item, ended}, return_when=asyncio.FIRST_COMPLETED)

@@ -187,7 +187,7 @@ def as_json(one: ShownEvent) -> dict[str, Any]:
 
 
 def json_lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
-    """All of the events, newest first, a line for each, some lines at a time."""
+    """Yield all events, newest first, as JSON lines in chunks."""
     last: AuditEvent | None = None
     while batch := list((events.filter(id__lt=last.id) if last else events)[:_BATCH]):
         yield "".join(json.dumps(as_json(one), ensure_ascii=False) + "\n" for one in shown(batch))

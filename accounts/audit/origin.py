@@ -1,4 +1,4 @@
-"""From where a request, a command or a background job acts, for the audit trail."""
+"""The origin of a request, a command or a background job, for the audit trail."""
 
 import hmac
 from collections.abc import Callable
@@ -27,7 +27,7 @@ ORIGIN: Final[ContextVar[Callable[[], Origin]]] = ContextVar("origin", default=O
 
 
 def origin_of(request: HttpRequest) -> Origin:
-    """From where a request acts."""
+    """Return the origin of a request."""
     # The server has applied the headers of trusted proxies. Headers from other clients are ignored.
     return Origin(
         address=request.META.get("REMOTE_ADDR", "")[:_ADDRESS_MAX],

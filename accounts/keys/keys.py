@@ -272,10 +272,8 @@ def revoke_key(actor: Actor, key: Key) -> Key:
 
 
 def make_playground_key(organisation: Organisation) -> Key:
-    """The key that stands for the organisation's signed-in members; it has no text to present.
-
-    Belongs to the making of the organisation, in the caller's transaction.
-    """
+    """Create the key for the organisation's signed-in members, which has no text. Part of creating
+    the organisation, in the caller's transaction."""
     return Key.objects.create(
         organisation=organisation,
         team=organisation.teams.order_by("created_at", "id")[0],

@@ -1,4 +1,4 @@
-"""How far a key goes, and whether one goes further than another (P23: authority only shrinks)."""
+"""The restrictions of keys, and their comparison (P23: authority only shrinks)."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence

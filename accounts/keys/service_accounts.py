@@ -1,7 +1,7 @@
-"""Programs that belong to a team and to no person: one function per write.
+"""Programs that belong to a team instead of a person: one function per write.
 
-A service account has a role, which bounds what its management keys may do; nobody gives one more
-than they have themselves (P23).
+A service account has a role, which limits its management keys. Nobody can give it more authority
+than they have (P23).
 """
 
 from django.db import IntegrityError, transaction

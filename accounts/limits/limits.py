@@ -8,7 +8,7 @@ from accounts.models import Membership, Organisation, Team
 
 
 class Subject(NamedTuple):
-    """One that can be limited: `id` is its slug or address, empty for the organisation."""
+    """A subject of limits. `id` is its slug or address, empty for the organisation."""
 
     scope: str
     id: str

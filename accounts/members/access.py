@@ -49,7 +49,7 @@ def access_member(actor: Actor, id: str) -> Membership:
 
 
 def may_change_member(actor: Actor, member: Membership) -> bool:
-    """Whether the actor may change or remove the member; nobody changes their own role."""
+    """Return whether the actor may change or remove the member. Nobody changes their own role."""
     if scope_of(actor, "members.write") is None or member.user == actor.user:
         return False
     return stands_above(actor.authority, authority_of_membership(member))
@@ -138,7 +138,8 @@ def visible_invitations(actor: Actor) -> QuerySet[Invitation]:
 
 
 def may_write_invitation(actor: Actor, invitation: Invitation) -> bool:
-    """Whether the actor may resend or withdraw an invitation: who could give what it gives."""
+    """Return whether the actor may resend or withdraw an invitation, which requires what it
+    offers."""
     if scope_of(actor, "members.write") is None:
         return False
     return first_beyond(offered_authority(invitation), actor.authority) is None

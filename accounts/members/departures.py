@@ -113,7 +113,7 @@ def name_of(receiver: Receiver) -> str:
 
 
 def value_of(receiver: Receiver) -> str:
-    """How a form names it."""
+    """Return the holder's value in a form."""
     if isinstance(receiver, Membership):
         return f"member:{receiver.pk}"
     return f"account:{id_text(receiver.pk)}"

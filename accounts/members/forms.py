@@ -145,7 +145,7 @@ class InviteForm(RoleAndTeamsForm):
 
 
 class NewPersonForm(forms.Form):
-    """Who accepts an invitation and has no account yet."""
+    """The account of a new person who accepts an invitation."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),

@@ -58,7 +58,7 @@ class Sendable:
 
     @property
     def path(self) -> str:
-        """Where its link leads, as somebody copies it."""
+        """Return the path of its link for copying."""
         return reverse("invitation", args=[self.text])
 
     @property
@@ -91,7 +91,8 @@ def find_invitation(text: str) -> tuple[Invitation, bool] | None:
 
 
 def remember_invitation(request: HttpRequest, text: str) -> None:
-    """Who opened a living invitation may sign up by it, where signing up is otherwise closed."""
+    """Remember that the visitor opened a valid invitation, which allows signing up where sign-up is
+    otherwise closed."""
     request.session[_SESSION] = text
 
 
@@ -102,7 +103,7 @@ def is_invited(request: HttpRequest) -> bool:
 
 
 def offered_authority(invitation: Invitation) -> Authority:
-    """What whoever accepts it may do."""
+    """Return the authority that the invitation offers."""
     teams = None if invitation.all_teams else [team.pk for team in invitation.teams.all()]
     return authority_of_member(invitation, teams)
 

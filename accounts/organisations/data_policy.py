@@ -36,12 +36,12 @@ NO_POLICY: Final = DataPolicy()
 
 
 def policy_of(*, zero_retention: bool, regions: Sequence[str]) -> DataPolicy:
-    """One choice of somebody's."""
+    """Return the policy of one owner's settings."""
     return DataPolicy(zero_retention, (tuple(regions),) if regions else ())
 
 
 def joined(policies: Iterable[DataPolicy]) -> DataPolicy:
-    """All of them together."""
+    """Combine policies; all of them apply."""
     zero_retention, regions = False, dict[tuple[str, ...], None]()
     for policy in policies:
         zero_retention = zero_retention or policy.zero_retention

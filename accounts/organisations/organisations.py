@@ -181,5 +181,5 @@ def slug_of_name(name: str) -> str:
 
 
 def random_ending() -> str:
-    """What makes an address unlike all others."""
+    """Return a random suffix that makes a slug unique."""
     return os.urandom(4).hex()

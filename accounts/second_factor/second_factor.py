@@ -59,7 +59,7 @@ class CodeRefused(Exception):
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
-    """Where allauth.mfa lets us decide."""
+    """Our settings for allauth.mfa."""
 
     def build_totp_svg(self, url: str) -> str:
         # With a background of its own, because a camera cannot read dark modules on a dark page.
@@ -93,8 +93,8 @@ def factors_of(user: User) -> list[Authenticator]:
 
 
 def may_add(user: User) -> bool:
-    """Return whether the person may add a factor: a stranger's address, never confirmed, must not
-    be kept from its owner by one."""
+    """Return whether the person may add a factor. The address must be confirmed, so that a stranger
+    cannot lock out its owner."""
     try:
         validate_can_add_authenticator(user)
     except ValidationError:

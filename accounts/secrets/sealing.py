@@ -14,12 +14,12 @@ def kek() -> str:
 
 
 def pepper() -> str:
-    """What goes into the digest of every secret that is only ever compared."""
+    """Return the key for digests of secrets that are only compared."""
     return needed("WEIR_KEY_PEPPER", settings.WEIR_KEY_PEPPER)
 
 
 def vault() -> Vault:
-    """What seals and opens with that ring. Raises WrongSecret."""
+    """Return the vault with the ring of KEKs. Raises WrongSecret."""
     return _vault(kek())
 
 

@@ -103,7 +103,7 @@ def living_sessions_of(user: User) -> list[UserSession]:
 
 
 def is_alive(session_key: str) -> bool:
-    """Return whether a request with that session would be let in now. One query."""
+    """Return whether a request with that session would be accepted now. One query."""
     digest = session_digest(session_key)
     row = UserSession.objects.select_related("user").filter(session_key=digest).first()
     if row is None or not row.user.is_active:

@@ -22,7 +22,7 @@ def session_digest(session_key: str) -> str:
 
 
 class SessionStore(db.SessionStore):
-    """Everybody but the table is told the key itself."""
+    """Stores sessions under a digest of their key; everything else uses the key itself."""
 
     def _get_session_from_db(self) -> Any:
         with within(None):

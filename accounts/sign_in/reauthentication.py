@@ -75,7 +75,7 @@ def check_may_change_single_sign_on(request: HttpRequest) -> None:
 
 
 def confirm_first(request: HttpRequest) -> HttpResponseBase:
-    """To the page that asks for the password or a factor, and back."""
+    """Redirect to the page that asks for the password or a factor, and back."""
     url = f"{_way_of(cast(User, request.user))}?{urlencode({'next': _back(request)})}"
     if not is_htmx(request):
         return redirect(url)
@@ -85,7 +85,8 @@ def confirm_first(request: HttpRequest) -> HttpResponseBase:
 
 
 def _way_of(user: User) -> str:
-    """Where that person can confirm it: here, at an identity provider, or by a first password."""
+    """Return where that person can confirm their identity: here, at an identity provider, or with a
+    first password."""
     with within(None):  # how someone signs in belongs to no organisation
         if get_adapter().get_reauthentication_methods(user):
             return resolve_url("account_reauthenticate")

@@ -22,7 +22,8 @@ def network_of_request(request: HttpRequest) -> str:
 
 
 def place_of_request(request: HttpRequest) -> dict[str, str]:
-    """Where a request comes from, for a letter: `network`, `browser` and `system`, "" unknown."""
+    """Return the origin of a request for an email: `network`, `browser` and `system`, "" if
+    unknown."""
     device = device_of(request.META.get("HTTP_USER_AGENT", ""))
     return {
         "network": network_of_request(request),

@@ -136,7 +136,7 @@ def is_own_path(url: str) -> bool:
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """Where allauth lets us decide."""
+    """Our settings for allauth."""
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """Signing up makes the person, who belongs nowhere until the address is confirmed."""
@@ -150,8 +150,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return saved
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
-        """Who signs in by address and password, None for both an unknown and a wrong one. Raises
-        TooManyTries, HashingBusy."""
+        """Return the person with that address and password, or None. Raises TooManyTries,
+        HashingBusy."""
         email, network = credentials["email"], network_of_request(request)
         limits = limits_of_failures(email, network, known=try_counts.is_known(email, network))
         try_counts.count(limits)

@@ -47,7 +47,8 @@ _PER_NETWORK: dict[Action, int] = {
 
 
 def network_of(address: str) -> str:
-    """Whom one address stands for: in IPv6 everybody has as many of a /64 as they like."""
+    """Return the network that an address counts for. An IPv6 client can use any address of its
+    /64."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -60,7 +61,7 @@ def network_of(address: str) -> str:
 
 
 def limits_of_form(action: Action, network: str) -> tuple[Limit, ...]:
-    """What binds every form of that kind that is sent, right or wrong."""
+    """Return the limits on sending a form of that kind, whether its content is right or wrong."""
     return (Limit(f"{action} {network}", _PER_NETWORK[action], 60),)
 
 
@@ -90,7 +91,7 @@ def limits_of_letters(email: str) -> tuple[Limit, ...]:
 
 
 def limits_of_invitations(email: str, organisation: str) -> tuple[Limit, ...]:
-    """Return how many letters an organisation may have sent to addresses that it names."""
+    """Return the limits on emails that an organisation can have sent to addresses."""
     return (*limits_of_letters(email), Limit(f"invitations of {organisation}", 100, 3600))
 
 

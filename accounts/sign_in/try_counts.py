@@ -70,7 +70,7 @@ def give_back(limits: Sequence[Limit]) -> None:
 
 
 def is_known(email: str, network: str) -> bool:
-    """Return whether somebody has signed in to that account from there before."""
+    """Return whether somebody has signed in to that account from that network before."""
     networks = SignInNetwork.objects.annotate(email=Lower("user__email"))
     return networks.filter(email=email.lower(), network=network).exists()
 

@@ -33,7 +33,7 @@ class ProviderFailed(OAuth2Error):  # type: ignore[misc]
 
 
 class GuardedSession:
-    """What allauth asks of a session of `requests`, on the guarded connector."""
+    """The part of a `requests` session that allauth uses, on the guarded connector."""
 
     def __enter__(self) -> "GuardedSession":
         return self
@@ -108,7 +108,7 @@ def _object_of(answer: egress.Answer) -> dict[str, Any]:
 
 
 def callback_url_of(provider_id: str) -> str:
-    """Where the provider leads back to; never made of the host that a request names."""
+    """Return the provider's callback URL. It never uses the host of the request."""
     return settings.PUBLIC_URL + reverse("openid_connect_callback", args=[provider_id])
 
 

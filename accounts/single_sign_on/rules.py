@@ -1,4 +1,4 @@
-"""Who may come in by an organisation's single sign-on, as what: pure reading of claims."""
+"""Rules for signing in with an organisation's identity provider: pure evaluation of claims."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Granted:
 
 
 class ClaimsRefused(Exception):
-    """These claims let nobody in."""
+    """The claims do not permit signing in."""
 
     def __init__(self, reason: Refusal) -> None:
         super().__init__(reason)
@@ -53,8 +53,8 @@ def groups_of(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
 
 
 def granted(groups: Collection[str], rules: Iterable[GroupRule], default_role: str) -> Granted:
-    """What these groups give: the role of the first rule that fits, else the default one, in the
-    teams of all rules that fit. Raises ClaimsRefused where nothing gives a role."""
+    """Return the role and teams for these groups: the role of the first matching rule, else the
+    default role, in the teams of all matching rules. Raises ClaimsRefused if no role results."""
     fitting = [rule for rule in rules if rule.group in groups]
     if not fitting:
         if not default_role:

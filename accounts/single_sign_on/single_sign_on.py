@@ -205,7 +205,7 @@ _FIELDS: Final = (
 
 
 def described(row: SingleSignOn) -> dict[str, Any]:
-    """What may be known of it: all but the secret."""
+    """Return all settings except the secret."""
     fields = {name: getattr(row, name) for name in _FIELDS}
     return {**fields, "domains_confirmed": confirmed_domains(row) == row.domains}
 
@@ -258,7 +258,7 @@ def group_rules_of(row: SingleSignOn) -> list[rules.GroupRule]:
 
 
 def granted_by(row: SingleSignOn, claims: Mapping[str, Any]) -> rules.Granted:
-    """What these claims give. Raises rules.ClaimsRefused."""
+    """Return the role and teams for these claims. Raises rules.ClaimsRefused."""
     groups = rules.groups_of(claims, row.group_claim)
     return rules.granted(groups, group_rules_of(row), row.default_role)
 
@@ -269,7 +269,7 @@ def check_provider(row: SingleSignOn) -> dict[str, Any]:
 
 
 def row_of_email(email: str) -> SingleSignOn | None:
-    """Where somebody of that address signs in: by its domain, if it is confirmed."""
+    """Return the configuration for an address, by its confirmed domain."""
     rows = sign_on_connections.rows_of_domain(domain_of(email))
     return rows.order_by("created_at", "id").first()
 
@@ -298,7 +298,7 @@ class NoSuchProvider(SocialApp.DoesNotExist, ValueError):  # type: ignore[misc]
 
 
 class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
-    """Where allauth.socialaccount lets us decide."""
+    """Our settings for allauth.socialaccount."""
 
     def list_apps(
         self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
@@ -407,16 +407,16 @@ def _connect_own(request: HttpRequest, login: SocialLogin, row: SingleSignOn) ->
 
 
 def _check_opens(row: SingleSignOn, login: SocialLogin) -> None:
-    """Raise ClaimsRefused for a connection by domain whose domain is not confirmed any more, or
-    whose person has become an operator or a member of another organisation."""
+    """Raise ClaimsRefused for a connection by domain whose domain is no longer confirmed, or whose
+    person has become an operator or a member of another organisation."""
     if not sign_on_connections.opens(row, login.account, login.user):
         confirmed = domain_of(login.user.email) in confirmed_domains(row)
         raise rules.ClaimsRefused("connect_first" if confirmed else "unconfirmed_domain")
 
 
 def _drop_strangers_password(user: User) -> None:
-    """Who has signed up with an address and was never in has not shown that it is theirs. The
-    account is now of whom the provider has verified; the other's password opens it no more."""
+    """Remove the password of an account whose owner never proved the address. The provider has now
+    verified the address for somebody, to whom the account belongs."""
     if user.last_login is None and user.has_usable_password():
         user.set_unusable_password()
         user.save(update_fields=["password"])
@@ -428,7 +428,8 @@ def _connect(request: HttpRequest, login: SocialLogin, row: SingleSignOn, user: 
 
 
 def _set_membership(organisation: Organisation, user: User, grant: rules.Granted) -> None:
-    """An owner stays one whatever the groups say: nobody is locked out by a provider."""
+    """Apply the role of the groups. An owner stays one, so that a provider cannot lock out
+    everybody."""
     membership = Membership.objects.filter(organisation=organisation, user=user).first()
     if membership is not None and membership.role == Role.OWNER:
         return

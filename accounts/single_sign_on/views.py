@@ -36,7 +36,7 @@ _CONNECTING = "single_sign_on_connecting"
 
 @require_safe
 def find(request: HttpRequest) -> HttpResponse:
-    """By an address: the link that leads to its identity provider."""
+    """Redirect from an email address to its identity provider."""
     email = request.GET.get("email", "").replace("\x00", "")[:254]
     row = single_sign_on.row_of_email(email) if "@" in email else None
     context = {

@@ -56,7 +56,7 @@ class TooManyTries(Exception):
 
 @dataclass(frozen=True)
 class Redeemed:
-    """What a code gave."""
+    """The result of redeeming a code."""
 
     redemption: Redemption
     amount_nano: int

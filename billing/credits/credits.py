@@ -37,7 +37,8 @@ class CreditRefused(Refused):
 
 
 def limit_nano() -> int:
-    """What one operator may credit to one organisation in 24 hours without a second one."""
+    """Return how much one operator may credit to one organisation in 24 hours without a second
+    one."""
     return parse_usd(settings.CREDIT_LIMIT_USD)
 
 
@@ -51,7 +52,7 @@ class Effect(NamedTuple):
 
 
 def effect_of(organisation: Organisation, amount_nano: int) -> Effect:
-    """What a correction would do now."""
+    """Return what a correction would do now."""
     before_nano = wallets.balance(organisation).free_nano
     after_nano = before_nano + amount_nano
     owed_nano = -after_nano - wallets.credit_line(organisation) if amount_nano < 0 else 0

@@ -87,8 +87,8 @@ def unused_nano(organisation_id: UUID, grants: Iterable[PromoGrant]) -> int:
 
 
 def take_back(grant: PromoGrant, amount_nano: int, cause: dict[str, object]) -> None:
-    """End so much of a grant before it expires, in the caller's transaction and under the lock of
-    the wallet; at most what is unused."""
+    """End part of a grant before it expires, at most its unused part. Runs in the caller's
+    transaction, under the lock of the wallet."""
     owner = grant.organisation_id
     post(lapse_promo(grant.id, grant.expired_nano, amount_nano, owner, grant.pool), cause=cause)
     grant.expired_nano += amount_nano
@@ -96,8 +96,8 @@ def take_back(grant: PromoGrant, amount_nano: int, cause: dict[str, object]) -> 
 
 
 def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None:
-    """Who paid these charges (attempt: nano); None where a grant may pay and was not counted yet,
-    as it is every minute."""
+    """Return who paid these charges (attempt: nano), or None until grants have been counted against
+    them, which happens every minute."""
     total = Payers(0, 0, sum(charges.values()))
     for attempt_id, charge_nano in charges.items():
         entry_id = _entry_of(organisation_id, attempt_id) if charge_nano > 0 else None
@@ -124,13 +124,13 @@ def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None
 
 
 def _entry_of(organisation_id: UUID, attempt_id: UUID) -> int | None:
-    """Of the posting that charged an attempt; older ones have none."""
+    """Return the ledger entry of the posting that charged an attempt, or None for older ones."""
     postings = Posting.objects.filter(organisation=organisation_id, attempt_id=attempt_id)
     return postings.values_list("entry_id", flat=True).first()
 
 
 def _waits(organisation_id: UUID, entry_id: int) -> bool:
-    """Return whether something is left that may have paid an entry which was not counted yet."""
+    """Return whether a remaining grant may have paid an entry that is not counted yet."""
     mark = PromoMark.objects.filter(organisation=organisation_id).first()
     counted = mark is not None and mark.entry_id > entry_id
     return not counted and grants_left(organisation_id).exists()

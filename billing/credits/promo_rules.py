@@ -39,7 +39,7 @@ def consume(grants: Sequence[Left], spent_nano: Mapping[int, int]) -> dict[UUID,
 
 
 class Payers(NamedTuple):
-    """Who paid so much of a charge: usage that a plan includes, promotional credit, the balance."""
+    """How much of a charge was paid by included usage, promotional credit and the balance."""
 
     included_nano: int
     promo_nano: int

@@ -1,5 +1,5 @@
-"""The end of holds (I6): settled, voided or expired, kept for an operator, opened again by one; and
-what attempts cost that nobody pays (I13, I15)."""
+"""Resolve holds (I6): settle, void or expire them, keep them for an operator, or open them again;
+and record the cost of attempts that nobody pays (I13, I15)."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class HoldResolved(msgspec.Struct, frozen=True):
 
 
 class Loss(NamedTuple):
-    """What an attempt may have cost us and nobody pays, at the price of its admission."""
+    """The possible cost of an attempt that nobody pays, at the price of its admission."""
 
     attempt_id: UUID
     posting_id: UUID
@@ -86,12 +86,10 @@ def reopen_hold(attempt_id: UUID) -> Statement:
 
 
 def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
-    """Book what nobody pays of attempts that this transaction settled, or expired: taken off
-    `platform:loss`, put on `provider:payable` (I13, I15). One that is in another `state` was
-    resolved by somebody else, and is left alone.
-
-    Run it after `resolve_holds`, and `open_accounts` for the two kinds before it.
-    """
+    """Book what nobody pays of attempts that this transaction settled or expired, from
+    `platform:loss` to `provider:payable` (I13, I15). An attempt in another `state` was resolved by
+    another process and is left alone. Run it after `resolve_holds`, with `open_accounts` for the
+    two kinds before it."""
     attempts, postings, organisations, amounts = zip(*losses, strict=True)
     return _POST_LOSSES, {
         **id_bounds(attempts),
@@ -104,7 +102,7 @@ def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
 
 
 def read_movements(attempt_id: UUID) -> Statement:
-    """What the ends of an attempt came to so far: (account kind, nano)."""
+    """Select the postings of an attempt's end so far: (account kind, nano)."""
     return _READ_MOVEMENTS, {"attempt": attempt_id}
 
 
