@@ -1,4 +1,4 @@
-"""How the background jobs fare."""
+"""Models of background jobs and imports."""
 
 from django.db import models
 from django.db.models.functions import Now

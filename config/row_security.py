@@ -61,7 +61,7 @@ class Through:
 
 @dataclass(frozen=True)
 class Among:
-    """As `Through`, where an organisation has few rows of `parent`: they are read once."""
+    """Like `Through`, for a `parent` with few rows per organisation: they are read once."""
 
     column: str
     parent: str
@@ -302,7 +302,7 @@ class Rule(NamedTuple):
 
 
 def rules() -> dict[str, Rule]:
-    """What holds for each table."""
+    """Return the rules of each table."""
     bound = {
         _table(label): Rule(_verbs(label), bond.condition(_table(label)))
         for label, bond in BOUND.items()

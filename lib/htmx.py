@@ -68,7 +68,8 @@ def back_to(request: HttpRequest, otherwise: str) -> str:
 
 
 def go_to(request: HttpRequest, to: str, *args: object) -> HttpResponse:
-    """As `see_other`, also where htmx sent the form: it would swap in what a 303 leads it to."""
+    """Redirect as `see_other` does, also for a form sent by htmx, which would insert the target of
+    a 303."""
     if not is_htmx(request):
         return see_other(to, *args)
     response = HttpResponse(status=204)
@@ -84,7 +85,7 @@ def toast(
     tone: str = "ok",
     event: str = "",
 ) -> HttpResponse:
-    """Say it in a toast; `action` is a button that posts to an address, `event` one more event for
+    """Show a toast. `action` is a button that posts to an address, `event` an additional event for
     the page."""
     detail = {"text": text, "tone": tone}
     if action:

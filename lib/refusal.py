@@ -16,7 +16,7 @@ class Refused(ValueError):
         self.already_exists = already_exists
 
     def tell(self, form: BaseForm) -> None:
-        """Say it at its field of a form, above all fields where the form has it not."""
+        """Add the message to its form field, or above all fields if the form lacks it."""
         form.add_error(self.field if self.field in form.fields else None, self.message)
 
 

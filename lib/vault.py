@@ -63,12 +63,12 @@ class Vault:
 
     @property
     def current(self) -> Kek:
-        """What seals."""
+        """Return the KEK that seals."""
         return self.keks[0]
 
     @property
     def current_prefix(self) -> bytes:
-        """What all begins with that this vault seals."""
+        """Return the prefix of everything that this vault seals."""
         return FORM + bytes.fromhex(self.current.id)
 
     def seal(self, secret: str, place: str) -> bytes:

@@ -27,7 +27,7 @@ def operator_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
 
 
 def access_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
-    """Return one webhook of the organisation. Raises Http404."""
+    """Return a webhook of the organisation. Raises Http404."""
     return one_of(visible_endpoints(actor), id)
 
 

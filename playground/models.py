@@ -14,7 +14,7 @@ from lib.ids import id_text, new_id
 
 
 class NamedBy(models.TextChoices):
-    """Where a chat has its name from; `pending` waits for the model that names it."""
+    """The origin of a chat's name. `pending` waits for the model that generates it."""
 
     WORDS = "words"
     PENDING = "pending"
@@ -238,7 +238,7 @@ class MediaKind(models.TextChoices):
 
     @property
     def in_rules(self) -> KindName:
-        """As the rules call it."""
+        """Return the kind's name in the rules."""
         return cast(KindName, self.value)
 
 

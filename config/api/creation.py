@@ -64,7 +64,7 @@ def answer_once(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def describe_creation(operation: dict[str, Any]) -> None:
-    """Say in the description of a creating operation what they have in common."""
+    """Describe the common features of creating operations in the reference."""
     if 201 in operation["responses"]:
         operation.setdefault("parameters", []).append(_PARAMETER)
         operation["responses"].setdefault(409, declared_error(409))

@@ -15,7 +15,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True)
 class Field:
-    """One parameter, body field or answer field; `text` is as `_Source.words` gives it."""
+    """A parameter, body field or response field. `text` is as `_Source.words` returns it."""
 
     name: str
     type: str

@@ -29,7 +29,7 @@ def step_of(request: HttpRequest, actor: Actor) -> int:
 
 
 def set_up_context(request: HttpRequest, actor: Actor) -> dict[str, Any]:
-    """For the start page of an operator: which step of the first run it is."""
+    """Build the context of an operator's start page: the current step of the first run."""
     if not actor.operator:
         return {}
     step = step_of(request, actor)

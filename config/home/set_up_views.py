@@ -19,7 +19,7 @@ from lib.refusal import Refused
 
 
 class OrganisationForm(forms.Form):
-    """Where the first operator works."""
+    """The organisation of the first operator."""
 
     name = forms.CharField(
         label=gettext_lazy("Organisation name"),

@@ -70,7 +70,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """It serves those on one of `plans`, and one of `teams`; () = everybody."""
+    """A channel. It serves holders of one of `plans`, and one of `teams`; () means everybody."""
 
     origin: Origin
     name: str
@@ -161,7 +161,7 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A code that nobody has redeemed yet."""
+    """A code that has not been redeemed."""
 
     origin: Origin
     batch: str

@@ -30,7 +30,7 @@ _DEFAULTS: Final = (
 
 
 class DatabaseUnreadable(Exception):
-    """It cannot be read; the text says why and what to do instead, and has no password in it."""
+    """The database cannot be read. The text says why and what to do instead, without passwords."""
 
 
 @dataclass(frozen=True)

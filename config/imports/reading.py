@@ -40,7 +40,7 @@ class Reader:
         id: str = "id",
         name: str = "name",
     ) -> list[T]:
-        """What `convert` makes of each row of a table and of what closes it, in its order; rows
+        """Yield the result of `convert` for each row of a table and what closes it, in order. Rows
         for which it raises Skipped or ValueUnreadable are reported."""
         converted = []
         for row in self.database.rows.get(table, ()):
@@ -70,7 +70,7 @@ class Reader:
 
 
 def field(row: Row, column: str, read: Callable[[object], T]) -> T:
-    """One column of a row, read as its kind; a column that this version does not have is null."""
+    """Parse one column of a row. A column that this version lacks is null."""
     try:
         return read(row.get(column))
     except ValueUnreadable as error:

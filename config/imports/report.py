@@ -87,7 +87,7 @@ class Report:
         self.table(table).notes.setdefault(text, []).append(Row(id, name))
 
     def explain_tables(self, reasons: Mapping[str, Iterable[str]]) -> None:
-        """Say of the tables that are left why; a name may end in *."""
+        """Report why tables are not imported. A name may end in *."""
         for reason, names in reasons.items():
             for name in names:
                 for table in self.tables_left:

@@ -280,7 +280,7 @@ class _Writer:
                     self._report.skip(*code.origin, code.batch, reason)
 
     def tell_unpriced(self, wanted: tuple[converted.Channel, ...]) -> None:
-        """Name the models that nobody can use yet, because they have no price."""
+        """Report the models that cannot be used yet, because they have no price."""
         known = prices_in_force()
         for model in sorted({model for channel in wanted for model in channel.models}):
             if price_of(model, known) is None:

@@ -31,7 +31,7 @@ class Channel(pgmq.Channel):
 
 
 class Transport(pgmq.Transport):
-    """What `broker_transport` names."""
+    """The class that `broker_transport` names."""
 
     Channel = Channel
     # When it is read again although nothing was sent.

@@ -1,4 +1,4 @@
-"""What waits to be done: its number, and for how long the oldest has waited."""
+"""The waiting work: its amount, and the age of the oldest."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ from usage.rollups.clickhouse_sink import backlog
 
 
 class Queue(NamedTuple):
-    """One kind of work; `nano` is the money that it holds."""
+    """One kind of work. `nano` is the money that it holds."""
 
     name: str
     length: int
@@ -19,7 +19,7 @@ class Queue(NamedTuple):
 
 
 def read_queues() -> list[Queue]:
-    """All of them, as of now."""
+    """Return all queues as of now."""
     with connection.cursor() as cursor:
         cursor.execute(_QUEUES)
         queues = [

@@ -31,7 +31,8 @@ BETWEEN: Final = dt.timedelta(minutes=10)
 
 
 class JobState(NamedTuple):
-    """How a job fares. `since` is its last good run, or when the first one was expected."""
+    """The state of a job. `since` is its last successful run, or when the first one was
+    expected."""
 
     job: Job
     run: JobRun
@@ -131,7 +132,7 @@ def _stopped(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
 
 
 def _resumed(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
-    """The jobs that run again and are to be told now, in one letter."""
+    """Return the jobs that run again and must be reported, in one email."""
     resumed = [state for state in states if state.resumed]
     return resumed if resumed and not told_since("jobs.resumed", now - BETWEEN) else []
 

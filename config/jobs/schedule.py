@@ -19,7 +19,7 @@ class Job(NamedTuple):
 
     @property
     def source_title(self) -> str:
-        """Its title before translation: a letter puts it into the language of its reader."""
+        """Return its untranslated title; an email translates it for its reader."""
         with override(None):
             return str(self.title)
 

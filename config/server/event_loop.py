@@ -22,7 +22,7 @@ ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
 class EventLoop(uvloop.Loop):
-    """What `uvicorn --loop` names."""
+    """The class that `uvicorn --loop` names."""
 
     async def create_server(self, protocol_factory: Any, *args: Any, **kwargs: Any) -> Any:
         server = await super().create_server(protocol_factory, *args, **kwargs)

@@ -1,7 +1,7 @@
-"""The lines of the log: as text for a terminal, or each as a JSON object for what collects them.
+"""The format of log lines: text for a terminal, or a JSON object per line for a collector.
 
-Each names the request that it belongs to, by the id that its client was told; and no line shows a
-key, whoever wrote it.
+Each line has the id of the request that it belongs to, as its client received it. No line ever
+contains a key.
 """
 
 import datetime as dt

@@ -276,7 +276,7 @@ class _Body:
         self._taken = 0
 
     async def read(self, scope: Scope, receive: Receive) -> Receive:
-        """What Django then receives. Raises NotAdmitted, ClientGone."""
+        """Return the message for Django. Raises NotAdmitted, ClientGone."""
         self._bytes_max = _bytes_max(scope["path"])
         if _length(scope) > self._bytes_max:
             raise NotAdmitted(413)

@@ -52,7 +52,7 @@ def palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("models.read")
 @require_safe
 def operator_palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """For an operator who is in no organisation."""
+    """Show results for an operator outside any organisation."""
     return _palette_results(request, actor)
 
 

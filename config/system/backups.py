@@ -184,7 +184,7 @@ def _audit(written: Written) -> None:
 
 
 class _Counted:
-    """A file that is written to and counts its bytes; nobody can go back in it."""
+    """A write-only file that counts its bytes and cannot seek."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out

@@ -115,7 +115,7 @@ class SystemState(NamedTuple):
 
 
 def system_state() -> SystemState:
-    """As of now, and seen from this process."""
+    """Return the current state, as seen from this process."""
     database_bytes, skew, postgres = _database()
     return SystemState(
         version=VERSION,

@@ -230,7 +230,8 @@ def _on_card(column: Column, inner: str) -> str:
 
 
 def _card(column: Column, state: State) -> str:
-    """Its place on a card. The first column has one in any case: it leads to the row."""
+    """Return the column's place on a card. The first column always has one, because it links to the
+    row."""
     first = state.columns[0]
     if first.card is None and column.card in (None, "title"):
         return "title" if column is first else ""

@@ -114,7 +114,8 @@ def initials(name: str) -> str:
 
 @register.simple_tag
 def delta(now: int, before: int, bad_when: str = "") -> SafeString:
-    """How a figure moved against the compared period; ``bad_when`` is ``up``, ``down`` or empty."""
+    """Return a figure's change from the compared period; ``bad_when`` is ``up``, ``down`` or
+    empty."""
     direction, text = formatting.change(now, before)
     if direction == "none":
         return format_html('<span class="delta">{}</span>', text)
@@ -176,7 +177,7 @@ def ago(when: datetime | None, zone: str = "") -> SafeString:
 
 @register.filter
 def moment(text: str) -> str:
-    """An instant of a fact, which has it as ISO 8601, for a letter: a date, a time, its zone."""
+    """Format an ISO 8601 time of a fact for an email: date, time and time zone."""
     return f"{date_format(timezone.localtime(datetime.fromisoformat(text)), 'DATETIME_FORMAT')} UTC"
 
 

@@ -86,7 +86,8 @@ def cut(rows: list[Row], limit: int, id_of: Callable[[Row], uuid.UUID]) -> Page[
 
 
 def page_by_id(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> Page[RowModel]:
-    """One page of rows whose primary key is a time-ordered id, newest first. Raises BadCursor."""
+    """Return one page of rows whose primary key is a time-ordered id, newest first. Raises
+    BadCursor."""
     return page_after(rows, limit, after_id(cursor))
 
 
@@ -98,7 +99,7 @@ def page_after(rows: QuerySet[RowModel], limit: int, last: uuid.UUID | None) -> 
 
 
 def page_by_number(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> Page[RowModel]:
-    """One page of rows whose primary key is a number, oldest first. Raises BadCursor."""
+    """Return one page of rows whose primary key is a number, oldest first. Raises BadCursor."""
     after = parse_number(cursor) if cursor is not None else 0
     if after is None:
         raise BadCursor

@@ -28,7 +28,7 @@ def pending_migrations() -> list[str]:
 
 
 def schema_difference() -> str:
-    """How the database's migrations differ from this code's, in words; empty where they do not."""
+    """Describe how the database's migrations differ from this code's; empty if they do not."""
     applied = MigrationRecorder(connection).applied_migrations()
     ours = set(code_migrations())
     missing = len(ours - set(applied))

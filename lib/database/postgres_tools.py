@@ -55,7 +55,7 @@ class ToolError(Exception):
 
 
 class Login(NamedTuple):
-    """How a program reaches a database; the password is in no command line."""
+    """How a program connects to a database. The password is not on its command line."""
 
     parameters: Mapping[str, str]
     password: str
@@ -118,7 +118,7 @@ def dump_stream(
 
 @contextmanager
 def restore_stream(tool: Tool, login: Login) -> Iterator[IO[bytes]]:
-    """Where such a dump is written to: all of it comes into the database, or nothing. Raises
+    """Return a stream to write such a dump to. The whole dump is restored, or nothing. Raises
     ToolError at the end of the block."""
     command = [tool.path, "--single-transaction", "--no-owner", "--no-privileges", "--no-password"]
     with _running([*command, "--dbname", login.conninfo], login, stdin=True) as process:

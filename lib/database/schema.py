@@ -1,4 +1,4 @@
-"""One operation for all tables of a room's first migration."""
+"""One migration operation for all tables of a room's first migration."""
 
 from collections.abc import Sequence
 

@@ -21,7 +21,7 @@ _BROKEN: Final = (
 
 
 class SheetUnreadable(ValueError):
-    """It is neither CSV in UTF-8 nor a workbook, or too large when it is unpacked."""
+    """The file is neither CSV in UTF-8 nor a workbook, or it is too large when unpacked."""
 
 
 def sheet_rows(file: IO[bytes]) -> Iterator[Row]:

@@ -35,8 +35,8 @@ _QUOTED: Final = str.maketrans(_ESCAPES | {"'": r"\'"})
 
 
 class ClickHouseError(Exception):
-    """It cannot be reached, or it refuses: `code` is then its own number of the error, else None.
-    Its words are left out, for they may quote rows."""
+    """ClickHouse does not answer, or refuses: `code` is then its error number, else None. Its
+    message is left out, because it may quote rows."""
 
     def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)
@@ -107,7 +107,7 @@ def _form(fields: Mapping[str, str]) -> tuple[bytes, str]:
 
 @cache
 def client(read_s: int) -> Any:
-    """One for all threads of a process: it keeps its connections."""
+    """Return the client shared by all threads of a process, which keeps its connections."""
     return egress.guarded_client(_ANYWHERE, read_s=read_s, schemes=("http", "https"))
 
 

@@ -221,7 +221,7 @@ def guarded_async_client(
     schemes: Sequence[str],
     resolver: Resolver = resolve,
 ) -> httpx.AsyncClient:
-    """As `guarded_client`, for callers on an event loop."""
+    """Return a client like `guarded_client` for an event loop."""
     transport = _GuardedAsyncTransport(_AsyncNetwork(policy, resolver), schemes)
     return httpx.AsyncClient(
         transport=transport,
@@ -379,7 +379,7 @@ async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Where a request to this http or https URL would go. Raises EgressDenied."""
+    """Return the host and port of an http or https URL. Raises EgressDenied."""
     parsed = _parsed(url)
     host = parsed.host
     port = parsed.port or {"https": 443, "http": 80}.get(parsed.scheme)

@@ -44,8 +44,9 @@ class BriefAnswer(NamedTuple):
 
 
 class HostClient:
-    """As `guarded_client`, for many brief requests of several threads to the host of a URL, at a
-    fifth of the CPU time. Raises EgressDenied for a URL that is not acceptable, and BadPem."""
+    """Sends many short requests from several threads to the host of a URL, guarded like
+    `guarded_client`, at a fifth of the CPU time. Raises EgressDenied for an unacceptable URL, and
+    BadPem."""
 
     def __init__(
         self,
@@ -187,7 +188,7 @@ class _HostConnection(http.client.HTTPConnection):
 
 
 class _TimedResponse(http.client.HTTPResponse):
-    """One that has to be whole by then, however little of it comes at a time."""
+    """A response with a deadline for all of it, however slowly it arrives."""
 
     def __init__(
         self, sock: socket.socket, *args: Any, until: float, read_s: float, **named: Any

@@ -72,7 +72,7 @@ class BadPem(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where it is, and `user:password` where it wants a login, "" for none."""
+    """The address of a proxy, and `user:password` if it requires a login, else ""."""
 
     scheme: ProxyScheme
     host: str
@@ -122,7 +122,7 @@ def read_proxy(url: str, login: str = "") -> Proxy:
 
 
 def check_login(login: str) -> None:
-    """Refuse what neither kind of proxy can be told. Raises BadProxy."""
+    """Refuse a login that a proxy cannot accept. Raises BadProxy."""
     user, colon, password = login.partition(":")
     if not colon or not user or not login.isprintable() or not login.isascii():
         raise BadProxy("The login must be user:password in visible ASCII characters.")
@@ -244,7 +244,7 @@ def tls_context(outbound: Outbound) -> ssl.SSLContext:
 
 
 def read_certificates(pem: str) -> str:
-    """Certificates in their one form, without what stands around them. Raises BadPem."""
+    """Return certificates in canonical PEM, without surrounding text. Raises BadPem."""
     return _as_pem(_certificates(pem))
 
 

@@ -14,7 +14,7 @@ _LINE_END: Final = re.compile(r"\r\n|[\r\n]")
 
 
 def server_sent(data: str, *, id: str | None = None, event: str | None = None) -> str:
-    """One message of an event stream."""
+    """Encode one message of an event stream."""
     head = "" if id is None else f"id: {id}\n"
     head += "" if event is None else f"event: {event}\n"
     return head + "".join(f"data: {line}\n" for line in _LINE_END.split(data)) + "\n"

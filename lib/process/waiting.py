@@ -35,7 +35,8 @@ def was_away(due: float, now: float) -> bool:
 
 
 class timeout:
-    """As `asyncio.timeout`, but for the time in which the process was away. Raises TimeoutError."""
+    """Like `asyncio.timeout`, without the time in which the process was suspended. Raises
+    TimeoutError."""
 
     __slots__ = ("_limit", "_loop", "_seconds", "_timer", "_when")
 

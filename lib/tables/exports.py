@@ -41,8 +41,8 @@ _DECIMALS: Final = 15
 
 
 class Format(NamedTuple):
-    """One form of file. `write` gives its pieces, of batches in the order of the columns, with
-    times of the current zone."""
+    """A file format. `write` yields its pieces from batches in the order of the columns, with times
+    in the current zone."""
 
     label: Label
     content_type: str
@@ -233,7 +233,7 @@ def _parquet(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
 
 
 def _number_type(cells: Values, whole: Any, real: Any, text: Any) -> Any:
-    """What holds the numbers of a column: a few lists write theirs as words."""
+    """Return the type of a column's numbers; a few lists write theirs as words."""
     known = [cell for cell in cells if cell is not None]
     if all(isinstance(cell, int) for cell in known):
         return whole

@@ -8,7 +8,7 @@ from lib.tables.table import Choices, Label, State
 
 
 class Field(NamedTuple):
-    """One field of the bar. A choice lists its values, the one for "any" first."""
+    """A field of the bar. A choice lists its values, "any" first."""
 
     name: str
     label: Label

@@ -34,7 +34,7 @@ class BadCursor(ValueError):
 
 @dataclass(frozen=True)
 class Order:
-    """One path to sort by: attributes and keys parted by `__`, or a function of the row."""
+    """A path to sort by: attributes and keys separated by `__`, or a function of the row."""
 
     path: Path
     descending: bool = False
@@ -158,7 +158,7 @@ def _beyond(path: str, value: Any, smaller: bool, backwards: bool, null: bool) -
 def ordering(
     model: type[Model], orders: Sequence[Order], *, backwards: bool = False
 ) -> list[OrderBy]:
-    """What to order a query by, so that it fits `condition`."""
+    """Return the ordering of a query that matches `condition`."""
     return [
         OrderBy(
             F(_name(order)),

@@ -34,7 +34,7 @@ _BATCH: Final = 5000
 
 @dataclass(frozen=True)
 class Head:
-    """One head: where a click leads, and where one with Shift."""
+    """A column head: the addresses for a click, and for one with Shift."""
 
     column: Column
     direction: str
@@ -147,7 +147,7 @@ def page_of(
     bar: FilterBar | None = None,
     files: str = "",
 ) -> TablePage:
-    """One page of the list that is shown at `path`."""
+    """Return one page of the list at `path`."""
     page: Page[Any] = read_page(source, state.orders, state.page_size, state.position)
 
     def href(position: Position | None, beside: Position | None) -> str:
@@ -170,7 +170,7 @@ def page_of(
 def export_table(
     request: HttpRequest, state: State, source: Source[Any], make: Make
 ) -> HttpResponseBase:
-    """All rows of the filter, in the columns and the order that are shown, as a file."""
+    """Export all rows of the filter as a file, with the visible columns and order."""
     form = FORMATS[state.export]
     name = f"{state.table.name}-{clock.now():%Y-%m-%d}.{state.export}"
     pieces = form.write(state.columns, batches_of(state, source, make))
@@ -178,7 +178,7 @@ def export_table(
 
 
 def batches_of(state: State, source: Source[Any], make: Make = list) -> Batches:
-    """All rows in the columns and the order that are shown."""
+    """Yield all rows with the visible columns and order."""
     read = _read_columns if isinstance(source, ColumnSource) else _made_columns
     boundary: Values | None = None
     while True:

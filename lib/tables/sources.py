@@ -1,4 +1,4 @@
-"""Where the rows of a table come from: a list in memory, a query, or a statement."""
+"""Sources of a table's rows: a list in memory, a query, or a statement."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a page lies: after a boundary, or before one; without one at that end of the list."""
+    """The position of a page: after or before a boundary; without one, at that end of the list."""
 
     boundary: Values | None = None
     backwards: bool = False
@@ -82,7 +82,7 @@ class ColumnSource(Protocol):
 
 
 class ListSource(Generic[Row]):
-    """All rows in memory: any column sorts them."""
+    """All rows in memory; any column can sort them."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
@@ -178,7 +178,7 @@ class Page(Generic[Row]):
 def read_page(
     source: Source[Row], orders: Sequence[Order], limit: int, position: Position = START
 ) -> Page[Row]:
-    """One page; the first one where nothing is left beyond the boundary."""
+    """Return one page, or the first one if nothing is left beyond the boundary."""
     boundary, backwards = position.boundary, position.backwards
     rows = source.fetch(orders, boundary, backwards=backwards, limit=limit + 1)
     if not rows and boundary is not None:

@@ -110,10 +110,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Filter:
-    """One part of a list's filters: a field to search in, one of some choices, or a day.
-
-    `default` is what holds when the address says nothing; a choice of "" is "any of them".
-    """
+    """One filter of a list: a search field, a choice, or a day. `default` applies when the address
+    has no value; a choice of "" means any."""
 
     name: str
     label: Label
@@ -240,7 +238,7 @@ class Table:
 
 
 class FilterState(NamedTuple):
-    """A filter as an address has it."""
+    """A filter with its value from the address."""
 
     filter: Filter
     value: str
@@ -346,7 +344,7 @@ class State:
         return self.query(**{"before" if position.backwards else "after": cursor})
 
     def direction(self, column: Column) -> str:
-        """`ascending`, `descending` or nothing, as `aria-sort` has it."""
+        """Return `ascending`, `descending` or nothing, for `aria-sort`."""
         for name, down in self.sort:
             if name == column.name:
                 return "descending" if down else "ascending"

@@ -1,8 +1,8 @@
-"""From a fact to its receivers: who is told, whose turn it is, and what came of it.
+"""From a fact to its receivers: who receives it, when, and the result.
 
-Three steps, each of which any process may run at any time, twice or late: `spread_facts` makes the
-deliveries of new facts, `lease_due` hands out those that are due, `end_try` writes down what came
-of one. Nothing is kept in the broker: with it emptied, what was leased becomes due again.
+Each of three steps may run in any process at any time, repeatedly or late: `spread_facts` creates
+the deliveries of new facts, `lease_due` takes those that are due, `end_try` records the result of
+one. The broker stores nothing: if it is emptied, leased deliveries become due again.
 """
 
 import datetime as dt

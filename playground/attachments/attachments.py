@@ -93,8 +93,7 @@ def drop_unsent(now: dt.datetime) -> None:
 
 
 async def fetch_file(url: str) -> tuple[str, bytes]:
-    """Name and bytes of what stands at the address that a user named. Raises
-    egress.EgressError."""
+    """Fetch the file at a user's URL. Return its name and bytes. Raises egress.EgressError."""
     policy = await in_database(egress_policy_users)
     response = await egress.fetched(policy, url, bytes_max=BYTES_MAX)
     return url.split("?")[0].rstrip("/").rpartition("/")[2] or "file", response.body

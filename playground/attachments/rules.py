@@ -15,7 +15,7 @@ _PAGE: Final = re.compile(rb"/Type\s*/Page[^s]")
 
 
 class UnsupportedFile(ValueError):
-    """It cannot be attached."""
+    """The file cannot be attached."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

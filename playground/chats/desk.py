@@ -138,7 +138,7 @@ def first_model(actor: Actor, names: Sequence[str]) -> str:
 
 
 def keys_context(actor: Actor) -> dict[str, Any]:
-    """How the person's keys are laid: for the script, and for the eyes."""
+    """Build the context of the person's shortcuts, for the script and for display."""
     preference = preference_of(person_of(actor))
     letters = laid(preference.keys)
     return {

@@ -22,7 +22,7 @@ _STATES: Final = ("done", "stopped", "failed", "interrupted")
 
 
 class Unusable(ValueError):
-    """It cannot be imported."""
+    """The file cannot be imported."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -32,7 +32,7 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class ExportedMessage:
-    """One message. `outcome` is what it took and cost (`meters`, `charge_nano`, `basis`)."""
+    """One message. `outcome` has its usage and cost (`meters`, `charge_nano`, `basis`)."""
 
     id: str
     parent: str | None
@@ -231,7 +231,7 @@ def _file(raw: Any, path: str) -> tuple[str, bytes]:
 
 
 def write_markdown(title: str, turns: Iterable[ExportedMessage], costs: Mapping[str, str]) -> str:
-    """One branch to be read; `costs` is what stands under each answer, by id."""
+    """Write one branch as Markdown. `costs` are the costs below the answers, by id."""
     pieces = [f"# {title}"]
     for turn in turns:
         if turn.role == "user":

@@ -69,7 +69,7 @@ def turns_by_chat(chats: Sequence[Conversation]) -> dict[UUID, int]:
 
 
 def running_chats(chats: Sequence[Conversation]) -> set[UUID]:
-    """Those in which an answer is being written."""
+    """Return the conversations with a running answer."""
     runs = Run.objects.filter(conversation__in=chats, ended_at=None)
     return set(runs.values_list("conversation_id", flat=True))
 

@@ -190,7 +190,7 @@ async def _written(chats: list[Conversation]) -> AsyncIterator[str]:
 
 
 def _chosen(actor: Actor, request: HttpRequest) -> QuerySet[Conversation]:
-    """All of the filters that the address has, or those that were ticked."""
+    """Return the ticked conversations, or all that match the address's filters."""
     chats = history.filter_chats(actor, _filters(request.GET)).order_by("-updated_at", "-id")
     if "all" in request.POST:
         return chats
@@ -208,7 +208,7 @@ def _filters(query: QueryDict) -> HistoryFilter:
 def _changed(
     request: HttpRequest, actor: Actor, message: str, at: dt.datetime | None
 ) -> HttpResponse:
-    """Say so, with a way back to `at`; the list reads itself anew."""
+    """Report the change with an undo button for `at`, and refresh the list."""
     slug = slug_of(actor)
     if not is_htmx(request):
         messages.success(request, message)

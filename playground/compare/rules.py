@@ -62,7 +62,7 @@ class Standing(NamedTuple):
 
 
 def standings(votes: Iterable[tuple[Sequence[str], str]]) -> list[Standing]:
-    """Who won how often, best first. A vote is (the models, the winner or "")."""
+    """Rank the models by wins, best first. A vote is (the models, the winner or "")."""
     counts: dict[str, list[int]] = {}
     for models, winner in votes:
         for model in set(models):

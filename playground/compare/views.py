@@ -84,7 +84,8 @@ def compare_page(
 
 
 def _events_url(batch: list[Run], answers: Mapping[UUID, PartialAnswer], slug: str) -> str:
-    """One connection for all columns, from where each of them is on the page."""
+    """Return the address of the event stream for all columns, from each column's position on the
+    page."""
     if not answers:
         return ""
     last_seqs = ".".join(str(answers[run.id].seq if run.id in answers else 999_999_999 - 1)

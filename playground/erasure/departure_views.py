@@ -20,7 +20,7 @@ from playground.erasure.departures import Departure, Left, chat_receivers, depar
 
 
 class DepartureForm(forms.Form):
-    """What becomes of each key, and of the chats."""
+    """What happens to each key, and to the chats."""
 
     def __init__(self, actor: Actor, member: Membership, left: Left, data: Any = None) -> None:
         super().__init__(data)

@@ -73,7 +73,7 @@ def left_by(member: Membership) -> Left:
 
 
 def chat_receivers(actor: Actor, member: Membership) -> list[Membership]:
-    """To whom the chats of a member can go: the others whom the actor may name."""
+    """Return the members who can receive a member's chats from the actor."""
     if scope_of(actor, "members.read") is None:
         return []
     rows = member_access.named_members(actor).filter(user__is_active=True)

@@ -212,7 +212,7 @@ def _fields(row: Model, *names: str) -> dict[str, Any]:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """As JSON has them: ids in their outer form, moments in RFC 3339."""
+    """Convert values to JSON: public ids, and times in RFC 3339."""
     return {
         name: id_text(value)
         if isinstance(value, UUID)

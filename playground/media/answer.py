@@ -18,7 +18,7 @@ SEGMENTS_MAX: Final = 5_000
 
 
 class UnreadableAnswer(ValueError):
-    """It holds nothing that could be shown."""
+    """The answer contains nothing to show."""
 
 
 @dataclass(frozen=True)

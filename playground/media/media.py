@@ -120,7 +120,7 @@ def begin_media(actor: Actor, order: MediaOrder) -> list[MediaRun]:
 
 
 def stored_media_payer(run: MediaRun) -> Payer:
-    """Who was chosen when it was begun."""
+    """Return the payer that was chosen when the run was started."""
     return Payer(run.key or playground_key(run.organisation), run.project)
 
 

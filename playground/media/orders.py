@@ -114,7 +114,7 @@ def _files(actor: Actor, kind: MediaKind, form: Mapping[str, str]) -> dict[str, 
 
 
 def read_media_payer(actor: Actor, form: Mapping[str, str]) -> Payer:
-    """Who is to pay for it. Raises Refused."""
+    """Return the payer of the request. Raises Refused."""
     if "key" in form:
         return read_payer(actor, form["key"], form.get("project", ""))
     return checked_default(actor)

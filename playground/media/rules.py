@@ -217,7 +217,7 @@ def _in_meters(meters: Collection[str]) -> list[str]:
 
 
 def kept_values(kind: MediaKind, model: MediaModel, values: Mapping[str, str]) -> dict[str, str]:
-    """The values that the model can be told, with its defaults for what must be chosen. Raises
+    """Return the values that the model supports, with its defaults for required fields. Raises
     InvalidMedia."""
     kept = {}
     for one in fields_of(kind, model):
@@ -345,7 +345,7 @@ def _music(
 def _midjourney(
     model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
 ) -> MediaAsk:
-    """Its pictures are put in by who has them."""
+    """Build a Midjourney request. The caller adds its images."""
     pictures = sum(role.startswith("picture") for role in given)
     body: dict[str, Any] = {"botType": values["bot"]} if "bot" in values else {}
     match _action(model):

@@ -43,7 +43,7 @@ class OfferedModel:
 
     @property
     def meters(self) -> frozenset[str]:
-        """What its price counts."""
+        """Return the meters of the model's price."""
         return frozenset() if self.price is None else frozenset(self.price.rates["meters"])
 
     @property
@@ -64,7 +64,7 @@ class OfferedModel:
 
     @property
     def call_rate(self) -> int | None:
-        """Of one call, in nano."""
+        """Return the price of one call, in nano."""
         rate = self._rate("requests")
         return None if rate is None else rate // 10**6
 
@@ -171,7 +171,7 @@ def _enabled_channels() -> list[Channel]:
 
 
 def _places_of(model: str, channels: Iterable[Channel]) -> Iterator[tuple[Channel, Route]]:
-    """Where a model is served, the place that is asked first in front."""
+    """Return the channels that serve a model, in order of preference."""
     for channel in channels:
         for route in sorted(channel.routes.all(), key=lambda route: "*" in route.model):
             if route.model == model or ("*" in route.model and matches(route.model, model)):

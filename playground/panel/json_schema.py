@@ -38,7 +38,7 @@ def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
 
 
 def check_answer(answer: Any, schema: Any) -> list[Fault]:
-    """Where an answer does not keep to a schema that was checked."""
+    """Return the places where an answer does not match a validated schema."""
     validator = Draft202012Validator(schema, registry=_REGISTRY)
     faults = sorted(validator.iter_errors(answer), key=lambda error: list(map(str, error.path)))
     return [_fault(error) for error in faults[:FAULTS_MAX]]

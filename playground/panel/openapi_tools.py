@@ -194,7 +194,7 @@ class _Reader:
         return value
 
     def _schema(self, value: Any, within: tuple[str, ...]) -> dict[str, Any]:
-        """A schema as JSON Schema has it; `within` are the references that led here."""
+        """Convert a schema to JSON Schema. `within` are the references that led to it."""
         if not isinstance(value, dict):
             return {}
         self._count()

@@ -19,7 +19,7 @@ PANES = ("params", "tools", "schema", "body", "code", "debug")
 
 @dataclass(frozen=True)
 class Control:
-    """One parameter with what stands in its field."""
+    """A parameter with its current value."""
 
     parameter: Parameter
     label: str

@@ -23,7 +23,7 @@ VOICES: Final = ("alloy", "ash", "coral", "sage", "verse")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter as a control. `default` is what the provider does without it, "" if unknown."""
+    """A parameter as a control. `default` is the provider's default, "" if unknown."""
 
     name: str
     kind: Kind

@@ -42,7 +42,7 @@ _TOOL_MEMBERS: Final = {"name", "description", "parameters", "strict", "mock", "
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a turn is asked; see the module for the members."""
+    """The settings of a turn. See the module for the members."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
     system: str = ""

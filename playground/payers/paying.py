@@ -66,7 +66,7 @@ def read_payer(actor: Actor, key_id: str, project: str) -> Payer:
 
 
 def payer_of_chat(actor: Actor, conversation: Conversation) -> Payer:
-    """Who paid for it last, as far as the actor may still choose so. Raises Refused."""
+    """Return the chat's last payer, if the actor may still choose it. Raises Refused."""
     key_id = id_text(conversation.key_id) if conversation.key_id else ""
     return read_payer(actor, key_id, conversation.project)
 
@@ -90,13 +90,13 @@ def shown_payer(actor: Actor, sent: Mapping[str, str], conversation: Conversatio
 
 
 def stored_payer(conversation: Conversation) -> Payer:
-    """Who was chosen when its last turn was begun."""
+    """Return the payer that was chosen for the chat's last turn."""
     key = conversation.key or playground_key(conversation.organisation)
     return Payer(key, conversation.project)
 
 
 def default_payer(actor: Actor) -> Payer:
-    """Who pays for the actor's new chats."""
+    """Return the payer of the actor's new chats."""
     chosen = _preference(actor)
     project = chosen.project if chosen else ""
     try:
@@ -110,8 +110,7 @@ def default_payer(actor: Actor) -> Payer:
 
 
 def checked_default(actor: Actor) -> Payer:
-    """As `default_payer`, for what is sent without a choice. Raises Refused where no key is allowed
-    to pay for it."""
+    """Return `default_payer` for a request without a choice. Raises Refused if no key may pay."""
     payer = default_payer(actor)
     if payer.chosen_key is None:
         check_playground_key(actor)
@@ -152,7 +151,7 @@ def payers_context(
 
 
 def _projects(actor: Actor) -> Sequence[str]:
-    """The projects that have a budget, for whoever may read all budgets."""
+    """Return the projects with a budget, for readers of all budgets."""
     if scope_of(actor, "budgets.read") != "all":
         return ()
     budgets = Budget.objects.filter(

@@ -27,7 +27,7 @@ _FOUND_MAX = 50
 
 
 class PromptRefused(ValueError):
-    """It cannot be saved; the text says why."""
+    """The prompt cannot be saved. The text says why."""
 
 
 def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
@@ -50,7 +50,7 @@ def search_prompts(actor: Actor, words: str) -> list[tuple[Prompt, int]]:
 
 
 def access_prompt(actor: Actor, slug: str) -> Prompt:
-    """One prompt that the actor sees. Http404 otherwise."""
+    """Return a prompt that the actor sees. Raises Http404."""
     prompt = visible_prompts(actor).filter(slug=slug.replace("\x00", "")).first()
     if prompt is None:
         raise Http404
@@ -72,7 +72,7 @@ def find_version(actor: Actor, slug: str, number: str = "") -> PromptVersion:
 
 
 def versions_of_prompt(prompt: Prompt) -> list[PromptVersion]:
-    """All of them, the last first."""
+    """Return all versions, the last first."""
     return list(prompt.versions.select_related("user"))
 
 
@@ -141,8 +141,8 @@ def require_person(actor: Actor) -> None:
 
 
 def owned_prompt(actor: Actor, slug: str) -> Prompt:
-    """Return one prompt that the actor may share or delete: its own, or any that it sees for who
-    manages the playground. Raises Http404, or AccessDenied if the actor may only see it."""
+    """Return a prompt that the actor may share or delete: its own, or any visible one for a manager
+    of the playground. Raises Http404, or AccessDenied if the actor may only see it."""
     require_person(actor)
     prompt = access_prompt(actor, slug)
     if prompt.user_id != person_of(actor).id:
@@ -172,7 +172,7 @@ def delete_prompt(actor: Actor, prompt: Prompt) -> None:
 
 
 def put_in_production(actor: Actor, version: PromptVersion) -> None:
-    """From now on callers who name no version get this one."""
+    """Make this version the default for callers."""
     require(actor, "playground.use")
     with transaction.atomic():
         prompt = Prompt.objects.select_for_update().get(id=version.prompt_id)
@@ -185,10 +185,8 @@ def put_in_production(actor: Actor, version: PromptVersion) -> None:
 def request_of_version(
     version: PromptVersion, variables: Mapping[str, str], text: str
 ) -> dict[str, Any]:
-    """The chat request that a version stands for: ready to be sent to /v1/chat/completions.
-
-    Raises PromptRefused for variables that are missing or not known.
-    """
+    """Build the chat request of a version, ready for /v1/chat/completions. Raises PromptRefused for
+    missing or unknown variables."""
     settings = Settings.from_stored(version.settings)
     values = {**settings.variables, **variables}
     unknown = sorted(set(variables) - set(names_in(settings.system)))

@@ -142,8 +142,8 @@ class Code(Pieces):
 
 
 class GrowingBlock(ABC):
-    """One open block. A page that comes has `html`; one that sees it begin has `empty`, then every
-    `changes`, and at last those of `closing`."""
+    """One open block. A newly loaded page gets `html`; a page that sees the block begin gets
+    `empty`, then every `changes`, and finally those of `closing`."""
 
     def __init__(self, opened: Opened, labels: MarkdownLabels, message: str) -> None:
         self.opened = opened
@@ -241,7 +241,7 @@ class _GrowingWhole(GrowingBlock):
 
 
 class _GrowingParagraph(GrowingBlock):
-    """A paragraph. A long one is in pieces, of which the last alone is drawn again."""
+    """A paragraph. A long one is in pieces, and only the last one is rendered again."""
 
     def __init__(self, opened: Opened, labels: MarkdownLabels, message: str) -> None:
         super().__init__(opened, labels, message)

@@ -17,8 +17,8 @@ _VOID = re.compile(r"<(?:br|hr)\b|<.*/>$", re.DOTALL)
 
 
 def partial(target: str, html: str, swap: str = "beforeend") -> str:
-    """One change of the page: `html` to the element that `target`, a selector that begins with an
-    id, names."""
+    """Build one change of the page: `html` for the element that matches the selector `target`,
+    which begins with an id."""
     return f'<hx-partial hx-target="#{target}" hx-swap="{swap}">{html}</hx-partial>'
 
 
@@ -153,7 +153,7 @@ class _Comparison:
 
 
 def _end_of_element(tokens: Sequence[str], at: int) -> int:
-    """Where the element ends that is open at a place."""
+    """Return where the element that is open at a place ends."""
     depth = 0
     for end in range(at, len(tokens)):
         if tokens[end].startswith("</"):

@@ -72,9 +72,9 @@ _MATH_DEPTH_MAX = 40
 def render_block(
     source: str, labels: MarkdownLabels, block: str, *, loose: bool = False, first_code: int = 0
 ) -> str:
-    """One closed block as sanitised HTML. `block` is the id of its message and its number, as in
-    M-3, for the ids inside; its code blocks are counted from `first_code`; `loose` makes a list a
-    loose one."""
+    """Render a closed block as sanitised HTML. `block` is the id of its message and its number, as
+    in M-3, for the ids inside; its code blocks are numbered from `first_code`; `loose` makes a list
+    a loose one."""
     if len(source) > PLAIN_ABOVE and not source.lstrip().startswith(("```", "~~~")):
         texts = "".join(piece_of_text(escape_text(text)) for text in prose_pieces(source))
         return f"{_PLAIN}{texts}</p>\n"
@@ -122,7 +122,7 @@ Splitter = BlockSplitter | JsonSplitter
 
 
 def splitter_of(*, structured: bool) -> Splitter:
-    """What cuts an answer into blocks; `structured` = it is JSON, and no Markdown."""
+    """Return the splitter for an answer; `structured` means that it is JSON, not Markdown."""
     return JsonSplitter() if structured else BlockSplitter(begins_block)
 
 
@@ -287,8 +287,8 @@ _NOTE_MARK = re.compile(r'<sup class="(note|note-mark)">([A-Za-z0-9_-]+)</sup>')
 
 
 def _footnote(state: StateInline, silent: bool) -> bool:
-    """`text[^1]`, and `[^1]: note` at the begin of a line. Each stands where it was written: the
-    blocks of an answer are drawn one by one, and know nothing of each other."""
+    """Parse `text[^1]`, and `[^1]: note` at the start of a line. Notes stay where they were
+    written, because the blocks of an answer are rendered separately."""
     match = _NOTE.match(state.src, state.pos, state.posMax)
     if match is None or state.linkLevel or is_in_open_link(state):
         return False
@@ -524,7 +524,7 @@ def pieces_in_paragraph(html: str) -> tuple[str, list[str]]:
 
 
 def piece_of_text(html: str) -> str:
-    """One piece of a block of code or of a paragraph."""
+    """Render one piece of a code block or of a paragraph."""
     return f"{_PIECE}{html}</span>"
 
 

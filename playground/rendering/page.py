@@ -159,7 +159,7 @@ def versions_of(tree: Tree, id: UUID) -> Versions:
 def message_context(
     message: Message, slug: str, answer: PartialAnswer | None, versions: Versions | None = None
 ) -> dict[str, Any]:
-    """One message for its template. `written` is the text so far of an answer in progress."""
+    """Build the context of a message. `written` is the text so far of an answer in progress."""
     same = {"message": message, "id": message.text_id, "slug": slug,
             "versions": versions or Versions()}  # fmt: skip
     if message.role == MessageRole.USER:
@@ -292,7 +292,7 @@ _CACHED = ("in_cache_read", "in_audio_cached", "in_image_cached")
 
 
 def _saved(message: Message, outcome: Mapping[str, Any]) -> int:
-    """What stopping saved at the most."""
+    """Return the maximum amount that stopping saved."""
     if message.state != RunState.STOPPED or "hold_nano" not in outcome:
         return 0
     return max(0, int(outcome["hold_nano"]) - int(outcome.get("charge_nano", 0)))
@@ -495,7 +495,7 @@ def _duration(milliseconds: int) -> str:
 
 
 def basis_label(basis: str) -> str:
-    """Where a charge's quantities come from."""
+    """Return the label for the source of a charge's quantities."""
     return {
         "measured": gettext("measured"),
         "drained": gettext("measured after disconnect"),

@@ -22,7 +22,7 @@ def is_structured(stored: Mapping[str, Any] | None) -> bool:
 
 
 class JsonSplitter:
-    """All of the text as one block of code, with the events of `BlockSplitter`."""
+    """Treats the whole text as one code block, with the events of `BlockSplitter`."""
 
     def __init__(self) -> None:
         self._text = ""

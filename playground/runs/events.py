@@ -68,7 +68,7 @@ def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> Appe
 
 
 def beat(run_id: UUID) -> None:
-    """Say that the run's carrier lives."""
+    """Record that the run's task is alive."""
     with connection.cursor() as cursor:
         cursor.execute(_BEAT, {"run": run_id})
 

@@ -30,7 +30,7 @@ class Progress:
                 self.end_thought(now)
 
     def end_thought(self, now: float) -> None:
-        """It thinks no more, if it ever did."""
+        """Record the end of the reasoning, if there was any."""
         if self.thinking_at is not None and self.thought_ms is None:
             self.thought_ms = int((now - self.thinking_at) * 1000)
 

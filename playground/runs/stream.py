@@ -72,7 +72,7 @@ async def stream_events(
 
 
 class _Column:
-    """One run, and how far it was read."""
+    """A run, and the position up to which it was read."""
 
     def __init__(self, run: Run, last_seq: int) -> None:
         self.run = run

@@ -47,7 +47,7 @@ class Context(NamedTuple):
 
 
 def text_tokens(message: PathMessage) -> int:
-    """Of a message without its files."""
+    """Estimate the tokens of a message without its files."""
     tool_parts = [message.parts[name] for name in ("calls", "results") if name in message.parts]
     return estimate_tokens(
         len((message.content + (json.dumps(tool_parts) if tool_parts else "")).encode())

@@ -55,7 +55,7 @@ def read_form(actor: Actor, form: QueryDict) -> TurnForm:
 
 
 def read_form_payer(actor: Actor, form: QueryDict, conversation: Conversation | None) -> Payer:
-    """Who is to pay for it. Raises TurnRefused."""
+    """Return the payer of the form. Raises TurnRefused."""
     try:
         return payer_of_form(actor, form_values(form), conversation)
     except Refused as refused:

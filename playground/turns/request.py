@@ -26,7 +26,7 @@ _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav":
 
 
 class ChatMessage(NamedTuple):
-    """One message of the path that is sent."""
+    """A message of the path that is sent."""
 
     role: str
     content: str
@@ -87,7 +87,7 @@ def context_for(
 
 
 def fixed_tokens(settings: Settings, path: Sequence[ChatMessage]) -> int:
-    """What goes with every turn: system prompt, summary, tools and schema."""
+    """Estimate what every turn contains: system prompt, summary, tools and schema."""
     members = [*_system(settings, path), _tools(settings), _form(settings)]
     return sum(estimate_tokens(len(json.dumps(member, ensure_ascii=False).encode()))
                for member in members if member)  # fmt: skip

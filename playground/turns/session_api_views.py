@@ -74,7 +74,7 @@ def _without_group(body: bytes) -> bytes:
 
 
 async def _bytes_while(stream: AsyncGenerator[bytes], may_read: MayRead) -> AsyncIterator[bytes]:
-    """As for a key that ends: the stream ends with an error when the session does (P11)."""
+    """End the stream with an error when the session ends, as for a key that ends (P11)."""
     try:
         async for chunk in read_while(stream, may_read):
             yield chunk

@@ -93,7 +93,7 @@ class Limits:
 
 
 def _anchor(period: Period, ends_at: dt.datetime | None) -> int | None:
-    """Where a period begins that ends at an instant."""
+    """Return the start of a period that ends at an instant."""
     if ends_at is None:
         return None
     at = ends_at.astimezone(dt.UTC)
@@ -120,7 +120,7 @@ def together(all_terms: Iterable[Terms]) -> Terms:
 
 
 def smallest(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
-    """One budget of each period, in which no more is left than in any of that period."""
+    """Return one budget per period, with the smallest remainder of that period."""
     by_period: dict[str, Budget] = {}
     for budget in budgets:
         other = by_period.get(budget.period)

@@ -234,7 +234,7 @@ class _Converter:
         return replace(key, budgets=terms.budgets, counts=terms.counts, closed=closed)
 
     def _whole_hub(self) -> Iterable[str]:
-        """What restricts requests of everybody there."""
+        """Yield what restricts everybody's requests there."""
         found: dict[str, None] = {}
         for table, columns in WHOLE_HUB.items():
             for row in self._reader.database.rows.get(table, ()):
@@ -249,7 +249,7 @@ class _Converter:
     def _names(
         self, table: str, id: str, *columns: str, length: int | None = None
     ) -> dict[str, str]:
-        """By the first `length` characters of an id, the name of its row that no other has."""
+        """Return unique names by the first `length` characters of the row's id."""
         return told_apart(
             {
                 values.text(row.get(id))[:length]: next(
@@ -357,7 +357,7 @@ class _Converter:
                     self._teams[team].members.add(values.text(row.get("user_id")))
 
     def _read_memberships(self) -> dict[str, dict[str, bool]]:
-        """By user the organizations, and whether as an admin; and the terms of people in both."""
+        """Return each user's organizations with the admin flag, and the terms of people in both."""
         roles: dict[str, dict[str, bool]] = {}
 
         def in_organization(row: Row, closed: tuple[str, ...]) -> None:

@@ -132,7 +132,7 @@ class Catalogue:
 
 
 def read_models(reader: Reader, salt: SaltKey, price_map: PriceListRead) -> Catalogue:
-    """One channel for each deployment, and a price of each model whose price is known."""
+    """Return a channel per deployment, and a price per model with a known price."""
     rows = reader.database.rows.get(MODELS, ())
     names = told_apart({values.text(row.get("model_id")): _name(row) for row in rows})
     catalogue = Catalogue()

@@ -256,7 +256,7 @@ def _models(row: Row) -> tuple[str, ...]:
 
 
 def _networks(row: Row) -> tuple[tuple[str, ...], int]:
-    """Where the token may be used from, and how many entries cannot be read."""
+    """Return the token's allowed networks, and the number of unreadable entries."""
     written = "\n".join(field(row, column, values.text) for column in ("allow_ips", "subnet"))
     networks, unreadable = [], 0
     for part in re.split(r"[\n,]", written.replace(" ", "").replace("\r", "")):
