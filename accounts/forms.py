@@ -41,7 +41,8 @@ from lib.numbers.whole_numbers import WholeNumberField
 
 _PATTERNS_MAX = 100
 _PATTERN_LENGTH = 200
-# What is said of a word that cannot stand in a field; the rules say it to files and to the API.
+# The message for a value that the field cannot take. The rules have the same message for files and
+# the API.
 _NO_SUCH = {
     "endpoints": gettext_lazy("There is no endpoint named %(word)s. Choose from: %(known)s."),
     "networks": gettext_lazy(
@@ -103,7 +104,7 @@ def _data_regions() -> forms.CharField:
 
 
 class CountsForm(forms.Form):
-    """What may be asked in a minute and at once; empty = no limit."""
+    """Limits per minute and on concurrency. An empty field means no limit."""
 
     rpm = _count(gettext_lazy("Requests per minute"), gettext_lazy("In any 60-second window."))
     tpm = _count(
@@ -118,7 +119,7 @@ class CountsForm(forms.Form):
 
 
 class LimitsForm(CountsForm):
-    """What narrows a key; every field may be left empty."""
+    """Restrictions of a key. Every field may be empty."""
 
     endpoints = _words(
         gettext_lazy("Endpoints"),
@@ -182,8 +183,8 @@ def _split(text: str) -> list[str]:
 
 
 class KeyPlaceForm(forms.Form):
-    """To whom and where a new key belongs, of what the actor may choose; what leaves no choice is
-    not asked. A project and a service account bring their team along."""
+    """The holder, team and project of a new key. Fields with only one choice are left out. A
+    project and a service account determine the team."""
 
     holder = forms.ChoiceField(label=gettext_lazy("Owner"), required=False)
     team = forms.ChoiceField(label=gettext_lazy("Team"), required=False)
@@ -231,7 +232,7 @@ class KeyPlaceForm(forms.Form):
 
 
 def _colleagues_of(actor: Actor) -> dict[str, User]:
-    """Who else may have a key: members who can sign in, by the number of their membership."""
+    """Return the members other than the actor who can sign in and have a key, by membership id."""
     if access.scope_of(actor, "members.read") in (None, "own"):
         return {}
     members = visible_members(actor).filter(user__is_active=True).exclude(user=actor.user)
@@ -239,7 +240,7 @@ def _colleagues_of(actor: Actor) -> dict[str, User]:
 
 
 class KeyForm(LimitsForm):
-    """What a new key shall be."""
+    """The form of a new key."""
 
     field_order = ("name", "kind", "lifetime", "models")
 
@@ -305,7 +306,7 @@ class KeyForm(LimitsForm):
 
 
 class RotationForm(forms.Form):
-    """How long the secret of a key works after it has got another one."""
+    """How long the old secret works after a key gets a new one."""
 
     grace_hours = forms.TypedChoiceField(
         label=gettext_lazy("Old secret keeps working for"),
@@ -328,7 +329,7 @@ _NEW_PASSWORD: Final[dict[str, Promise]] = {
 
 
 class _Ours:
-    """Leaves the words of an allauth form to its labels: none inside a field, none below."""
+    """Removes the help texts and placeholders from an allauth form."""
 
     fields: dict[str, forms.Field]
     labels: ClassVar[dict[str, Promise]] = {"password2": gettext_lazy("Repeat the password")}
@@ -354,7 +355,8 @@ class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
         self.fields["password1"].help_text = gettext("At least 10 characters.")
 
     def clean_email(self) -> str:
-        # Before anybody is looked up: known and unknown addresses of a domain are told the same.
+        # Check this before looking anybody up, so that known and unknown addresses of a domain get
+        # the same answer.
         if not sign_up.accepts(context.request, self.cleaned_data["email"]):
             raise forms.ValidationError(
                 gettext(
@@ -366,7 +368,7 @@ class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
         if self.account_already_exists:
-            # It takes as long as making an account does: the hash is nearly all of that.
+            # Take as long as creating an account does. Nearly all of that time is the hash.
             make_password(self.cleaned_data["password1"])
         saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
         return saved
@@ -387,7 +389,7 @@ class ResetPasswordKeyForm(_Ours, allauth.ResetPasswordKeyForm):  # type: ignore
 
 
 class ChangePasswordForm(_Ours, allauth.ChangePasswordForm):  # type: ignore[misc]
-    """The new password, of somebody who is signed in."""
+    """Changes the password of a signed-in person."""
 
     labels: ClassVar[dict[str, Promise]] = {
         **_NEW_PASSWORD,
@@ -396,11 +398,11 @@ class ChangePasswordForm(_Ours, allauth.ChangePasswordForm):  # type: ignore[mis
 
 
 class SetPasswordForm(_Ours, allauth.SetPasswordForm):  # type: ignore[misc]
-    """The first password, of somebody who has only ever used a link."""
+    """Sets the first password of a person who has only used sign-in links."""
 
 
 class ReauthenticateForm(_Ours, allauth.ReauthenticateForm):  # type: ignore[misc]
-    """The password once more, of somebody who is signed in."""
+    """Asks a signed-in person for the password again."""
 
 
 class NameForm(forms.Form):
@@ -430,8 +432,8 @@ class ProjectForm(NameForm):
 
 
 class OrganisationForm(NameForm):
-    """What an owner sets for the whole organisation; `roles` are those that a second factor can be
-    asked of, None for who may not say so."""
+    """Settings of an organisation for its owners. `roles` are those that can require a second
+    factor, or None if the actor may not change them."""
 
     include_cost = forms.BooleanField(
         label=gettext_lazy("Report the cost in every response"),
@@ -535,7 +537,7 @@ class SuspensionForm(forms.Form):
 
 
 class RoleChoiceForm(forms.Form):
-    """One of the roles of an organisation, built in or custom."""
+    """A choice among the roles of an organisation, built in or custom."""
 
     role = forms.ChoiceField(label=gettext_lazy("Role"), initial=Role.DEVELOPER)
 
@@ -553,13 +555,14 @@ class RoleChoiceForm(forms.Form):
         cast(forms.ChoiceField, self.fields["role"]).choices = [*built_in, *custom]
 
     def chosen_role(self) -> tuple[Role, CustomRole | None]:
-        """What was chosen, as it is stored."""
+        """Return the chosen role as it is stored."""
         custom = self._custom.get(self.cleaned_data["role"])
         return (Role.CUSTOM, custom) if custom else (Role(self.cleaned_data["role"]), None)
 
 
 class ServiceAccountForm(NameForm, RoleChoiceForm):
-    """What a new service account shall be; `teams` are those that it can belong to, by slug."""
+    """The form of a new service account. `teams` are the slugs of the teams that it can belong
+    to."""
 
     field_order = ("name", "team", "role")
 
@@ -571,7 +574,7 @@ class ServiceAccountForm(NameForm, RoleChoiceForm):
 
 
 class ServiceAccountEditForm(RoleChoiceForm):
-    """What a service account may do from now on."""
+    """Changes what a service account may do."""
 
     disabled = forms.BooleanField(
         label=gettext_lazy("Disabled"),

@@ -51,8 +51,9 @@ class User(AbstractBaseUser):
 
 
 class Limited(models.Model):
-    """Limits of an organisation, a team, a member or a key; null = none. `rpm` and `tpm` are
-    requests and tokens in any sixty seconds, `parallel` is the requests that may run at once."""
+    """Limits of an organisation, a team, a member or a key; null means no limit. `rpm` and `tpm`
+    are requests and tokens in any sixty seconds, `parallel` is the number of concurrent
+    requests."""
 
     rpm = models.PositiveIntegerField(null=True, blank=True)
     tpm = models.PositiveBigIntegerField(null=True, blank=True)
@@ -229,9 +230,9 @@ class HasRole(models.Model):
 
 
 class Membership(HasRole, Limited):
-    """Who belongs to an organisation, in which role, and to which of its teams: `all_teams`, those
-    to come as well, or only `teams`. `limit_id` is what its limits count under: a person is limited
-    in each organisation apart."""
+    """A person's membership in an organisation: the role, and all teams (`all_teams`, including
+    future ones) or only `teams`. `limit_id` identifies its limits: a person is limited in each
+    organisation separately."""
 
     limit_id = models.UUIDField(db_default=RandomUUID(), editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
@@ -324,11 +325,8 @@ class KeyKind(models.TextChoices):
 
 
 class Key(Limited):
-    """An API key. Only a keyed digest of its text is stored; the text is shown once.
-
-    The key of kind playground has no text at all (its digest is random): the signed-in session
-    stands for it.
-    """
+    """An API key. Only a keyed digest of its text is stored; the text is shown once. The
+    playground's key has no text (its digest is random): the signed-in session is used instead."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="keys")
@@ -450,8 +448,8 @@ class SetUpLink(models.Model):
 
 
 class TryWindow(models.Model):
-    """How often somebody tried to get in since a window of time began; `subject` is a digest of
-    who or what is counted."""
+    """The number of sign-in attempts in a time window. `subject` is a digest of the person or
+    address that is counted."""
 
     subject = models.BinaryField(max_length=32, primary_key=True)
     tries = models.PositiveIntegerField()
@@ -462,7 +460,7 @@ class TryWindow(models.Model):
 
 
 class SignInNetwork(models.Model):
-    """From where a person has signed in: an address, of IPv6 its /64."""
+    """A network from which a person has signed in: an address, for IPv6 its /64."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="sign_in_networks")
     network = models.CharField(max_length=43)
@@ -478,8 +476,8 @@ class SignInNetwork(models.Model):
 
 
 class SignUpMode(models.TextChoices):
-    """Who may make an account: nobody, who is invited, those of some email domains as well, or
-    everybody."""
+    """Who may create an account: nobody, invited people, people of certain email domains as well,
+    or everybody."""
 
     OFF = "off"
     INVITE = "invite"
@@ -488,7 +486,7 @@ class SignUpMode(models.TextChoices):
 
 
 class SignUpSetting(models.Model):
-    """One row: who may make an account."""
+    """A single row: who may create an account."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     mode = models.CharField(max_length=8, choices=SignUpMode.choices, default=SignUpMode.INVITE)
@@ -501,7 +499,7 @@ class SignUpSetting(models.Model):
 
 
 class SignUpDomain(models.Model):
-    """Where people of an email domain belong, and as what, once they have confirmed an address."""
+    """The organisation and role for people of an email domain, after they confirm an address."""
 
     domain = models.CharField(max_length=253, unique=True)
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="sign_up_domains")
@@ -520,10 +518,8 @@ class SignUpDomain(models.Model):
 
 
 class SingleSignOn(models.Model):
-    """How members of an organisation sign in by its own identity provider (OpenID Connect).
-
-    `group_rules` are objects of `group`, `role` and `teams`, the first that fits gives the role.
-    """
+    """An organisation's own identity provider (OpenID Connect). `group_rules` are objects with
+    `group`, `role` and `teams`; the first match determines the role."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.OneToOneField(Organisation, models.CASCADE, related_name="single_sign_on")
@@ -553,8 +549,8 @@ class SingleSignOn(models.Model):
 
 
 class OwnConnection(models.Model):
-    """Marks a connection to an identity provider that its person made while signed in. Every other
-    connection was made by a confirmed email domain, and ends with the confirmation."""
+    """Marks a connection to an identity provider that its person created while signed in. All other
+    connections were created by a confirmed email domain, and end with the confirmation."""
 
     account = models.OneToOneField(
         "socialaccount.SocialAccount", models.CASCADE, primary_key=True, related_name="own"
@@ -566,11 +562,11 @@ class OwnConnection(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Who changed what, written in the transaction of the change. Append-only by trigger, and
-    sealed in a chain (billing/seals/seals.py).
+    """An audit event, written in the transaction of the change. Append-only by trigger, and sealed
+    in a chain (billing/seals/seals.py).
 
-    `session` is a digest by which the events of one session are told apart from those of others.
-    `detail` may have `before` and `after`, each by the names of what changed.
+    `session` is a digest that identifies events of the same session. `detail` may have `before` and
+    `after` by field name.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -601,12 +597,11 @@ class AuditEvent(models.Model):
 
 
 class Erasure(models.Model):
-    """The erasing of a person (playground/erasure/erasure.py): `step` is the next thing to do.
+    """The erasure of a person (playground/erasure/erasure.py). `step` is the next step.
 
-    `pseudonym` stands for the person in what stays. What has to be searched for is kept until
-    `done_at` and then emptied: `addresses`, `names`, other `texts` of the person, the
-    `objects_named` by audit events about them ("key:<id>"), and the `organisations` that they
-    belonged to.
+    `pseudonym` replaces the person in what is kept. The search data is kept until `done_at` and
+    then emptied: `addresses`, `names`, other `texts` of the person, the `objects_named` in audit
+    events about them ("key:<id>"), and the `organisations` that they belonged to.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -629,8 +624,8 @@ class Erasure(models.Model):
 
 
 class AuditCheck(models.Model):
-    """One row: what the last look at the chain of audit events found; `problem` is empty while each
-    seal up to `until` holds."""
+    """A single row: the result of the last check of the chain of audit events. `problem` is empty
+    while every seal up to `until` is valid."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     checked_at = models.DateTimeField()
@@ -645,7 +640,7 @@ class AuditCheck(models.Model):
 
 
 class TablePreference(models.Model):
-    """What a person keeps for one table of the pages; empty or 0 for its default."""
+    """A person's settings for one table. Empty or 0 means the default."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="table_preferences")
     table = models.CharField(max_length=40)
@@ -662,11 +657,9 @@ class TablePreference(models.Model):
 
 
 class SecretCheck(models.Model):
-    """One row by which a process tells whether it has the secrets of this database.
-
-    `kek_ids` are the KEKs that something in it may be sealed with: none of them may be missing.
-    `seal_key` is the key of the seals over the books since its KEK was replaced.
-    """
+    """A single row that shows a process whether it has the secrets of this database. `kek_ids` are
+    the KEKs that sealed values may use; none of them may be missing. `seal_key` is the key of the
+    seals over the books since its KEK was replaced."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     sealed = SealedField()
@@ -681,7 +674,7 @@ class SecretCheck(models.Model):
 
 
 class Epoch(models.Model):
-    """One row that counts changes of what the relay holds in memory."""
+    """A single row that counts changes of the data that relays hold in memory."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     n = models.BigIntegerField(default=0)

@@ -37,7 +37,7 @@ def access_wallet(actor: Actor, action: Action) -> Organisation:
 
 
 def organisation_named(actor: Actor, slug: str) -> Organisation:
-    """Any organisation of the installation, for operators. Http404 when there is none such."""
+    """Return any organisation of the installation, for operators. Raises Http404."""
     require(actor, "credits.read")
     organisation = Organisation.objects.filter(slug=slug).first()
     if organisation is None:
@@ -58,12 +58,12 @@ def visible_credits(actor: Actor) -> QuerySet[Credit]:
 
 
 def access_credit(actor: Actor, id: str) -> Credit:
-    """One correction. Http404 when there is none such."""
+    """Return a correction. Raises Http404."""
     return one_of(visible_credits(actor), id)
 
 
 def access_posting(actor: Actor, id: str) -> Posting:
-    """One posting of any organisation, for operators. Http404 when there is none such."""
+    """Return a posting of any organisation, for operators. Raises Http404."""
     require(actor, "credits.read")
     return one_of(Posting.objects.all(), id)
 
@@ -77,7 +77,7 @@ def visible_top_ups(actor: Actor) -> QuerySet[TopUp]:
 
 
 def access_top_up(actor: Actor, id: str) -> TopUp:
-    """One top-up of the organisation. Http404 when it is another's or none."""
+    """Return one top-up of the organisation. Raises Http404."""
     return one_of(visible_top_ups(actor).select_related("organisation"), id)
 
 
@@ -90,12 +90,12 @@ def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
 
 
 def any_top_up(actor: Actor, id: str) -> TopUp:
-    """One top-up of any organisation, for operators. Http404 when there is none such."""
+    """Return a top-up of any organisation, for operators. Raises Http404."""
     return one_of(all_top_ups(actor), id)
 
 
 def unmatched_events(actor: Actor) -> QuerySet[ProcessorEvent]:
-    """What processors told and no top-up explains, newest first, for operators."""
+    """Return the payment events without a matching top-up, newest first, for operators."""
     require(actor, "credits.read")
     return (
         ProcessorEvent.objects.exclude(verdict="applied").select_related("top_up").order_by("-id")
@@ -109,7 +109,7 @@ def visible_batches(actor: Actor) -> QuerySet[CodeBatch]:
 
 
 def access_batch(actor: Actor, id: str) -> CodeBatch:
-    """One batch of codes. Http404 when there is none such."""
+    """Return a batch of codes. Raises Http404."""
     return one_of(visible_batches(actor), id)
 
 
@@ -122,8 +122,8 @@ def visible_invoices(actor: Actor) -> QuerySet[Invoice]:
 
 
 def access_invoice(actor: Actor, no: str) -> Invoice:
-    """One document of the organisation, by its number or, before it has one, its id. Http404 when
-    it is another's or none."""
+    """Return one document of the organisation, by its number or, before it has one, its id. Raises
+    Http404."""
     rows = visible_invoices(actor)
     if _NUMBER.fullmatch(no):
         found = rows.filter(number=no).first()
@@ -140,7 +140,7 @@ def all_invoices(actor: Actor) -> QuerySet[Invoice]:
 
 
 def any_invoice(actor: Actor, id: str) -> Invoice:
-    """One document of any organisation, for operators. Http404 when there is none such."""
+    """Return a document of any organisation, for operators. Raises Http404."""
     return one_of(all_invoices(actor), id)
 
 
@@ -166,19 +166,19 @@ def tax_rates(actor: Actor) -> QuerySet[TaxRate]:
 
 
 def access_tax_rate(actor: Actor, id: str) -> TaxRate:
-    """One row of that table. Http404 when there is none such."""
+    """Return a tax rate. Raises Http404."""
     return one_of(tax_rates(actor), parse_number(id))
 
 
 def offered_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
-    """What the organisation can subscribe to, the cheapest first."""
+    """Return the plans that the organisation can subscribe to, the cheapest first."""
     access_wallet(actor, "balance.read")
     offered = SubscriptionPlan.objects.filter(state=SubscriptionPlanState.OFFERED)
     return offered.order_by("price_nano", "name")
 
 
 def offered_plan(actor: Actor, id: str) -> SubscriptionPlan | None:
-    """One of these, None when there is none such."""
+    """Return an offered plan, or None."""
     found = parse_id(id)
     return offered_plans(actor).filter(id=found).first() if found else None
 
@@ -192,5 +192,5 @@ def visible_subscription_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
 
 
 def access_subscription_plan(actor: Actor, id: str) -> SubscriptionPlan:
-    """One subscription plan. Http404 when there is none such."""
+    """Return a subscription plan. Raises Http404."""
     return one_of(visible_subscription_plans(actor), id)

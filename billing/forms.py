@@ -46,7 +46,7 @@ class OnceForm(forms.Form):
 
 
 class TopUpForm(OnceForm):
-    """How much, and how to pay it."""
+    """The amount of a top-up and the way of payment."""
 
     amount = forms.ChoiceField(
         label=gettext_lazy("Amount"),
@@ -81,14 +81,14 @@ class TopUpForm(OnceForm):
 
     @property
     def amount_nano(self) -> int:
-        """What was chosen or written."""
+        """Return the chosen or entered amount."""
         chosen = self.cleaned_data["amount"]
         nano: int = self.cleaned_data["other"] if chosen == "other" else parse_usd(chosen)
         return nano
 
 
 class ChargeRuleForm(forms.Form):
-    """What is charged for abandoned and failed requests."""
+    """The charge for abandoned and failed requests."""
 
     kind = forms.ChoiceField(
         label=gettext_lazy("Abandoned and failed requests"),

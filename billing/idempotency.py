@@ -1,11 +1,11 @@
-"""Idempotency-Key on POSTs that create or move money: one key is one effect and answer (P5).
+"""Idempotency-Key for POSTs that create or move money: one key has one effect and one response
+(P5).
 
-The effect and the answer are committed together: after a crash between there is neither, and who
-asks again gets it done; after the commit, everybody gets the answer that was given. Another body
-under the same key is refused with 422, the same one while the first runs with 409.
-
-Keys are apart for each organisation, and for operators who act in none; in it, a key that somebody
-else has used is refused as well. Answers are sealed and kept for 24 hours.
+Effect and response are committed together. After a crash before the commit there is neither, and a
+retry does the work; after it, every retry gets the same response. Another body with the same key is
+refused with 422, the same request during the first with 409. Keys are separate per organisation,
+and for operators outside any; within one, a key that another caller has used is refused. Responses
+are encrypted and kept for 24 hours.
 """
 
 import datetime as dt
@@ -67,11 +67,11 @@ class Answer:
 def once(
     actor: Actor, key: str | None, request: tuple[str, str, bytes], act: Callable[[], Answer]
 ) -> Answer:
-    """Do `act` once for a key, in one transaction with keeping its answer.
+    """Run `act` once per key, and store its response in the same transaction.
 
-    `request` is (method, path, body). Without a key it is done, and nothing is kept. An exception
-    of `act` is never kept: what was refused may be sent again. `act` makes no request to others
-    (I9). Raises KeyReused, KeyInUse and KeyInvalid.
+    `request` is (method, path, body). Without a key it just runs. An exception is not stored, so a
+    refused request may be sent again. `act` must not make outgoing requests (I9). Raises KeyReused,
+    KeyInUse and KeyInvalid.
     """
     if key is None:
         with transaction.atomic():
@@ -106,8 +106,7 @@ def once(
 
 
 def replace_body(actor: Actor, key: str, body: Mapping[str, Any]) -> None:
-    """Keep another body as the answer of a key: the one that was given, once what was left to do
-    behind the commit is done."""
+    """Replace the stored response of a key, after the work behind the commit is done."""
     owner, digest = _owner(actor), _digest(key.encode())
     kept = IdempotentAnswer.objects.filter(owner=owner, key_digest=digest)
     kept.update(sealed=seal(json.dumps(body), _place(owner, digest)))
@@ -119,7 +118,7 @@ def drop_old_answers() -> int:
 
 
 def _alone(owner: str, digest: bytes) -> bool:
-    """Whether no other request with this key runs now; holds until the transaction ends."""
+    """Return whether no other request with this key runs now; holds until the transaction ends."""
     number = int.from_bytes(
         hashlib.sha256(owner.encode() + digest).digest()[:8], "big", signed=True
     )

@@ -97,8 +97,8 @@ async def _live(receive: Receive, send: Send) -> None:
     except WrongSecret as error:
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return
-    # What is loaded now lives as long as the process. Without this every full collection looks at
-    # all of Django again, in the middle of somebody's stream.
+    # Everything loaded so far lives as long as the process. Without this, each full garbage
+    # collection traverses all of Django again, in the middle of streams.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD, 50, 50)

@@ -60,7 +60,7 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
 
 _broker_url = settings.BROKER_URL or _EMBEDDED
 
-# How often a process that waits for its tables looks for them, and says that it waits.
+# How often a process that waits for its tables checks for them and logs that it waits.
 _LOOK_EACH_S: Final = 2.0
 _SAY_EACH_S: Final = 60.0
 
@@ -109,8 +109,8 @@ offer_beat(app)
 
 
 def _wait_for_tables(**_: Any) -> None:
-    """Wait until the database has the tables of this version: without them every job would fail as
-    soon as it is started."""
+    """Wait until the database has this version's tables; without them every job would fail at its
+    start."""
     said_at = -math.inf
     try:
         while pending := pending_migrations():

@@ -1,15 +1,14 @@
-"""How the background jobs fare."""
+"""Models of background jobs and imports."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 
 class JobRun(models.Model):
-    """The last run of one background job of `config/jobs/schedule.py`, and its last good one.
+    """The last run of a background job in `config/jobs/schedule.py`, and its last successful one.
 
-    `expected_at` is since when somebody has looked for its runs without a pause: before that
-    nobody could miss one. `error` is the class of what ended the last run, without its words, which
-    may hold a customer's.
+    `expected_at` is the start of the uninterrupted time in which runs were checked. `error` is the
+    class of the last error, without its message, which may contain customer data.
     """
 
     task = models.CharField(primary_key=True, max_length=100)
@@ -25,10 +24,10 @@ class JobRun(models.Model):
 
 
 class ImportedRow(models.Model):
-    """What was made of one row of another hub's database, so that it is made once.
+    """A row of another hub's database that was imported, so that it is imported once.
 
-    `source` names that database, `table` and `row` say where it stands there, `made` is the id of
-    what was made here. `fingerprint` tells a key from another database's of the same id.
+    `source` identifies that database, `table` and `row` the row, and `made` is the id created here.
+    `fingerprint` distinguishes keys of different databases with the same id.
     """
 
     source = models.CharField(max_length=60)

@@ -1,4 +1,5 @@
-"""Which rows a tenant sees of every table: the list, and the policies made from it (ADR 13).
+"""The rows of each table that a tenant can see, and the row-level security policies for them (ADR
+13).
 
 A tenant is an organisation. Every model stands in exactly one of five lists: its rows are BOUND to
 an organisation, SHARED by all of them, READ_ONLY inside one, or CLOSED there; or they are those of
@@ -24,7 +25,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from lib.database.tenancy import ROLE, SETTING
 
-# No organisation is no row: what is compared with null is never true.
+# Without an organisation no row matches, because a comparison with null is never true.
 TENANT: Final = f"(SELECT nullif(current_setting('{SETTING}', true), '')::uuid)"
 _ALL: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _APPEND: Final = frozenset({"SELECT", "INSERT"})
@@ -60,7 +61,7 @@ class Through:
 
 @dataclass(frozen=True)
 class Among:
-    """As `Through`, where an organisation has few rows of `parent`: they are read once."""
+    """Like `Through`, for a `parent` with few rows per organisation: they are read once."""
 
     column: str
     parent: str
@@ -279,12 +280,12 @@ VIEWS: Final[Mapping[str, frozenset[str]]] = {
 }
 """What only shows rows of other tables, by the policies of these, and what may be done with it."""
 
-# Made by a migration and not by a model: the cache, whose keys are digests.
+# Tables created by a migration, not by a model: the cache, whose keys are digests.
 _SHARED_TABLES: Final = ("accounts_cache",)
 
 
 class Rule(NamedTuple):
-    """What the role may do with a table, and with which rows; None for all of them."""
+    """What the role may do with a table, and with which rows; None means all."""
 
     verbs: frozenset[str]
     condition: str | None
@@ -292,16 +293,16 @@ class Rule(NamedTuple):
 
     @property
     def digest(self) -> str | None:
-        """What the policy's comment says, by which a later `migrate` knows it again."""
+        """Return the digest in the policy's comment, by which a later `migrate` recognises it."""
         return None if self.condition is None else sha256(self.condition.encode()).hexdigest()
 
     def holds(self, verbs: Iterable[str], digest: str | None) -> bool:
-        """Whether it is what was found of a table."""
+        """Return whether the policy in the database matches this rule."""
         return self.verbs == frozenset(verbs) and self.digest == digest
 
 
 def rules() -> dict[str, Rule]:
-    """What holds for each table."""
+    """Return the rules of each table."""
     bound = {
         _table(label): Rule(_verbs(label), bond.condition(_table(label)))
         for label, bond in BOUND.items()
@@ -314,10 +315,8 @@ def rules() -> dict[str, Rule]:
 
 
 def secure_tables(*, using: str, **_: Any) -> None:
-    """Bring the rules into the database: after each `migrate`. Raises CommandError.
-
-    Each table by itself, so that none of them is locked for longer than its own change takes.
-    """
+    """Apply the rules to the database, after each `migrate`. Each table is changed separately, so
+    that none is locked longer than necessary. Raises CommandError."""
     connection = connections[using]
     make_role(connection)
     with connection.cursor() as cursor:
@@ -357,7 +356,7 @@ def _verbs(label: str) -> frozenset[str]:
 
 
 def _changes(table: str, rule: Rule) -> Iterator[str]:
-    # What a crash takes back, the next `migrate` brings again; so many writes wait for no disk.
+    # Durability is not needed here: the next `migrate` repeats what a crash loses.
     yield "SET LOCAL synchronous_commit TO off"
     yield f"REVOKE ALL ON {table} FROM {ROLE}"
     if rule.verbs:
@@ -373,7 +372,7 @@ def _changes(table: str, rule: Rule) -> Iterator[str]:
     yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
 
 
-# Roles are of the whole server: another of its databases may be migrated at the same moment.
+# Roles belong to the whole server, and another of its databases may be migrated at the same moment.
 _MAKE_ROLE: Final = f"""
     DO $$
     BEGIN

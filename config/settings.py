@@ -21,7 +21,7 @@ DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
 _SECRETS = DATA_DIR / "secrets"
 
 DEBUG = False
-# Commands beside a running installation speak of its address, whatever port it was given.
+# Commands run on the same host use the installation's configured address and port.
 PUBLIC_URL = (
     env.kept("PUBLIC_URL", DATA_DIR / "run") or f"http://127.0.0.1:{env.text('PORT', '8000')}"
 ).rstrip("/")
@@ -53,8 +53,8 @@ DATABASES = {
         "PASSWORD": _database.pop("password", ""),
         "HOST": _database.pop("host", ""),
         "PORT": str(_database.pop("port", "")),
-        # Persistent connections per thread leak under ASGI; the pool is per process and bounded.
-        # One that was not needed for a minute is given back: a backend has some 5 MB of its own.
+        # Persistent connections per thread leak under ASGI; the pool is bounded per process. A
+        # connection unused for a minute is closed, because a backend takes about 5 MB.
         "OPTIONS": {
             **_database,
             # Only what asks for it is prepared (lib/database/prepared.py); without this, psycopg
@@ -160,8 +160,8 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 EMAIL_HOST = env.text("EMAIL_HOST", "")
-# Where letters are sent a sign-up ends in one, so that it says to nobody else which addresses are
-# known. Without them it signs in at once, and has to say that an address is taken.
+# With email, sign-up ends by sending one, so it does not reveal which addresses exist. Without
+# email, sign-up signs in immediately and must say that an address is taken.
 ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "") or (
     "mandatory" if EMAIL_HOST else "none"
 )
@@ -195,7 +195,7 @@ MFA_RECOVERY_CODES_SHOW_ONCE = True
 # Telephones are seldom wrong by more than half a minute; each code works once all the same.
 MFA_TOTP_TOLERANCE = 1
 MFA_TOTP_ISSUER = "Weir"
-# A stranger's address must not be kept from its owner; where no letters are sent none is verified.
+# A stranger must not be able to claim somebody's address; without email no address is verified.
 MFA_ALLOW_UNVERIFIED_EMAIL = ACCOUNT_EMAIL_VERIFICATION != "mandatory"
 # accounts/sign_in/reauthentication.py asks instead, of the sign-in as well, and keeps no form
 # meanwhile.
@@ -233,8 +233,8 @@ EMAIL_BACKEND = (
     if EMAIL_HOST
     else "config.server.email_backends.NoServerBackend"
 )
-# Authorities that every outgoing connection trusts beside the public ones. OpenSSL reads the
-# variable by itself, and would take an empty one, as compose passes it, for a file.
+# Authorities that outgoing connections trust in addition to the public ones. OpenSSL reads the
+# variable itself and would take the empty value that compose passes as a file.
 if not env.text(trust.FILE, ""):
     os.environ.pop(trust.FILE, None)
 trust.own_authorities()
@@ -242,13 +242,12 @@ trust.own_authorities()
 # Above this many USD in 24 hours, what one operator credits to an organisation needs a second one.
 # It is here and not on a page: who could raise it there would need no second person.
 CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
-# After how many days events of the audit trail are cut off; 0 keeps them for ever. It is here and
-# not on a page: who could lower it there could remove what was told of them.
+# The days after which audit events are deleted; 0 keeps them. This is not a setting on a page,
+# because whoever could lower it there could delete evidence about themselves.
 AUDIT_RETENTION_DAYS = env.number("AUDIT_RETENTION_DAYS", 0)
-# How long what a media task has made is served, and what was asked for is kept.
+# How long the result of a media task is served, and its request is kept.
 TASK_RESULT_DAYS = env.number("TASK_RESULT_DAYS", 7)
-# How often a backup is expected, in hours: operators are told of one that does not come. 0 expects
-# none.
+# How often a backup is expected, in hours. Operators are told when one is missing. 0 expects none.
 BACKUP_EVERY_HOURS = env.number("BACKUP_EVERY_HOURS", 0)
 BACKUP_KEEP_DAYS = env.number("BACKUP_KEEP_DAYS", 0)
 # Where transfers are paid to, its lines with | between; told to whoever orders one.
@@ -280,21 +279,20 @@ except ValueError as error:
 
 
 def _is_sent(variable: str) -> bool:
-    """Whether a kind of telemetry is sent over OTLP."""
+    """Return whether a kind of telemetry is sent over OTLP."""
     exporter = env.text(variable, "none")
     if exporter not in ("none", "otlp"):
         raise env.ConfigurationError(f"{variable} is {exporter!r}; it must be otlp or none.")
     return exporter == "otlp"
 
 
-# Traces and metrics of the relay. What they are and where they go is for the SDK's own variables,
-# OTEL_*.
+# Traces and metrics of the relay. The SDK's own OTEL_* variables configure them.
 TRACES = _is_sent("OTEL_TRACES_EXPORTER")
 METRICS = _is_sent("OTEL_METRICS_EXPORTER")
-# The channels whose provider is sent the context of a trace, by name; * is all of them.
+# The names of channels whose provider receives the trace context; * means all.
 TRACE_CHANNELS = [name for name in env.text("TRACE_CHANNELS", "").split(",") if name]
 
-# Larger bodies are refused (config/server/request_limits.py); what is let in touches no disk.
+# Larger bodies are refused (config/server/request_limits.py). Accepted ones never touch the disk.
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES_MAX
 # A page of a channel's models sends a few fields for each of up to 2,000 models.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000
@@ -373,13 +371,13 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         # uvicorn logs each handshake, with its address and status.
         "websockets": {"level": "WARNING"},
-        # It has a handler of its own, of another form; its level is that of its command line.
+        # It has its own handler and format; its level is that of its command line.
         "uvicorn": {"handlers": ["stderr"], "propagate": False},
         "uvicorn.error": {"handlers": [], "propagate": True},
-        # Off, as its command line says: this configuration would take it on again, as a child of
-        # its own, and a line would show the key that a client had to put into its address.
+        # Off, as its command line says. This configuration would enable it again as a child logger,
+        # and its lines would contain keys that clients put in URLs.
         "uvicorn.access": {"handlers": [], "propagate": False},
-        # Celery gives these handlers of its own where they have none.
+        # Celery adds its own handlers if these have none.
         "celery.task": {"handlers": ["stderr"], "propagate": False},
         "multiprocessing": {"handlers": ["stderr"], "propagate": False},
     },

@@ -1,4 +1,4 @@
-"""Objects of the control plane, had only from here: operators have all of them, others none."""
+"""Access to objects of the control plane: operators can access all of them, others none."""
 
 from django.db.models import QuerySet
 from django.http import Http404
@@ -37,12 +37,12 @@ def every_channel(actor: Actor) -> QuerySet[Channel]:
 
 
 def access_channel(actor: Actor, id: str) -> Channel:
-    """One channel by the text of its id, archived or not. Http404 when there is none such."""
+    """Return a channel by its id as text, archived or not. Raises Http404."""
     return one_of(every_channel(actor), id)
 
 
 def access_channel_key(actor: Actor, channel: Channel, id: str) -> ChannelKey:
-    """One key of a channel by the text of its id. Http404 when there is none such."""
+    """Return a key of a channel by its id as text. Raises Http404."""
     require(actor, "channels.read")
     return one_of(channel.keys.all(), id)
 
@@ -54,7 +54,7 @@ def visible_rules(actor: Actor) -> QuerySet[ModelRule]:
 
 
 def access_rule(actor: Actor, id: str | int) -> ModelRule:
-    """One of them. Http404 when there is none such."""
+    """Return one of the rules. Raises Http404."""
     return one_of(visible_rules(actor), parse_number(id) if isinstance(id, str) else id)
 
 
@@ -71,7 +71,7 @@ def visible_aliases(actor: Actor) -> QuerySet[ModelAlias]:
 
 
 def access_alias(actor: Actor, id: str | int) -> ModelAlias:
-    """One of them. Http404 when there is none such."""
+    """Return an alias. Raises Http404."""
     return one_of(visible_aliases(actor), parse_number(id) if isinstance(id, str) else id)
 
 
@@ -82,7 +82,7 @@ def visible_models(actor: Actor) -> list[PublicModel]:
 
 
 def access_model(actor: Actor, name: str) -> PublicModel:
-    """One of them, or one that a pattern meets. Http404 when there is none such."""
+    """Return a model, also one that only a pattern matches. Raises Http404."""
     require(actor, "channels.read")
     model = None if "*" in name else public_model(name)
     if model is None:
@@ -103,13 +103,13 @@ def visible_updates(actor: Actor) -> QuerySet[CatalogueUpdate]:
 
 
 def visible_ignore_rules(actor: Actor) -> QuerySet[CatalogueIgnoreRule]:
-    """What no list is to propose, by model."""
+    """Return the fields that lists must not propose, by model."""
     require(actor, "prices.write")
     return CatalogueIgnoreRule.objects.order_by("model", "field")
 
 
 def access_ignore_rule(actor: Actor, id: str | int) -> CatalogueIgnoreRule:
-    """One of them. Http404 when there is none such."""
+    """Return an ignore rule. Raises Http404."""
     return one_of(visible_ignore_rules(actor), parse_number(id) if isinstance(id, str) else id)
 
 
@@ -120,18 +120,18 @@ def visible_test_runs(actor: Actor) -> QuerySet[ChannelTestRun]:
 
 
 def access_test_run(actor: Actor, id: str) -> ChannelTestRun:
-    """One test of all channels. Http404 when there is none such."""
+    """Return a test of all channels. Raises Http404."""
     return one_of(visible_test_runs(actor), id)
 
 
 def access_price(actor: Actor, id: int) -> Price:
-    """One price with its versions. Http404 when there is none such."""
+    """Return a price with its versions. Raises Http404."""
     require(actor, "prices.write")
     return one_of(Price.objects.all(), id)
 
 
 def access_proposal(actor: Actor, id: str) -> PriceProposal:
-    """One proposal, decided or not. Http404 when there is none such."""
+    """Return a proposal, decided or not. Raises Http404."""
     return one_of(visible_proposals(actor), id)
 
 
@@ -149,12 +149,12 @@ def visible_versions(actor: Actor) -> QuerySet[PriceVersion]:
 
 
 def access_version(actor: Actor, id: int) -> PriceVersion:
-    """One version of a price. Http404 when there is none such."""
+    """Return a version of a price. Raises Http404."""
     return one_of(visible_versions(actor), id)
 
 
 def access_preview(actor: Actor, id: str) -> PricePreview:
-    """One preview. Http404 when there is none such."""
+    """Return a price preview. Raises Http404."""
     return one_of(visible_previews(actor), id)
 
 
@@ -165,7 +165,7 @@ def visible_previews(actor: Actor) -> QuerySet[PricePreview]:
 
 
 def access_plan(actor: Actor, id: str | int) -> Plan:
-    """One plan. Http404 when there is none such."""
+    """Return a plan. Raises Http404."""
     return one_of(visible_plans(actor), parse_number(id) if isinstance(id, str) else id)
 
 
@@ -182,10 +182,10 @@ def visible_announcements(actor: Actor) -> QuerySet[Announcement]:
 
 
 def access_announcement(actor: Actor, id: str) -> Announcement:
-    """One announcement by the text of its id. Http404 when there is none such."""
+    """Return an announcement by its id as text. Raises Http404."""
     return one_of(visible_announcements(actor), id)
 
 
 def access_current_announcement(id: str) -> Announcement:
-    """One that is told to everybody now, by the text of its id. Http404 when there is none such."""
+    """Return a current public announcement by its id as text. Raises Http404."""
     return one_of(current_announcements(), id)

@@ -11,6 +11,6 @@ def now() -> dt.datetime:
 
 
 def rfc3339(at: dt.datetime) -> str:
-    """A moment as every answer of the management API has it: in UTC, to the millisecond."""
+    """Format a time as the management API does: in UTC, to the millisecond."""
     precision = "milliseconds" if at.microsecond >= 1000 else "seconds"
     return at.astimezone(dt.UTC).isoformat(timespec=precision).replace("+00:00", "Z")

@@ -11,7 +11,8 @@ class ConfigurationError(Exception):
 
 
 def text(name: str, default: str) -> str:
-    """The variable's text. An empty one is none: compose passes it for what .env leaves out."""
+    """Return the variable's text. An empty text counts as unset, because compose passes unset
+    variables of .env that way."""
     return os.environ.get(name) or default
 
 
@@ -51,7 +52,8 @@ def needed(name: str, value: str | None) -> str:
 
 
 def kept(name: str, directory: Path) -> str | None:
-    """The variable's text, else what the file of that name in `directory` holds, else None."""
+    """Return the variable's text, else the content of the file with that name in `directory`, else
+    None."""
     value = os.environ.get(name)
     if value:
         return value

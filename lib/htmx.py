@@ -1,4 +1,4 @@
-"""What a view answers to htmx, and what to a browser without it."""
+"""Responses of views to htmx, and to browsers without it."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ def is_htmx(request: HttpRequest) -> bool:
 
 
 def page_address(request: HttpRequest) -> str:
-    """The path and query of the page of ours in which htmx asks; empty where it tells of none."""
+    """Return the path and query of our page that sent the htmx request, or an empty text."""
     htmx: Any = getattr(request, "htmx", None)
     try:
         return htmx.current_url_abs_path or "" if htmx else ""
@@ -36,11 +36,8 @@ def render_part(
 def render_dialog(
     request: HttpRequest, template: str, context: dict[str, Any], *, refused: bool = False
 ) -> HttpResponse:
-    """Render a template that extends `frame`: in the dialog of the page for a request of htmx, as a
-    page of its own for every other.
-
-    A refused form stays in the dialog that sent it, wherever its success would have gone.
-    """
+    """Render a template that extends `frame`: in the page's dialog for an htmx request, else as a
+    page. A form with errors stays in its dialog."""
     frame = "dialog.html" if _wants_part(request) else "dialog_page.html"
     status = 422 if refused else 200
     response = render(request, template, {**context, "frame": frame}, status=status)
@@ -56,7 +53,7 @@ def _wants_part(request: HttpRequest) -> bool:
 
 
 def see_other(to: str, *args: object) -> HttpResponse:
-    """What follows a form that was sent: an address or a named one, read anew by GET."""
+    """Redirect to an address or a named URL with GET (303) after a form was accepted."""
     response = redirect(to, *args)
     response.status_code = 303
     return response
@@ -71,7 +68,8 @@ def back_to(request: HttpRequest, otherwise: str) -> str:
 
 
 def go_to(request: HttpRequest, to: str, *args: object) -> HttpResponse:
-    """As `see_other`, also where htmx sent the form: it would swap in what a 303 leads it to."""
+    """Redirect as `see_other` does, also for a form sent by htmx, which would insert the target of
+    a 303."""
     if not is_htmx(request):
         return see_other(to, *args)
     response = HttpResponse(status=204)
@@ -87,7 +85,7 @@ def toast(
     tone: str = "ok",
     event: str = "",
 ) -> HttpResponse:
-    """Say it in a toast; `action` is a button that posts to an address, `event` one more event for
+    """Show a toast. `action` is a button that posts to an address, `event` an additional event for
     the page."""
     detail = {"text": text, "tone": tone}
     if action:

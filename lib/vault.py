@@ -38,7 +38,7 @@ class VaultError(Exception):
 
 
 class WrongSecret(VaultError):
-    """A secret of the installation is none, or not the one that its database was made with."""
+    """A secret of the installation is invalid, or does not match the database."""
 
 
 class Kek(NamedTuple):
@@ -50,8 +50,8 @@ class Kek(NamedTuple):
 
 
 class Vault:
-    """Seals and opens secrets with a ring of KEKs: each 32 bytes in base64, with commas or line
-    ends between them. Raises WrongSecret where one is none, or is there twice."""
+    """Seals and opens secrets with a ring of KEKs, each 32 bytes in base64, separated by commas or
+    line ends. Raises WrongSecret for an invalid or repeated one."""
 
     def __init__(self, keks: str) -> None:
         self.keks = [_kek(text) for text in split_keks(keks)]
@@ -63,19 +63,19 @@ class Vault:
 
     @property
     def current(self) -> Kek:
-        """What seals."""
+        """Return the KEK that seals."""
         return self.keks[0]
 
     @property
     def current_prefix(self) -> bytes:
-        """What all begins with that this vault seals."""
+        """Return the prefix of everything that this vault seals."""
         return FORM + bytes.fromhex(self.current.id)
 
     def seal(self, secret: str, place: str) -> bytes:
         return self.seal_bytes(secret.encode(), place)
 
     def seal_bytes(self, content: bytes, place: str) -> bytes:
-        """The same for content that may be no text."""
+        """Seal bytes. See `seal`."""
         data_key, nonce, bound = AESGCM.generate_key(256), os.urandom(_NONCE), place.encode()
         sealed = AESGCM(data_key).encrypt(nonce, content, bound)
         return self._wrap(data_key, bound) + nonce + sealed
@@ -85,7 +85,7 @@ class Vault:
         return self.open_bytes(sealed, place).decode()
 
     def open_bytes(self, sealed: bytes, place: str) -> bytes:
-        """The same for what `seal_bytes` sealed."""
+        """Open what `seal_bytes` sealed."""
         begin, bound = _head_bytes(sealed), place.encode()
         if len(sealed) < begin + _CONTENT_MIN:
             raise VaultError("The stored secret has an unknown form.")
@@ -102,8 +102,9 @@ class Vault:
         return self._unwrap(sealed[: _head_bytes(sealed)], place.encode())[1]
 
     def rewrapped(self, head: bytes, place: str) -> tuple[bytes, bytes]:
-        """The beginning of something sealed, and what stands for it under the current KEK; what
-        follows it stays. `head` is at least its first HEAD_BYTES_MAX. Raises VaultError."""
+        """Seal the data key again under the current KEK. Return the old head and its replacement;
+        the rest of the sealed value stays. `head` has at least HEAD_BYTES_MAX bytes, or the whole
+        value. Raises VaultError."""
         before = head[: _head_bytes(head)]
         bound = place.encode()
         return before, self._wrap(self._unwrap(before, bound)[0], bound)
@@ -141,19 +142,19 @@ def split_keks(keks: str) -> list[str]:
 
 
 def kek_id(prefix: bytes) -> str | None:
-    """The id of the KEK that the first PREFIX_BYTES of something sealed name, as hex; None for what
-    was sealed before ids were written."""
+    """Return the id, in hex, of the KEK in the first PREFIX_BYTES of a sealed value. Return None
+    for a value that was sealed before ids existed."""
     return prefix[1:PREFIX_BYTES].hex() if prefix[:1] == FORM else None
 
 
 def check_value(kek: str, pepper: str) -> bytes:
-    """What a database keeps to tell these two secrets from others; it gives neither away."""
+    """Return the value by which a database recognises these two secrets. It reveals neither."""
     return Vault(kek).seal_bytes(_digest(pepper), CHECK_PLACE)
 
 
 def check_secrets(kek: str, pepper: str, kept: bytes, needed: Collection[str] = ()) -> None:
-    """Raises WrongSecret where `kept` was not made of these two, or the ring lacks a KEK that is
-    `needed` (by its id); VaultError for what is no KEK."""
+    """Raise WrongSecret if `kept` was not made with these two secrets, or if the ring lacks a KEK
+    that is `needed` (by id). Raise VaultError for an invalid KEK."""
     vault = Vault(kek)
     try:
         digest = vault.open_bytes(kept, CHECK_PLACE)
@@ -188,7 +189,8 @@ def _kek(text: str) -> Kek:
 
 
 def _head_bytes(sealed: bytes) -> int:
-    """How many bytes stand before the content's nonce. Raises VaultError for another form."""
+    """Return the number of bytes before the content's nonce. Raises VaultError for an unknown
+    form."""
     size = {FORM: HEAD_BYTES_MAX, _FORM_WITHOUT_ID: HEAD_BYTES_MAX - _ID}.get(sealed[:1])
     if size is None or len(sealed) < size:
         raise VaultError("The stored secret has an unknown form.")

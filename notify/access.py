@@ -22,21 +22,21 @@ def operator_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
 
 
 def operator_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
-    """One of these. Http404 when there is none such."""
+    """Return one webhook of the operators. Raises Http404."""
     return one_of(operator_endpoints(actor), id)
 
 
 def access_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
-    """One webhook of the organisation. Http404 when it is another's or none."""
+    """Return a webhook of the organisation. Raises Http404."""
     return one_of(visible_endpoints(actor), id)
 
 
 def visible_deliveries(actor: Actor, endpoint: WebhookEndpoint) -> QuerySet[Delivery]:
-    """What was sent to a webhook that the actor may see, newest first."""
+    """Return the deliveries to a webhook that the actor may see, newest first."""
     require(actor, "webhooks.read")
     return Delivery.objects.filter(endpoint=endpoint).select_related("fact").order_by("-id")
 
 
 def access_delivery(actor: Actor, endpoint: WebhookEndpoint, id: str) -> Delivery:
-    """One delivery to that webhook. Http404 when there is none such."""
+    """Return one delivery to a webhook. Raises Http404."""
     return one_of(visible_deliveries(actor, endpoint), id)

@@ -10,7 +10,7 @@ from lib.ids import new_id
 
 
 class Service(models.TextChoices):
-    """What takes the events: a program of the organisation's, or a chat."""
+    """The receiver of the events: a program of the organisation, or a chat service."""
 
     WEBHOOK = "webhook", gettext_lazy("Your server (signed events)")
     SLACK = "slack", "Slack"
@@ -62,12 +62,12 @@ class DeliveryState(models.TextChoices):
 
 
 class Delivery(models.Model):
-    """One fact to one receiver: an endpoint, a person by e-mail, or the address that a task was
-    ordered with. That is in `hook`, with what signs it and what is sent
-    (notify/deliveries/deliveries.py: HookCall), and null behind its end.
+    """One fact for one receiver: an endpoint, a person by email, or the callback address of a task.
 
-    `tries` is its log, [{"at", "status", "error", "ms"}]. While somebody works on it, `due_at` lies
-    ahead: a delivery whose worker died becomes due again by itself.
+    The callback address is in `hook`, with its secret and its payload
+    (notify/deliveries/deliveries.py: HookCall), null after the end. `tries` is the log, [{"at",
+    "status", "error", "ms"}]. `due_at` is in the future during an attempt, so a delivery whose
+    worker died becomes due again.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -1,7 +1,5 @@
-"""The one way to tell something: a row in the transaction of the fact itself.
-
-What rolls back was never told; what is committed is told at least once, whatever dies meanwhile.
-"""
+"""Write facts to the outbox, in the transaction of the change that they report. A change that rolls
+back is never reported; a committed one is reported at least once, even after a crash."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -15,12 +13,10 @@ from outbox.models import Fact
 def put(
     kind: str, organisation_id: UUID | None, *, people: Iterable[int] = (), **body: object
 ) -> UUID:
-    """Write a fact in the caller's transaction; its id, which every telling of it carries.
+    """Write a fact in the caller's transaction. Return its id, which all deliveries of it carry.
 
-    `people` are ids of members whom it concerns, whatever their role is.
-
-    `kind` is a noun and a past verb (`topup.paid`); the kinds that are told stand in
-    `notify/deliveries/kinds.py`.
+    `people` are ids of members whom it concerns, whatever their role. `kind` is a noun and a past
+    participle (`topup.paid`); notify/deliveries/kinds.py lists the kinds that are delivered.
     """
     if not connection.in_atomic_block:
         raise RuntimeError(f"{kind} is told outside of the transaction that makes it true")
@@ -31,5 +27,5 @@ def put(
 
 
 def told_since(kind: str, at: dt.datetime) -> bool:
-    """Whether a fact of the kind was put after an instant."""
+    """Return whether a fact of the kind was put after an instant."""
     return Fact.objects.filter(kind=kind, created_at__gt=at).exists()

@@ -1,4 +1,4 @@
-"""Facts to tell, committed together with their cause; `notify` tells them."""
+"""Facts, committed together with their cause. `notify` delivers them."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -8,11 +8,11 @@ from lib.ids import new_id
 
 
 class Fact(models.Model):
-    """Something that happened and that somebody wants to hear of.
+    """An event to deliver to its subscribers.
 
-    `organisation_id` None is a fact of the installation, for its operators. The body is what a
-    webhook carries: decimal strings for money, ids in their outer form, no secret. `people` are
-    those who get a letter whatever their role is, as long as they are members.
+    `organisation_id` is None for a fact of the installation, for its operators. The body is the
+    payload of a webhook: decimal strings for money, public ids, no secrets. `people` receive an
+    email whatever their role, as long as they are members.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

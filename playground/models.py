@@ -14,7 +14,7 @@ from lib.ids import id_text, new_id
 
 
 class NamedBy(models.TextChoices):
-    """Where a chat has its name from; `pending` waits for the model that names it."""
+    """The origin of a chat's name. `pending` waits for the model that generates it."""
 
     WORDS = "words"
     PENDING = "pending"
@@ -23,16 +23,14 @@ class NamedBy(models.TextChoices):
 
 
 class Conversation(models.Model):
-    """One chat of one person. `title_request_id` is the request that named it.
+    """A person's chat.
 
-    `model` is the one that was asked last, `settings` how (see `rules.settings`). `leaf` is the
-    last message of the branch that is shown, None for the newest. `columns` are the models of a
-    comparison ([{"model", "settings"}]), [] for a plain chat. What was deleted a while ago is gone.
-
-    `key` is who pays for it, None for the playground's own, and `project` what it is counted under.
-
-    A temporary chat has `ends_at`, at which it is gone too, and `visit`: which page of it was drawn
-    last, so that one that is loaded again and then left counts once.
+    `title_request_id` is the request that generated its name. `model` and `settings` are those used
+    last (see `rules.settings`). `leaf` is the last message of the current branch, None for the
+    newest. `columns` are the models of a comparison ([{"model", "settings"}]), [] for a plain chat.
+    Deleted chats are removed after a while. `key` pays for it, None for the playground's own;
+    `project` is its label. A temporary chat has `ends_at`, after which it is removed, and `visit`,
+    the page that was rendered last, so that a reloaded page that is then left counts once.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -88,11 +86,11 @@ class RunState(models.TextChoices):
 
 
 class Message(models.Model):
-    """One message; siblings under one parent are versions of each other.
+    """A message. Siblings under the same parent are versions of each other.
 
-    An answer that is being written has no content yet: its text so far stands in its run's events.
-    `parts` is what is no text (see `rules.parts`). `column` is that of a comparison. `edited`: an
-    answer that a person wrote.
+    An answer in progress has no content yet; its text is in its run's events. `parts` is the
+    content that is not text (see `rules.parts`). `column` is that of a comparison. `edited` marks
+    an answer that a person wrote.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -123,15 +121,14 @@ class Message(models.Model):
 
 
 class Run(models.Model):
-    """One column of one Send. `token` is that of the form, so that a double submit is one run.
+    """One column of one Send.
 
-    `settings` are those that the request was made with, `batch` is shared by the columns of a Send.
-
-    After `unwatched_ms` without anybody watching it is stopped, None = never; `watched_until` is
-    until when somebody surely watches (see `watching`), `left` that it was stopped for that.
-
-    `outcome` holds, once ended: status, kind, message, finish_reason, meters, charge_nano, basis,
-    hold_nano, ttft_ms, total_ms, and thought_ms.
+    `token` is that of the form, so that a double submit creates one run. `settings` are those of
+    the request; `batch` is shared by the columns of a Send. The run is stopped after `unwatched_ms`
+    without a viewer, None for never. `watched_until` is the time until which it is surely viewed
+    (see `watching`); `left` marks a run stopped for lack of viewers. After the end `outcome` holds:
+    status, kind, message, finish_reason, meters, charge_nano, basis, hold_nano, ttft_ms, total_ms,
+    and thought_ms.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -181,10 +178,8 @@ class Run(models.Model):
 
 
 class RunEvent(models.Model):
-    """One frame of a run: what the page shows next, and the text in it; `wire` is what came.
-
-    Kept until 15 minutes after the run's end; the message then has everything.
-    """
+    """One frame of a run: the next piece of the page and its text. `wire` is the received data.
+    Kept for 15 minutes after the run's end; the message then has everything."""
 
     pk = models.CompositePrimaryKey("run_id", "seq")
     run = models.ForeignKey(Run, models.CASCADE, related_name="events", db_index=False)
@@ -200,9 +195,9 @@ class RunEvent(models.Model):
 
 
 class Attachment(models.Model):
-    """A file that somebody put beside a message, or of a media run. `facts` holds what was measured
-    of it: `width` and `height` in pixels, `pages`, `seconds`. It is kept until `unsent_until`; None
-    once a message names it."""
+    """A file attached to a message, or of a media run. `facts` are its measures: `width` and
+    `height` in pixels, `pages`, `seconds`. It is kept until `unsent_until`, which is None once a
+    message refers to it."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -243,20 +238,19 @@ class MediaKind(models.TextChoices):
 
     @property
     def in_rules(self) -> KindName:
-        """As the rules call it."""
+        """Return the kind's name in the rules."""
         return cast(KindName, self.value)
 
 
 class MediaRun(models.Model):
-    """One request of a page for images, speech, transcripts, videos, music or Midjourney, and what
-    came of it.
+    """One request of a media page (images, speech, transcripts, videos, music, Midjourney) and its
+    result.
 
-    `token` is that of the form, so that a double submit is one run; the columns of a comparison
-    share a `batch`. `settings` are the values of the form's fields, `body` is the request without
-    its files (both by `rules.media_request`).
-    `text` and `facts` are a transcript and what is told of it, `task` the public id of a media task
-    (a video, a song, a picture of Midjourney), which is worked on when its run has ended. `outcome`
-    is as that of a Run.
+    `token` is that of the form, so that a double submit creates one run; the columns of a
+    comparison share a `batch`. `settings` are the values of the form's fields, `body` is the
+    request without its files (both by `rules.media_request`). `text` and `facts` are those of a
+    transcript. `task` is the public id of a media task (a video, a song, a Midjourney image), which
+    continues after its run has ended. `outcome` is like that of a Run.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -304,8 +298,8 @@ class MediaRun(models.Model):
 
 
 class MediaFile(models.Model):
-    """A file of a run, in its `position`: what was given (`picture` to `picture5`, `mask`,
-    `sound`), or a `result`. `file` is None once it is no longer kept."""
+    """A file of a run at its `position`: an input (`picture` to `picture5`, `mask`, `sound`), or a
+    `result`. `file` is None once it is no longer kept."""
 
     run = models.ForeignKey(MediaRun, models.CASCADE, related_name="files")
     file = models.ForeignKey(Attachment, models.SET_NULL, null=True, related_name="+")
@@ -321,8 +315,8 @@ class MediaFile(models.Model):
 
 
 class RealtimeTicket(models.Model):
-    """Lets a page open one realtime session, once and soon: `digest` is of its secret text. `key`
-    None is the playground's own, `project` "" is none."""
+    """A short-lived, one-time ticket for a page's realtime session. `digest` is that of its secret
+    text. `key` None is the playground's own, `project` "" is none."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -360,8 +354,8 @@ class Preset(models.Model):
 
 
 class Prompt(models.Model):
-    """A saved prompt: a name for its versions. `production` is the version that callers get who
-    name none, None for the last."""
+    """A saved prompt with its versions. `production` is the default version for callers, None for
+    the last."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -405,10 +399,8 @@ class PromptVersion(models.Model):
 
 
 class ShareLink(models.Model):
-    """A picture of one branch for whoever has the link; `digest` is of its secret text.
-
-    `snapshot` holds only what is shown. It ends with `expires_at` or `revoked_at`.
-    """
+    """A snapshot of one branch for whoever has the link. `digest` is that of its secret text.
+    `snapshot` contains only visible content. It ends at `expires_at` or `revoked_at`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="shares")
@@ -431,7 +423,7 @@ class ShareLink(models.Model):
 
 
 class Vote(models.Model):
-    """Which column of a comparison was the best without names: `winner` "" says that none was."""
+    """The best column of a blind comparison. `winner` is "" for none."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -449,19 +441,19 @@ class Vote(models.Model):
 
 
 class Leaving(models.TextChoices):
-    """What becomes of an answer when nobody watches it any more."""
+    """What happens to an answer that nobody watches."""
 
     KEEP = "keep"
     STOP = "stop"
 
 
 class Preference(models.Model):
-    """How one person wants the playground; who has said nothing has no row.
+    """A person's settings for the playground; without a choice there is no row.
 
-    `title_model` names new chats, "" leaves them their first words. `keys` are those that were laid
-    otherwise (see `rules.shortcuts`); without `letter_keys` none acts but with Alt, Ctrl or Esc.
-    Without `enter_sends` it is Ctrl and Enter that send. `default_model` is what new chats begin
-    with, "" for the one that was used last; `favourite_models` stand first in the list of models.
+    `title_model` names new chats; with "" they keep their first words. `keys` are changed shortcuts
+    (see `rules.shortcuts`); without `letter_keys` only those with Alt, Ctrl or Esc work. Without
+    `enter_sends`, Ctrl and Enter send. `default_model` is the model of new chats, "" for the last
+    used one; `favourite_models` are first in the list of models.
     """
 
     user = models.OneToOneField("accounts.User", models.CASCADE, primary_key=True, related_name="+")
@@ -481,7 +473,7 @@ class Preference(models.Model):
 
 class PaymentPreference(models.Model):
     """Who pays for a person's new chats in an organisation: `key`, None for the playground's own,
-    and `project`, "" for none; who has chosen nothing has no row."""
+    and `project`, "" for none. Without a choice there is no row."""
 
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -498,8 +490,8 @@ class PaymentPreference(models.Model):
 
 
 class LeavingRule(models.Model):
-    """How long an organisation lets answers be written that nobody watches, in seconds: the upper
-    limit of what its people choose. None = as long as they take."""
+    """The organisation's upper limit, in seconds, for continuing answers that nobody watches. None
+    means no limit."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
@@ -521,9 +513,9 @@ class PayerRule(models.TextChoices):
 
 
 class OrganisationPreference(models.Model):
-    """What an organisation's people begin with: `default_model`, "" for none, names the model of
-    new chats until a person has used or chosen another one. `payer_rules` has the PayerRule of
-    roles, by `playground/payers/payer_rules.py`."""
+    """An organisation's defaults. `default_model` is the model of new chats until a person has used
+    or chosen another one, "" for none. `payer_rules` has the PayerRule of roles
+    (playground/payers/payer_rules.py)."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"

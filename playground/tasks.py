@@ -1,5 +1,5 @@
-"""Periodic work: runs whose process is gone, events, deleted and temporary chats, unsent files
-that nobody needs any more, people who are erased."""
+"""Periodic jobs: runs of dead processes, events, deleted and temporary chats, unused files, erased
+people."""
 
 from celery import shared_task
 

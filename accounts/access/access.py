@@ -1,7 +1,7 @@
-"""What an actor may do and reach: every object passes through here.
+"""Access checks: every object passes through here.
 
-An object is had only from an `access_*` function, which starts from the actor's organisation. What
-belongs to others looks exactly like what does not exist (404). The role x action table itself is
+An object comes only from an `access_*` function, which starts from the actor's organisation.
+Objects of others look exactly like missing ones (404). The table of roles and actions itself is
 pure: `rules/roles.py`.
 """
 
@@ -50,8 +50,8 @@ class AccessDenied(PermissionDenied):
 
 
 def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
-    """How far the actor may do `action`: all of the organisation, the teams that it is limited to,
-    its own only, or not at all."""
+    """Return the actor's scope for `action`: the whole organisation, the teams that it is limited
+    to, only its own, or None."""
     if actor.model_key:
         return "own" if action in MODEL_KEY_ACTIONS else None
     # An operator sees what is needed to run the installation, never prompts.
@@ -65,7 +65,8 @@ def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
 
 
 def _is_open(organisation: Organisation, action: roles.Action) -> bool:
-    """Whether members may do it now: a suspended organisation is read, and pays what it owes."""
+    """Return whether members may do it now: a suspended organisation is read, and pays what it
+    owes."""
     return organisation.suspended_at is None or action in _WHILE_SUSPENDED
 
 
@@ -90,7 +91,7 @@ def require(actor: Actor, action: roles.Action) -> None:
 
 
 def suspension_text(organisation: Organisation) -> str:
-    """What members of a suspended organisation are told."""
+    """Return the message for members of a suspended organisation."""
     text = gettext("%(organisation)s is suspended.") % {"organisation": organisation.name}
     reason = organisation.suspended_reason
     ask = gettext("Contact the operator of this installation.")
@@ -98,7 +99,7 @@ def suspension_text(organisation: Organisation) -> str:
 
 
 def one_of(rows: QuerySet[Row], id: str | uuid.UUID | int | None) -> Row:
-    """The row with that id, or with the id of that text. Http404 when none of these has it."""
+    """Return the row with that id, which may be a text. Raises Http404."""
     wanted = parse_id(id) if isinstance(id, str) else id
     row = rows.filter(pk=wanted).first() if wanted else None
     if row is None:
@@ -107,7 +108,7 @@ def one_of(rows: QuerySet[Row], id: str | uuid.UUID | int | None) -> Row:
 
 
 def one_named(rows: QuerySet[Row], slug: str) -> Row:
-    """The row of that slug. Http404 when none of these has it; no slug has a zero byte."""
+    """Return the row with that slug. Raises Http404, also for a slug with a zero byte."""
     row = rows.filter(slug=slug).first() if "\0" not in slug else None
     if row is None:
         raise Http404
@@ -115,7 +116,7 @@ def one_named(rows: QuerySet[Row], slug: str) -> Row:
 
 
 def visible_keys(actor: Actor) -> QuerySet[Key]:
-    """The keys that the actor may list, newest first; the playground's own is nobody's to see."""
+    """Return the keys that the actor may list, newest first, without the playground's own key."""
     require(actor, "keys.read")
     keys = (
         Key.objects.filter(organisation=actor.organisation)
@@ -139,8 +140,9 @@ def living_keys(actor: Actor) -> QuerySet[Key]:
 
 
 def payable_keys(actor: Actor, operation: str = "chat_completions") -> QuerySet[Key]:
-    """The keys that what the actor asks on a page may be charged to: living model keys that are its
-    own, or nobody's own as far as it may list them. One that is kept to networks is a server's."""
+    """Return the keys that a page's requests may be charged to: active model keys that belong to
+    the actor, or to nobody if the actor may list them. A key limited to networks is for servers and
+    is left out."""
     require(actor, "playground.use")
     keys = living_keys(actor).filter(kind=KeyKind.RELAY, networks=[])
     calls = Q(endpoints=[]) | Q(endpoints__contains=[operation])
@@ -148,12 +150,12 @@ def payable_keys(actor: Actor, operation: str = "chat_completions") -> QuerySet[
 
 
 def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
-    """One key that the actor may see. Http404 when it is another's or none."""
+    """Return one key that the actor may see. Raises Http404."""
     return one_of(visible_keys(actor), id)
 
 
 def any_key(actor: Actor, id: str) -> Key:
-    """One key of the installation, for operators. Http404 when there is none such."""
+    """Return a key of any organisation, for operators. Raises Http404."""
     return one_of(any_keys(actor), id)
 
 
@@ -164,7 +166,7 @@ def any_keys(actor: Actor) -> QuerySet[Key]:
 
 
 def may_write_key(actor: Actor, key: Key) -> bool:
-    """Whether the actor may change or revoke a key that it sees: its own, or all of them."""
+    """Return whether the actor may change or revoke a key that it sees: its own, or all of them."""
     scope = scope_of(actor, "keys.write")
     if scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ())):
         return True
@@ -173,8 +175,8 @@ def may_write_key(actor: Actor, key: Key) -> bool:
 
 
 def may_see_address(actor: Actor, key: Key) -> bool:
-    """Whether the actor may know from where a key that it sees was used: whoever may change it, or
-    reads the trail, which names addresses too."""
+    """Return whether the actor may see from which address a visible key was used: those who may
+    change the key, or read the audit trail, which contains addresses too."""
     if may_write_key(actor, key):
         return True
     scope = scope_of(actor, "audit.read")
@@ -182,7 +184,8 @@ def may_see_address(actor: Actor, key: Key) -> bool:
 
 
 def writable_key(actor: Actor, id: str | uuid.UUID) -> Key:
-    """One key that the actor may change or revoke. Http404 when unseen, AccessDenied when not."""
+    """Return one key that the actor may change or revoke. Raises Http404, or AccessDenied if the
+    actor may only see it."""
     key = access_key(actor, id)
     if not may_write_key(actor, key):
         require(actor, "keys.write")
@@ -198,7 +201,7 @@ def visible_teams(actor: Actor) -> QuerySet[Team]:
 
 
 def access_team(actor: Actor, slug: str | None = None) -> Team:
-    """A team of the actor's that is in use, by default its first. Http404 when there is none."""
+    """Return an active team of the actor, by default the first. Raises Http404."""
     teams = visible_teams(actor).filter(archived_at=None)
     team = (teams.filter(slug=slug) if slug else teams).first()
     if team is None:
@@ -207,19 +210,20 @@ def access_team(actor: Actor, slug: str | None = None) -> Team:
 
 
 def require_all_teams(actor: Actor) -> None:
-    """Raise AccessDenied for who is limited to teams: a new one would be none of theirs."""
+    """Raise AccessDenied if the actor is limited to teams, because a new team would not be one of
+    them."""
     if actor.teams is not None:
         raise AccessDenied(gettext("Only members with access to every team can do this."))
 
 
 def access_any_team(actor: Actor, slug: str) -> Team:
-    """A team of the actor's, archived ones too. Http404 when there is none such."""
+    """Return a team of the actor, active or archived. Raises Http404."""
     require(actor, "teams.read")
     return one_named(visible_teams(actor), slug)
 
 
 def writable_team(actor: Actor, slug: str) -> Team:
-    """A team that the actor may change, archived ones too. Http404 when it is none of theirs."""
+    """Return a team that the actor may change, active or archived. Raises Http404."""
     require(actor, "teams.write")
     return access_any_team(actor, slug)
 
@@ -232,12 +236,12 @@ def visible_projects(actor: Actor) -> QuerySet[Project]:
 
 
 def access_project(actor: Actor, slug: str) -> Project:
-    """One project of the actor's teams. Http404 when there is none such."""
+    """Return a project of the actor's teams. Raises Http404."""
     return one_named(visible_projects(actor), slug)
 
 
 def writable_project(actor: Actor, slug: str) -> Project:
-    """One project that the actor may change. Http404 when there is none such."""
+    """Return a project that the actor may change. Raises Http404."""
     require(actor, "teams.write")
     return access_project(actor, slug)
 
@@ -252,12 +256,12 @@ def visible_service_accounts(actor: Actor) -> QuerySet[ServiceAccount]:
 
 
 def access_service_account(actor: Actor, id: str) -> ServiceAccount:
-    """One service account of the actor's teams. Http404 when there is none such."""
+    """Return a service account of the actor's teams. Raises Http404."""
     return one_of(visible_service_accounts(actor), id)
 
 
 def writable_service_account(actor: Actor, id: str) -> ServiceAccount:
-    """One that the actor may change, and make keys for. Http404 when there is none such."""
+    """Return a service account that the actor may change and make keys for. Raises Http404."""
     require(actor, "keys.write")
     return one_of(visible_service_accounts(actor), id)
 
@@ -269,7 +273,7 @@ def all_organisations(actor: Actor) -> QuerySet[Organisation]:
 
 
 def access_organisation(actor: Actor, slug: str) -> Organisation:
-    """One organisation of the installation, for operators. Http404 when there is none such."""
+    """Return any organisation of the installation, for operators. Raises Http404."""
     return one_named(all_organisations(actor), slug)
 
 
@@ -280,5 +284,5 @@ def all_people(actor: Actor) -> QuerySet[User]:
 
 
 def access_person(actor: Actor, id: str) -> User:
-    """One person of the installation, for operators. Http404 when there is none such."""
+    """Return any person of the installation, for operators. Raises Http404."""
     return one_of(all_people(actor), parse_number(id))

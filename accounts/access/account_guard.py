@@ -15,8 +15,8 @@ def account_page(view: View) -> View:
 
     @wraps(view)
     def shown(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-        # The shell around the page is that of the organisation seen last; what the page itself
-        # shows belongs to the person, who is in none.
+        # The navigation is that of the organisation seen last. The page's content belongs to the
+        # person, not to an organisation.
         visitor(request)
         tenancy.enter(None)
         return cast(HttpResponseBase, view(request, **kwargs))
@@ -25,5 +25,5 @@ def account_page(view: View) -> View:
 
 
 def dangerous_page(view: View) -> View:
-    """As `account_page`, for somebody who signed in recently."""
+    """Guard a page like `account_page`, and require a recent sign-in."""
     return account_page(recent_sign_in_required(view))

@@ -1,7 +1,5 @@
-"""Who acts: a person, a key or the installation itself, and where.
-
-An actor is made from a membership, a session or the text of a key.
-"""
+"""The caller: a person, a key or the installation itself, and the organisation. An actor is built
+from a membership, a session or the text of a key."""
 
 import datetime as dt
 import uuid
@@ -24,12 +22,13 @@ LAST_ORGANISATION = "organisation"
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: a person or a key (then also the person it belongs to), and where.
+    """The caller: a person or a key (with its holder), and the organisation.
 
-    `role` is the role in `organisation`; None for a model key, which reads only its own scope, and
-    for an operator who is no member there. `permissions` are those of a custom role, `teams` the
-    teams that the role is limited to; None = it is not. `ends_at` is the end of the former secret
-    that a key came with. `viewing`: an operator who looks on in that role.
+    `role` is the role in `organisation`. It is None for a model key, which reads only its own
+    scope, and for an operator who is not a member. `permissions` are those of a custom role.
+    `teams` are the teams that the role is limited to; None means all. `ends_at` is the end of the
+    former secret that a key used. `viewing` marks an operator who views the organisation in that
+    role.
     """
 
     user: User | None
@@ -44,7 +43,7 @@ class Actor:
 
     @property
     def authority(self) -> Authority:
-        """What the actor may do in the organisation as its member."""
+        """Return the actor's authority in the organisation as its member."""
         return authority_of(self.role, self.permissions, self.teams)
 
     @property
@@ -67,13 +66,13 @@ def authority_of(
     permissions: Iterable[roles.Permission] = (),
     teams: Iterable[uuid.UUID] | None = None,
 ) -> Authority:
-    """What somebody of that role may do; a custom one is all in its permissions."""
+    """Return the authority of a role. A custom role consists of its permissions."""
     built_in = cast(roles.Role, str(role)) if role and role != Role.CUSTOM else None
     return Authority(built_in, tuple(permissions), None if teams is None else frozenset(teams))
 
 
 def authority_of_member(member: HasRole, teams: Iterable[uuid.UUID] | None) -> Authority:
-    """What whoever has that row's role, in those teams, may do."""
+    """Return the authority of that row's role in those teams."""
     permissions = member.custom_role.permissions if member.custom_role else ()
     return authority_of(member.role, permissions, teams)
 
@@ -100,14 +99,14 @@ def actor_of_member(
 
 
 def teams_of(membership: Membership) -> frozenset[uuid.UUID] | None:
-    """The teams that a member is limited to; None for one who is in all of them."""
+    """Return the teams that a member is limited to, or None for all teams."""
     if membership.all_teams:
         return None
     return frozenset(team.pk for team in membership.teams.all())
 
 
 def memberships() -> QuerySet[Membership]:
-    """Memberships with what an actor is made of."""
+    """Return memberships with the rows that an actor is built from."""
     return Membership.objects.select_related("organisation", "custom_role")
 
 
@@ -119,7 +118,7 @@ def organisation_of(actor: Actor) -> Organisation:
 
 
 def slug_of(actor: Actor) -> str:
-    """What that organisation is called in addresses."""
+    """Return the organisation's name in addresses."""
     return organisation_of(actor).slug
 
 
@@ -134,11 +133,11 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 def key_actor(text: str) -> Actor | None:
-    """The actor that a key's text stands for; None for every text that opens nothing.
+    """Return the actor for the text of a key, or None if the key is not usable.
 
-    A key lives as long as whom it belongs to: who is switched off, or has left the organisation or
-    the key's team, has no living key there, and a model key needs a role that has keys, as it does
-    where it calls models.
+    A key is usable while its holder is: a person who is deactivated, or who left the organisation
+    or the key's team, has no usable key there. A model key also requires a role that may have keys,
+    as for model calls.
     """
     if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
         return None
@@ -147,8 +146,8 @@ def key_actor(text: str) -> Actor | None:
 
 
 def actor_of_key(key: Key, ends_at: dt.datetime | None = None) -> Actor | None:
-    """The actor that a key stands for now, `ends_at` the end of the secret that it came with; None
-    for one that opens nothing any more."""
+    """Return the actor for a key as of now, or None if the key is no longer usable. `ends_at` is
+    the end of the secret that was presented."""
     if key_state(key, clock.now()) != "active" or not _place_stands(key):
         return None
     if key.user is None:
@@ -185,8 +184,8 @@ def _program(key: Key, ends_at: dt.datetime | None) -> Actor | None:
 
 
 def _place_stands(key: Key) -> bool:
-    """Whether where the key belongs is still in use, as `accounts.keys.sql.holder_stands` has
-    it."""
+    """Return whether the key's team and organisation are in use, as
+    `accounts.keys.sql.holder_stands` does."""
     organisation, account = key.organisation, key.service_account
     ended = organisation.suspended_at or organisation.archived_at or key.team.archived_at
     return not (ended or (account and account.disabled))
@@ -203,7 +202,8 @@ def _living_membership(key: Key) -> Membership | None:
 
 
 def member_actor(request: HttpRequest, organisation: Organisation) -> Actor:
-    """The signed-in person as a member of that organisation. Http404 for who is none."""
+    """Return the signed-in person as a member of that organisation. Raises Http404 for anybody
+    else."""
     user = cast(User, request.user)
     membership = (
         memberships()

@@ -1,4 +1,4 @@
-"""Who enters the management API: an API key by any carrier, else the session of the page."""
+"""Authentication for the management API: an API key in any form, else the page's session."""
 
 from ipaddress import ip_network
 

@@ -73,7 +73,8 @@ def _open_organisation(slug: str) -> Organisation:
 
 
 def session_page(action: roles.Action) -> Callable[[View], View]:
-    """Guard an address without an organisation: the one whose page the session saw last."""
+    """Guard a page without an organisation in its address. The organisation is the one seen last in
+    this session."""
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         actor = session_actor(request, user)
@@ -104,7 +105,7 @@ def operator_page(action: roles.Action) -> Callable[[View], View]:
 
 
 def signed_in_view(view: View) -> View:
-    """Guard a ready-made view of one's own account, which takes no actor."""
+    """Guard a third-party view of the person's own account, which takes no actor."""
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         return actor_of_member(user, None, None)
@@ -131,10 +132,11 @@ def public(view: View) -> View:
 
 
 def open_page(view: View) -> View:
-    """Guard a page for everybody and call it as ``view(request, actor, **rest)``, the actor None
-    when nobody is signed in; who is has the shell of the organisation seen last around it.
+    """Guard a public page and call it as ``view(request, actor, **rest)``.
 
-    A stranger's page is compressed: it holds no secret (docs/adr/0011).
+    The actor is None when nobody is signed in. A signed-in person sees the navigation of the
+    organisation seen last. A visitor's page is compressed, because it contains no secret
+    (docs/adr/0011).
     """
 
     @wraps(view)
@@ -152,7 +154,7 @@ def compressed(request: HttpRequest, response: Response) -> Response:
 
 
 def visitor(request: HttpRequest) -> Actor | None:
-    """Who looks at a page that needs no signing in; the shell then shows their navigation."""
+    """Return the visitor of a public page, whose navigation the page then shows, or None."""
     if not isinstance(request.user, User):
         tenancy.enter(tenancy.NOBODY)
         return None
@@ -232,7 +234,7 @@ def _private(response: HttpResponseBase) -> HttpResponseBase:
 
 
 def sign_in_first(request: HttpRequest) -> HttpResponseBase:
-    """To the sign-in page and back."""
+    """Redirect to the sign-in page and back."""
     login = resolve_url(settings.LOGIN_URL)
     if is_htmx(request):
         # A fragment's own address is no page to come back to.

@@ -1,8 +1,8 @@
-"""Whether whoever reads a stream of a page may still read it (P11).
+"""Check that the reader of a page's stream still has access (P11).
 
-A page is guarded when it is asked for. While its stream runs the session may end, the person be
-switched off or removed, the role lowered, the organisation archived, a second factor or single
-sign-on be required: all of it is read again.
+A page is checked when it is requested. While its stream runs, the session may end, the person may
+be deactivated or removed, the role may be reduced, the organisation may be archived, or a second
+factor or single sign-on may become required. All of these are checked again.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class AccessEnded(Exception):
 
 
 def reader_of(request: HttpRequest, actor: Actor, action: Action) -> MayRead:
-    """What a stream asks: whether the session of its request still may do what the view guards."""
+    """Return a check of whether the request's session may still do what the view guards."""
     session_key = request.session.session_key or ""
 
     async def may_read() -> bool:
@@ -61,7 +61,7 @@ async def read_while(stream: AsyncGenerator[Item], may_read: MayRead) -> AsyncIt
 
 
 async def _next(stream: AsyncGenerator[Item], ended: asyncio.Task[None]) -> Item | None:
-    """None at the end of the stream."""
+    """Return the next item, or None at the end of the stream."""
     item = asyncio.ensure_future(anext(stream, None))
     try:
         await asyncio.wait({item, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -77,7 +77,8 @@ async def _next(stream: AsyncGenerator[Item], ended: asyncio.Task[None]) -> Item
 
 async def _until_not(may_read: MayRead) -> None:
     while True:
-        # What the database cannot tell now is asked again: as streams of keys, this one goes on.
+        # If the database cannot answer now, ask again later. The stream continues meanwhile, as
+        # those of keys do.
         with contextlib.suppress(Error):
             if not await may_read():
                 return
@@ -85,14 +86,13 @@ async def _until_not(may_read: MayRead) -> None:
 
 
 def _still_may(session_key: str, actor: Actor, action: Action) -> bool:
-    """Whether the session is still that person's, who may still do `action` there."""
+    """Return whether the session still belongs to that person, who may still do `action`."""
     present = present_actor(session_key, actor)
     return present is not None and scope_of(present, action) is not None
 
 
 def present_actor(session_key: str, actor: Actor) -> Actor | None:
-    """The actor of a page as the session's next page there would have it; None where it would have
-    none."""
+    """Return the actor that the session's next page would have, or None."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)

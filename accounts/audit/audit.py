@@ -22,11 +22,11 @@ def record(
     obj: Model,
     **detail: object,
 ) -> None:
-    """Append one event in the caller's transaction.
+    """Append an event in the caller's transaction.
 
-    `action` is a noun and a past verb (`key.revoked`); `detail` is JSON, of a change with what it
-    was (`before`) and is (`after`), each by name; a `reason` of it is kept apart. It holds no
-    secret; a text that looks like one is masked nevertheless.
+    `action` is a noun and a past participle (`key.revoked`). `detail` is JSON; for a change it has
+    `before` and `after` by field name. A `reason` in it is stored separately. It must not contain a
+    secret; texts that look like one are masked anyway.
     """
     origin = ORIGIN.get()()
     reason = mask(str(detail.pop("reason", "")))[:REASON_MAX]
@@ -37,7 +37,7 @@ def record(
             actor_key=actor.key.id if actor.key else None,
             address=origin.address,
             client=mask(origin.client)[:CLIENT_MAX],
-            # A key acts by itself, whatever cookie comes along with it.
+            # A key acts on its own behalf, even if the request also has a cookie.
             session="" if actor.key else origin.session,
             request_id=origin.request_id,
             reason=reason,

@@ -1,4 +1,4 @@
-"""A change of a row's own fields: locked, audited, heard by relays; the same for every noun."""
+"""Change a row's own fields: lock, audit, and notify relays. Used for every noun."""
 
 import datetime as dt
 from typing import Any, TypeVar
@@ -15,10 +15,10 @@ Row = TypeVar("Row", bound=Model)
 
 
 def change_row(row: Row, action: str, actor: Actor, **values: Any) -> Row:
-    """Set fields of a row of an organisation, or of one itself, with an event of what changed.
+    """Set fields of a row and record the change. Return the row.
 
-    What is so already is left out, as is an instant where there is one: the first one stays. With
-    nothing left, nothing is written. The row as it is now.
+    Fields that already have the value are left out, and so is an instant that is already set. If
+    nothing is left, nothing is written.
     """
     with transaction.atomic():
         rows: QuerySet[Any] = type(row)._default_manager.select_for_update(of=("self",))

@@ -1,4 +1,4 @@
-"""The trail as it is read: which events somebody may see, and what each says in words."""
+"""Read the audit trail: which events a reader may see, and their description."""
 
 import datetime as dt
 import json
@@ -20,7 +20,7 @@ from lib.ids import id_text, parse_id
 _PEOPLE_MAX: Final = 200
 _BATCH: Final = 1000
 _NOTHING: Final = "–"
-# What an event calls its object by, the first that it has.
+# Names that an event may have for its object, in order of preference.
 _NAMES: Final = ("name", "email", "url", "model", "request")
 
 
@@ -38,7 +38,7 @@ class AuditFilter:
 
 
 class Change(NamedTuple):
-    """What an event tells of one name; only `after` where nothing was before."""
+    """The change of one field. Only `after` is set if there was no value before."""
 
     name: str
     before: str
@@ -82,7 +82,7 @@ class ShownEvent(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """What changed, in one line; nothing of what is empty from the beginning."""
+        """Describe the change in one line, without values that were empty from the start."""
         return ", ".join(
             f"{change.name}: {change.before} → {change.after}"
             if change.before
@@ -108,12 +108,12 @@ def all_events(actor: Actor) -> QuerySet[AuditEvent]:
 
 
 def access_event(events: QuerySet[AuditEvent], id: str) -> AuditEvent:
-    """One of these events. Http404 when it is none of them."""
+    """Return one of these events. Raises Http404."""
     return access.one_of(events, id)
 
 
 def filtered(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet[AuditEvent]:
-    """Those of the events that are wanted."""
+    """Filter the events."""
     if wanted.actor:
         events = events.filter(_by(wanted.actor))
     if wanted.action:
@@ -146,7 +146,7 @@ def shown(events: Sequence[AuditEvent]) -> list[ShownEvent]:
 
 
 def changes_of(detail: dict[str, Any]) -> list[Change]:
-    """What an event tells, name by name: what was and is of a change, else what it says."""
+    """List an event's details by name: before and after for a change, else the value."""
     before, after = detail.get("before"), detail.get("after")
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return [Change(name, "", _text(value)) for name, value in detail.items()]
@@ -187,7 +187,7 @@ def as_json(one: ShownEvent) -> dict[str, Any]:
 
 
 def json_lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
-    """All of the events, newest first, a line for each, some lines at a time."""
+    """Yield all events, newest first, as JSON lines in chunks."""
     last: AuditEvent | None = None
     while batch := list((events.filter(id__lt=last.id) if last else events)[:_BATCH]):
         yield "".join(json.dumps(as_json(one), ensure_ascii=False) + "\n" for one in shown(batch))
@@ -195,7 +195,7 @@ def json_lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
 
 
 def last_check() -> AuditCheck | None:
-    """What the last look at the chain found; None before the first one."""
+    """Return the result of the last check of the chain, or None."""
     return AuditCheck.objects.first()
 
 
@@ -204,7 +204,8 @@ def _newest(events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
 
 
 def _of_teams(teams: frozenset[UUID]) -> Q:
-    """The events of teams: what was changed of them or of their keys, and what their keys did."""
+    """Build the condition for the events of teams: changes to them or their keys, and what their
+    keys did."""
     keys = list(Key.objects.filter(team__in=teams).values_list("id", flat=True))
     return (
         Q(object_type="team", object_id__in=[id_text(id) for id in teams])

@@ -1,4 +1,4 @@
-"""Texts that look like a secret, as they may be kept and shown: what is left tells which it was."""
+"""Mask texts that look like secrets. The visible rest identifies the secret."""
 
 import re
 from typing import Final

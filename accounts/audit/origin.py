@@ -1,4 +1,4 @@
-"""From where a request, a command or a background job acts, for the audit trail."""
+"""The origin of a request, a command or a background job, for the audit trail."""
 
 import hmac
 from collections.abc import Callable
@@ -27,8 +27,8 @@ ORIGIN: Final[ContextVar[Callable[[], Origin]]] = ContextVar("origin", default=O
 
 
 def origin_of(request: HttpRequest) -> Origin:
-    """From where a request acts."""
-    # The server has put in what a trusted proxy says; anybody else's word for it is not heard.
+    """Return the origin of a request."""
+    # The server has applied the headers of trusted proxies. Headers from other clients are ignored.
     return Origin(
         address=request.META.get("REMOTE_ADDR", "")[:_ADDRESS_MAX],
         client=request.headers.get("user-agent", "").replace("\x00", "")[:CLIENT_MAX],
@@ -38,7 +38,8 @@ def origin_of(request: HttpRequest) -> Origin:
 
 
 def session_digest(session_key: str | None) -> str:
-    """By what the events of a session are known; it opens none. Empty for no session."""
+    """Return the digest that identifies a session in events, or "" without one. It cannot open the
+    session."""
     if not session_key:
         return ""
     text = b"session|" + session_key.encode()

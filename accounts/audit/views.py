@@ -153,7 +153,8 @@ def _wanted(state: State, organisation: str = "") -> AuditFilter:
 
 
 def _midnight(text: str) -> dt.datetime | None:
-    """The beginning of a day; None for what is none, as every filter drops what it cannot read."""
+    """Return the start of a day, or None for an invalid date; filters ignore what they cannot
+    parse."""
     try:
         day = parse_date(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the objects of audit events are called on pages."""
+"""Display names of the object types of audit events."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -109,7 +109,7 @@ class LimitPage(Schema):
 
 
 class KeyChange(Schema):
-    """What to change of a key; what is left out stays."""
+    """Changes to a key. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

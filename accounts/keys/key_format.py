@@ -39,7 +39,7 @@ _FOREIGN: Final = re.compile(r"[!-~]{20,}")
 
 
 class KeyForm(Enum):
-    """What the text of a key tells by itself."""
+    """The information that the text of a key contains."""
 
     OWN = "own"
     OWN_BROKEN = "own_broken"
@@ -61,7 +61,7 @@ def compose(kind: KeyFormKind, random32: bytes) -> str:
 
 
 def shown_ends(text: str) -> tuple[str, str]:
-    """What of a key stays readable: its first and its last characters."""
+    """Return the parts of a key that stay readable: its first and last characters."""
     return text[:_SHOWN_FIRST], text[-_SHOWN_LAST:]
 
 
@@ -80,10 +80,10 @@ def check(text: str) -> KeyForm:
 
 
 def digest(pepper: str, text: str) -> bytes:
-    """What is stored of a key and looked up: 32 bytes of HMAC-SHA-256 under the pepper.
+    """Return the stored digest of a key: 32 bytes of HMAC-SHA-256 under the pepper.
 
-    A key has 190 random bits, so a fast hash is enough (ASVS 6.5.2); the pepper, kept outside the
-    database, makes a stolen table useless for trying keys that were brought from elsewhere.
+    A key has 190 random bits, so a fast hash is enough (ASVS 6.5.2). The pepper is kept outside the
+    database, so a stolen table cannot be used to test imported keys.
     """
     begun = _begun(pepper).copy()
     begun.update(text.encode())
@@ -91,12 +91,9 @@ def digest(pepper: str, text: str) -> bytes:
 
 
 def digest_of_hash(pepper: str, sha256_digest: bytes) -> bytes:
-    """What is stored of a key of which only the SHA-256 is known: that of another system, which
-    keeps no more itself.
-
-    What is digested begins with a space, which no text that can be presented does: knowing the
-    hash opens nothing.
-    """
+    """Return the stored digest of a key of which only the SHA-256 is known, as for keys imported
+    from a system that stores no more. The digested text begins with a space, which a presented key
+    never does, so knowing the hash does not open anything."""
     begun = _begun(pepper).copy()
     begun.update(b" sha256 " + sha256_digest)
     return begun.digest()
@@ -104,13 +101,14 @@ def digest_of_hash(pepper: str, sha256_digest: bytes) -> bytes:
 
 @lru_cache(4)
 def _begun(pepper: str) -> hmac.HMAC:
-    """What the digests under a pepper have in common: to begin one anew takes as long again."""
+    """Return the HMAC state shared by all digests under a pepper. Creating it takes as long as the
+    digest itself."""
     return hmac.new(pepper.encode(), digestmod="sha256")
 
 
 def digests_of(pepper: str, text: str) -> Sequence[bytes]:
-    """Under what a text may be stored, the likeliest first. One of our own is stored in one way
-    only, and so takes one look-up."""
+    """Return the digests under which a key may be stored, the likeliest first. Our own keys have
+    one form, so they take one look-up."""
     if text.startswith(OWN_PREFIX):
         return (digest(pepper, text),)
     hashed = sha256(text.encode()).digest()

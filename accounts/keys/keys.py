@@ -55,7 +55,7 @@ LIMITS = (
 
 _CHANGEABLE = ("name", "project", "model_patterns", "expires_at", "disabled")
 _REACH = tuple(Reach.__dataclass_fields__)
-# What a management key cannot be kept to: the lists name what it never calls.
+# Restrictions that a management key cannot have, because they list operations that it never calls.
 _OF_MODELS = {"model_patterns": "models", "endpoints": "endpoints"}
 
 
@@ -76,14 +76,13 @@ def mint_key(
     expires_at: dt.datetime | None = None,
     **limits: Any,
 ) -> tuple[Key, str]:
-    """A new key and its text, which is not stored and cannot be had again; `limits` are LIMITS. It
-    belongs to a person, to a service account of its team, or to nobody.
+    """Create a key and return it with its text, which is not stored. `limits` are LIMITS.
 
-    KeyRefused when a living key of the organisation has the name, when the expiry is past, when a
-    management key would belong to nobody (it does what its holder's role allows) or have lists of
-    what only model keys call, for a person who is not in its team, for a service account or project
-    of another team, and when the key would go beyond the one that asks for it, or its holder beyond
-    who asks (P23).
+    The key belongs to a person, to a service account of its team, or to nobody. Raises KeyRefused
+    for: a name that an active key of the organisation has; an expiry in the past; a management key
+    without a holder (it acts with its holder's role), or with lists that only apply to model calls;
+    a person outside its team; a service account or project of another team; a key that exceeds the
+    calling key, or a holder who exceeds the caller (P23).
     """
     if kind == KeyKind.MANAGEMENT and user is None and service_account is None:
         text = gettext("A management key must belong to a person or a service account.")
@@ -123,11 +122,11 @@ def bring_key(
     user: User | None = None,
     service_account: ServiceAccount | None = None,
 ) -> Key:
-    """A model key whose text comes from elsewhere: another system, or a file of configuration. It
-    belongs to a person, to a service account of its team, or to nobody.
+    """Create a model key with a given text, from another system or a configuration file.
 
-    Any form of 20 characters or more; with our own prefix the checksum must be right. KeyRefused
-    for another text, and when the text is a key already.
+    It belongs to a person, to a service account of its team, or to nobody. The text must have at
+    least 20 characters; with our own prefix, its checksum must be correct. Raises KeyRefused
+    otherwise, and when a key with this text exists.
     """
     if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
         raise KeyRefused(
@@ -170,12 +169,10 @@ def bring_hashed_key(
 
 
 def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
-    """Set `name`, `project`, `model_patterns`, `expires_at`, `disabled` or one of LIMITS of a
-    living key.
-
-    What is equal already is left out; with nothing left, nothing is written or audited. KeyRefused
-    when the name is taken, and when the key that asks is narrower than what would be granted.
-    """
+    """Set `name`, `project`, `model_patterns`, `expires_at`, `disabled` or one of LIMITS of an
+    active key. Values that do not change are left out; without changes nothing is written or
+    audited. Raises KeyRefused when the name is taken, or when the calling key is narrower than the
+    change."""
     with transaction.atomic():
         locked = Key.objects.select_for_update().get(id=key.id)
         changed = {
@@ -207,11 +204,11 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
 
 
 def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
-    """A new text for a key, not stored and not to be had again; all else of the key stays.
+    """Replace the text of a key and return the new one, which is not stored. Everything else stays.
 
-    The text until now, and every older one that still works, opens the key for `grace_hours` more
-    at most; with 0 it ends from the next request on. KeyRefused for a key that has ended, and for
-    one that goes beyond the key, or the person, that asks: who has the new text has all of it.
+    The previous text, and older ones that still work, stay valid for at most `grace_hours`; with 0
+    they end with the next request. Raises KeyRefused for a key that has ended, and for a key that
+    exceeds the calling key or person, because the new text gives access to all of it.
     """
     if not 0 <= grace_hours <= GRACE_HOURS_MAX:
         message = gettext("The grace period must be between 0 and %(n)s hours.") % {
@@ -276,10 +273,8 @@ def revoke_key(actor: Actor, key: Key) -> Key:
 
 
 def make_playground_key(organisation: Organisation) -> Key:
-    """The key that stands for the organisation's signed-in members; it has no text to present.
-
-    Belongs to the making of the organisation, in the caller's transaction.
-    """
+    """Create the key for the organisation's signed-in members, which has no text. Part of creating
+    the organisation, in the caller's transaction."""
     return Key.objects.create(
         organisation=organisation,
         team=organisation.teams.order_by("created_at", "id")[0],
@@ -336,8 +331,8 @@ def _check_service_account(
 
 
 def _check_colleague(user: User, team: Team, kind: KeyKind) -> None:
-    """Raise KeyRefused for a key of another person who is not in its team, and for a management key
-    of theirs: who makes it would have what they may do (P23)."""
+    """Raise KeyRefused for a key of another person outside its team, and for a management key of
+    another person: its creator would have that person's authority (P23)."""
     if kind == KeyKind.MANAGEMENT:
         text = gettext("Only the person themselves can create a management key of theirs.")
         raise KeyRefused("holder", text)

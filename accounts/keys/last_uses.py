@@ -1,8 +1,8 @@
-"""When, from where and with what each secret of a key was last used.
+"""When, from where and with which client each secret of a key was last used.
 
-A use is noted in the memory of the process that served it, whatever the request came to, and the
-last one of each secret is written every few seconds in one statement: a request waits for none of
-it, and no list of all addresses comes to be. What a process that is killed had not written is lost.
+A use is noted in the memory of the process that serves it, whatever the outcome of the request.
+Every few seconds one statement writes the last use of each secret, so no request waits, and no
+history of addresses is stored. If a process is killed, its unwritten uses are lost.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ monotonic clock, the address, and the User-Agent. A plain tuple: each request ma
 
 
 class LastUses:
-    """Those of one process that are not written yet. Any thread may note one."""
+    """The unwritten uses of one process. Thread-safe."""
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, LastUse] = {}
@@ -39,7 +39,7 @@ class LastUses:
         self._waiting[digest or key_id.bytes] = (key_id, digest, monotonic(), address, client)
 
     def take(self) -> list[LastUse]:
-        """What is to be written now."""
+        """Take the uses to write now."""
         taken, self._waiting = self._waiting, {}
         return list(taken.values())
 

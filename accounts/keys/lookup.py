@@ -10,8 +10,8 @@ from lib import clock
 
 
 def find_key(digest: bytes) -> tuple[Key | None, dt.datetime | None]:
-    """The key whose text has that digest, or had it until it was rotated and may still use it until
-    the instant that is then told."""
+    """Find the key with that digest. A former secret counts until its end, which is returned
+    too."""
     keys = Key.objects.select_related(
         "organisation", "team", "user", "service_account__custom_role"
     )
@@ -25,7 +25,7 @@ def find_key(digest: bytes) -> tuple[Key | None, dt.datetime | None]:
 
 
 def find_key_of(text: str) -> tuple[Key | None, dt.datetime | None]:
-    """The same for the text that is presented, in whichever way it is stored."""
+    """Find the key for a presented text, in whichever form it is stored."""
     found: tuple[Key | None, dt.datetime | None] = (None, None)
     for digest in key_format.digests_of(pepper(), text):
         found = find_key(digest)
@@ -41,23 +41,24 @@ def used_digest(key: Key, text: str) -> bytes:
 
 
 def digest_of(text: str) -> bytes:
-    """What is stored of a key: its HMAC-SHA-256 under the installation's pepper."""
+    """Return the digest that is stored of a key: its HMAC-SHA-256 under the installation's
+    pepper."""
     return key_format.digest(pepper(), text)
 
 
 def digest_of_hash(sha256_digest: bytes) -> bytes:
-    """What is stored of a key of which only the SHA-256 is known."""
+    """Return the digest that is stored of a key of which only the SHA-256 is known."""
     return key_format.digest_of_hash(pepper(), sha256_digest)
 
 
 def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:
-    """What still opens a key beside its own secret, the one that ends last first."""
+    """Return the former secrets that still open a key, the one that ends last first."""
     living = [former for former in key.former_secrets.all() if former.until > now]
     return sorted(living, key=lambda former: former.until, reverse=True)
 
 
 def former_uses(key: Key, now: dt.datetime) -> list[tuple[FormerSecret, SecretUse | None]]:
-    """What still opens a key beside its own secret, each with its last use."""
+    """Return the former secrets that still open a key, each with its last use."""
     uses = {bytes(use.digest): use for use in key.uses.all()}
     return [(former, uses.get(bytes(former.digest))) for former in living_former_secrets(key, now)]
 

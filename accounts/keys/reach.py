@@ -1,4 +1,4 @@
-"""How far a key goes, and whether one goes further than another (P23: authority only shrinks)."""
+"""The restrictions of keys, and their comparison (P23: authority only shrinks)."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ Field = Literal["expires_at", "model_patterns", "endpoints", "networks", "rpm", 
 
 @dataclass(frozen=True)
 class Reach:
-    """What narrows a key: when it ends, what it may ask and from where, how much. None and () are
-    no bound."""
+    """The restrictions of a key: its end, what it may call and from where, and its limits. None and
+    () mean no restriction."""
 
     expires_at: dt.datetime | None = None
     model_patterns: Sequence[str] = ()
@@ -24,11 +24,8 @@ class Reach:
 
 
 def first_beyond(reach: Reach, bound: Reach) -> Field | None:
-    """The first field in which `reach` goes beyond `bound`; None where it is within it.
-
-    A pattern of models is within another one when it is the same, or begins as the other does up
-    to a `*` at its end.
-    """
+    """Return the first field in which `reach` exceeds `bound`, or None. A model pattern is within
+    another one if it is equal, or starts with the other's text before its final `*`."""
     return next((field for field in _WITHIN if _beyond(field, reach, bound)), None)
 
 

@@ -32,7 +32,7 @@ class ServiceAccountIn(Schema):
 
 
 class ServiceAccountChange(Schema):
-    """What to change of a service account; what is left out stays."""
+    """Changes to a service account. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

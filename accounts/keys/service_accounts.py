@@ -1,7 +1,7 @@
-"""Programs that belong to a team and to no person: one function per write.
+"""Programs that belong to a team instead of a person: one function per write.
 
-A service account has a role, which bounds what its management keys may do; nobody gives one more
-than they have themselves (P23).
+A service account has a role, which limits its management keys. Nobody can give it more authority
+than they have (P23).
 """
 
 from django.db import IntegrityError, transaction
@@ -62,8 +62,8 @@ def change_service_account(
     disabled: bool,
     actor: Actor,
 ) -> ServiceAccount:
-    """Another role, or none of its keys working for a while. Raises Refused for one whose role
-    reaches as far as the actor's own, and for a role beyond that."""
+    """Change the role of a service account, or disable all its keys. Raises Refused if its role
+    reaches as far as the actor's own, and for a new role beyond that."""
     _check_role(role)
     before = authority_of_member(account, {account.team_id})
     changed = ServiceAccount(team=account.team, role=role, custom_role=custom_role)

@@ -8,14 +8,14 @@ _ROLES: Final = ",".join(roles.KEY_ROLES)
 
 
 def holder_stands(key: str, user: str) -> str:
-    """Whether the key in the row `key` may be used for whom it belongs to, the person of the column
-    `user` or nobody, as an expression (P11).
+    """Build an SQL expression: whether the key in the row `key` is usable, held by the person in
+    the column `user` or by nobody (P11).
 
-    Its organisation is neither suspended nor archived, nor is its team archived; its service
-    account is not disabled; its person is active, belongs to that team, and has a role that has
-    keys. The playground's key is every team's, and of those whose role uses the playground.
-
-    Each part reads at most one row by a unique index: EXISTS might be hashed, which reads tables.
+    The key's organisation must not be suspended or archived, its team not archived, its service
+    account not disabled. Its person must be active, belong to that team, and have a role that may
+    have keys. The playground's key belongs to every team and to all whose role may use the
+    playground. Each part reads at most one row by a unique index; EXISTS might be hashed, which
+    reads whole tables.
     """
     return f"""(coalesce((
         SELECT owner.suspended_at IS NULL AND owner.archived_at IS NULL

@@ -1,4 +1,4 @@
-"""Who is limited beside keys: the organisation, its teams, its people."""
+"""Limits of organisations, teams and people."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from accounts.models import Membership, Organisation, Team
 
 
 class Subject(NamedTuple):
-    """One that can be limited: `id` is its slug or address, empty for the organisation."""
+    """A subject of limits. `id` is its slug or address, empty for the organisation."""
 
     scope: str
     id: str
@@ -41,7 +41,7 @@ def limited_subjects(actor: Actor) -> list[Subject]:
 
 
 def limited_subject(actor: Actor, scope: str, id: str) -> Subject | None:
-    """The one of that scope and id, None when the actor has none such."""
+    """Return the subject of that scope and id, or None if the actor cannot access it."""
     matching = (
         subject for subject in limited_subjects(actor) if (subject.scope, subject.id) == (scope, id)
     )

@@ -1,4 +1,4 @@
-"""What a key or a team may be limited to, and whether it can be so."""
+"""The limits that a key or a team can have, and their validation."""
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,7 +61,7 @@ LISTED_MAX: Final = 100
 
 
 class LimitInvalid(ValueError):
-    """A limit that cannot be; `field` is the input to correct, the text says what was expected."""
+    """An invalid limit. `field` is the input to correct; the text says what is expected."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -102,7 +102,7 @@ def check_limits(limits: Mapping[str, object]) -> None:
 
 
 def is_address_in(address: str, networks: Iterable[Network]) -> bool:
-    """Whether an address is in one of the networks; what is no address is nowhere."""
+    """Return whether an address is in one of the networks. An invalid address is in none."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

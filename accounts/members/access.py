@@ -49,7 +49,7 @@ def access_member(actor: Actor, id: str) -> Membership:
 
 
 def may_change_member(actor: Actor, member: Membership) -> bool:
-    """Whether the actor may change or remove the member; nobody changes their own role."""
+    """Return whether the actor may change or remove the member. Nobody changes their own role."""
     if scope_of(actor, "members.write") is None or member.user == actor.user:
         return False
     return stands_above(actor.authority, authority_of_membership(member))
@@ -94,12 +94,12 @@ def visible_roles(actor: Actor) -> QuerySet[CustomRole]:
 
 
 def access_role(actor: Actor, id: str) -> CustomRole:
-    """One role that the organisation has made. Http404 when it is another's or none."""
+    """Return a custom role of the organisation. Raises Http404."""
     return one_of(visible_roles(actor), id)
 
 
 def find_role(actor: Actor, name: str) -> tuple[Role, CustomRole | None] | None:
-    """The role of that name, built in or the organisation's own; None when there is none."""
+    """Find a role by name, built in or custom. Return None if there is none."""
     if name in _BUILT_IN:
         return Role(name), None
     custom = CustomRole.objects.filter(organisation=actor.organisation, name__iexact=name).first()
@@ -151,7 +151,8 @@ def visible_invitations(actor: Actor) -> QuerySet[Invitation]:
 
 
 def may_write_invitation(actor: Actor, invitation: Invitation) -> bool:
-    """Whether the actor may resend or withdraw an invitation: who could give what it gives."""
+    """Return whether the actor may resend or withdraw an invitation, which requires what it
+    offers."""
     if scope_of(actor, "members.write") is None:
         return False
     return first_beyond(offered_authority(invitation), actor.authority) is None

@@ -31,7 +31,7 @@ from lib.refusal import Refused
 
 router = Router(tags=["Members"])
 
-# What an Idempotency-Key answers where the process ended while the emails were sent.
+# The stored response of an Idempotency-Key if the process ended while the emails were being sent.
 _UNKNOWN: Final = "It is not known whether the email was sent. Resend the invitation if it was not."
 
 RoleName = Annotated[str, Field(
@@ -79,7 +79,7 @@ class MemberIn(Schema):
 
 
 class MemberChange(Schema):
-    """What to change of a member; what is left out stays."""
+    """Changes to a member. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -110,7 +110,7 @@ class ResendIn(Schema):
 
 
 class InvitationOut(Schema):
-    """An invitation as it is told after it was made: never its link."""
+    """An invitation as shown after its creation: without its link."""
 
     id: str
     email: str | None = Field(description="`null` for a link that anyone can use once.")
@@ -161,7 +161,7 @@ class RoleIn(Schema):
 
 
 class RoleChange(Schema):
-    """What to change of a role; what is left out stays."""
+    """Changes to a role. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

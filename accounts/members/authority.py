@@ -1,7 +1,8 @@
-"""Whether one member may give, or change, what another has (P23: authority only shrinks).
+"""Rules for granting and changing authority (P23: authority only shrinks).
 
-Nobody gives a right, a scope or a team that they lack. A member is changed or removed by who stands
-above: an owner, or somebody who has all that this member has and more. Equals leave each other be.
+Nobody can grant a right, a scope or a team that they lack. A member can be changed or removed only
+by an owner, or by somebody who has everything the member has and more. Equals cannot change each
+other.
 """
 
 from collections.abc import Collection
@@ -24,8 +25,8 @@ from accounts.roles.rules import (
 
 @dataclass(frozen=True)
 class Authority:
-    """What somebody may do in an organisation: by a built-in role, by the permissions of a custom
-    one, and in which teams; None = in all of them."""
+    """The authority of a member: by a built-in role or the permissions of a custom one, and in
+    which teams; None means all teams."""
 
     role: Role | None = None
     permissions: Collection[Permission] = ()

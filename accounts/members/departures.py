@@ -1,7 +1,7 @@
-"""What becomes of the keys of a member who leaves: one function per write.
+"""What happens to the keys of a member who leaves: one function per write.
 
-A key that is handed to another member, or to a service account of its team, goes on to work; a
-management key does not: it would do what its new owner's role allows, for whoever has its text.
+A model key that is transferred to another member or to a service account of its team keeps working.
+A management key is revoked: it would act with its new owner's role for whoever has its text.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ Receiver = Membership | ServiceAccount
 
 @dataclass(frozen=True)
 class KeyFate:
-    """What becomes of a key; `to` is whose it is then, where it is transferred."""
+    """What happens to a key. `to` is its new holder if it is transferred."""
 
     what: Fate
     to: Receiver | None = None
@@ -40,8 +40,8 @@ DISABLE: Final = KeyFate("disable")
 
 
 def access_leaving(actor: Actor, id: str) -> Membership:
-    """The membership that the actor may end: its own, or that of a member below it. Http404 when
-    unseen, AccessDenied when not."""
+    """The membership that the actor may end: its own, or that of a member below it. Raises Http404,
+    or AccessDenied if the actor may only see it."""
     mine = Membership.objects.filter(organisation=actor.organisation, user=actor.user)
     member = mine.select_related("user", "organisation", "custom_role").first()
     if actor.user is not None and member is not None and str(member.pk) == id:
@@ -58,8 +58,8 @@ def keys_left_by(member: Membership) -> list[Key]:
 
 
 def receivers(actor: Actor, key: Key) -> list[Receiver]:
-    """To whom the actor may transfer a key: members who may have keys in its team, and service
-    accounts of it. Nobody, where the key is not the actor's to manage."""
+    """Return who can receive a key from the actor: members who may have keys in its team, and its
+    service accounts. Empty if the actor may not manage the key."""
     if key.kind != KeyKind.RELAY or not _manages(actor, key):
         return []
     rows = Membership.objects.filter(organisation=key.organisation_id, user__is_active=True)
@@ -72,11 +72,9 @@ def receivers(actor: Actor, key: Key) -> list[Receiver]:
 def end_membership(
     actor: Actor, member: Membership, fates: Mapping[UUID, KeyFate], otherwise: KeyFate
 ) -> None:
-    """Remove a member, or leave; of their keys becomes what `fates` says, else `otherwise`. What
-    they have invited others by ends.
-
-    Raises Refused as `members.remove_member`, and for a key that cannot be transferred so.
-    """
+    """Remove a member, or leave. Their keys are handled as `fates` says, else as `otherwise`.
+    Invitations that they sent end. Raises Refused as `members.remove_member` does, and for a key
+    that cannot be transferred as asked."""
     with transaction.atomic():
         for key in keys_left_by(member):
             fate = fates.get(key.id, otherwise)
@@ -88,8 +86,8 @@ def end_membership(
 
 
 def transfer_key(actor: Actor, key: Key, to: Receiver) -> Key:
-    """Let a key belong to another member, or to a service account; all else of it stays. Raises
-    Refused for one to whom it cannot belong."""
+    """Transfer a key to another member or to a service account. Everything else stays. Raises
+    Refused if it cannot belong to the receiver."""
     if to not in receivers(actor, key):
         text = gettext(
             "Key %(name)s cannot be transferred to %(to)s. Disable or revoke it instead."
@@ -115,7 +113,7 @@ def name_of(receiver: Receiver) -> str:
 
 
 def value_of(receiver: Receiver) -> str:
-    """How a form names it."""
+    """Return the holder's value in a form."""
     if isinstance(receiver, Membership):
         return f"member:{receiver.pk}"
     return f"account:{id_text(receiver.pk)}"

@@ -32,7 +32,8 @@ def role_label(row: HasRole | CustomRole | Role) -> str:
 
 
 class RoleAndTeamsForm(forms.Form):
-    """A role, and the teams in which it holds. A choice that the actor may not give is none."""
+    """A role and the teams in which it applies. Choices that the actor may not grant are left
+    out."""
 
     role = forms.ChoiceField(label=gettext_lazy("Role"))
     teams = forms.MultipleChoiceField(
@@ -69,7 +70,7 @@ class RoleAndTeamsForm(forms.Form):
 
     @property
     def chosen_teams(self) -> list[Team] | None:
-        """None = all of them."""
+        """Return the chosen teams; None means all of them."""
         slugs = self.cleaned_data.get("teams", ())
         if not self._limited and not slugs:
             return None
@@ -80,7 +81,7 @@ class RoleAndTeamsForm(forms.Form):
 
 
 class MemberForm(RoleAndTeamsForm):
-    """What a member may do, and where."""
+    """A member's role and teams."""
 
     def __init__(self, actor: Actor, member: Membership, data: Any = None) -> None:
         role = Role(member.role)
@@ -144,7 +145,7 @@ class InviteForm(RoleAndTeamsForm):
 
 
 class NewPersonForm(forms.Form):
-    """Who accepts an invitation and has no account yet."""
+    """The account of a new person who accepts an invitation."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),

@@ -1,5 +1,5 @@
-"""Letters of invitations. They hold a secret that is stored nowhere, so they are sent at once, not
-by the outbox: whoever invites is told which of them did not go out, and has the links to copy."""
+"""Emails of invitations. They contain a secret that is not stored, so they are sent immediately and
+not through the outbox. The sender is told which ones failed, and can copy the links."""
 
 import smtplib
 from collections.abc import Sequence

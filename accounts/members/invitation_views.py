@@ -1,4 +1,5 @@
-"""Pages of invitations: those that were sent (W51), and the one that its link opens (W02)."""
+"""Pages of invitations: the list of sent ones (W51), and the page that an invitation's link opens
+(W02)."""
 
 from typing import Any, cast
 

@@ -1,7 +1,7 @@
 """Invitations to an organisation: one function per write.
 
-The link holds a random text of which only a digest is stored. A link that came by mail carries a
-signature beside it, which proves the address: whoever copies a link from the page has not got it.
+The link contains a random text of which only a digest is stored. A link sent by email also carries
+a signature, which proves the address; a link copied from the page does not.
 """
 
 import datetime as dt
@@ -40,7 +40,7 @@ class InvitationEnded(Exception):
 
 @dataclass(frozen=True)
 class Offer:
-    """What an invitation gives: a role, in `teams` or, with None, in all of them; until when."""
+    """What an invitation offers: a role, in `teams` or (None) in all of them, and its expiry."""
 
     role: Role
     custom_role: CustomRole | None = None
@@ -51,19 +51,19 @@ class Offer:
 
 @dataclass(frozen=True)
 class Sendable:
-    """An invitation with the text of its link, which is not stored and cannot be had again."""
+    """An invitation with the text of its link, which is not stored."""
 
     invitation: Invitation
     text: str
 
     @property
     def path(self) -> str:
-        """Where its link leads, as somebody copies it."""
+        """Return the path of its link for copying."""
         return reverse("invitation", args=[self.text])
 
     @property
     def mailed_path(self) -> str:
-        """The same for a letter: who comes by it reads the mail of that address."""
+        """Return the path for an email. Whoever opens it can read the mail of that address."""
         return reverse("invitation", args=[_MAILED.sign(self.text)])
 
 
@@ -91,18 +91,19 @@ def find_invitation(text: str) -> tuple[Invitation, bool] | None:
 
 
 def remember_invitation(request: HttpRequest, text: str) -> None:
-    """Who opened a living invitation may sign up by it, where signing up is otherwise closed."""
+    """Remember that the visitor opened a valid invitation, which allows signing up where sign-up is
+    otherwise closed."""
     request.session[_SESSION] = text
 
 
 def is_invited(request: HttpRequest) -> bool:
-    """Whether this visitor has opened an invitation that can still be accepted."""
+    """Return whether this visitor has opened an invitation that can still be accepted."""
     found = find_invitation(str(request.session.get(_SESSION, "")))
     return found is not None and state_of(found[0], clock.now()) == "pending"
 
 
 def offered_authority(invitation: Invitation) -> Authority:
-    """What whoever accepts it may do."""
+    """Return the authority that the invitation offers."""
     teams = None if invitation.all_teams else [team.pk for team in invitation.teams.all()]
     return authority_of_member(invitation, teams)
 
@@ -113,11 +114,12 @@ def offered_authority(invitation: Invitation) -> Authority:
 def invite(
     organisation: Organisation, emails: Sequence[str], offer: Offer, *, actor: Actor
 ) -> list[Sendable]:
-    """Invite these addresses or, without one, whoever gets the link; all of them or none.
+    """Invite these addresses or, without one, whoever gets the link. Either all are invited or
+    none.
 
-    Raises Refused for what the actor lacks itself (P23), for an address that is none, belongs to a
-    member or is invited already, and for an invitation by no person: it holds as long as who
-    invites may give what it gives.
+    Raises Refused for authority that the actor lacks (P23), for an address that is invalid, already
+    a member or already invited, and if the actor is not a person: an invitation is valid only while
+    its sender may grant what it offers.
     """
     if actor.user is None:
         raise Refused("emails", _only_a_person())
@@ -173,7 +175,7 @@ def withdraw(invitation: Invitation, *, actor: Actor) -> Invitation:
 
 
 def withdraw_all_of(inviter: User, organisation: Organisation, *, actor: Actor) -> int:
-    """End what somebody who leaves has invited others by; how many."""
+    """End the invitations of somebody who leaves. Return how many."""
     rows = Invitation.objects.filter(
         organisation=organisation, invited_by=inviter, accepted_at=None, withdrawn_at=None
     )
@@ -181,11 +183,9 @@ def withdraw_all_of(inviter: User, organisation: Organisation, *, actor: Actor) 
 
 
 def accept(invitation: Invitation, user: User) -> Membership:
-    """Make the person a member, once: one conditional UPDATE decides among those who press at once.
-
-    Raises InvitationEnded when it is used or over, and Refused for another address than the one
-    that was invited, for a member, and where who invited may not give that any more.
-    """
+    """Make the person a member, once; one conditional UPDATE decides between concurrent requests.
+    Raises InvitationEnded if it is used or over, and Refused for an address that was not invited,
+    for a member, and if the sender may no longer grant the role."""
     with transaction.atomic():
         # As every write of members: the organisation first, then its rows.
         organisation = Organisation.objects.select_for_update().get(id=invitation.organisation_id)
@@ -215,10 +215,8 @@ def accept(invitation: Invitation, user: User) -> Membership:
 
 
 def accept_as_new(invitation: Invitation, name: str, hashed_password: str) -> Membership:
-    """The same for somebody who is not known yet, by the link of a letter: it proves the address.
-
-    Raises as `accept`, and Refused when somebody is known by that address meanwhile.
-    """
+    """Accept an invitation as a new person, by the link in an email, which proves the address.
+    Raises as `accept` does, and Refused if a person with that address exists by now."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=invitation.organisation_id)
         if User.objects.filter(email__iexact=invitation.email).exists():
@@ -273,7 +271,7 @@ def _check_days(days: int) -> None:
 
 
 def _addresses(emails: Sequence[str]) -> list[str]:
-    """Each address once. Raises Refused for one that is none, and for too many."""
+    """Remove duplicate addresses. Raises Refused for an invalid address, and for too many."""
     addresses: dict[str, str] = {}
     for email in emails:
         address = check_email("emails", email)
@@ -322,8 +320,8 @@ def _check_acceptance(invitation: Invitation, user: User) -> None:
 
 
 def _inviter(invitation: Invitation) -> Actor:
-    """Who invited, with what they may do there now. Raises Refused when that is nothing, or less
-    than what they offered (P23)."""
+    """Return the sender with their current authority. Raises Refused if it does not cover the offer
+    (P23)."""
     inviter = invitation.invited_by
     membership = (
         Membership.objects.select_related("custom_role", "organisation")

@@ -1,8 +1,8 @@
-"""People, and what they are in an organisation: one function per write.
+"""Members of an organisation and their roles: one function per write.
 
-Whoever sets a role gives only what they have, and changes only whom they stand above (P23); the
-installation itself is bound by neither. An organisation is never left without an owner, and the
-installation never without an operator.
+A member grants only authority that they have, and changes only members whom they outrank (P23). The
+installation itself has no such limit. An organisation always keeps an owner, and the installation
+an operator.
 """
 
 from collections.abc import Sequence
@@ -49,12 +49,10 @@ def set_member(
     custom_role: CustomRole | None = None,
     teams: Sequence[Team] | EllipsisType | None = ...,
 ) -> Membership:
-    """Give a person that role, and those teams; None = all of them. Without teams they stay as they
-    are, all of them for a new member. A person who is not known yet signs in by a link or a reset.
-
-    Raises Refused for what the actor may not give, or not to this member, and LastOwner instead of
-    demoting the only owner.
-    """
+    """Give a person that role and those teams; None means all teams. Without `teams` they stay as
+    they are; a new member gets all. A new person signs in with a link or a password reset. Raises
+    Refused for what the actor may not grant, or not to this member, and LastOwner for the only
+    owner."""
     with transaction.atomic():
         user = add_person(email, actor=actor)
         # The organisation's row is the lock: two owners who demote each other come one by one.
@@ -98,11 +96,9 @@ def add_member(
     custom_role: CustomRole | None = None,
     teams: Sequence[Team] | None = None,
 ) -> Membership:
-    """Add a person without an invitation, as an operator who is a member may. Where no owner can
-    sign in, nobody could invite one: there any operator may add them.
-
-    Raises Refused for a member, and for what the actor may not give.
-    """
+    """Add a person without an invitation, as an operator who is a member may. If no owner can sign
+    in, nobody can invite; then any operator may add one. Raises Refused for a member, and for what
+    the actor may not grant."""
     address = check_email("email", email)
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
@@ -138,11 +134,8 @@ def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> No
 
 
 def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = False) -> User:
-    """The person of that address, made without a password when not known yet.
-
-    `operator=True` makes the person run the installation; False takes nothing away. Somebody who
-    has a name keeps it.
-    """
+    """Return the person with that address; create one without a password if needed. `operator=True`
+    makes the person an operator; False changes nothing. An existing name is kept."""
     with transaction.atomic():
         user = User.objects.filter(email__iexact=email).first()
         if user is None:
@@ -163,11 +156,9 @@ def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = Fal
 
 
 def set_active(user: User, active: bool, *, actor: Actor) -> None:
-    """Whether a person may come in at all; one who may not has no living key and no session.
-
-    Raises LastOwner instead of shutting out the only owner of an organisation who may come in, and
-    LastOperator instead of the only operator.
-    """
+    """Activate or deactivate a person. A deactivated person has no usable key and no session.
+    Raises LastOwner for the only active owner of an organisation, and LastOperator for the only
+    operator."""
     owned = Organisation.objects.filter(memberships__user=user, memberships__role=Role.OWNER)
     with transaction.atomic():
         organisations = list(owned.select_for_update(of=("self",)).order_by("id"))
@@ -199,12 +190,12 @@ def set_active(user: User, active: bool, *, actor: Actor) -> None:
 
 
 def authority_of(membership: Membership) -> Authority:
-    """What the member may do, as the rows say it now."""
+    """Return the member's authority according to the current rows."""
     return authority_of_member(membership, teams_of(membership))
 
 
 def role_and_teams(row: Membership | Invitation) -> dict[str, object]:
-    """What the trail tells of a membership, or of what is offered."""
+    """Return the role and teams of a membership or an offer, for the audit trail."""
     named = row.custom_role.name if row.custom_role else str(row.role)
     slugs = sorted(team.slug for team in row.teams.all()) if row.pk else []
     return {"role": named, "teams": "all" if row.all_teams else slugs}
@@ -226,8 +217,8 @@ def check_grant(actor: Actor, wanted: Authority) -> None:
 def check_change(
     actor: Actor, person: User | None, held: Authority | None, wanted: Authority
 ) -> None:
-    """Raise Refused where the actor may not make of `held` what is `wanted`; who it is about may
-    always give up what they have."""
+    """Raise Refused if the actor may not change `held` to `wanted`. People may always give up their
+    own authority."""
     if actor.installation:
         return
     oneself = person is not None and actor.user == person
@@ -247,8 +238,8 @@ def active_owners(organisation: Organisation) -> QuerySet[Membership]:
 
 
 def _check_owner_stays(organisation: Organisation, leaving: User) -> None:
-    """Raise LastOwner when nobody who may come in owns the organisation without this person. The
-    caller has its row locked."""
+    """Raise LastOwner if the organisation has no other active owner. The caller has locked its
+    row."""
     if not active_owners(organisation).exclude(user=leaving).exists():
         raise LastOwner(
             "role",

@@ -1,8 +1,7 @@
-"""Taking a person out of texts that stay: their addresses and names become a pseudonym.
+"""Replace a person's addresses and names in texts that are kept with a pseudonym.
 
-An address is replaced wherever it stands as a whole, also as a part of a URL. A name may be a word
-that others use, so it is replaced only in what is about the person: there as a whole value, and
-inside a text as words of their own.
+An address is replaced wherever it appears as a whole, also inside a URL. A name may be an ordinary
+word, so it is replaced only in texts about the person: as a whole value, or as separate words.
 """
 
 import json
@@ -20,8 +19,8 @@ _WORD_MIN: Final = 3
 
 
 class Traces(NamedTuple):
-    """What names a person: `addresses`, `names`, and other `texts` of theirs, such as what they
-    called a key. `pseudonym` is an address too, in a domain that never exists."""
+    """The texts that identify a person: `addresses`, `names`, and other `texts` such as names of
+    keys. `pseudonym` is an address in a domain that never exists."""
 
     pseudonym: str
     addresses: tuple[str, ...]
@@ -30,8 +29,8 @@ class Traces(NamedTuple):
 
 
 def address_pattern(addresses: Iterable[str]) -> str:
-    """A regular expression for Postgres and Python, to be read without regard to case, of these
-    addresses as they stand in texts and in URLs."""
+    """Build a case-insensitive regular expression, for Postgres and Python, that matches these
+    addresses in texts and URLs."""
     forms = sorted({form for one in addresses for form in (one, quote(one, safe=""))})
     return _LEFT + "(?:" + "|".join(_literal(form) for form in forms) + ")" + _RIGHT
 
@@ -84,7 +83,8 @@ def _without_name(text: str, name: str, pseudonym: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """As itself: a backslash before what is no letter and no digit, which both engines read so."""
+    """Escape a text: a backslash before everything that is not a letter or a digit, which both
+    engines accept."""
     return "".join(
         char if char.isalnum() or char == "_" or ord(char) > 127 else f"\\{char}" for char in text
     )

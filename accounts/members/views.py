@@ -55,7 +55,8 @@ def member_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
 @organisation_page("members.write")
 @require_safe
 def member_preview(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """What the member could do, and what they would lose, as the form stands."""
+    """Preview what the member would be able to do, and what they would lose, with the form's
+    values."""
     member = member_access.writable_member(actor, id)
     context = _preview(actor, member, MemberForm(actor, member, request.GET))
     return render(request, "accounts/members/_role_preview.html", context)
@@ -64,7 +65,7 @@ def member_preview(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @organisation_page("members.write")
 @require_POST
 def member_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Give several members one role: all of them or, where one is refused, none."""
+    """Give several members one role: all of them, or none if one is refused."""
     form = RoleAndTeamsForm(actor, {"role": request.POST.get("role", "")})
     form.fields.pop("teams", None)
     if not form.is_valid():
@@ -102,7 +103,7 @@ def _back(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _preview(actor: Actor, member: Membership, form: MemberForm) -> dict[str, Any]:
-    """What the form would make of the member; while it says nothing valid, what they are now."""
+    """Return what the form would make of the member; for an invalid form, what they are now."""
     held = members.authority_of(member)
     wanted = held
     if form.is_bound and form.is_valid():

@@ -45,7 +45,7 @@ class OrganisationOut(Schema):
 
 
 class OrganisationChange(Schema):
-    """What to change of the organisation; what is left out stays."""
+    """Changes to the organisation. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -90,7 +90,7 @@ class TeamIn(Schema):
 
 
 class TeamChange(Schema):
-    """What to change of a team; what is left out stays."""
+    """Changes to a team. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -123,7 +123,7 @@ class ProjectIn(Schema):
 
 
 class ProjectChange(Schema):
-    """What to change of a project; what is left out stays."""
+    """Changes to a project. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,5 +1,5 @@
-"""How long the content of an organisation's requests is kept for those that come after: responses
-that are gone on from, seals of tool calls, answers of idempotent requests."""
+"""How long the content of an organisation's requests is kept for later requests: responses that a
+request continues, signatures of tool calls, and responses to idempotent requests."""
 
 from typing import Final
 

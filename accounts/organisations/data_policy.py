@@ -1,7 +1,5 @@
-"""What a request's data may meet: only providers that keep nothing, only such in a region.
-
-An organisation, a key and a request may each ask for it; all of it holds.
-"""
+"""Where a request's data may go: only to providers that keep nothing, or only to certain regions.
+An organisation, a key and a request may each set this; all of them apply."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -38,12 +36,12 @@ NO_POLICY: Final = DataPolicy()
 
 
 def policy_of(*, zero_retention: bool, regions: Sequence[str]) -> DataPolicy:
-    """One choice of somebody's."""
+    """Return the policy of one owner's settings."""
     return DataPolicy(zero_retention, (tuple(regions),) if regions else ())
 
 
 def joined(policies: Iterable[DataPolicy]) -> DataPolicy:
-    """All of them together."""
+    """Combine policies; all of them apply."""
     zero_retention, regions = False, dict[tuple[str, ...], None]()
     for policy in policies:
         zero_retention = zero_retention or policy.zero_retention
@@ -52,10 +50,10 @@ def joined(policies: Iterable[DataPolicy]) -> DataPolicy:
 
 
 def is_region(text: str) -> bool:
-    """Whether it can be the name of a region."""
+    """Return whether it can be the name of a region."""
     return len(text) <= REGION_MAX and re.fullmatch(REGION_PATTERN, text) is not None
 
 
 def lies_in(region: str, wanted: str) -> bool:
-    """Whether a region is the wanted one or lies in it: eu-west-1 in eu-west and in eu."""
+    """Return whether a region is the wanted one or lies in it: eu-west-1 in eu-west and in eu."""
     return region == wanted or region.startswith(f"{wanted}-")

@@ -1,4 +1,4 @@
-"""What a label may be: the tag of a key, and the tag, project or customer of a request and of a
+"""Rules for labels: the tag of a key, and the tag, project or customer of a request and of a
 budget."""
 
 import csv
@@ -13,14 +13,14 @@ LABELS: Final = ("project", "customer", "tags")
 
 
 def is_label(text: str) -> bool:
-    """Whether people can read it and write it again: nothing invisible (controls, joiners, marks of
-    direction), and spaces only between other characters."""
+    """Return whether people can read it and write it again: nothing invisible (controls, joiners,
+    marks of direction), and spaces only between other characters."""
     return 0 < len(text) <= LABEL_LENGTH and text.isprintable() and text == text.strip()
 
 
 def split_labels(text: str) -> list[str]:
-    """The labels of a form's field: commas stand between them, and one that has a comma or a
-    quotation mark stands in quotation marks, as in CSV."""
+    """Split a form field into labels. Commas separate them; a label that contains a comma or a
+    quotation mark is quoted, as in CSV."""
     rows = csv.reader(text.splitlines(), skipinitialspace=True)
     words = (word.strip() for row in rows for word in row)
     return [word for word in dict.fromkeys(words) if word]

@@ -22,7 +22,7 @@ def check_name(name: str, length_max: int = NAME_MAX) -> str:
 
 
 def check_email(field: str, email: str) -> str:
-    """An email address without the spaces at its ends. Raises Refused for what is none."""
+    """Return an email address without the spaces at its ends. Raises Refused for an invalid one."""
     address = email.strip()
     try:
         validate_email(address)

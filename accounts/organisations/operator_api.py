@@ -38,7 +38,7 @@ class OrganisationIn(Schema):
 
 
 class OrganisationRename(Schema):
-    """What to change of an organisation; what is left out stays."""
+    """Changes to an organisation. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -108,7 +108,7 @@ class SignUpDomainIn(Schema):
 
 
 class SignUpChange(Schema):
-    """What to change of sign-up; what is left out stays."""
+    """Changes to sign-up. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,5 +1,5 @@
-"""Pages of operators on people and organisations (W75, W76); the list of organisations stands in
-`usage`, which knows what they spend."""
+"""Operators' pages about people and organisations (W75, W76). The list of organisations is in
+`usage`, because it shows their spending."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -41,7 +41,7 @@ _NO_FACTOR = Badge(_("Off"))
 
 
 def factor_badge(secured: bool) -> Badge:
-    """Whether signing in asks a person for a second factor, as lists show it."""
+    """Return whether signing in asks a person for a second factor, as lists show it."""
     return _FACTOR if secured else _NO_FACTOR
 
 

@@ -46,9 +46,9 @@ def create_organisation(
 
 
 def create_for(name: str, owner: str, *, actor: Actor) -> Organisation:
-    """Create an organisation whose owner is the person with that address, or else the actor, who
-    can then invite others. Raises Refused for an unknown address and for an actor that is no
-    person: an organisation without a member could never be entered."""
+    """Create an organisation owned by the person with that address, or else by the actor, who can
+    then invite others. Raises Refused for an unknown address, and if the owner would be an actor
+    that is not a person: nobody could enter the organisation."""
     person = actor.user
     if owner:
         person = User.objects.filter(email__iexact=owner, is_active=True).first()
@@ -67,23 +67,25 @@ def rename_organisation(organisation: Organisation, name: str, *, actor: Actor) 
 
 
 def set_retention(organisation: Organisation, hours: int, *, actor: Actor) -> Organisation:
-    """How long the organisation's answers are kept for requests that go on from them (0 to 24)."""
+    """Set how many hours the organisation's responses are kept for requests that continue them (0
+    to 24)."""
     return change_row(organisation, "organisation.changed", actor, retention_hours=hours)
 
 
 def set_client_address_days(organisation: Organisation, days: int, *, actor: Actor) -> Organisation:
-    """For how long it is kept from which address each request came (0 to 365, 0 = not at all)."""
+    """Set how many days the client address of each request is kept (0 to 365; 0 means not at
+    all)."""
     return change_row(organisation, "organisation.changed", actor, client_address_days=days)
 
 
 def set_include_cost(organisation: Organisation, wanted: bool, *, actor: Actor) -> Organisation:
-    """Whether answers tell their charge where the request says nothing of it."""
+    """Set whether responses include their charge when the request does not say."""
     return change_row(organisation, "organisation.changed", actor, include_cost=wanted)
 
 
 def set_display_currency(organisation: Organisation, code: str, *, actor: Actor) -> Organisation:
-    """In which currency (ISO 4217) pages show amounts beside that of the books; "" = in none.
-    Raises Refused for what is no currency."""
+    """Set the currency (ISO 4217) in which pages also show amounts; "" means none. Raises Refused
+    for an unknown currency."""
     code = code.strip().upper()
     if code in ("", organisation.currency):
         code = ""
@@ -96,8 +98,8 @@ def set_display_currency(organisation: Organisation, code: str, *, actor: Actor)
 def set_data_policy(
     organisation: Organisation, *, zero_retention: bool, regions: Sequence[str], actor: Actor
 ) -> Organisation:
-    """Where the organisation's requests may go: only to providers that keep nothing, only to such
-    in one of these regions. Raises Refused for what is no region."""
+    """Set where the organisation's requests may go: only to providers that keep nothing, or only to
+    providers in these regions. Raises Refused for an invalid region."""
     if len(regions) > REGIONS_MAX:
         text = gettext("You can list up to %(n)s entries.")
         raise Refused("data_regions", text % {"n": REGIONS_MAX})
@@ -112,14 +114,14 @@ def set_data_policy(
 def force_second_factor(
     organisation: Organisation, role_names: Collection[str], *, actor: Actor
 ) -> Organisation:
-    """Whose members must have a second factor: names of roles, none = nobody must."""
+    """Set the roles whose members must use a second factor; none means nobody must."""
     names = sorted(role_names)
     return change_row(organisation, "organisation.changed", actor, second_factor_roles=names)
 
 
 def require_labels(of: Organisation | Team, labels: Collection[str], *, actor: Actor) -> None:
-    """The labels that each request of an organisation or a team must have. Raises Refused for
-    one that is no label."""
+    """Set the labels that each request of an organisation or a team must have. Raises Refused for
+    an invalid label."""
     for label in labels:
         if label not in LABELS:
             text = gettext("Unknown label %(label)s. Choose from: %(known)s.")
@@ -130,7 +132,8 @@ def require_labels(of: Organisation | Team, labels: Collection[str], *, actor: A
 
 
 def archive_organisation(organisation: Organisation, *, actor: Actor) -> Organisation:
-    """Put it away: no key of it works, none of its pages opens; what it did stays in the books."""
+    """Archive an organisation: its keys stop working and its pages close. Its records stay in the
+    books."""
     return change_row(organisation, "organisation.archived", actor, archived_at=clock.now())
 
 
@@ -140,7 +143,8 @@ def restore_organisation(organisation: Organisation, *, actor: Actor) -> Organis
 
 
 def suspend_organisation(organisation: Organisation, reason: str, *, actor: Actor) -> Organisation:
-    """Stop all that costs: no key of it works, its members read only and are told the reason."""
+    """Suspend an organisation: its keys stop working, and its members can only read and see the
+    reason."""
     return change_row(
         organisation,
         "organisation.suspended",
@@ -168,8 +172,8 @@ def _named(name: str, slug: str) -> Organisation:
 
 
 def slug_of_name(name: str) -> str:
-    """What a team or project of that name is called in addresses and labels; never `new`, which is
-    where one is made."""
+    """Return the slug for the name of a team or project, for addresses and labels. It is never
+    `new`, which is the address of the form."""
     slug = slugify(name)[:SLUG_LENGTH]
     if slug == "new":
         return f"new-{random_ending()}"
@@ -177,5 +181,5 @@ def slug_of_name(name: str) -> str:
 
 
 def random_ending() -> str:
-    """What makes an address unlike all others."""
+    """Return a random suffix that makes a slug unique."""
     return os.urandom(4).hex()

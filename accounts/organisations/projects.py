@@ -1,7 +1,7 @@
 """Projects of teams: one function per write.
 
-A project's slug is the label `project` of the requests of its keys: it never changes, so that usage
-and budgets of it stay together.
+A project's slug is the `project` label of requests made with its keys. It never changes, so that
+the project's usage and budgets stay together.
 """
 
 from django.db import transaction
@@ -19,8 +19,8 @@ from lib.refusal import Refused
 
 
 def create_project(team: Team, name: str, *, slug: str = "", actor: Actor) -> Project:
-    """A further project. Its label is made from the name unless one is given. Raises Refused for a
-    name that cannot be, or the label of another project of the organisation."""
+    """Create a project. Its label is derived from the name unless one is given. Raises Refused for
+    an invalid name, and for a label that another project of the organisation has."""
     checked = check_name(name)
     slug = slug or slug_of_name(checked)
     with transaction.atomic():

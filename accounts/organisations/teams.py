@@ -15,9 +15,9 @@ from lib.refusal import Refused
 
 
 def create_team(organisation: Organisation, name: str, *, slug: str = "", actor: Actor) -> Team:
-    """A further team; who is limited to teams is not in it. Its address is made from the name
-    unless one is given. Raises Refused for a name that cannot be, or the address of another team.
-    """
+    """Create a team. Actors who are limited to teams do not join it. Its slug is derived from the
+    name unless one is given. Raises Refused for an invalid name, and for a slug that another team
+    has."""
     checked = check_name(name)
     slug = slug or slug_of_name(checked)
     with transaction.atomic():
@@ -38,10 +38,9 @@ def rename_team(team: Team, name: str, *, actor: Actor) -> Team:
 
 
 def archive_team(team: Team, *, actor: Actor) -> Team:
-    """Put it away: no key of it works, nothing can be made in it; its figures stay.
-
-    Raises Refused for the last team in use. The playground's key goes on in the oldest of the rest.
-    """
+    """Archive a team: its keys stop working and nothing can be created in it. Its figures stay.
+    Raises Refused for the last active team. The playground's key moves to the oldest remaining
+    team."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
         rest = Team.objects.filter(organisation=team.organisation_id, archived_at=None)

@@ -48,7 +48,7 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _save(actor: Actor, organisation: Organisation, data: dict[str, Any]) -> None:
-    """All of it or nothing."""
+    """Save all changes or none."""
     with transaction.atomic():
         organisations.rename_organisation(organisation, data["name"], actor=actor)
         organisations.set_include_cost(organisation, data["include_cost"], actor=actor)

@@ -13,10 +13,8 @@ _YEAR_S = 365 * 24 * 3600
 def set_appearance(
     response: HttpResponseBase, user: User | None, *, theme: str = "", language: str = ""
 ) -> None:
-    """Keep a choice for the browser and, when somebody is signed in, for that person.
-
-    What is not offered, or empty, changes nothing.
-    """
+    """Store a choice in the browser and, if somebody is signed in, for that person. An unknown or
+    empty choice changes nothing."""
     if theme in THEMES:
         _keep(response, THEME_COOKIE, theme)
         if user is not None:

@@ -11,16 +11,14 @@ from lib.tables.table import NO_PREFERENCE, PAGE_SIZES, Preference, State, Table
 
 
 def read_table(table: Table, request: HttpRequest, actor: Actor | None, **known: Any) -> State:
-    """What a request asks of a table, with what its reader keeps for it.
-
-    `known` is as for `Table.read`.
-    """
+    """Return the table state that a request asks for, with the reader's preferences. `known` is as
+    for `Table.read`."""
     user = actor.user if actor else None
     return table.read(dict(request.GET.lists()), preference_of(user, table), **known)
 
 
 def preference_of(user: User | None, table: Table) -> Preference:
-    """What the person keeps for a table."""
+    """Return the person's preference for a table."""
     if user is None:
         return NO_PREFERENCE
     kept = TablePreference.objects.filter(user=user, table=table.name).first()
@@ -40,11 +38,9 @@ def keep_preference(user: User, table: Table, preference: Preference) -> None:
 
 
 def changed(table: Table, kept: Preference, form: Mapping[str, Sequence[str]]) -> Preference:
-    """The preference after a form was sent: the columns that were ticked, in the order they stood.
-
-    `up` and `down` name a column to move by one, `reset` takes everything back; a form with only
-    `page_size` leaves the columns.
-    """
+    """Return the preference after a form was sent: the ticked columns in order. `up` and `down`
+    move one column by one place, `reset` restores the defaults; a form with only `page_size` keeps
+    the columns."""
     if "reset" in form:
         return NO_PREFERENCE
     size = next((n for n in PAGE_SIZES if [str(n)] == list(form.get("page_size", ()))), 0)

@@ -1,4 +1,4 @@
-"""Where a person's choice of columns and rows of a table is kept."""
+"""Stores a person's choice of columns and rows of a table."""
 
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_POST

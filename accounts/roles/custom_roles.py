@@ -22,8 +22,8 @@ _NAME_MAX = 60
 def create_role(
     organisation: Organisation, name: str, permissions: Collection[Permission], *, actor: Actor
 ) -> CustomRole:
-    """A further role. Raises Refused for a name that is taken or cannot be, for a permission that
-    is none, and for one that the actor lacks (P23)."""
+    """Create a role. Raises Refused for a name that is taken or invalid, for an unknown permission,
+    and for a permission that the actor lacks (P23)."""
     role = CustomRole(
         organisation=organisation, name=_check_role_name(name), permissions=_known(permissions)
     )
@@ -56,7 +56,7 @@ def change_role(
 
 
 def remove_role(role: CustomRole, *, actor: Actor) -> None:
-    """Take a role away. Raises Refused while somebody has it, or is invited to it."""
+    """Remove a role. Raises Refused while a member has it, or an invitation offers it."""
     check_change(
         actor, None, authority_of(Role.CUSTOM, role.permissions), authority_of(None)
     )  # fmt: skip
@@ -70,7 +70,7 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
         ):
             text = gettext("Members still have this role. Give them another role first.")
             raise Refused("role", text)
-        # What has ended keeps no hold on the role that it was for.
+        # An invitation that has ended does not keep its role in use.
         Invitation.objects.filter(custom_role=role).delete()
         audit.record(actor, role.organisation, "role.removed", role, name=role.name)
         role.delete()
@@ -78,7 +78,7 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
 
 
 def _known(permissions: Collection[Permission]) -> list[Permission]:
-    """The permissions in the order of the table. Raises Refused for one that is none."""
+    """Return the permissions in the order of the table. Raises Refused for an unknown one."""
     for permission in permissions:
         if permission not in PERMISSIONS:
             text = gettext("Unknown permission %(permission)s.")

@@ -157,24 +157,25 @@ _WIDTH: Final[dict[Scope | None, int]] = {None: 0, "own": 1, "teams": 2, "all": 
 
 
 def scope_of(role: Role, action: Action) -> Scope | None:
-    """How far `role` may do `action`: "all" of the organisation, "own" only, or None for never."""
+    """Return how far `role` may do `action`: "all" of the organisation, "own" only, or None for
+    never."""
     return TABLE[action].get(role)
 
 
 def permitted_scope(permissions: Collection[Permission], action: Action) -> Scope | None:
-    """How far a custom role of these permissions may do `action`."""
+    """Return how far a custom role with these permissions may do `action`."""
     if action in permissions:
         return scope_of("owner", action)
     return "own" if f"{action}:own" in permissions else None
 
 
 def widest_scope(scopes: Iterable[Scope | None]) -> Scope | None:
-    """The one that reaches furthest; None when there is none."""
+    """Return the widest of the scopes, or None."""
     return max(scopes, key=_WIDTH.__getitem__, default=None)
 
 
 def scope_within_teams(scope: Scope | None, action: Action) -> Scope | None:
-    """What is left of a scope for a member who is limited to teams."""
+    """Return the scope that remains for a member who is limited to teams."""
     if scope != "all" or action in _SHARED:
         return scope
     if action in TEAM_ACTIONS:

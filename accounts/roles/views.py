@@ -92,7 +92,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
 
 
 def _count(role: Role, custom: CustomRole | None) -> int:
-    """How many permissions the role has; the whole of a thing and one's own of it are one."""
+    """Count the role's permissions. The whole of a thing and one's own part of it count as one."""
     lines = [line for _, group in permission_groups(_authority(role, custom)) for line in group]
     return sum(line.has for line in lines)
 
@@ -127,7 +127,7 @@ def role_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("members.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def role(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """What a role may do and who has it; for who may change it, its editor."""
+    """Show a role's permissions and members, and an editor to those who may change it."""
     if id == Role.CUSTOM:
         raise Http404
     custom = None if id in Role.values else member_access.access_role(actor, id)
@@ -160,7 +160,7 @@ def role(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 
 
 def _changed(actor: Actor, custom: CustomRole, form: CustomRoleForm) -> bool:
-    """Save what the form says; where that is refused, say so in it."""
+    """Save the form. If that is refused, add the error to the form."""
     data = form.cleaned_data
     try:
         custom_roles.change_role(

@@ -1,4 +1,4 @@
-"""What each permission lets people do, in words; grouped as the editor of a role shows them."""
+"""Descriptions of permissions, grouped as in the editor of a role."""
 
 from typing import Final, NamedTuple, cast
 
@@ -10,14 +10,14 @@ from accounts.roles.rules import Action, Permission, scope_of
 
 
 class Words(NamedTuple):
-    """A permission as a title and one line that says what it covers."""
+    """The title of a permission, and one line that says what it covers."""
 
     title: Promise
     line: Promise
 
 
 class Line(NamedTuple):
-    """A permission as a page tells it of a role: whether the role has it."""
+    """A permission on the page of a role: whether the role has it."""
 
     title: Promise
     line: Promise
@@ -100,7 +100,7 @@ WORDS: Final[dict[Permission, Words]] = {
 
 
 def has_permission(authority: Authority, permission: Permission) -> bool:
-    """Whether that authority covers a permission, in some team at least."""
+    """Return whether that authority covers a permission, in some team at least."""
     name, _, own = permission.partition(":")
     action = cast(Action, name)
     scope = authority.scope_of(action)
@@ -110,8 +110,8 @@ def has_permission(authority: Authority, permission: Permission) -> bool:
 
 
 def permission_groups(authority: Authority) -> list[tuple[Promise, list[Line]]]:
-    """What that authority can and cannot do, by group. That it has its own of a thing is told only
-    where it has not all of it."""
+    """List what that authority can and cannot do, by group. A permission for one's own part is
+    listed only where the permission for all is missing."""
     return [
         (
             name,

@@ -58,7 +58,7 @@ class AuthenticateForm(_UsesCode, codes.AuthenticateForm):  # type: ignore[misc]
 
 
 class ReauthenticateForm(_UsesCode, codes.ReauthenticateForm):  # type: ignore[misc]
-    """A code, of somebody who is signed in."""
+    """Asks a signed-in person for a code."""
 
     code = _code_field(gettext_lazy("Authentication code"), _CODE_HINT)
 
@@ -106,13 +106,13 @@ class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
 
 
 class RenamePasskeyForm(webauthn.EditWebAuthnForm):  # type: ignore[misc]
-    """What a passkey is called."""
+    """Renames a passkey."""
 
     name = _name_field()
 
 
 class _UsesPasskey:
-    """Says in words of its own that a passkey opens nothing."""
+    """Has its own message for a passkey that does not match."""
 
     cleaned_data: dict[str, Any]
 
@@ -133,7 +133,7 @@ class LoginPasskeyForm(_UsesPasskey, webauthn.LoginWebAuthnForm):  # type: ignor
 
 
 class ReauthenticatePasskeyForm(_UsesPasskey, webauthn.ReauthenticateWebAuthnForm):  # type: ignore[misc]
-    """A passkey, of somebody who is signed in."""
+    """Asks a signed-in person for a passkey."""
 
 
 def passkey_refused() -> str:
@@ -141,7 +141,8 @@ def passkey_refused() -> str:
 
 
 def _checked_credential(credential: Any) -> dict[str, Any]:
-    """What a browser's `toJSON` gives: an object of texts and an object of texts inside."""
+    """Validate the output of a browser's `toJSON`: an object of texts, with one nested object of
+    texts."""
     if isinstance(credential, dict) and isinstance(credential.get("response"), dict):
         return credential
     raise forms.ValidationError(passkey_refused())

@@ -1,8 +1,8 @@
-"""A second factor: codes of an authenticator app, passkeys, and recovery codes for bad days.
+"""A second factor: codes of an authenticator app, passkeys, and recovery codes.
 
-The parts are those of allauth.mfa. Ours is what it leaves open: secrets are sealed, a code of the
-app works once however it is sent again, tries are counted where those of passwords are, and every
-change is told (docs/promises.md, "Sign-in").
+The parts are those of allauth.mfa. This module adds what it leaves open: secrets are encrypted, a
+code of the app works only once, attempts are counted with those of passwords, and every change is
+reported (docs/promises.md, "Sign-in").
 """
 
 import base64
@@ -59,10 +59,10 @@ class CodeRefused(Exception):
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
-    """Where allauth.mfa lets us decide."""
+    """Our settings for allauth.mfa."""
 
     def build_totp_svg(self, url: str) -> str:
-        # With a ground of its own: a camera reads no dark picture on a dark page.
+        # With a background of its own, because a camera cannot read dark modules on a dark page.
         return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
 
     def encrypt(self, text: str) -> str:
@@ -73,7 +73,8 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
 
 def _person_of_request() -> int:
-    """Whose factors this request is about: who signs in, else who is signed in."""
+    """Return the person whose factors this request is about: who is signing in, else who is signed
+    in."""
     stage = getattr(context.request, "_login_stage", None)
     user: User = stage.login.user if stage else context.request.user
     return user.pk
@@ -92,8 +93,8 @@ def factors_of(user: User) -> list[Authenticator]:
 
 
 def may_add(user: User) -> bool:
-    """Whether the person may add a factor: a stranger's address, never confirmed, must not be kept
-    from its owner by one."""
+    """Return whether the person may add a factor. The address must be confirmed, so that a stranger
+    cannot lock out its owner."""
     try:
         validate_can_add_authenticator(user)
     except ValidationError:
@@ -120,7 +121,7 @@ def use_code(request: HttpRequest, user: User, code: str) -> Authenticator:
 
 
 def step_of(secret: str, code: str) -> int | None:
-    """The step of time (RFC 6238) whose code it is, near now; None for no such code."""
+    """Return the time step (RFC 6238) near now that has this code, or None."""
     steps = yield_hotp_counters_from_time()
     return next((step for step in steps if _is_code(secret, step, code)), None)
 
@@ -189,17 +190,15 @@ def app_added(request: HttpRequest, user: User, step: int) -> None:
 
 
 def recovery_codes_left(rows: list[Authenticator]) -> int | None:
-    """How many recovery codes are unused; None without any."""
+    """Return the number of unused recovery codes, or None if there never were any."""
     row = next((row for row in rows if row.type == _TYPES.RECOVERY_CODES), None)
     return None if row is None else len(RecoveryCodes(row).get_unused_codes())
 
 
 def reset_factors(actor: Actor, user: User) -> None:
-    """Take every factor of a person away, for one who has lost them all: a password signs in
-    again, and every session ends.
-
-    Raises Refused for an operator, whom nobody of the same rank resets: the server's command does.
-    """
+    """Remove all factors of a person who has lost them. The password signs in again, and all
+    sessions end. Raises Refused for an operator: only the server's command can reset an
+    operator."""
     if user.operator and not actor.installation:
         text = gettext(
             "Operators cannot reset each other's two-factor authentication. Run on the "

@@ -55,7 +55,7 @@ def security_page(request: HttpRequest) -> HttpResponse:
 
 
 class AuthenticateView(base.AuthenticateView):  # type: ignore[misc]
-    """What is asked after the password: a code or a passkey."""
+    """Asks for a code or a passkey after the password."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)

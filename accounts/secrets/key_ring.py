@@ -1,9 +1,9 @@
-"""The ring of key encryption keys: what of the database needs which of them, and the change to
-another one while processes run.
+"""The ring of key encryption keys: which stored values need which key, and the change to a new key
+while processes run.
 
-The change rewrites the beginning of what is sealed, the data key under its KEK; the content behind
-it is neither read nor written. A row is changed only while it holds what was read of it: whoever
-wrote it meanwhile has sealed it anew.
+The change rewrites only the head of a sealed value, the data key under its KEK. A row is updated
+only if it still holds the value that was read; a concurrent write has sealed it with the new key
+already.
 """
 
 import hmac
@@ -36,16 +36,16 @@ FACTORS: Final = "mfa_authenticator"
 
 
 class Rotation(NamedTuple):
-    """`keks`: how many secrets each KEK has sealed, by its id, None for those without one.
-    `unopened`: how many open with none of the ring, by the column."""
+    """`keks` counts the secrets that each KEK has sealed, by its id; None is for those without an
+    id. `unopened` counts the secrets that no key of the ring opens, by column."""
 
     keks: Counter[str | None]
     unopened: Counter[str]
 
 
 def seal_key() -> bytes:
-    """The key of the seals over the books: made of the first KEK that this database had, and kept
-    sealed once that one is replaced. Raises VaultError."""
+    """Return the key of the seals over the books. It is derived from the first KEK of this
+    database, and stored sealed once that KEK is replaced. Raises VaultError."""
     kept = SecretCheck.objects.first()
     if kept is None:
         return seal_key_of(split_keks(kek())[0])
@@ -71,11 +71,9 @@ def sealed_fields() -> list[SealedField]:
 
 
 def rewrap_all() -> Rotation:
-    """Seal the data key of everything under the current KEK, in batches that are each committed;
-    who is interrupted begins again and goes on. Processes may write meanwhile.
-
-    Raises VaultError for a ring that does not open what this database was made with.
-    """
+    """Seal the data key of every secret under the current KEK, in batches that are committed one by
+    one. An interrupted run can be repeated, and processes may write meanwhile. Raises VaultError
+    for a ring that does not open this database's secrets."""
     _keep_seal_key()
     unopened = Counter({_name(field): _rewrap(field, vault()) for field in sealed_fields()})
     unopened[FACTORS] = _rewrap_factors(vault())
@@ -83,7 +81,7 @@ def rewrap_all() -> Rotation:
 
 
 def count_by_kek() -> Counter[str | None]:
-    """How many secrets each KEK has sealed, by its id."""
+    """Return how many secrets each KEK has sealed, by its id."""
     counts: Counter[str | None] = Counter()
     for row in Authenticator.objects.iterator():
         counts.update(kek_id(head[:PREFIX_BYTES]) for _, head in _sealed_texts(row))

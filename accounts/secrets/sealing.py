@@ -1,4 +1,4 @@
-"""The installation's own secrets, and what is kept sealed by one of them for a row and a field."""
+"""The installation's own secrets, and encryption of values for a row and a field."""
 
 from functools import lru_cache
 
@@ -14,12 +14,12 @@ def kek() -> str:
 
 
 def pepper() -> str:
-    """What goes into the digest of every secret that is only ever compared."""
+    """Return the key for digests of secrets that are only compared."""
     return needed("WEIR_KEY_PEPPER", settings.WEIR_KEY_PEPPER)
 
 
 def vault() -> Vault:
-    """What seals and opens with that ring. Raises WrongSecret."""
+    """Return the vault with the ring of KEKs. Raises WrongSecret."""
     return _vault(kek())
 
 

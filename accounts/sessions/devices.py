@@ -1,4 +1,4 @@
-"""What a person would call the device that a request comes from, by its User-Agent."""
+"""Name the device of a request by its User-Agent."""
 
 import re
 from typing import Final, NamedTuple
@@ -11,7 +11,7 @@ class Device(NamedTuple):
     system: str
 
 
-# The first that is named holds: browsers name those that they are made from as well.
+# The first match wins: browsers also name the browsers that they derive from.
 _BROWSERS: Final = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -48,7 +48,7 @@ PRODUCT_MAX: Final = 60
 
 
 def product_of(user_agent: str) -> str:
-    """A User-Agent, shortened to what names the program; "" where there is none."""
+    """Shorten a User-Agent to the program's name; "" if there is none."""
     if user_agent.startswith("Mozilla/"):
         return device_of(user_agent).browser
     product = _PRODUCT.match(user_agent.strip())

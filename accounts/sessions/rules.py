@@ -1,5 +1,5 @@
-"""How long a session lives: idle 12 hours (an operator's 1 hour), and never above 7 days. What is
-dangerous takes a sign-in, or a confirmation of it, of the last 15 minutes."""
+"""Lifetimes of sessions: 12 hours idle (1 hour for an operator), at most 7 days. Dangerous actions
+require a sign-in, or its confirmation, in the last 15 minutes."""
 
 import datetime as dt
 from typing import Final
@@ -13,6 +13,6 @@ RECENT_SIGN_IN: Final = dt.timedelta(minutes=15)
 def is_over(
     created_at: dt.datetime, seen_at: dt.datetime, now: dt.datetime, *, operator: bool
 ) -> bool:
-    """Whether a session that began and was last used then has ended by `now`."""
+    """Return whether a session that began and was last used then has ended by `now`."""
     idle = IDLE_OPERATOR if operator else IDLE
     return now - seen_at >= idle or now - created_at >= ABSOLUTE

@@ -1,9 +1,8 @@
-"""Sessions of the pages: whose they are, how long they live, and their end.
+"""Sessions of the pages: their person, their lifetime, and their end.
 
-Django's session is what a cookie opens; beside it stands a row of allauth.usersessions that says
-whose it is, where it was begun and when it was last used. Both stand under the digest of the
-session's key. Ending deletes both, so that the next request is a stranger's. Whoever streams to a
-session hears of its end by CHANNEL, or asks `is_alive`.
+A cookie opens a Django session. A row of allauth.usersessions records its person, its origin and
+its last use. Both are stored under the digest of the session's key. Ending a session deletes both.
+Streams learn of the end by CHANNEL, or ask `is_alive`.
 """
 
 import datetime as dt
@@ -53,8 +52,8 @@ def end_one(user: User, id: int, actor: Actor) -> int:
 def end_signed_in_by(
     people: Collection[User], providers: Collection[str], reason: str, *, but: str | None = None
 ) -> int:
-    """End the sessions of these people in which one of these identity providers said who they are,
-    but the one with the key `but`; how many were ended."""
+    """End the sessions of these people that were authenticated by one of these identity providers,
+    except the one with the key `but`. Return how many."""
     kept = session_digest(but) if but is not None else ""
     ended = 0
     for user in people:
@@ -89,7 +88,7 @@ def sessions_of(user: User) -> QuerySet[UserSession]:
 
 
 def living_sessions_of(user: User) -> list[UserSession]:
-    """Those of them that still open something."""
+    """Return those of the sessions that are still valid."""
     now = clock.now()
     rows = list(sessions_of(user))
     keys = {row.session_key for row in rows}
@@ -104,7 +103,7 @@ def living_sessions_of(user: User) -> list[UserSession]:
 
 
 def is_alive(session_key: str) -> bool:
-    """Whether a request with that session would be let in now. One query."""
+    """Return whether a request with that session would be accepted now. One query."""
     digest = session_digest(session_key)
     row = UserSession.objects.select_related("user").filter(session_key=digest).first()
     if row is None or not row.user.is_active:
@@ -170,7 +169,8 @@ def _follow(request: HttpRequest, user: User, digest: str) -> None:
 
 
 def _begin(request: HttpRequest, user: User, digest: str) -> None:
-    """Write down whose session it is; what stands of sessions of theirs that are over goes."""
+    """Record the person of a new session, and delete the records of the person's expired
+    sessions."""
     alive = Session.objects.values("session_key")
     UserSession.objects.filter(user=user).exclude(session_key__in=alive).delete()
     fields = {"user": user, **_client_of(request)}
@@ -188,14 +188,15 @@ def _client_of(request: HttpRequest) -> dict[str, str]:
 
 
 def _is_background(request: HttpRequest) -> bool:
-    """What an open page asks by itself is no use of the session."""
+    """Requests that an open page sends by itself do not count as use of the session."""
     accept = request.headers.get("accept", "")
     return "/_f/" in request.path or "text/event-stream" in accept
 
 
 def client_address(request: HttpRequest) -> str:
-    """Where a request comes from; the server has put in what a trusted proxy says, and anybody
-    else's word for it is not heard. `::` where it is no address, as behind a Unix socket."""
+    """Return the client address of a request. The server has applied the headers of trusted
+    proxies; headers from other clients are ignored. Return `::` if there is no address, as behind a
+    Unix socket."""
     address: str = request.META.get("REMOTE_ADDR", "")
     try:
         ipaddress.ip_address(address)

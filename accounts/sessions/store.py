@@ -17,12 +17,12 @@ _HEX_DIGITS: Final = 40  # what a column of session keys has room for; as many b
 
 
 def session_digest(session_key: str) -> str:
-    """What names a session where its key, which opens it, must not stand."""
+    """Return the digest that identifies a session where its key must not appear."""
     return hashlib.sha256(session_key.encode()).hexdigest()[:_HEX_DIGITS]
 
 
 class SessionStore(db.SessionStore):
-    """Everybody but the table is told the key itself."""
+    """Stores sessions under a digest of their key; everything else uses the key itself."""
 
     def _get_session_from_db(self) -> Any:
         with within(None):

@@ -1,7 +1,7 @@
-"""An operator's view of an organisation as one of its members, which a session carries.
+"""An operator's view of an organisation in the role of a member, stored in the session.
 
-It reads only: whoever views changes nothing anywhere until it ends, by a button or after an hour.
-Its beginning is audited and told to the owners, its end is audited.
+It is read-only: the operator can change nothing anywhere until it ends, by a button or after an
+hour. Its start is audited and reported to the owners; its end is audited.
 """
 
 import datetime as dt
@@ -34,7 +34,7 @@ class Viewing(NamedTuple):
 
 
 def viewing_of(session: SessionBase) -> Viewing | None:
-    """What the session views now; None when it views nothing, or did for an hour."""
+    """Return what the session views now, or None, also after an hour."""
     viewing = _stored(session)
     return viewing if viewing is not None and viewing.until > clock.now() else None
 
@@ -80,7 +80,7 @@ def begin_view(
 
 
 def end_view(actor: Actor, session: SessionBase) -> Viewing | None:
-    """End what the session views; None when it views nothing. One that was over is told so."""
+    """End the view and return it, or None. An expired one is reported as such."""
     with transaction.atomic():
         expired = viewing_of(session) is None
         viewing = _end(session)
@@ -102,7 +102,7 @@ def begin_viewing(session: SessionBase, organisation: str, role: Role) -> Viewin
 
 
 def _end(session: SessionBase) -> Viewing | None:
-    """Take out of the session what it viewed, over or not."""
+    """Remove the view from the session, expired or not."""
     viewing = _stored(session)
     session.pop(_NAME, None)
     return viewing

@@ -1,8 +1,8 @@
-"""What an organisation asks of a member's session before it lets it in: its own single sign-on, a
-second factor.
+"""Requirements of an organisation for its members' sessions: its own single sign-on, or a second
+factor.
 
-Keys are not asked: they are what programs sign in by. Who does not have it is led to where it is
-had, and nowhere else in the organisation before.
+Keys are exempt, because programs sign in with them. A member who lacks a requirement is sent to the
+page where it can be met, and can open nothing else in the organisation.
 """
 
 from collections.abc import Iterable
@@ -68,20 +68,21 @@ def must_add_factor(user: User, organisation: Organisation, membership: Membersh
 
 
 def has_factor(user: User) -> bool:
-    """Whether signing in asks that person for more than a password."""
+    """Return whether signing in asks that person for more than a password."""
     return bool(Authenticator.objects.filter(user=user, type__in=FACTORS).exists())
 
 
 def people_with_factor(people: Iterable[int]) -> set[int]:
-    """Those of these people of whom `has_factor` is true. One query; how people sign in belongs to
-    no organisation, so the caller says whose colleagues they are."""
+    """Return those of these people who have a second factor, in one query. Sign-in methods belong
+    to no organisation, so the caller must pass people that the reader may know about."""
     with within(None):
         rows = Authenticator.objects.filter(user__in=list(people), type__in=FACTORS)
         return set(rows.values_list("user", flat=True))
 
 
 def organisations_that_require_factor(user: User) -> list[Organisation]:
-    """Those that keep the person out until a factor is added, by name."""
+    """Return the organisations, by name, that the person cannot enter without adding a second
+    factor."""
     memberships = Membership.objects.select_related("organisation").filter(user=user)
     return [
         membership.organisation

@@ -1,4 +1,4 @@
-"""How long a link that came by mail or from a command opens what it is for."""
+"""How long links from emails and commands stay valid."""
 
 import datetime as dt
 from typing import Final

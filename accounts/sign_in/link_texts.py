@@ -1,4 +1,4 @@
-"""The random texts of links that work once, of which only digests are stored."""
+"""The random texts of one-time links, of which only digests are stored."""
 
 import base64
 import hashlib

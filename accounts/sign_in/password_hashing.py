@@ -1,7 +1,7 @@
-"""Passwords are hashed a few at a time, and nobody holds a connection of the database meanwhile.
+"""Hash only a few passwords at a time, and without holding a database connection.
 
-A hash takes half a second of a core, by intent. A pool of eight connections, each held for as long,
-would be away from every page; and a crowd of hashes leaves no core for them either.
+A hash intentionally takes half a second of a core. If each held one of the pool's eight
+connections, pages would have none, and many hashes at once would leave them no core.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a password must have."""
+"""Requirements for passwords."""
 
 from typing import Final
 

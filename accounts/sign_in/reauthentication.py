@@ -1,4 +1,4 @@
-"""Before what is dangerous: somebody who signed in, or confirmed it, a short while ago."""
+"""Require a recent sign-in, or its confirmation, before dangerous actions."""
 
 from functools import wraps
 from typing import Any, cast
@@ -22,7 +22,7 @@ from lib.htmx import is_htmx, page_address
 
 
 def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
-    """Whether whoever is signed in has shown a password, a factor or the like in the last
+    """Return whether whoever is signed in has shown a password, a factor or the like in the last
     `ACCOUNT_REAUTHENTICATION_TIMEOUT` seconds, otherwise than by the identity provider `but_by`."""
     records = get_authentication_records(request, cast(User, request.user))
     counted = (record for record in records if not but_by or record.get("provider") != but_by)
@@ -32,8 +32,8 @@ def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
 
 
 def recent_sign_in_required(view: View) -> View:
-    """Let a view of a page be reached by somebody who signed in recently; everybody else confirms
-    who they are first and comes back. Stands inside of the guard that says who may come in:
+    """Require a recent sign-in for a page. Others confirm who they are first and then come back.
+    Place it inside the guard that checks access:
 
         @organisation_page("keys.write")
         @recent_sign_in_required
@@ -50,8 +50,7 @@ def recent_sign_in_required(view: View) -> View:
 
 
 def check_signed_in_recently(request: HttpRequest) -> None:
-    """The same for an operation of the API: a key passes, a session needs a recent sign-in. Raises
-    AccessDenied."""
+    """Require a recent sign-in for an API operation. A key passes. Raises AccessDenied."""
     actor = getattr(request, "auth", None)
     if getattr(actor, "key", None) is None and not signed_in_recently(request):
         raise AccessDenied(
@@ -61,8 +60,9 @@ def check_signed_in_recently(request: HttpRequest) -> None:
 
 
 def check_may_change_single_sign_on(request: HttpRequest) -> None:
-    """The same for what decides who signs in: closed to keys, unless the installation opens it
-    (`SSO_CHANGES_BY_KEY`): a key that leaks would take over accounts. Raises AccessDenied."""
+    """Check an operation that changes who can sign in. Keys are refused unless the installation
+    allows them (`SSO_CHANGES_BY_KEY`), because a leaked key could take over accounts. Raises
+    AccessDenied."""
     actor = getattr(request, "auth", None)
     if getattr(actor, "key", None) is not None and not settings.SSO_CHANGES_BY_KEY:
         raise AccessDenied(
@@ -75,7 +75,7 @@ def check_may_change_single_sign_on(request: HttpRequest) -> None:
 
 
 def confirm_first(request: HttpRequest) -> HttpResponseBase:
-    """To the page that asks for the password or a factor, and back."""
+    """Redirect to the page that asks for the password or a factor, and back."""
     url = f"{_way_of(cast(User, request.user))}?{urlencode({'next': _back(request)})}"
     if not is_htmx(request):
         return redirect(url)
@@ -85,7 +85,8 @@ def confirm_first(request: HttpRequest) -> HttpResponseBase:
 
 
 def _way_of(user: User) -> str:
-    """Where that person can confirm it: here, at an identity provider, or by a first password."""
+    """Return where that person can confirm their identity: here, at an identity provider, or with a
+    first password."""
     with within(None):  # how someone signs in belongs to no organisation
         if get_adapter().get_reauthentication_methods(user):
             return resolve_url("account_reauthenticate")

@@ -1,4 +1,4 @@
-"""What changes how a person signs in: it is audited, told by letter, and ends other sessions."""
+"""Changes to how a person signs in: they are audited, reported by email, and end other sessions."""
 
 from django.http import HttpRequest
 
@@ -17,12 +17,13 @@ def oneself(user: User) -> Actor:
 
 
 def network_of_request(request: HttpRequest) -> str:
-    # The server has put in what a trusted proxy says; anybody else's word for it is not heard.
+    # The server has applied the headers of trusted proxies. Headers from other clients are ignored.
     return network_of(request.META.get("REMOTE_ADDR", ""))
 
 
 def place_of_request(request: HttpRequest) -> dict[str, str]:
-    """Where a request comes from, for a letter: `network`, `browser` and `system`, "" unknown."""
+    """Return the origin of a request for an email: `network`, `browser` and `system`, "" if
+    unknown."""
     device = device_of(request.META.get("HTTP_USER_AGENT", ""))
     return {
         "network": network_of_request(request),
@@ -41,11 +42,11 @@ def record_use(request: HttpRequest, user: User, action: str, **detail: object) 
 
 
 def record_change(request: HttpRequest, user: User, action: str, **detail: object) -> None:
-    """As `record_use`, and end the person's sessions but the one that made the change."""
+    """Do what `record_use` does, and end all of the person's sessions except the current one."""
     record_use(request, user, action, **detail)
     sessions.end(user, action, but=request.session.session_key)
 
 
 def write_letter(user: User, action: str, **body: object) -> None:
-    """Tell the person of it by a letter, in the caller's transaction."""
+    """Email the person about it, in the caller's transaction."""
     put("security.changed", None, people=[user.pk], action=action, **body)

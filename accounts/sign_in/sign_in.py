@@ -61,7 +61,7 @@ def make_sign_in_link(user: User) -> str:
 
 
 def living_link(text: str) -> SignInLink | None:
-    """The link of that text when it would still sign somebody in."""
+    """Return the sign-in link with that text if it is still valid."""
     return (
         SignInLink.objects.select_related("user")
         .filter(
@@ -131,12 +131,12 @@ def replace_password(request: HttpRequest, user: User, password: str) -> None:
 
 
 def is_own_path(url: str) -> bool:
-    """Only a path of this site is a place to go on to; `//evil` and other hosts are not."""
+    """Return whether a path belongs to this site; `//evil` and other hosts do not."""
     return url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """Where allauth lets us decide."""
+    """Our settings for allauth."""
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """Signing up makes the person, who belongs nowhere until the address is confirmed."""
@@ -150,15 +150,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return saved
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
-        """Who signs in by address and password, None for both an unknown and a wrong one. Raises
-        TooManyTries, HashingBusy."""
+        """Return the person with that address and password, or None. Raises TooManyTries,
+        HashingBusy."""
         email, network = credentials["email"], network_of_request(request)
         limits = limits_of_failures(email, network, known=try_counts.is_known(email, network))
         try_counts.count(limits)
         AuthenticationBackend.unstash_authenticated_user()
         # This backend alone: after it Django's would hash a wrong password once more.
         user: User | None = AuthenticationBackend().authenticate(request, **credentials)
-        # One who is switched off is told so, by allauth, behind the right password.
+        # allauth tells deactivated people so, after a correct password.
         user = user or AuthenticationBackend.unstash_authenticated_user()
         if user is not None:
             try_counts.give_back(limits)

@@ -1,8 +1,8 @@
-"""How often somebody may try to get in: slow-down, not lock-out (docs/promises.md, "Sign-in").
+"""Limits on sign-in attempts: they slow down, they do not lock out (docs/promises.md, "Sign-in").
 
-Tries are counted for the network that they come from, for the account that they aim at, and for
-both together. Who fails at an account from a network that has signed in to it before is counted
-there alone: strangers cannot use the owner's tries up, however many they are.
+Attempts are counted per network, per account, and per pair of both. Failures from a network that
+has signed in to the account before count only for the pair, so strangers cannot use up the owner's
+attempts.
 """
 
 import datetime as dt
@@ -47,7 +47,8 @@ _PER_NETWORK: dict[Action, int] = {
 
 
 def network_of(address: str) -> str:
-    """Whom one address stands for: in IPv6 everybody has as many of a /64 as they like."""
+    """Return the network that an address counts for. An IPv6 client can use any address of its
+    /64."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -60,13 +61,13 @@ def network_of(address: str) -> str:
 
 
 def limits_of_form(action: Action, network: str) -> tuple[Limit, ...]:
-    """What binds every form of that kind that is sent, right or wrong."""
+    """Return the limits on sending a form of that kind, whether its content is right or wrong."""
     return (Limit(f"{action} {network}", _PER_NETWORK[action], 60),)
 
 
 def limits_of_failures(email: str, network: str, *, known: bool) -> tuple[Limit, ...]:
-    """What binds tries at an account; one that succeeds is given back. `known` says whether that
-    network has signed in to that account before."""
+    """Return the limits on password attempts for an account. A successful attempt is given back.
+    `known` says whether the network has signed in to that account before."""
     account = email.lower()
     from_here = Limit(f"failed {network}", 10, 60)
     if known:
@@ -79,21 +80,21 @@ def limits_of_failures(email: str, network: str, *, known: bool) -> tuple[Limit,
 
 
 def limits_of_codes(person: int, network: str, *, known: bool) -> tuple[Limit, ...]:
-    """What binds tries of a second factor's codes; one that succeeds is given back. They are
-    counted apart from those of passwords, so that neither uses the other's up."""
+    """Return the limits on second-factor codes. A successful attempt is given back. They are
+    separate from those of passwords."""
     return limits_of_failures(f"code of {person}", network, known=known)
 
 
 def limits_of_letters(email: str) -> tuple[Limit, ...]:
-    """How often a link may be asked for to one address."""
+    """Return the limits on links requested for one address."""
     return (Limit(f"letter {email.lower()}", 5, 60),)
 
 
 def limits_of_invitations(email: str, organisation: str) -> tuple[Limit, ...]:
-    """How many letters an organisation may have sent to addresses that it names."""
+    """Return the limits on emails that an organisation can have sent to addresses."""
     return (*limits_of_letters(email), Limit(f"invitations of {organisation}", 100, 3600))
 
 
 def limits_of_person(person: int) -> tuple[Limit, ...]:
-    """How often somebody who is signed in may try the old password."""
+    """Return the limits on a signed-in person's attempts at the old password."""
     return (Limit(f"change_password of {person}", 5, 60),)

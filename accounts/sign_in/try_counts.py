@@ -1,4 +1,4 @@
-"""Counts tries to get in, in one statement, so that those that come at once are all counted."""
+"""Count sign-in attempts in one statement, so that concurrent ones are all counted."""
 
 import hashlib
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ def give_back(limits: Sequence[Limit]) -> None:
 
 
 def is_known(email: str, network: str) -> bool:
-    """Whether somebody has signed in to that account from there before."""
+    """Return whether somebody has signed in to that account from that network before."""
     networks = SignInNetwork.objects.annotate(email=Lower("user__email"))
     return networks.filter(email=email.lower(), network=network).exists()
 

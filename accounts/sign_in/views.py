@@ -39,7 +39,8 @@ def slowed(action: Action) -> Callable[[View], View]:
             except HashingBusy:
                 return _not_now(request, 503, _BUSY_S, action)
             except sign_in.PasswordChanged:
-                # What the page says now: the link is used, or who changed it signs in again.
+                # The page shows the current state: the link is used, or the person has to sign in
+                # again.
                 return redirect(request.path)
 
         return slow

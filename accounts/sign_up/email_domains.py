@@ -18,5 +18,5 @@ def domain_of(email: str) -> str:
 
 
 def is_domain(text: str) -> bool:
-    """Whether a text, in small letters, is a domain such as `example.org`."""
+    """Return whether a text, in small letters, is a domain such as `example.org`."""
     return len(text) <= _LENGTH_MAX and _DOMAIN.fullmatch(text) is not None

@@ -1,7 +1,7 @@
-"""First run: somebody becomes the first operator by a link that a command prints, once.
+"""First run: somebody becomes the first operator with a one-time link that a command prints.
 
-Who can run a command of the installation owns it. There is no password that anybody could know
-before, and no page that makes an operator without the link.
+Whoever can run a command of the installation owns it. There is no default password, and no page
+that creates an operator without the link.
 """
 
 from allauth.account.models import EmailAddress
@@ -23,12 +23,12 @@ from lib.refusal import Refused
 
 
 class SetUpDone(Exception):
-    """The link makes nobody an operator: it is unknown, used or expired, or there is one already.
-    All of these look the same."""
+    """The link does not work: it is unknown, used or expired, or an operator exists. All of these
+    look the same."""
 
 
 def is_set_up() -> bool:
-    """Whether the installation has an operator."""
+    """Return whether the installation has an operator."""
     return User.objects.filter(operator=True).exists()
 
 
@@ -48,13 +48,13 @@ def make_set_up_link() -> str:
 
 
 def is_living(text: str) -> bool:
-    """Whether a link of that text would still make an operator."""
+    """Return whether a link of that text would still make an operator."""
     return _living(text).exists() and not is_set_up()
 
 
 def set_up(text: str, email: str, name: str, hashed_password: str) -> User:
-    """Use the link up: the first operator. One conditional UPDATE decides among those who press at
-    once. Raises SetUpDone."""
+    """Use the link and create the first operator. One conditional UPDATE decides between concurrent
+    requests. Raises SetUpDone."""
     with transaction.atomic():
         if not _living(text).update(used_at=clock.now()) or is_set_up():
             raise SetUpDone
@@ -70,8 +70,8 @@ def set_up(text: str, email: str, name: str, hashed_password: str) -> User:
 
 
 def found_first_organisation(user: User, name: str) -> Organisation:
-    """The organisation of an operator who is in none, who owns it; the one that they are in, where
-    they pressed twice. Raises Refused for a name that cannot be."""
+    """Create an organisation owned by an operator who has none. Return the existing one if the form
+    was sent twice. Raises Refused for an invalid name."""
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
         membership = user.memberships.select_related("organisation").first()

@@ -79,7 +79,7 @@ def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
 @never_cache
 @require_safe
 def set_up_first(request: HttpRequest) -> HttpResponse:
-    """How to get the link, while there is no operator."""
+    """Explain how to get the link while there is no operator."""
     if is_set_up():
         return _over(request)
     return render(request, "accounts/sign_up/set_up.html", {"first": True})

@@ -1,7 +1,8 @@
-"""Who may make an account, and where somebody who has made one belongs.
+"""Who may create an account, and which organisation its person joins.
 
-Signing up makes a person. Once they have confirmed their address and sign in, who is of a listed
-domain joins its organisation, and where sign-up is open anybody without one may name their own.
+Signing up creates a person. After they confirm their address and sign in, a person with a listed
+email domain joins its organisation. If sign-up is open, a person without an organisation may create
+one.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ def mode() -> SignUpMode:
 
 
 def sends_letters() -> bool:
-    """Whether a new person has to confirm the address, by a letter that is sent."""
+    """Return whether a new person has to confirm the address, by a letter that is sent."""
     return bool(settings.ACCOUNT_EMAIL_VERIFICATION == EmailVerificationMethod.MANDATORY)
 
 
@@ -68,8 +69,8 @@ def described() -> dict[str, Any]:
 def save_sign_up(
     actor: Actor, *, mode: str | None = None, domains: Sequence[dict[str, str]] | None = None
 ) -> None:
-    """Set what is given; `domains` replaces all of them, each of `domain`, `organisation` (a slug)
-    and `role`. Raises Refused for what cannot be."""
+    """Change the given settings. `domains` replaces the whole list; each has `domain`,
+    `organisation` (a slug) and `role`. Raises Refused for invalid values."""
     with transaction.atomic():
         row, _ = SignUpSetting.objects.select_for_update().get_or_create(id=1)
         before = described()
@@ -148,7 +149,7 @@ def domains_as_lines(domains: Sequence[dict[str, str]]) -> str:
 
 
 def may_sign_up(request: HttpRequest) -> bool:
-    """Whether this visitor may make an account; by domain, the address still decides."""
+    """Return whether this visitor may make an account; by domain, the address still decides."""
     current = mode()
     if current in _CONFIRMING:
         return True
@@ -156,7 +157,8 @@ def may_sign_up(request: HttpRequest) -> bool:
 
 
 def accepts(request: HttpRequest, email: str) -> bool:
-    """Whether whoever may sign up may do so with that address: known and unknown ones alike."""
+    """Return whether whoever may sign up may do so with that address: known and unknown ones
+    alike."""
     if mode() != SignUpMode.DOMAIN or invitations.is_invited(request):
         return True
     return _domain_of(email) is not None
@@ -171,8 +173,8 @@ def _domain_of(email: str) -> SignUpDomain | None:
 
 
 def join_by_domain(user: User) -> None:
-    """At a person's first sign-in: make them a member where people of their domain belong. Nobody
-    who was in before comes back by it."""
+    """At a person's first sign-in, make them a member of the organisation of their email domain. A
+    former member does not come back this way."""
     if user.last_login is not None or mode() != SignUpMode.DOMAIN or not _has_confirmed(user):
         return
     rule = _domain_of(user.email)
@@ -185,8 +187,8 @@ def join_by_domain(user: User) -> None:
 
 
 def may_found(user: User) -> bool:
-    """Whether that person may make an organisation of their own: everybody without one, where
-    sign-up is open."""
+    """Return whether that person may make an organisation of their own: everybody without one,
+    where sign-up is open."""
     return (
         mode() == SignUpMode.OPEN
         and _has_confirmed(user)
@@ -215,6 +217,7 @@ def _has_confirmed(user: User) -> bool:
 
 
 def _alone(user: User) -> User | None:
-    """The person, locked, if they belong to no organisation: of two who ask at once, one is."""
+    """Lock the person and return them if they belong to no organisation, so that concurrent
+    requests create only one."""
     locked = User.objects.select_for_update().get(pk=user.pk)
     return None if Membership.objects.filter(user=locked).exists() else locked

@@ -73,7 +73,7 @@ def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def no_organisation(request: HttpRequest, user: User) -> HttpResponse:
-    """What somebody sees who belongs nowhere: how to, or a form that makes an organisation."""
+    """The page for a person without an organisation: how to join one, or a form to create one."""
     form = OwnOrganisationForm() if sign_up.may_found(user) else None
     return render(request, "accounts/sign_up/no_organisation.html", {"form": form})
 

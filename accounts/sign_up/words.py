@@ -1,4 +1,4 @@
-"""Who may make an account, as pages say it."""
+"""Texts about who may create an account."""
 
 from typing import Any, Final
 

@@ -38,7 +38,7 @@ class GroupRuleIn(Schema):
 
 
 class SingleSignOnIn(Schema):
-    """The whole configuration; what is left out gets its default."""
+    """The whole configuration. Omitted fields get their default."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -98,8 +98,8 @@ class SingleSignOnTestOut(Schema):
 
 
 class DomainsIn(Schema):
-    """What was checked: the confirmation is for all of it together. Rejected if the organisation
-    has changed any of it since."""
+    """The facts that were checked; the confirmation covers all of them together. Rejected if the
+    organisation has changed any of them since."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -186,8 +186,8 @@ def confirm_domains(request: HttpRequest, slug: str, body: DomainsIn) -> SingleS
     summary="Withdraw confirmation of email domains",
 )
 def unconfirm_domains(request: HttpRequest, slug: str) -> SingleSignOnOut:
-    """Takes the confirmation back. The connections that it made end, with the sessions that began
-    by them; connections that people made while signed in remain."""
+    """Withdraws the confirmation. The connections it created end, with the sessions that used them.
+    Connections that people created while signed in remain."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     check_may_change_single_sign_on(request)

@@ -31,7 +31,7 @@ _METHOD: Final = "socialaccount"
 
 
 def provider_id(row: SingleSignOn) -> str:
-    """What stands for it in addresses, in connections and in the records of sessions."""
+    """Return the identifier of the provider in addresses, connections and session records."""
     return id_text(row.pk)
 
 
@@ -65,7 +65,7 @@ def rows_of_domain(domain: str) -> QuerySet[SingleSignOn]:
 
 
 def is_own(account: SocialAccount) -> bool:
-    """Whether its person made the connection while signed in another way."""
+    """Return whether its person made the connection while signed in another way."""
     with within(None):
         return OwnConnection.objects.filter(account=account).exists()
 
@@ -77,8 +77,8 @@ def mark_own(account: SocialAccount) -> None:
 
 
 def may_come_by_domain(user: User, row: SingleSignOn) -> bool:
-    """Whether an address alone may lead from the organisation's provider to that account: never to
-    an operator's, nor to that of a member of another organisation."""
+    """Return whether an address alone may lead from the organisation's provider to that account:
+    never to an operator's, nor to that of a member of another organisation."""
     if user.operator:
         return False
     with within(None):
@@ -87,7 +87,7 @@ def may_come_by_domain(user: User, row: SingleSignOn) -> bool:
 
 
 def opens(row: SingleSignOn, account: SocialAccount, user: User) -> bool:
-    """Whether a connection that exists may sign its person in now."""
+    """Return whether a connection that exists may sign its person in now."""
     if is_own(account):
         return True
     return domain_of(user.email) in confirmed_domains(row) and may_come_by_domain(user, row)
@@ -131,8 +131,8 @@ def _end(row: SingleSignOn, accounts: QuerySet[SocialAccount], keep_session: str
 
 
 def stale_record(request: HttpRequest, user: User) -> bool:
-    """Whether the session that is about to begin rests on a connection that has ended meanwhile,
-    for example while a second factor was awaited."""
+    """Return whether the session that is about to begin rests on a connection that has ended
+    meanwhile, for example while a second factor was awaited."""
     providers = {
         record.get("provider")
         for record in get_authentication_records(request, user)

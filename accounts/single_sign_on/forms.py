@@ -32,7 +32,7 @@ def _lines(label: Any, hint: Any) -> forms.CharField:
 
 
 class SingleSignOnForm(forms.Form):
-    """How members sign in by the organisation's identity provider."""
+    """The organisation's own identity provider."""
 
     issuer = _text(
         gettext_lazy("Issuer"),

@@ -1,7 +1,7 @@
 """OpenID Connect with an organisation's identity provider, through the guarded connector.
 
-allauth's provider, with what it leaves to trust: the issuer must be the one that was written down,
-the signature of an ID token is checked however it came, and nothing inside is spoken to.
+It extends allauth's provider with checks: the issuer must be the configured one, the signature of
+an ID token is always verified, and internal addresses are refused.
 """
 
 from base64 import b64encode
@@ -28,12 +28,12 @@ _NEEDED: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 class ProviderFailed(OAuth2Error):  # type: ignore[misc]
-    """The identity provider cannot be asked, or answers what cannot be trusted; the text says what
-    an owner of the organisation corrects."""
+    """The identity provider does not answer, or its answer cannot be trusted. The text tells an
+    owner of the organisation what to correct."""
 
 
 class GuardedSession:
-    """What allauth asks of a session of `requests`, on the guarded connector."""
+    """The part of a `requests` session that allauth uses, on the guarded connector."""
 
     def __enter__(self) -> "GuardedSession":
         return self
@@ -108,7 +108,7 @@ def _object_of(answer: egress.Answer) -> dict[str, Any]:
 
 
 def callback_url_of(provider_id: str) -> str:
-    """Where the provider leads back to; never made of the host that a request names."""
+    """Return the provider's callback URL. It never uses the host of the request."""
     return settings.PUBLIC_URL + reverse("openid_connect_callback", args=[provider_id])
 
 
@@ -192,8 +192,8 @@ class OrganisationProvider(OpenIDConnectProvider):  # type: ignore[misc]
     oauth2_adapter_class = OrganisationOAuth2Adapter
 
     def serialize(self) -> dict[str, Any]:
-        # By the organisation's own id, as `get_provider` takes it: by allauth's, no row is found
-        # again after a second factor.
+        # Use the organisation's own id, as `get_provider` does; with allauth's id no row is found
+        # after a second factor.
         return {"id": self.app.provider_id}
 
     def get_redirect_from_request_kwargs(self, request: HttpRequest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who may come in by an organisation's single sign-on, as what: pure reading of claims."""
+"""Rules for signing in with an organisation's identity provider: pure evaluation of claims."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ Refusal = Literal[
 
 @dataclass(frozen=True)
 class GroupRule:
-    """What members of a group of the identity provider are here: a role, and teams by slug; none =
-    every team."""
+    """The role and teams (by slug; none means every team) for members of a group of the identity
+    provider."""
 
     group: str
     role: str
@@ -35,7 +35,7 @@ class Granted:
 
 
 class ClaimsRefused(Exception):
-    """These claims let nobody in."""
+    """The claims do not permit signing in."""
 
     def __init__(self, reason: Refusal) -> None:
         super().__init__(reason)
@@ -53,8 +53,8 @@ def groups_of(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
 
 
 def granted(groups: Collection[str], rules: Iterable[GroupRule], default_role: str) -> Granted:
-    """What these groups give: the role of the first rule that fits, else the default one, in the
-    teams of all rules that fit. Raises ClaimsRefused where nothing gives a role."""
+    """Return the role and teams for these groups: the role of the first matching rule, else the
+    default role, in the teams of all matching rules. Raises ClaimsRefused if no role results."""
     fitting = [rule for rule in rules if rule.group in groups]
     if not fitting:
         if not default_role:
@@ -79,11 +79,9 @@ def verified_email(claims: Mapping[str, Any]) -> str:
 def email_of_domain(
     claims: Mapping[str, Any], domains: Collection[str], confirmed: Collection[str]
 ) -> str:
-    """The verified address by which an account that is not connected yet is found or made.
-
-    Only addresses at domains that are `confirmed` are: whoever runs an identity provider may let it
-    say anything, and would take over the accounts of others. Raises ClaimsRefused.
-    """
+    """Return the verified address by which an unconnected account is found or created. Only
+    addresses at `confirmed` domains count, because whoever runs an identity provider can make it
+    claim anything. Raises ClaimsRefused."""
     email = verified_email(claims)
     domain = domain_of(str(claims["email"]))
     if domain not in domains:

@@ -62,7 +62,8 @@ _WORDS: Final[dict[rules.Refusal, Promise]] = {
 
 
 def access_single_sign_on(actor: Actor) -> SingleSignOn:
-    """That of the actor's organisation, for who may change it. Http404 without one."""
+    """Return the configuration of the actor's organisation, for those who may change it. Raises
+    Http404."""
     require(actor, "sign_in.write")
     return _present(organisation_of(actor))
 
@@ -91,12 +92,12 @@ def save_single_sign_on(
     keep_session: str | None = None,
     **fields: Any,
 ) -> SingleSignOn:
-    """Set single sign-on up, or change it; an empty secret keeps the one that is stored.
+    """Create or change the single sign-on configuration. An empty secret keeps the stored one.
 
-    Another issuer or client drops the stored secret, so that it is never sent to where it was not
-    meant for, and ends every confirmation, every connection and the sessions that began by them,
-    but the one with the key `keep_session`, which makes the change. A domain that is added has to
-    be confirmed; what an operator saves is confirmed. Raises Refused.
+    A new issuer or client drops the stored secret, so that it is never sent to another server. It
+    also ends every confirmation and connection, and the sessions that used them, except the one
+    with the key `keep_session` that makes the change. A new domain must be confirmed; a domain that
+    an operator saves is confirmed. Raises Refused.
     """
     fields = {**fields, "issuer": fields["issuer"].strip().rstrip("/")}
     _check(organisation, fields)
@@ -133,8 +134,8 @@ def save_single_sign_on(
 def remove_single_sign_on(
     actor: Actor, row: SingleSignOn, *, keep_session: str | None = None
 ) -> None:
-    """Take it away with every connection to it and the sessions that began by them, but the one
-    with the key `keep_session`; who has no password asks for a new one."""
+    """Remove the configuration with its connections and the sessions that used them, except the one
+    with the key `keep_session`. People without a password request a new one."""
     with transaction.atomic():
         audit.record(actor, row.organisation, "single_sign_on.removed", row, before=described(row))
         sign_on_connections.end_connections(row, keep_session=keep_session)
@@ -142,8 +143,8 @@ def remove_single_sign_on(
 
 
 def facts_of(row: SingleSignOn) -> dict[str, Any]:
-    """What an operator looks at before confirming the domains: the confirmation is for all of it
-    together."""
+    """Return the facts that an operator checks before confirming the domains. The confirmation
+    covers all of them together."""
     return {"issuer": row.issuer, "client_id": row.client_id, "domains": row.domains}
 
 
@@ -165,8 +166,8 @@ def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any])
 
 
 def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
-    """Take the confirmation back, and end the connections that it made and the sessions that began
-    by them."""
+    """Withdraw the confirmation. End the connections that it created, and the sessions that used
+    them."""
     with transaction.atomic():
         locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if locked.confirmed_domains:
@@ -192,7 +193,7 @@ def organisations_with_unconfirmed_domains(organisations: Iterable[UUID]) -> set
 
 
 def organisations_with_confirmed_domains(organisations: Iterable[UUID]) -> set[UUID]:
-    """Of which of these organisations an operator has confirmed an email domain."""
+    """Return those of the organisations with an email domain that an operator has confirmed."""
     rows = SingleSignOn.objects.filter(organisation__in=list(organisations))
     return {row.organisation_id for row in rows if confirmed_domains(row)}
 
@@ -204,7 +205,7 @@ _FIELDS: Final = (
 
 
 def described(row: SingleSignOn) -> dict[str, Any]:
-    """What may be known of it: all but the secret."""
+    """Return all settings except the secret."""
     fields = {name: getattr(row, name) for name in _FIELDS}
     return {**fields, "domains_confirmed": confirmed_domains(row) == row.domains}
 
@@ -257,7 +258,7 @@ def group_rules_of(row: SingleSignOn) -> list[rules.GroupRule]:
 
 
 def granted_by(row: SingleSignOn, claims: Mapping[str, Any]) -> rules.Granted:
-    """What these claims give. Raises rules.ClaimsRefused."""
+    """Return the role and teams for these claims. Raises rules.ClaimsRefused."""
     groups = rules.groups_of(claims, row.group_claim)
     return rules.granted(groups, group_rules_of(row), row.default_role)
 
@@ -268,7 +269,7 @@ def check_provider(row: SingleSignOn) -> dict[str, Any]:
 
 
 def row_of_email(email: str) -> SingleSignOn | None:
-    """Where somebody of that address signs in: by its domain, if it is confirmed."""
+    """Return the configuration for an address, by its confirmed domain."""
     rows = sign_on_connections.rows_of_domain(domain_of(email))
     return rows.order_by("created_at", "id").first()
 
@@ -297,7 +298,7 @@ class NoSuchProvider(SocialApp.DoesNotExist, ValueError):  # type: ignore[misc]
 
 
 class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
-    """Where allauth.socialaccount lets us decide."""
+    """Our settings for allauth.socialaccount."""
 
     def list_apps(
         self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
@@ -406,16 +407,16 @@ def _connect_own(request: HttpRequest, login: SocialLogin, row: SingleSignOn) ->
 
 
 def _check_opens(row: SingleSignOn, login: SocialLogin) -> None:
-    """Raise ClaimsRefused for a connection by domain whose domain is not confirmed any more, or
-    whose person has become an operator or a member of another organisation."""
+    """Raise ClaimsRefused for a connection by domain whose domain is no longer confirmed, or whose
+    person has become an operator or a member of another organisation."""
     if not sign_on_connections.opens(row, login.account, login.user):
         confirmed = domain_of(login.user.email) in confirmed_domains(row)
         raise rules.ClaimsRefused("connect_first" if confirmed else "unconfirmed_domain")
 
 
 def _drop_strangers_password(user: User) -> None:
-    """Who has signed up with an address and was never in has not shown that it is theirs. The
-    account is now of whom the provider has verified; the other's password opens it no more."""
+    """Remove the password of an account whose owner never proved the address. The provider has now
+    verified the address for somebody, to whom the account belongs."""
     if user.last_login is None and user.has_usable_password():
         user.set_unusable_password()
         user.save(update_fields=["password"])
@@ -427,7 +428,8 @@ def _connect(request: HttpRequest, login: SocialLogin, row: SingleSignOn, user: 
 
 
 def _set_membership(organisation: Organisation, user: User, grant: rules.Granted) -> None:
-    """An owner stays one whatever the groups say: nobody is locked out by a provider."""
+    """Apply the role of the groups. An owner stays one, so that a provider cannot lock out
+    everybody."""
     membership = Membership.objects.filter(organisation=organisation, user=user).first()
     if membership is not None and membership.role == Role.OWNER:
         return

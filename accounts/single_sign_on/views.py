@@ -36,7 +36,7 @@ _CONNECTING = "single_sign_on_connecting"
 
 @require_safe
 def find(request: HttpRequest) -> HttpResponse:
-    """By an address: the link that leads to its identity provider."""
+    """Redirect from an email address to its identity provider."""
     email = request.GET.get("email", "").replace("\x00", "")[:254]
     row = single_sign_on.row_of_email(email) if "@" in email else None
     context = {
@@ -82,7 +82,8 @@ def _host(row: SingleSignOn) -> str:
 
 @require_POST
 def connect(request: HttpRequest, id: str) -> HttpResponse:
-    """Ask once more, and show the link: nobody is led to a provider by somebody else's link."""
+    """Ask for confirmation before redirecting, so that nobody is sent to a provider by somebody
+    else's link."""
     rows = single_sign_on.connections_of(cast(User, request.user))
     row = next((row for row, own_id, _ in rows if own_id == id), None)
     if row is None:

@@ -34,5 +34,6 @@ def read(text: str) -> str | None:
 
 
 def digest(pepper: str, letters: str) -> bytes:
-    """What is stored of a code: HMAC-SHA-256 of its letters under the installation's pepper."""
+    """Return the stored digest of a code: HMAC-SHA-256 of its letters under the installation's
+    pepper."""
     return hmac.digest(pepper.encode(), b"billing_code|" + letters.encode(), "sha256")

@@ -1,9 +1,9 @@
-"""Redemption codes: made in batches, shown in one download, redeemed once by each organisation.
+"""Redemption codes: created in batches, shown in one download, redeemed once by each organisation.
 
-A code is 140 random bits of which only a keyed digest is stored. Who may redeem is decided by
-unique indexes and one conditional statement, never by looking first (I22, P3). Every refusal but
-the organisation's own second use reads the same, so that nothing tells a code from a guess; after
-five refusals in ten minutes, by a person or from a network, no further code is looked at.
+A code has 140 random bits, of which only a keyed digest is stored. Unique indexes and one
+conditional statement decide who may redeem it, never a prior read (I22, P3). All refusals except an
+organisation's own second use have the same text, so that a valid code cannot be told from a guess.
+After five refusals in ten minutes, by a person or from a network, further codes are not looked up.
 """
 
 import datetime as dt
@@ -56,7 +56,7 @@ class TooManyTries(Exception):
 
 @dataclass(frozen=True)
 class Redeemed:
-    """What a code gave."""
+    """The result of redeeming a code."""
 
     redemption: Redemption
     amount_nano: int
@@ -76,8 +76,8 @@ def create_batch(
     expires_at: dt.datetime | None = None,
     credit_days: int | None = None,
 ) -> CodeBatch:
-    """A batch whose codes are still to be made, by its download. Raises CodeRefused, and Refused
-    for a name that cannot be."""
+    """Create a batch. Its codes are created by the download. Raises CodeRefused, and Refused for an
+    invalid name."""
     checked = check_name(name)
     if value_nano <= 0:
         raise CodeRefused("value", gettext("The value must be greater than zero."))
@@ -164,7 +164,7 @@ def kill_batch(actor: Actor, batch: CodeBatch) -> CodeBatch:
 
 
 def uses_of(batch_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """How often codes of each batch were redeemed."""
+    """Return how often codes of each batch were redeemed."""
     counted = Code.objects.filter(batch__in=batch_ids).values("batch").annotate(used=Sum("uses"))
     return {row["batch"]: row["used"] for row in counted}
 
@@ -183,12 +183,9 @@ def batch_state(batch: CodeBatch) -> str:
 
 @contextmanager
 def counted_try(actor: Actor, network: str) -> Iterator[None]:
-    """Count what is done inside as a try of somebody's, wrong unless it ends well or the code was
-    redeemed before.
-
-    Raises TooManyTries before anything is looked at. A try counts from its beginning, so that many
-    at once are no way around the limit.
-    """
+    """Count the block as an attempt, which fails unless the block succeeds or the code was redeemed
+    before. Raises TooManyTries before anything is looked up. An attempt counts from its start, so
+    concurrent ones cannot bypass the limit."""
     tries = RedeemTry.objects.filter(id__in=_begin_try(_subjects(actor, network)))
     try:
         yield

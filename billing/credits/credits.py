@@ -1,8 +1,6 @@
-"""Corrections of a balance by operators: with a reason, and by two of them above a limit (I2).
-
-What one operator credits to one organisation within 24 hours counts together, so that a large sum
-cannot be given in small pieces.
-"""
+"""Corrections of balances by operators, with a reason, and with a second operator above a limit
+(I2). The credits of one operator to one organisation within 24 hours count together, so that a
+large sum cannot be split."""
 
 import datetime as dt
 from typing import Final, NamedTuple
@@ -39,15 +37,14 @@ class CreditRefused(Refused):
 
 
 def limit_nano() -> int:
-    """What one operator may credit to one organisation in 24 hours without a second one."""
+    """Return how much one operator may credit to one organisation in 24 hours without a second
+    one."""
     return parse_usd(settings.CREDIT_LIMIT_USD)
 
 
 class Effect(NamedTuple):
-    """What an organisation has for new requests, before and after a correction.
-
-    `owed_nano` is what it would owe then: what neither money nor a credit line covers.
-    """
+    """The balance available for new requests before and after a correction. `owed_nano` is what the
+    organisation would owe, beyond its money and credit line."""
 
     before_nano: int
     after_nano: int
@@ -55,7 +52,7 @@ class Effect(NamedTuple):
 
 
 def effect_of(organisation: Organisation, amount_nano: int) -> Effect:
-    """What a correction would do now."""
+    """Return what a correction would do now."""
     before_nano = wallets.balance(organisation).free_nano
     after_nano = before_nano + amount_nano
     owed_nano = -after_nano - wallets.credit_line(organisation) if amount_nano < 0 else 0
@@ -73,11 +70,9 @@ def ask_credit(
     document: str = "",
     reverses: Posting | None = None,
 ) -> Credit:
-    """Correct a balance: posted at once up to the limit, else when a second operator approves.
-
-    `amount_nano` below 0 takes money away; what is not there becomes debt. Promo only adds, and may
-    expire. Raises CreditRefused.
-    """
+    """Correct a balance: posted immediately up to the limit, else when a second operator approves.
+    A negative `amount_nano` takes money away; the uncovered part becomes debt. Promotional credit
+    can only be added, and may expire. Raises CreditRefused."""
     user = _person(actor)
     if amount_nano == 0:
         raise CreditRefused("amount", gettext("The amount cannot be zero."))
@@ -200,7 +195,7 @@ def _post(actor: Actor, credit: Credit) -> None:
 
 
 def _effect(posting: Posting) -> tuple[int, AccountKind]:
-    """What a posting put onto the balance, and the account that it came from."""
+    """Return what a posting added to the balance, and the account that it came from."""
     lines = LedgerEntry.objects.filter(posting=posting).select_related("account")
     if any(line.account.kind.startswith("promo:") for line in lines):
         text = gettext("Promotional credit cannot be reversed. It expires by itself.")

@@ -39,12 +39,9 @@ def grant(
     cause: dict[str, object],
     charge: SubscriptionCharge | None = None,
 ) -> PromoGrant:
-    """Give an organisation money to spend, in the caller's transaction; `charge` is what a
-    subscription paid for it.
-
-    What was spent before is counted against the grants before; so it is no matter how seldom that
-    happens otherwise.
-    """
+    """Grant an organisation money, in the caller's transaction. `charge` is the subscription charge
+    that paid for it. Earlier spending is first counted against earlier grants, so the interval of
+    the regular counting does not matter."""
     count_spending(organisation.id)
     given = PromoGrant(
         organisation=organisation,
@@ -81,8 +78,8 @@ def count_spending(organisation_id: UUID) -> None:
 
 
 def unused_nano(organisation_id: UUID, grants: Iterable[PromoGrant]) -> int:
-    """What of these grants neither was used nor may be by what runs now. Count the spending before,
-    under the lock of the wallet."""
+    """Return the unused amount of these grants, less what running requests may use. Count earlier
+    spending first, under the wallet's lock."""
     [(now,)] = execute(database_time())
     [(protected,)] = execute(held_since_before(organisation_id, now.isoformat()))
     left_nano = sum(grant.remaining_nano for grant in grants)
@@ -90,8 +87,8 @@ def unused_nano(organisation_id: UUID, grants: Iterable[PromoGrant]) -> int:
 
 
 def take_back(grant: PromoGrant, amount_nano: int, cause: dict[str, object]) -> None:
-    """End so much of a grant before it expires, in the caller's transaction and under the lock of
-    the wallet; at most what is unused."""
+    """End part of a grant before it expires, at most its unused part. Runs in the caller's
+    transaction, under the lock of the wallet."""
     owner = grant.organisation_id
     post(lapse_promo(grant.id, grant.expired_nano, amount_nano, owner, grant.pool), cause=cause)
     grant.expired_nano += amount_nano
@@ -99,8 +96,8 @@ def take_back(grant: PromoGrant, amount_nano: int, cause: dict[str, object]) -> 
 
 
 def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None:
-    """Who paid these charges (attempt: nano); None where a grant may pay and was not counted yet,
-    as it is every minute."""
+    """Return who paid these charges (attempt: nano), or None until grants have been counted against
+    them, which happens every minute."""
     total = Payers(0, 0, sum(charges.values()))
     for attempt_id, charge_nano in charges.items():
         entry_id = _entry_of(organisation_id, attempt_id) if charge_nano > 0 else None
@@ -127,13 +124,13 @@ def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None
 
 
 def _entry_of(organisation_id: UUID, attempt_id: UUID) -> int | None:
-    """Of the posting that charged an attempt; older ones have none."""
+    """Return the ledger entry of the posting that charged an attempt, or None for older ones."""
     postings = Posting.objects.filter(organisation=organisation_id, attempt_id=attempt_id)
     return postings.values_list("entry_id", flat=True).first()
 
 
 def _waits(organisation_id: UUID, entry_id: int) -> bool:
-    """Whether something is left that may have paid an entry which was not counted yet."""
+    """Return whether a remaining grant may have paid an entry that is not counted yet."""
     mark = PromoMark.objects.filter(organisation=organisation_id).first()
     counted = mark is not None and mark.entry_id > entry_id
     return not counted and grants_left(organisation_id).exists()

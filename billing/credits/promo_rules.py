@@ -13,10 +13,8 @@ from uuid import UUID
 
 
 class Left(NamedTuple):
-    """What is left of one grant. `step` is how many expiries lay before its own or at its time.
-
-    A grant that has not expired is usable in every step: its `step` is None.
-    """
+    """The remainder of one grant. `step` is the number of expiries before or at its own; None for a
+    grant that has not expired, which is usable in every step."""
 
     grant_id: UUID
     remaining_nano: int
@@ -24,11 +22,9 @@ class Left(NamedTuple):
 
 
 def consume(grants: Sequence[Left], spent_nano: Mapping[int, int]) -> dict[UUID, int]:
-    """How much of each grant is used up by what was spent in each step; unused ones are left out.
-
-    `grants` in the order of their expiry, those without one last. A grant with step `i` pays for
-    steps below `i`. What was given back (a sum below 0) is cash.
-    """
+    """Return how much of each grant the spending of each step uses; unused grants are left out.
+    `grants` are in the order of expiry, those without one last. A grant with step `i` pays for
+    steps below `i`. Refunds (a negative sum) are cash."""
     left = {grant.grant_id: grant.remaining_nano for grant in grants}
     for step in sorted(spent_nano):
         to_pay = spent_nano[step]
@@ -43,7 +39,7 @@ def consume(grants: Sequence[Left], spent_nano: Mapping[int, int]) -> dict[UUID,
 
 
 class Payers(NamedTuple):
-    """Who paid so much of a charge: usage that a plan includes, promotional credit, the balance."""
+    """How much of a charge was paid by included usage, promotional credit and the balance."""
 
     included_nano: int
     promo_nano: int
@@ -51,12 +47,10 @@ class Payers(NamedTuple):
 
 
 def payers(charge_nano: int, before_nano: int, included_nano: int, promo_nano: int) -> Payers:
-    """Who paid one charge of those that were counted together.
-
-    Grants pay a sum (see above). Of single charges the first are paid by included usage, the next
-    by promotional credit, in the order of the ledger: `before_nano` were charged before this one.
-    So the parts of all charges come to what each has paid, and no charge is paid twice.
-    """
+    """Return who paid one charge of those counted together. Grants pay a sum (see above). Of the
+    single charges in the order of the ledger, the first are paid by included usage, the next by
+    promotional credit. `before_nano` were charged before this one. So the parts add up exactly, and
+    no charge is paid twice."""
     begin = max(before_nano, 0)
     end = begin + max(charge_nano, 0)
     included = max(min(end, included_nano) - begin, 0)
@@ -65,9 +59,7 @@ def payers(charge_nano: int, before_nano: int, included_nano: int, promo_nano: i
 
 
 def lapse(remaining_nano: int, protected_nano: int, available_nano: int) -> int:
-    """How much of an expired grant goes back now.
-
-    What may still be used by running requests that were admitted before it expired
-    (`protected_nano`) stays until they end; what is not available now goes when it is.
-    """
+    """Return how much of an expired grant is taken back now. What running requests admitted before
+    the expiry may still use (`protected_nano`) stays until they end; what is not available now
+    follows when it is."""
     return max(min(remaining_nano - protected_nano, available_nano), 0)

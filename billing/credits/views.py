@@ -128,7 +128,8 @@ def _effect(actor: Actor, form: CreditForm) -> Effect:
 
 
 def _seen(form: CreditForm, effect: Effect) -> str:
-    """What a person has seen who corrects: whose balance, by how much, and whether into debt."""
+    """Return the digest of what the operator has seen: the organisation, the amount, and whether it
+    leads to debt."""
     cleaned = form.cleaned_data
     return (
         f"{cleaned['organisation']} {cleaned['amount']} {'debt' if effect.owed_nano else 'balance'}"
@@ -408,7 +409,7 @@ def payment_refuse(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 
 
 def _tried(form: forms.Form, act: Callable[[], Any]) -> Any:
-    """What came of a write; None when it was refused, which the form then tells."""
+    """Run a write. If it is refused, add the error to the form and return None."""
     try:
         return act()
     except Refused as refused:
@@ -421,7 +422,7 @@ def _tried(form: forms.Form, act: Callable[[], Any]) -> Any:
 
 
 def _with_form(form: forms.Form, response: HttpResponseBase) -> HttpResponseBase:
-    """A page with a list and a form; what was wrong with the form is said by its status too."""
+    """Attach the form to a page with a list. The status tells whether the form has errors."""
     if form.errors:
         response.status_code = 422
     return response

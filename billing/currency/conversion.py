@@ -1,8 +1,6 @@
-"""Amounts in another currency, for eyes only: the books stay in USD.
-
-What is shown is converted from one exact amount in USD, never summed up from converted ones, and
-says by the rate of which day.
-"""
+"""Amounts in another currency, for display only: the books are in USD. A displayed amount is
+converted from one exact amount in USD, never a sum of converted ones, and states the day of its
+rate."""
 
 import datetime as dt
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
@@ -29,7 +27,7 @@ class ExchangeRate(NamedTuple):
 
 
 def is_currency(code: str) -> bool:
-    """Whether amounts can be shown in it beside USD."""
+    """Return whether amounts can be shown in it beside USD."""
     return code != "USD" and code in list_currencies()
 
 

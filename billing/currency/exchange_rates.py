@@ -30,8 +30,8 @@ class RateStated(NamedTuple):
 
 
 def add_rates(actor: Actor, stated: Iterable[RateStated]) -> list[ExchangeRate]:
-    """Add rates, all or none; of a day that has one already, the new one counts. Raises Refused,
-    also for two of one currency and day: nobody said which is meant."""
+    """Add rates, all or none. A new rate replaces an earlier one of the same day. Raises Refused,
+    also for two rates of the same currency and day."""
     rates = [_read(one) for one in stated]
     for (currency, day), count in Counter((rate.currency, rate.day) for rate in rates).items():
         if count > 1:
@@ -55,8 +55,9 @@ def rate_of(currency: str, day: dt.date) -> conversion.ExchangeRate | None:
 
 
 def display_rate(organisation: Organisation, day: dt.date) -> conversion.ExchangeRate | None:
-    """By what the organisation's amounts of a day are shown in its own currency; None where it has
-    none beside USD, or that has no rate. Asks nothing where it has none."""
+    """Return the rate for displaying the organisation's amounts of a day in its own currency, or
+    None without a currency beside USD, or without a rate. Without a currency it does not query the
+    database."""
     currency = organisation.display_currency
     return rate_of(currency, day) if currency else None
 

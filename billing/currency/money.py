@@ -28,7 +28,7 @@ _SIGNIFICANT_DIGITS: Final = 4
 
 
 class MoneyInvalid(ValueError):
-    """A text that is no exact amount; `expected` says in plain words what would have been one."""
+    """The text is not an exact amount. `expected` describes the valid form."""
 
     def __init__(self, got: object, expected: str) -> None:
         super().__init__(f"{got!r} is not an amount: expected {expected}")

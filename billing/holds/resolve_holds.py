@@ -1,5 +1,5 @@
-"""The end of holds (I6): settled, voided or expired, kept for an operator, opened again by one; and
-what attempts cost that nobody pays (I13, I15)."""
+"""Resolve holds (I6): settle, void or expire them, keep them for an operator, or open them again;
+and record the cost of attempts that nobody pays (I13, I15)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -90,7 +90,7 @@ def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
 
 
 def read_movements(attempt_id: UUID) -> Statement:
-    """What the ends of an attempt came to so far: (account kind, nano)."""
+    """Select the postings of an attempt's end so far: (account kind, nano)."""
     return _READ_MOVEMENTS, {"attempt": attempt_id}
 
 

@@ -1,4 +1,5 @@
-"""Holds of processes that died: who lives, how far attempts are, which holds nobody will settle."""
+"""Holds of dead processes: leases of live processes, the progress of attempts, and abandoned
+holds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +10,8 @@ from lib.ids import id_array, id_bounds
 
 
 class Mark(NamedTuple):
-    """How far one attempt surely is: JSON text of meters, of which a provider counts no less."""
+    """The confirmed progress of one attempt: meters as JSON text. The provider counts at least as
+    much."""
 
     attempt_id: UUID
     meters: str
@@ -27,7 +29,7 @@ def mark_holds(marks: Sequence[Mark]) -> Statement:
 
 
 def renew_lease(process_id: UUID, seconds: int) -> Statement:
-    """Say that a process lives, and will say so again within these seconds."""
+    """Record that a process is alive, and will report again within these seconds."""
     return _RENEW_LEASE, {"process": process_id, "seconds": seconds}
 
 
@@ -58,9 +60,9 @@ def held_units(attempt_id: UUID) -> Statement:
 
 
 def entrust_hold(attempt_id: UUID, seconds: int) -> Statement:
-    """Let the open hold of an attempt outlive its process, for so long: what is written with it
-    in this transaction is to resolve it. It takes no place of a limit of requests at once any
-    more. (attempt_id,), no row where somebody has resolved it."""
+    """Let the open hold of an attempt outlive its process, for so long. What the transaction writes
+    beside it must resolve it. The hold no longer occupies a place of a concurrency limit. Returns
+    (attempt_id,), or no row if it is already resolved."""
     return _ENTRUST_HOLD, {"attempt": attempt_id, "seconds": seconds}
 
 

@@ -1,8 +1,5 @@
-"""A document in the words of a language: what its page shows and what its PDF prints.
-
-Both are made from this one form, so that no figure of one is not that of the other. Amounts are
-exact decimals of the currency.
-"""
+"""A document in the words of a language, the common source of its page and its PDF, so that their
+figures agree. Amounts are exact decimals of the currency."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -84,8 +81,8 @@ def state_of(invoice: Invoice, noted: bool) -> str:
 
 
 def payment_shown(invoice: Invoice) -> dict[str, Any]:
-    """What a page shows of how a document was paid: `payment_badge` is None where it need not be
-    said."""
+    """Return how a document was paid, for its page. `payment_badge` is None if it need not be
+    mentioned."""
     state = payment_state(invoice)
     return {
         "payment_badge": PAYMENTS[state] if state else None,

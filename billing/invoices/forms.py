@@ -31,7 +31,7 @@ class PartyForm(forms.Form):
 
 
 class BuyerForm(PartyForm):
-    """The same of an organisation, and the zone of its months."""
+    """The billing details of an organisation, and the time zone of its months."""
 
     zone = forms.CharField(
         label=_("Time zone of invoices"),

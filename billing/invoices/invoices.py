@@ -1,9 +1,9 @@
-"""Documents of a month: drafted, proposed by one operator, closed by another (I18, I19).
+"""Monthly documents: drafted, proposed by one operator, closed by another (I18, I19).
 
-A draft is made once from the ledger's movement, after the books of its month are complete. Its
-lines of usage stay as they are; seller, buyer, taxes and total are made again when it is proposed
-and when it is closed. Closing gives a number without gaps, posts what the document adds to its
-usage, and ends every change: the database refuses one from then on.
+A draft is created once from the ledger, after the books of its month are complete. Its usage lines
+never change; seller, buyer, taxes and total are computed again when it is proposed and when it is
+closed. Closing assigns a gapless number, posts what the document adds to its usage, and makes it
+immutable in the database.
 """
 
 import datetime as dt
@@ -95,7 +95,7 @@ def draft_invoice(
     lines: Sequence[Line],
     movement: Movement,
 ) -> Invoice:
-    """Write the draft of a month; the one that is there stays as it is."""
+    """Write the draft of a month, or return the existing one."""
     with transaction.atomic():
         lock_wallet(organisation.id)
         there = Invoice.objects.filter(
@@ -328,7 +328,7 @@ def _next_number(series: str, year: int) -> str:
 
 
 def _lock(invoice: Invoice, state: InvoiceState) -> Invoice:
-    """The document as it stands now, nobody else's to change. Raises InvoiceRefused."""
+    """Lock the document and return its current state. Raises InvoiceRefused."""
     # Accounts before anything else: the one order of locks.
     lock_wallet(invoice.organisation_id)
     locked = (

@@ -1,9 +1,8 @@
 """Which invoices are paid: from the balance, or as an operator records it.
 
-Usage, subscriptions and taxes are paid from the balance, so most invoices are paid as they are
-closed. What the balance does not cover, because the organisation pays later or owes, is due: the
-newest invoice is due first, as what is owed at its close is of its month. Money that comes in pays
-the oldest first.
+Usage, subscriptions and taxes are paid from the balance, so most invoices are paid when they are
+closed. What the balance does not cover is due. It is assigned to the newest invoice, because the
+debt at its close stems from its month. Incoming money pays the oldest invoice first.
 """
 
 import datetime as dt
@@ -38,7 +37,8 @@ PaymentState = Literal["paid", "due", "overdue", "void"]
 
 
 def payment_state(invoice: Invoice) -> PaymentState | None:
-    """None of a draft and of a note, which changes what is due of its invoice."""
+    """Return the payment state. Drafts have none, nor do notes, which change what is due of their
+    invoice."""
     if invoice.state != InvoiceState.CLOSED or invoice.kind != InvoiceKind.INVOICE:
         return None
     if left_nano(invoice):
@@ -49,7 +49,7 @@ def payment_state(invoice: Invoice) -> PaymentState | None:
 
 
 def left_nano(invoice: Invoice) -> int:
-    """What of a closed invoice is still to be paid."""
+    """Return the unpaid amount of a closed invoice."""
     due = InvoiceDue.objects.filter(invoice=invoice).first()
     return due.left_nano if due else 0
 
@@ -67,8 +67,8 @@ def noted_nano(invoice: Invoice) -> int:
 
 
 def note_closed(document: Invoice) -> None:
-    """A document was closed, and what it adds was posted: settle what is due of its invoice, in the
-    transaction of its close and under the lock of the wallet."""
+    """Settle what is due of a document that was just closed and posted, in the same transaction and
+    under the wallet's lock."""
     invoice = document.corrects or document
     due = InvoiceDue.objects.filter(invoice=invoice).first()
     left = due.left_nano if due else 0
@@ -148,7 +148,7 @@ def _covered(document: Invoice) -> int:
 
 
 def _owed(organisation_id: UUID) -> int:
-    """How far below 0 the organisation stands: its debt, and what it used of a credit line."""
+    """Return how far the organisation is below 0: its debt, and the used part of a credit line."""
     wallet = lock_wallet(organisation_id)
     return max(wallet.owed_nano - wallet.available_nano, 0)
 

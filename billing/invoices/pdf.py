@@ -1,8 +1,8 @@
-"""A document as PDF: tagged (PDF/UA-1), with its fonts inside, of the same texts as its page.
+"""A document as tagged PDF (PDF/UA-1) with embedded fonts and the same texts as its page.
 
-The texts go to the typesetter as JSON and are data there, whatever they hold. A letter that no
-font has is an error of PDF/UA, so that none becomes a box: in Chinese the PDF is refused and says
-what is missing; elsewhere such letters are printed by their code, and a note says so.
+The texts are passed to the typesetter as JSON data, whatever they contain. A character without a
+font is an error of PDF/UA, so that none is printed as a box. A Chinese PDF is then refused with the
+missing characters; in other languages such characters are printed as codes, with a note.
 """
 
 import json

@@ -19,11 +19,9 @@ LOSS_KINDS = ("platform:loss", "provider:payable")
 
 
 def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
-    """Lock the accounts of these organisations until the transaction ends, in the order of ids.
-
-    The row of what is available stands for all of an organisation's: whoever changes another one
-    has locked it before, and each further row would be written to the log once more.
-    """
+    """Lock the accounts of these organisations until the transaction ends, in the order of ids. The
+    row of the available balance stands for all accounts of an organisation: writers of other
+    accounts lock it first, and locking more rows would write more log."""
     return _LOCK_ACCOUNTS, {"organisations": id_array(set(organisation_ids))}
 
 

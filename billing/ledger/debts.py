@@ -1,4 +1,4 @@
-"""Debt is paid as soon as there is money: what a hold gives back pays it before it is spent."""
+"""Pay debt as soon as there is money: what a hold gives back pays debt before it can be spent."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ def repay_debts(limit: int) -> int:
 
 def _repay(organisation_id: UUID) -> bool:
     with transaction.atomic():
-        # What is left of promo must be known exactly: it pays no debt.
+        # The remainder of promotional credit must be known exactly, because it pays no debt.
         count_spending(organisation_id)
         posting = repay(new_id(), lock_wallet(organisation_id))
         return posting is not None and post(posting)

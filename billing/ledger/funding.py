@@ -44,11 +44,9 @@ _EARMARKED: Final[dict[Pool, AccountKind]] = {
 
 
 class Wallet(NamedTuple):
-    """What stands on an organisation's accounts, read under their lock.
-
-    `owed_nano` is 0 or more; `promo_nano` is the part of `available_nano` that was given;
-    `line_nano` is how far `available_nano` may fall below 0.
-    """
+    """The balances of an organisation's accounts, read under their lock. `owed_nano` is 0 or more;
+    `promo_nano` is the granted part of `available_nano`; `line_nano` is how far `available_nano`
+    may fall below 0."""
 
     organisation_id: UUID
     available_nano: int
@@ -58,8 +56,8 @@ class Wallet(NamedTuple):
 
     @property
     def cash_nano(self) -> int:
-        """What can be paid at once for something other than usage: neither grants nor what is
-        owed, but the credit line."""
+        """Return what can pay immediately for something other than usage: the cash and the credit
+        line, without grants and debt."""
         return self.available_nano - self.promo_nano - self.owed_nano + self.line_nano
 
 
@@ -76,8 +74,8 @@ def reverse(old: UUID, other_side: AccountKind, amount_nano: int, wallet: Wallet
 def close_invoice(
     invoice_id: UUID, corrected_nano: int, tax_nano: int, rounding_nano: int, wallet: Wallet
 ) -> Posting:
-    """What a document adds to what its usage was charged: its taxes, its rounding, and what a note
-    corrects (above 0: the customer pays more). Not all of them are 0."""
+    """Build the posting of what a document adds to its usage: taxes, rounding, and a note's
+    corrections (above 0: the customer pays more). At least one must not be 0."""
     owner = wallet.organisation_id
     parts: tuple[tuple[AccountKind, int], ...] = (
         ("equity:adjustment", corrected_nano),
@@ -89,8 +87,8 @@ def close_invoice(
 
 
 def subscription_fee(charge_id: UUID, amount_nano: int, wallet: Wallet) -> Posting:
-    """What days of a subscription plan cost; below 0, what is given back for days that are not
-    used. Not 0."""
+    """Build the posting of a subscription plan's fee; below 0, the refund for unused days. Must not
+    be 0."""
     return _flow(f"subscription:{charge_id}", "adjust", "subscription:fees", -amount_nano, wallet)
 
 
@@ -154,7 +152,8 @@ def refund(
 
 
 def dispute(processor: Processor, dispute_id: str, amount_nano: int, wallet: Wallet) -> Posting:
-    """The bank took a payment back. What was spent of it is debt."""
+    """Build the posting for a payment that the bank took back. The part already spent becomes
+    debt."""
     _refuse_not_positive(amount_nano)
     return _flow(
         f"dispute:{processor}:{dispute_id}",
@@ -193,7 +192,7 @@ def repay(posting_id: UUID, wallet: Wallet) -> Posting | None:
 
 
 def cut_line(posting_id: UUID, line_nano: int, wallet: Wallet) -> Posting | None:
-    """What was used of a credit line beyond what it is lowered to is debt; None when nothing is."""
+    """Build the posting that turns use beyond a lowered credit line into debt, or return None."""
     beyond_nano = -line_nano - wallet.available_nano
     if beyond_nano <= 0:
         return None
@@ -230,7 +229,7 @@ def grant_promo(
 def consume_promo(
     grant_id: UUID, entry_id: int, amount_nano: int, organisation_id: UUID, pool: Pool = "promo"
 ) -> Posting:
-    """What was spent up to a ledger entry came out of this grant."""
+    """Build the posting that takes the spending up to a ledger entry from this grant."""
     _refuse_not_positive(amount_nano)
     return Posting(
         f"consume:{grant_id}:{entry_id}", "consume", _earmark(organisation_id, -amount_nano, pool)
@@ -244,8 +243,8 @@ def lapse_promo(
     organisation_id: UUID,
     pool: Pool = "promo",
 ) -> Posting:
-    """What is left of an expired grant goes back, or of one that is taken back; `expired_nano` is
-    what went back before."""
+    """Build the posting that takes back the remainder of an expired or withdrawn grant.
+    `expired_nano` is what was taken back before."""
     _refuse_not_positive(amount_nano)
     return Posting(
         f"lapse:{grant_id}:{expired_nano}",

@@ -131,13 +131,11 @@ def adjust_attempt(
     available_nano: int,
     included_nano: int = 0,
 ) -> Posting | None:
-    """What late usage changes: so much more (or less, below 0) for the customer to pay, for the
-    platform to bear, and for us to owe its provider. None when it changes nothing.
-
-    What the customer has no money for any more becomes its debt (I12). Of what goes back
-    `included_nano` was paid by included units, and is not the balance's. `source` tells one
-    about an attempt from the other: each is posted once.
-    """
+    """Build the posting for late usage: more (or less, below 0) for the customer to pay, for the
+    platform to bear, and for us to owe the provider. Return None if nothing changes. What the
+    customer cannot pay becomes debt (I12). Of a refund, `included_nano` was paid by included units
+    and does not go to the balance. `source` distinguishes the adjustments of an attempt; each is
+    posted once."""
     entries = []
     if charge_nano:
         own_nano = charge_nano + included_nano

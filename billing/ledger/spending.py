@@ -29,12 +29,10 @@ def next_entry() -> Statement:
 def spent_since(
     organisation_id: UUID, entry_id: int, at: dt.datetime | None, edges: Sequence[str]
 ) -> Statement:
-    """What was charged after a ledger entry, less what included units paid: (step, spent_nano), by
-    how many of the instants `edges` (ISO 8601) lay at or before the admission of what was charged.
-    `at` is when the entry was the last one, None = nobody knows.
-
-    Run `lock_accounts` before it in the same transaction.
-    """
+    """Select the charges after a ledger entry, without what included units paid: (step,
+    spent_nano), where step is the number of instants in `edges` (ISO 8601) at or before the
+    admission. `at` is when the entry was the last one, None if unknown. Run `lock_accounts` before
+    it in the same transaction."""
     return _SPENT_SINCE, {
         "organisation": organisation_id,
         "entry": entry_id,
@@ -51,9 +49,8 @@ def paid_by_included(organisation_id: UUID, attempt_id: UUID) -> Statement:
 def charged_between(
     organisation_id: UUID, from_entry: int, entry_id: int, since: dt.datetime | None
 ) -> Statement:
-    """(nano,) of what was charged after one ledger entry and before another, less what included
-    units paid. `since` is when the
-    first was the last one, None = nobody knows."""
+    """Select (nano,): the charges between two ledger entries, without what included units paid.
+    `since` is when the first was the last one, None if unknown."""
     return _CHARGED_BETWEEN, {
         "organisation": organisation_id,
         "from": from_entry,

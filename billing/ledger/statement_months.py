@@ -1,7 +1,7 @@
-"""The statement of a month as the organisation's time zone has it (W43).
+"""The statement of a month in the organisation's time zone (W43).
 
-What is kept of a month is by days of UTC (`statement.py`). A month of another zone begins and ends
-up to 14 hours beside it: what moved in between is added to it, or taken off.
+Monthly data is stored by days of UTC (`statement.py`). A month of another zone begins and ends up
+to 14 hours apart: movements in between are added or subtracted.
 """
 
 import datetime as dt

@@ -1,9 +1,8 @@
-"""Budget alerts: told once per period, limit and share, however many workers look (W53).
+"""Budget alerts: sent once per period, limit and share, even with several workers (W53).
 
-Looked for every few seconds, apart from the requests: what stands in a window is there already. A
-window that has just ended is looked at for a while too, so that what was reached in its last
-seconds is told. One hundred per cent is also reached when the budget refuses: what is left of it is
-too little for what is asked, and hardly ever exactly nothing.
+Windows are checked every few seconds, independently of requests. A window that has just ended is
+checked for a while too, so that its last seconds count. One hundred percent also counts as reached
+when the budget refuses a request, because the remainder is hardly ever exactly zero.
 """
 
 import datetime as dt
@@ -30,7 +29,7 @@ _KINDS: Final = {
 
 
 def tell_budgets() -> int:
-    """Tell what was reached and not told yet; how many alerts."""
+    """Send the alerts that are due. Return how many."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             # A second worker waits here for the first, and then finds the alerts there.
@@ -42,7 +41,7 @@ def tell_budgets() -> int:
 
 
 def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
-    """Tell everybody who would be told of this budget that an alert arrives."""
+    """Send a test alert to everybody who would receive alerts for this budget."""
     (standing,) = budgets.standing_of([budget])
     with transaction.atomic():
         alert = BudgetAlert.objects.create(
@@ -55,12 +54,12 @@ def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
 
 
 def alerts_of(budget: Budget) -> list[BudgetAlert]:
-    """What was told of a budget lately, newest first."""
+    """Return the recent alerts of a budget, newest first."""
     return list(budget.alerts.order_by("-id")[:LISTED])
 
 
 def alert_facts(standing: budgets.Standing, name: str) -> dict[str, Any]:
-    """What a telling says of a budget: money as decimal strings, `name` what it is for."""
+    """Return the facts of an alert: money as decimal strings, `name` is the budget's subject."""
     budget = standing.budget
     return {
         "budget": str(budget.id),
@@ -76,7 +75,7 @@ def alert_facts(standing: budgets.Standing, name: str) -> dict[str, Any]:
 
 
 def people_of(budget: Budget) -> list[int]:
-    """Whose budget it is, beside those who look after all of them."""
+    """Return the people whose budget it is, in addition to those who manage all budgets."""
     if budget.scope == BudgetScope.USER:
         return [int(budget.subject)]
     if budget.scope == BudgetScope.KEY:

@@ -47,7 +47,7 @@ def askable_budgets(actor: Actor) -> QuerySet[Budget]:
 
 
 def askable_budget(actor: Actor, id: str) -> Budget:
-    """One budget of which the actor may ask for more. Http404 when it may not, or there is none."""
+    """Return a budget that the actor may ask to increase. Raises Http404."""
     return access.one_of(askable_budgets(actor), parse_number(id))
 
 
@@ -67,7 +67,7 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
 
 
 def access_raise(actor: Actor, id: str) -> BudgetRaise:
-    """One request that the actor may see. Http404 when it is another's or none."""
+    """Return one request that the actor may see. Raises Http404."""
     return access.one_of(visible_raises(actor), id)
 
 
@@ -146,7 +146,7 @@ def waiting_of(user: User, organisation: Organisation) -> QuerySet[BudgetRaise]:
 
 
 def deny_all_of(actor: Actor, user: User, organisation: Organisation) -> int:
-    """Close what somebody who leaves has asked for and nobody has decided; how many."""
+    """Close the undecided requests of somebody who leaves. Return how many."""
     text = gettext("Closed: %(email)s is no longer a member.") % {"email": user.email}
     with transaction.atomic():
         return len([deny(actor, row, text) for row in waiting_of(user, organisation)])

@@ -29,7 +29,7 @@ LABEL_SCOPES: Final[tuple[Scope, ...]] = ("project", "tag", "customer")
 FOREVER: Final = Span(
     dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 )
-# What a window lets in whose budget refuses nothing; far above all money, and sums of it fit.
+# The limit of a window whose budget does not block: far above all money, and safe to add up.
 UNBOUNDED_NANO: Final = 2**62
 BUDGET_MAX_NANO: Final = 10**18
 """Of a budget, and of an increase on top of it: with what is spent, their sum fits 64 bits."""
@@ -95,10 +95,8 @@ def window(period: Period, anchor: int, timezone: str, at: dt.datetime) -> Span:
 
 
 def _labels(period: Period, anchor: int, local: dt.datetime) -> Iterator[dt.datetime]:
-    """What the wall shows where periods begin, from well before a local time to well after it.
-
-    A clock that is set back, by three hours at the most so far, has shown later hours already.
-    """
+    """Return the local times at which periods begin, from well before a time to well after it. When
+    clocks are set back, by three hours at most so far, later hours have been shown before."""
     wall = local.replace(tzinfo=None, minute=0, second=0, microsecond=0)
     midnight = wall.replace(hour=0)
     for n in range(-2, 6):

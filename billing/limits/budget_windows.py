@@ -33,11 +33,9 @@ def note_refused(window_ids: Iterable[int]) -> Statement:
 
 
 def correct_windows(corrections: Mapping[UUID, int]) -> Statement:
-    """Add what late usage changes in the charge (attempt id -> nano, above or below 0) to the
-    budget windows that its hold stood in, whatever their cap says (I7, I12).
-
-    Run `lock_accounts` before it in the same transaction.
-    """
+    """Add late usage's change of the charge (attempt id -> nano, above or below 0) to the budget
+    windows of its hold, whatever their cap (I7, I12). Run `lock_accounts` before it in the same
+    transaction."""
     return _CORRECT_WINDOWS, {
         **id_bounds(corrections),
         "attempts": id_array(corrections),
@@ -51,8 +49,8 @@ def stand_in_window(window_id: int, attempt_ids: Iterable[UUID]) -> Statement:
 
 
 def count_guards(organisation_ids: Iterable[UUID]) -> Statement:
-    """Count a change of these organisations' budgets: admissions that know of the former ones are
-    told so. Run `open_accounts` and `lock_accounts` before it in the same transaction."""
+    """Count a change of these organisations' budgets, so that admissions with outdated budgets
+    notice it. Run `open_accounts` and `lock_accounts` before it in the same transaction."""
     return _COUNT_GUARDS, {"organisations": id_array(set(organisation_ids))}
 
 
@@ -62,9 +60,9 @@ def read_available(
     units: Collection[tuple[int, int]],
     included_nano: int,
 ) -> Statement:
-    """What a request under these budgets could hold now: (available_nano,), the least of wallet and
-    budgets; no row before the organisation's first money. Where so many included `units` are left,
-    (id of the row, how many), they pay `included_nano` beside the wallet."""
+    """Select what a request under these budgets could hold now: (available_nano,), the least of
+    wallet and budgets; no row before the organisation's first money. If the included `units` (id of
+    the row, how many) are left, they pay `included_nano` in addition to the wallet."""
     rows, counts = zip(*units, strict=True) if units else ((), ())
     return _READ_AVAILABLE, {
         "organisation": organisation_id,

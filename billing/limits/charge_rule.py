@@ -36,8 +36,8 @@ class ChargeRuleInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ChargeRule:
-    """`seconds` and `cost_nano` bound a drain: how long it may take, and how much more it may cost
-    than what was measured when it began, None = as much as the hold allows."""
+    """A rule. `seconds` and `cost_nano` limit a drain: its duration, and the additional cost after
+    its start; None means as much as the hold allows."""
 
     kind: Kind
     seconds: int = DRAIN_SECONDS
@@ -88,8 +88,8 @@ def checked(kind: str, seconds: int | None = None, cost: str | None = None) -> C
 
 
 def stored_rule(rule: ChargeRule | None) -> dict[str, Any]:
-    """The rule as it is stored and written: {} for none, else its kind, and of a drain `seconds`
-    and, as decimal text of USD, `cost` where there is one."""
+    """Return the rule in its stored form: {} for none, else its kind, and for a drain `seconds` and
+    an optional `cost` as decimal text of USD."""
     if rule is None:
         return {}
     stored: dict[str, Any] = {"kind": rule.kind}
@@ -113,9 +113,9 @@ def read_rule(stored: Mapping[str, Any] | None) -> ChargeRule | None:
 def meters_up_to(
     meters: Mapping[str, int], version: PriceVersion, limit_nano: int
 ) -> dict[str, int] | None:
-    """The meters of an answer up to where its charge reaches `limit_nano`, with as much of its
-    output as that pays: what was thought first, then what was said. None where its input alone is
-    above the limit. `meters` must have a price in `version`."""
+    """Return the meters of an answer up to where its charge reaches `limit_nano`, cutting the
+    output: reasoning is paid first, then text. Return None if the input alone exceeds the limit.
+    `meters` must have a price in `version`."""
     outputs = sorted(
         (name for name in meters if find_meter(name).side == "out"),
         key=lambda name: name != "out_reasoning",

@@ -1,8 +1,6 @@
-"""What an organisation is charged for abandoned and failed requests, where operators have said so.
-
-Rules of models are model rules (`gateway/routing/model_rules.py`); which of them holds is
-`rules/charge_rule.py`.
-"""
+"""What an organisation is charged for abandoned and failed requests, if operators have set it.
+Rules of models are model rules (`gateway/routing/model_rules.py`); `rules/charge_rule.py` decides
+which applies."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -53,8 +51,8 @@ def set_charge_rule(actor: Actor, organisation: Organisation, rule: ChargeRule |
 
 
 def rule_stated(stated: Mapping[str, Any]) -> ChargeRule | None:
-    """The rule of what somebody states of `kind`, `seconds` and `cost`; None where that is nothing.
-    Raises Refused for the field that cannot be so."""
+    """Build a rule from the fields `kind`, `seconds` and `cost`, or None without a kind. Raises
+    Refused for an invalid field."""
     if not stated:
         return None
     try:

@@ -48,16 +48,14 @@ class LivingBudgets(models.Manager["Budget"]):
 
 
 class Budget(models.Model):
-    """A cap on what may be spent in a period, by a part of an organisation.
+    """A cap on the spending of a part of an organisation in a period.
 
-    `subject` is what the scope names: the id of a team, key or person, a model's name or pattern, a
-    label; empty for the organisation. The period begins at `anchor` (see rules/budget.py) on the
-    wall clock of `timezone`.
-
-    One that was removed is off, and kept with what was told of it, so that it can be brought back.
-
-    What happens at the limit is the `action`: block refuses, warn lets through and only tells, slow
-    lets one request through at a time. Until `raised_until` the limit is higher by `raised_nano`.
+    `subject` is what the scope refers to: the id of a team, key or person, a model's name or
+    pattern, a label; empty for the organisation. The period begins at `anchor` (see
+    rules/budget.py) on the wall clock of `timezone`. A removed budget is disabled and kept with its
+    alerts, so that it can be restored. `action` is what happens at the limit: block refuses, warn
+    only notifies, slow lets one request through at a time. Until `raised_until` the limit is higher
+    by `raised_nano`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -115,19 +113,19 @@ class Budget(models.Model):
         return f"{self.scope} {self.subject} {self.period}"
 
     def limit_nano(self, at: dt.datetime) -> int:
-        """What may be spent in the period, as it is at an instant."""
+        """Return the limit of the period at an instant."""
         raised = self.raised_until is not None and self.raised_until > at
         return self.amount_nano + (self.raised_nano if raised else 0)
 
 
 class BudgetWindow(models.Model):
-    """One span of a budget's time, and what stands in it: held now, and spent.
+    """One period of a budget, with the amounts held and spent in it.
 
-    `cap_nano` is the budget's amount, or what stood here already when the amount was lowered below
-    it; the database itself lets no more in (P2). The windows of a budget never overlap: an
-    exclusion constraint in the migration. A budget without a period has one, to the year 9999.
-    `brought_nano` is what of the spent was charged before the budget was there. `refused_at` is
-    when it first refused a request under its present limit.
+    `cap_nano` is the budget's amount, or the amount already used when the limit was lowered below
+    it; the database enforces it (P2). The windows of a budget never overlap: an exclusion
+    constraint in the migration. A budget without a period has one window, to the year 9999.
+    `brought_nano` is the part of the spending from before the budget existed. `refused_at` is when
+    it first refused a request under its present limit.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -165,11 +163,9 @@ class BudgetAlertKind(models.TextChoices):
 
 
 class BudgetAlert(models.Model):
-    """What was told of a budget: that a share of its limit was reached, or would be at this pace.
-
-    Once for each period, limit and share, however many workers look (W53); the fact with its
-    deliveries is the outbox's.
-    """
+    """An alert of a budget: a share of its limit was reached, or will be at this pace. Sent once
+    for each period, limit and share, even with several workers (W53); the outbox has the fact with
+    its deliveries."""
 
     id = models.BigAutoField(primary_key=True)
     budget = models.ForeignKey(Budget, models.CASCADE, related_name="alerts")

@@ -31,7 +31,7 @@ class Process(models.Model):
         return f"alive until {self.alive_until}"
 
 
-# What a relay's connection says of itself, so that no statement has to name it for every hold.
+# A setting of the relay's connection, so that statements need not name it for every hold.
 _PROCESS = Cast(
     NullIf(
         models.Func(models.Value("weir.process"), models.Value(True), function="current_setting"),
@@ -44,21 +44,17 @@ _PROCESS = Cast(
 class Hold(models.Model):
     """Money moved from available to held at admission; its id is the attempt's (I5, I6).
 
-    The balances of both accounts tell what is held; the ledger hears of it when the hold ends, by
-    one posting. Older processes also post when they place one: then it is `posted`.
+    The balances of both accounts show what is held; the ledger gets one posting when the hold ends.
+    Older processes also post when they place one; then it is `posted`. `window_ids` are the budget
+    windows in which it is held (I23). `rated_ids` are the organisation, team, member, key and
+    channel whose tokens per minute it counts on, with `tokens`; `leased_*` are those whose
+    concurrency limit it occupies until it is resolved. All are null where nothing is limited.
 
-    `window_ids` are the budget windows that it is held in as well (I23). `rated_ids` are the
-    organisation, team, member, key and channel whose tokens per minute it counts on, with `tokens`;
-    `leased_*` are those whose limit of requests at once it takes a place of, until it is resolved.
-    All are null where nothing is limited.
-
-    `mark` is how far the attempt surely was: the meters of its last high-water mark, of which a
-    provider counts no less. A hold whose process died is settled from it.
-
-    `quota_ids` are the rows of included units that it takes `quota_units` of, in their order;
-    `included_nano` is what these may pay of its charge beside `amount_nano`.
-
-    A hold is `kept` where no charge can be named, until an operator decides (I14).
+    `mark` are the meters of the attempt's last high-water mark; the provider counts at least as
+    much. A hold whose process died is settled from it. `quota_ids` are the rows of included units
+    of which it takes `quota_units`, in their order; `included_nano` is what these may pay of its
+    charge in addition to `amount_nano`. A hold is `kept` where no charge can be determined, until
+    an operator decides (I14).
     """
 
     id = models.UUIDField(primary_key=True)
@@ -139,12 +135,9 @@ class Hold(models.Model):
 
 
 class RateSecond(models.Model):
-    """What one limited organisation, team, member, key or channel was admitted within one second of
-    the database's clock.
-
-    The last sixty seconds are its sliding minute; what is older is removed by the admissions that
-    follow. `tokens` are those of the holds, corrected when they are settled.
-    """
+    """The admissions of one limited organisation, team, member, key or channel within one second of
+    the database's clock. The last sixty seconds are its sliding minute; following admissions delete
+    older rows. `tokens` are those of the holds, corrected when they are settled."""
 
     pk = models.CompositePrimaryKey("subject_id", "second")
     subject_id = models.UUIDField()

@@ -7,7 +7,7 @@ from lib.database.sealed_field import SealedField
 
 
 class IdempotentAnswer(models.Model):
-    """What a POST that moves money answered, for whoever sends it again with the same key (P5)."""
+    """The response to a POST that moves money, for retries with the same key (P5)."""
 
     id = models.BigAutoField(primary_key=True)
     owner = models.CharField(max_length=80, help_text="An organisation, or an operator.")

@@ -1,7 +1,5 @@
-"""How closed invoices were paid, and what of them is still due.
-
-A closed invoice is never deleted: no constraint of the database has to hold it.
-"""
+"""Payments of closed invoices, and what is still due. Closed invoices are never deleted, so no
+foreign key constraint is needed."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -14,8 +12,8 @@ class PaymentSource(models.TextChoices):
 
 
 class InvoicePayment(models.Model):
-    """A part or all of an invoice was paid. It moves no money: what the balance pays was posted
-    when the invoice was closed, and what else was paid has postings of its own."""
+    """The payment of an invoice, or a part of it. It moves no money: payment from the balance was
+    posted when the invoice was closed, and other payments have their own postings."""
 
     id = models.BigAutoField(primary_key=True)
     invoice = models.ForeignKey(
@@ -45,8 +43,8 @@ class InvoicePayment(models.Model):
 
 
 class InvoiceDue(models.Model):
-    """What of a closed invoice is still to be paid; without a row, nothing. Closed invoices never
-    change, so it stands beside them."""
+    """The unpaid amount of a closed invoice; no row means nothing. It is separate because closed
+    invoices never change."""
 
     invoice = models.OneToOneField(
         "billing.Invoice",

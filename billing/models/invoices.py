@@ -1,8 +1,6 @@
-"""Invoices, credit and debit notes, and what stands on them.
-
-A closed document never changes: a trigger refuses it, and inside an organisation nobody has the
-right (I18). What has to be corrected is corrected by a document of its own that names it.
-"""
+"""Invoices, credit and debit notes, and their lines. A closed document never changes: a trigger
+refuses it, and tenants have no right to (I18). Corrections are documents of their own that refer to
+it."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -109,8 +107,8 @@ class InvoiceLine(models.Model):
 
 
 class InvoiceCounter(models.Model):
-    """The last number of a series in a year. It is raised in the transaction that closes, under its
-    lock: no number is left out, none is given twice."""
+    """The last number of a series in a year. It is increased in the closing transaction, under its
+    lock, so that numbers have no gaps and no duplicates."""
 
     pk = models.CompositePrimaryKey("series", "year")
     series = models.CharField(max_length=3)
@@ -194,8 +192,8 @@ class TaxRate(models.Model):
 
 
 class ExchangeRate(models.Model):
-    """What one USD was worth in another currency on a day, by `source`. It is never changed: of
-    those of one day, the latest counts."""
+    """The value of one USD in another currency on a day, by `source`. Rows never change; the latest
+    row of a day counts."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     currency = models.CharField(max_length=3)

@@ -1,4 +1,4 @@
-"""Plans, and who is on which; what else holds for the charges of an organisation."""
+"""Plans and their holders, and other settings for an organisation's charges."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -40,8 +40,8 @@ class OrganisationPlan(models.Model):
 
 
 class OrganisationChargeRule(models.Model):
-    """What an organisation is charged for abandoned and failed requests, as
-    `billing.limits.charge_rule.stored_rule` has it; without a row, what holds for the model."""
+    """What an organisation is charged for abandoned and failed requests, in the form of
+    `billing.limits.charge_rule.stored_rule`. Without a row, the model's rule applies."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
@@ -76,12 +76,10 @@ class MemberPlan(models.Model):
 
 
 class PlanCut(models.Model):
-    """A change of plans that cuts what is paid by more than half: asked by one operator, it waits
-    for another (docs/promises.md, "Operators and audit").
-
-    Without an organisation the plan's multiplier changes, else that organisation goes on the plan,
-    with none off any; where a team or a member of it is named, that one alone.
-    """
+    """A plan change that lowers prices by more than half: requested by one operator, it waits for
+    another (docs/promises.md, "Operators and audit"). Without an organisation, the plan's
+    multiplier changes; else the organisation, or the named team or member of it, is assigned to the
+    plan, or to none."""
 
     plan = models.ForeignKey(Plan, models.CASCADE, null=True, related_name="+")
     organisation = models.ForeignKey(

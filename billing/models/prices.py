@@ -12,12 +12,9 @@ class PriceKind(models.TextChoices):
 
 
 class Price(models.Model):
-    """What one model name, or a pattern of names, is charged at, or costs us; its versions carry
-    the rates.
-
-    `channel` names the channel whose cost it is, "" any. `service_tier` and `hours` narrow it down
-    (rules/conditions.py): what they do not fit has the price in which they are empty.
-    """
+    """The price or cost of one model name or pattern; its versions have the rates. `channel` is the
+    channel whose cost it is, "" for any. `service_tier` and `hours` restrict it
+    (rules/conditions.py); other requests use the price in which they are empty."""
 
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200)

@@ -8,11 +8,9 @@ from lib.ids import new_id
 
 
 class PromoGrant(models.Model):
-    """Money that was given: spendable at once, consumed before cash, gone when it expires (I20).
-
-    Of a subscription, `charge` is what paid for it: it is the usage that a plan includes. It stands
-    inside `customer:available`; what is left of all grants stands on `promo:available`.
-    """
+    """Granted money: spendable immediately, used before cash, gone when it expires (I20). For
+    included usage of a subscription, `charge` is the charge that paid for it. It is part of
+    `customer:available`; the remainder of all grants is on `promo:available`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")

@@ -1,7 +1,7 @@
-"""Subscription plans with included usage, who is subscribed, and what that was charged.
+"""Subscription plans with included usage, subscriptions, and their charges.
 
-Included usage is a `PromoGrant` of the charge that paid for it: it is consumed before the balance
-and gone at the end of its month, by the same postings as any other grant.
+Included usage is a `PromoGrant` of the charge that paid for it: it is used before the balance and
+expires at the end of its month, with the same postings as any other grant.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -24,12 +24,9 @@ class Overage(models.TextChoices):
 
 
 class SubscriptionPlan(models.Model):
-    """What a month costs, and how much usage it includes at list prices. `overage` is what becomes
-    of requests beyond that.
-
-    Terms never change once a plan was offered: who is subscribed keeps what they agreed to. An
-    archived plan is offered to nobody any more; its subscriptions go on.
-    """
+    """The monthly price, and the included usage at list prices. `overage` is what happens to
+    requests beyond it. The terms of an offered plan never change, so subscribers keep what they
+    agreed to. An archived plan is no longer offered; its subscriptions continue."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120, unique=True)
@@ -119,8 +116,8 @@ class Subscription(models.Model):
 
 
 class SubscriptionCharge(models.Model):
-    """What a subscription was charged for days of a month: at its start, its renewal (`n` 0) or a
-    change of plan. Below 0 it was given back; `included_nano` below 0 was taken back."""
+    """A charge for days of a month: at the start, a renewal (`n` 0) or a change of plan. A negative
+    one is a refund; a negative `included_nano` was taken back."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
@@ -148,9 +145,9 @@ class SubscriptionCharge(models.Model):
 
 
 class IncludedUnits(models.Model):
-    """Units of a meter that a subscription includes in a month until `ends_at`: so many, of which
-    some are used, and some are held by requests that run. `position` is that of its term in the
-    plan; `patterns` are names or patterns of models, none = every model."""
+    """The units of a meter that a subscription includes in a month until `ends_at`, with the used
+    units and those held by running requests. `position` is that of its term in the plan; `patterns`
+    are names or patterns of models, none means every model."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
@@ -184,10 +181,10 @@ class IncludedUnits(models.Model):
 
     @property
     def taken(self) -> int:
-        """What is used or may be, by requests that run."""
+        """Return the used units plus those that running requests may use."""
         return self.used + self.held
 
     @property
     def left(self) -> int:
-        """What can still be taken."""
+        """Return the units still available."""
         return self.included - self.used - self.held

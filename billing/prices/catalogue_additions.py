@@ -1,8 +1,6 @@
-"""Prices that the shipped catalogue lacks, each with where it stands and when it was read there.
-
-A model of which no published price in USD is found is not here: it has none until an operator
-names one. Where the catalogue has a row for a name, that holds.
-"""
+"""Prices that the shipped catalogue lacks, each with its source and date. A model without a
+published price in USD is left out and has none until an operator sets one. The catalogue's own row
+takes precedence."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,9 +29,9 @@ _IN_US: Final[Mapping[str, Any]] = MappingProxyType(
         "date": "2026-11-24",
     }
 )
-# https://ai.google.dev/gemini-api/docs/optimization: flex has 50 % off, priority costs 75 % to
-# 100 % more. What the package has of priority, and what the pricing page says of Gemini 3.7 Flash
-# (1.35 and 6.75 USD beside 0.75 and 3.75), is 1.8 times the standard price.
+# https://ai.google.dev/gemini-api/docs/optimization: flex is 50 % off, priority costs 75 % to 100 %
+# more. The package's priority rates, and the pricing page for Gemini 3.7 Flash (1.35 and 6.75 USD
+# instead of 0.75 and 3.75), are 1.8 times the standard price.
 _GEMINI: Final = re.compile(r"gemini-(?:2\.5|3(?:\.\d)?)-(?:pro|flash|flash-lite)(?:-preview)?")
 _GEMINI_TIERS: Final = (
     ("flex", 50, "ai.google.dev optimization, 2026-11-24"),

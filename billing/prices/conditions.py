@@ -1,9 +1,6 @@
-"""What a price is known by, and when it holds beside its dates: by the service tier of a request,
-by the hour of the day.
-
-Both are decided at the instant of admission (I11): the price version that the record names is the
-one that was charged, so that nothing has to be decided again when it is recomputed.
-"""
+"""The key of a price, and its conditions besides dates: the service tier of a request, and the hour
+of the day. Both are decided at admission (I11), and the record refers to the price version that was
+charged, so a recomputation decides nothing again."""
 
 import re
 from typing import Final, NamedTuple
@@ -48,13 +45,13 @@ class Hours(NamedTuple):
     end_s: int
 
     def hold_at(self, second_of_day: int) -> bool:
-        """Whether the span holds at a second of the day (0 to 86,399, UTC)."""
+        """Return whether the span holds at a second of the day (0 to 86,399, UTC)."""
         if self.start_s < self.end_s:
             return self.start_s <= second_of_day < self.end_s
         return second_of_day >= self.start_s or second_of_day < self.end_s
 
     def overlap(self, other: "Hours") -> bool:
-        """Whether two spans have an instant in common."""
+        """Return whether two spans have an instant in common."""
         return self.hold_at(other.start_s) or other.hold_at(self.start_s)
 
 

@@ -29,16 +29,16 @@ class Meter(NamedTuple):
     fallback: str | None = None
 
 
-# The order of the input tokens is the order in which they stand in a prompt: what was read from a
-# cache is its beginning, what was written to one follows, the rest is its end. Marginal tiers
-# count in this order.
+# The order of the input tokens in a prompt: those read from a cache are its beginning, those
+# written to one follow, the rest is its end. Marginal tiers count in this order.
 METERS: Final[dict[str, Meter]] = {
     meter.name: meter
     for meter in (
         Meter("in_cache_read", "token", "in", "per_million", fallback="in_text"),
         Meter("in_audio_cached", "token", "in", "per_million"),
         Meter("in_image_cached", "token", "in", "per_million"),
-        # No other lifetime's rate stands in for the longest: who has none for it names one (I14).
+        # The longest lifetime has no fallback to another lifetime's rate; a price must name it
+        # (I14).
         Meter("in_cache_write_12h", "token", "in", "per_million"),
         Meter("in_cache_write_1h", "token", "in", "per_million", fallback="in_text"),
         Meter("in_cache_write_5m", "token", "in", "per_million", fallback="in_text"),

@@ -1,5 +1,5 @@
-"""What a subscription plan multiplies prices by: a list of patterns, of which the first that fits
-the model applies. A model that none fits has the multiplier of the organisation's price plan."""
+"""The multipliers of a subscription plan: a list of patterns, of which the first match applies. A
+model without a match has the multiplier of the organisation's price plan."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple

@@ -2,7 +2,7 @@
 
 
 def matches(pattern: str, model: str) -> bool:
-    """Whether a model name fits a pattern, in which `*` stands for any text."""
+    """Return whether a model name fits a pattern, in which `*` stands for any text."""
     first, *rest = pattern.split("*")
     if not rest:
         return pattern == model

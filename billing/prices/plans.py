@@ -1,13 +1,12 @@
-"""Plans: what is paid, as a multiple of the prices, and which models are shown.
+"""Plans: a multiple of the prices, and the models that are shown.
 
-An organisation can be on a plan, and so can one of its teams or members: a request is charged by
-the plan of the person, else of the team of its key, else of the organisation, else at the prices as
-they are. The subscription of an organisation may multiply the prices of some models, in the place
-of the organisation's plan. A change holds for the requests that are admitted after it: each attempt
-carries the multiplier that it was admitted with (I11).
+An organisation can have a plan, and so can its teams and members. A request is charged by the plan
+of the person, else of the key's team, else of the organisation, else at plain prices. A
+subscription may multiply the prices of some models in place of the organisation's plan. A change
+applies to requests admitted after it: each attempt carries its multiplier (I11).
 
-A change by which somebody pays less than half of what it was needs two operators, as such a price
-does: the first asks for it, another one does the same.
+A change that lowers what somebody pays by more than half needs two operators, as a price change
+does: the first requests it, another one makes the same change.
 """
 
 from collections.abc import Sequence
@@ -102,8 +101,8 @@ def save_plan(
     multiplier_ppm: int | None = None,
     models: Sequence[str] | None = None,
 ) -> Plan:
-    """Make a plan, or set what is given of one that is there. Raises Refused for a name that cannot
-    be, and SecondPersonNeeded when the multiplier waits; the models are set then."""
+    """Create a plan, or change the given fields of an existing one. Raises Refused for an invalid
+    name, and SecondPersonNeeded when the multiplier must wait; the models are changed then."""
     name = check_name(name)
     waits = False
     with transaction.atomic():
@@ -176,7 +175,7 @@ def put_on_plan(actor: Actor, holder: Holder, name: str) -> None:
 
 
 def is_used(plan: Plan) -> bool:
-    """Whether anybody is on the plan."""
+    """Return whether anybody is on the plan."""
     return any(rows.exists() for rows in (plan.organisations, plan.teams, plan.members))
 
 
@@ -193,7 +192,7 @@ def holders_of(plan: Plan) -> list[Holder]:
 
 
 def waiting_cuts(plan: Plan) -> list[PlanCut]:
-    """What waits for another operator: of this plan, and of those who are on it."""
+    """Return what waits for another operator: changes of this plan and of its holders."""
     of_those = (
         Q(organisation__in=plan.organisations.values("organisation"), team=None, membership=None)
         | Q(team__in=plan.teams.values("team"))
@@ -206,7 +205,7 @@ def waiting_cuts(plan: Plan) -> list[PlanCut]:
 
 
 def _waits(actor: Actor, plan: Plan | None, holder: Holder | None, before: int, after: int) -> bool:
-    """Whether a change from one multiplier to another must wait for a second operator; it is
+    """Return whether a change from one multiplier to another must wait for a second operator; it is
     written down then. The installation itself waits for nobody: its file is reviewed before."""
     organisation = _organisation_of(holder) if holder else None
     where = {

@@ -53,7 +53,7 @@ class ListedPrice:
         return self.source.startswith(CATALOGUE)
 
     def in_force_at(self, at: dt.datetime) -> bool:
-        """Whether the dates of this version hold at an instant."""
+        """Return whether the dates of this version hold at an instant."""
         return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
 
 
@@ -247,7 +247,7 @@ def source_of(row: CatalogueRow, catalogue: str) -> str:
 
 
 def catalogue_loaded() -> bool:
-    """Whether any catalogue was loaded into this installation."""
+    """Return whether any catalogue was loaded into this installation."""
     return PriceVersion.objects.filter(source__startswith=CATALOGUE).exists()
 
 

@@ -176,7 +176,7 @@ class PriceVersion:
         return {"meters": dict(self.rates), "tiers": tiers}
 
     def has_terms_for(self, kind: str, value: str) -> bool:
-        """Whether the version says what it charges where `kind` is `value`."""
+        """Return whether the version says what it charges where `kind` is `value`."""
         return any(one.kind == kind and one.value == value for one in self.conditions)
 
     def bound_under(self, asked: Mapping[str, str]) -> "PriceVersion":
@@ -401,7 +401,7 @@ def _exact(cost: CostLines) -> int:
 
 
 def reached_tier(quantities: Mapping[str, int], version: PriceVersion) -> int:
-    """How many tiers the input tokens of `quantities` reach; 0 is below the first."""
+    """Return how many tiers the input tokens of `quantities` reach; 0 is below the first."""
     return len(_reached(quantities, version)) if version.tiers else 0
 
 

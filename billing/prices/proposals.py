@@ -380,7 +380,7 @@ def listed(row: PriceProposal, charges: Charges | None = None) -> ListedProposal
 
 
 def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
-    """Whether a rate that customers pay falls by more than half within 24 hours, or ends for
+    """Return whether a rate that customers pay falls by more than half within 24 hours, or ends for
     nothing. Who asks of many proposals gives all `charges`."""
     if row.kind != PriceKind.CHARGE:
         return False

@@ -45,8 +45,8 @@ def rate_changes(
 def falls_by_more_than_half(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> bool:
-    """Whether any rate falls to less than half of what it was, or ends: a price cut that needs two
-    persons. A first price is no cut."""
+    """Return whether any rate falls to less than half of what it was, or ends: a price cut that
+    needs two persons. A first price is no cut."""
     if before is None:
         return False
     return any(

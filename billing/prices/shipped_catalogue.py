@@ -44,7 +44,7 @@ def bring_shipped(actor: Actor, *, again: bool = False) -> Brought:
 
 
 def _is_known(source: str) -> bool:
-    """Whether this catalogue was compared, and each price of our own with it."""
+    """Return whether this catalogue was compared, and each price of our own with it."""
     priced = Price.objects.filter(model__in=own_models()).values_list("model", flat=True)
     proposed = PriceProposal.objects.filter(model__in=own_models()).values_list("model", flat=True)
     if not own_models() <= {*priced, *proposed}:

@@ -299,7 +299,7 @@ def _checked(meters: dict[str, int]) -> dict[str, Any]:
 
 
 def _is_nothing(value: Any) -> bool:
-    """Whether a member says that there is no such price: it is absent, empty or zero."""
+    """Return whether a member says that there is no such price: it is absent, empty or zero."""
     if value is None or value in ("", [], {}):
         return True
     try:

@@ -84,7 +84,7 @@ def applicable(allowances: Iterable[Allowance], model: str) -> dict[str, Allowan
 
 
 def wanted_units(ways: Iterable[Way], meters: Iterable[str]) -> dict[str, int]:
-    """How many units of these meters a request may come to, whichever way it is billed."""
+    """Return how many units of these meters a request may come to, whichever way it is billed."""
     wanted = dict.fromkeys(meters, 0)
     for way in ways:
         counts = dict.fromkeys(wanted, 0)

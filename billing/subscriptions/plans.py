@@ -111,8 +111,9 @@ def archive_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
 
 
 def needs_another(plan: SubscriptionPlan) -> bool:
-    """Whether who wrote the plan may not offer it alone; what units are worth is for the price
-    book of each day to say. A price that falls by more than half needs two, as any such price."""
+    """Return whether who wrote the plan may not offer it alone; what units are worth is for the
+    price book of each day to say. A price that falls by more than half needs two, as any such
+    price."""
     halves = any(2 * one.ppm < PPM for one in multipliers_of_plan(plan))
     return bool(plan.units) or halves or plan.included_nano - plan.price_nano > limit_nano()
 

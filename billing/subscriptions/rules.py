@@ -42,13 +42,13 @@ def first_of_month(day: dt.date) -> dt.date:
 
 
 def days_of_month(day: dt.date) -> int:
-    """How many days the month of a day has in the calendar."""
+    """Return how many days the month of a day has in the calendar."""
     first = first_of_month(day)
     return (month_after(first) - first).days
 
 
 def days_left(day: dt.date) -> int:
-    """How many days its month has from a day on, that day among them."""
+    """Return how many days its month has from a day on, that day among them."""
     return days_of_month(day) - day.day + 1
 
 
@@ -107,7 +107,7 @@ def change_plan(
 def _more_units(
     before: Iterable[UnitTerm], after: Iterable[UnitTerm]
 ) -> tuple[tuple[UnitKind, int], ...]:
-    """How many units more of each kind, the new plan's first; below 0: less."""
+    """Return how many units more of each kind, the new plan's first; below 0: less."""
     more = {term.kind: term.units for term in after}
     for term in before:
         more[term.kind] = more.get(term.kind, 0) - term.units

@@ -30,7 +30,7 @@ from outbox.facts import put
 def set_automatic(
     actor: Actor, organisation: Organisation, *, enabled: bool, below_nano: int, amount_nano: int
 ) -> None:
-    """Whether and how the balance is filled by the kept card. Raises TopUpRefused."""
+    """Return whether and how the balance is filled by the kept card. Raises TopUpRefused."""
     if below_nano < 0:
         raise TopUpRefused("below", gettext("The threshold must be zero or more."))
     check_amount(amount_nano)

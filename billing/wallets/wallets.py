@@ -46,7 +46,7 @@ def balance(organisation: Organisation | UUID) -> Balance:
 
 
 def open_holds(organisation: Organisation | UUID) -> int:
-    """How many attempts hold money of the organisation now."""
+    """Return how many attempts hold money of the organisation now."""
     return Hold.objects.filter(organisation=organisation, state=HoldState.OPEN).count()
 
 
@@ -67,7 +67,8 @@ def open_balance(organisation: Organisation, amount_nano: int, *, actor: str = "
 
 
 def credit_line(organisation: Organisation | UUID) -> int:
-    """How far the organisation's balance may fall below 0: more than 0 for one that pays later."""
+    """Return how far the organisation's balance may fall below 0: more than 0 for one that pays
+    later."""
     account = Account.objects.filter(organisation=organisation, kind=AccountKind.AVAILABLE).first()
     return 0 if account is None else account.overdraft_nano
 

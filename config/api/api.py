@@ -107,7 +107,7 @@ class ZeroByte(ValueError):
 
 
 class BodyUnreadable(ValueError):
-    """The body is no JSON with one reading; the text says why."""
+    """The body is not JSON, or is ambiguous JSON. The text says why."""
 
 
 class StrictParser(Parser):
@@ -350,7 +350,7 @@ def error_response(
     code: str | None = None,
     param: str | None = None,
 ) -> HttpResponse:
-    """One error of the management API; the request id stands beside the error object."""
+    """Build an error of the management API. The request id is beside the error object."""
     return HttpResponse(
         json.dumps(
             {
@@ -520,7 +520,7 @@ def _key_in_use(request: HttpRequest, error: KeyInUse) -> HttpResponse:
 
 @api.exception_handler(ValidationError)
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """The first finding; what has the wrong form is 400, what has a wrong value 422."""
+    """Report the first error: 400 for a wrong form, 422 for a wrong value."""
     first = error.errors[0]
     kind = str(first["type"])
     # The location is (source, name of the argument, field, …); callers know only the field.

@@ -1,10 +1,8 @@
-"""What every operation that creates something has in common: an Idempotency-Key, and 409 for what
-exists already.
+"""What all creating operations share: an Idempotency-Key, and 409 for what exists already.
 
-An operation creates if it is a POST that answers 201; its router adds nothing. With a key, the
-operation and the keeping of its answer are one transaction (P5); what the operation leaves to
-`lib/api/after_commit.py` is done behind it. An operation that returns an HttpResponse calls
-`billing.idempotency.answered` itself.
+An operation creates if it is a POST that answers 201. With a key, the operation and its stored
+response are one transaction (P5); work in `lib/api/after_commit.py` follows it. An operation that
+returns an HttpResponse calls `billing.idempotency.answered` itself.
 """
 
 import inspect
@@ -34,7 +32,7 @@ _PARAMETER: Final = {
 
 
 def creates(operation: Operation) -> bool:
-    """Whether the operation creates something."""
+    """Return whether the operation creates something."""
     return "POST" in operation.methods and 201 in operation.response_models
 
 
@@ -66,7 +64,7 @@ def answer_once(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def describe_creation(operation: dict[str, Any]) -> None:
-    """Say in the description of a creating operation what they have in common."""
+    """Describe the common features of creating operations in the reference."""
     if 201 in operation["responses"]:
         operation.setdefault("parameters", []).append(_PARAMETER)
         operation["responses"].setdefault(409, declared_error(409))

@@ -15,7 +15,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True)
 class Field:
-    """One parameter, body field or answer field; `text` is as `_Source.words` gives it."""
+    """A parameter, body field or response field. `text` is as `_Source.words` returns it."""
 
     name: str
     type: str
@@ -26,7 +26,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: what to send, what comes back, and how to try it."""
+    """An operation: its request, its response, and how to try it."""
 
     id: str
     method: str
@@ -110,7 +110,7 @@ def _fields(source: _Source, node: dict[str, Any]) -> list[Field]:
     fields = []
     for name, inner in node.get("properties", {}).items():
         fields.append(_field(source, name, inner, name in required))
-        # A list's rows are told in the same table, one level deep.
+        # Fields of a list's rows are in the same table, one level deep.
         fields += [
             replace(row, name=f"{name}[].{row.name}")
             for row in _fields(source, inner.get("items", {}))

@@ -1,4 +1,4 @@
-"""The reference of the management API: what there is, and a page for each group of operations."""
+"""The reference of the management API: an overview, and a page per group of operations."""
 
 from typing import Any, cast
 

@@ -1,4 +1,5 @@
-"""The management API of erasing people and of what is stored about them. Pages call the same."""
+"""The management API for erasing people and for their stored data. The pages call the same
+functions."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -79,7 +80,7 @@ class ErasureCopies(Schema):
 
 
 class ErasureOut(Schema):
-    """How far the erasing of a person is, or what it would take away."""
+    """The progress of an erasure, or what it would remove."""
 
     state: Literal["none", "running", "waiting", "done"] = Field(
         description="`none`: not requested. `waiting`: for requests that are still on their way."

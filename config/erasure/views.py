@@ -1,5 +1,5 @@
-"""The pages of what is stored about a person: one's own data and account, and the erasing of
-others by owners and operators (P36). They stand here because backups are named on them."""
+"""Pages about a person's stored data: their own data and account, and the erasure of others by
+owners and operators (P36). They are in config because they mention backups."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -50,8 +50,8 @@ from usage.models import DetachedMonth
 
 
 class Copies(NamedTuple):
-    """Copies that erasing does not reach: the newest backup, for how many days one is kept (0 =
-    not known), and how many months stand in files."""
+    """Copies that an erasure does not reach: the newest backup, the days one is kept (0 = unknown),
+    and the number of months in files."""
 
     backup_at: dt.datetime | None
     keep_days: int
@@ -97,7 +97,7 @@ class ErasureForm(forms.Form):
 
     @property
     def fates(self) -> dict[Any, KeyFate]:
-        """What the form says of each key."""
+        """Return the form's choice for each key."""
         return {key.id: self._fate(self.cleaned_data[name]) for name, key in self._keys.items()}
 
     def _fate(self, value: str) -> KeyFate:
@@ -242,7 +242,7 @@ def _ask(
 
 
 def copies_left() -> Copies:
-    """What is left of a person elsewhere when they are erased."""
+    """Return the copies of a person's data that remain after the erasure."""
     with within(None):
         run = last_backup()
         months = DetachedMonth.objects.count()
@@ -267,7 +267,7 @@ def _state(erasure: Erasure) -> dict[str, Any]:
 
 
 def _word(name: str) -> str:
-    """What was taken away, as the page of an erasure calls it."""
+    """Return the display name of a kind of erased data."""
     words = {
         "chats": gettext("Chats"),
         "votes": gettext("Votes"),

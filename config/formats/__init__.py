@@ -1,1 +1,1 @@
-"""How a language writes dates and times where Django's own way is not that of our pages."""
+"""Formats of dates and times where a language's differ from Django's."""

@@ -1,4 +1,4 @@
-"""What somebody should look at soon, as far as the reader may do something about it."""
+"""Matters that need attention, as far as the reader can act on them."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ _EACH: Final = 3
 
 
 class Matter(NamedTuple):
-    """One thing to look at: `text` says what it is, `detail` how it stands, `href` where."""
+    """One matter: `text` says what it is, `detail` its state, `href` where to act."""
 
     tone: str
     icon: str
@@ -41,7 +41,7 @@ class Matter(NamedTuple):
 
 
 def attention(request: HttpRequest, actor: Actor) -> list[Matter]:
-    """All of it, what stops requests first."""
+    """Yield all matters, those that stop requests first."""
     matters = [
         *_balance(actor),
         *_channels(actor),
@@ -57,7 +57,7 @@ def _may(actor: Actor, action: Action) -> bool:
 
 
 def _balance(actor: Actor) -> Iterator[Matter]:
-    """A debt, nothing left, or less than the organisation wants to be told of."""
+    """Report a debt, an empty balance, or one below the organisation's alert level."""
     if not _may(actor, "balance.read"):
         return
     organisation = actors.organisation_of(actor)
@@ -161,7 +161,7 @@ def _keys(actor: Actor) -> Iterator[Matter]:
 
 
 def _approvals(actor: Actor) -> Iterator[Matter]:
-    """What waits for the actor's decision."""
+    """Report decisions that wait for the actor."""
     if _may(actor, "budgets.write"):
         waiting = budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING).count()
         if waiting:

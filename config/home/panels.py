@@ -1,4 +1,4 @@
-"""What the panels of home show, each read by itself and as far as the reader's role allows."""
+"""The panels of Home. Each is loaded separately, as far as the reader's role allows."""
 
 import calendar
 import datetime as dt
@@ -62,7 +62,7 @@ def _month(actor: Actor, range_name: str = "mtd") -> UsageFilter:
 
 
 def own_only(actor: Actor) -> bool:
-    """Whether the actor sees only what is its own."""
+    """Return whether the actor sees only what is its own."""
     return access.scope_of(actor, "usage.read") == "own"
 
 
@@ -111,7 +111,7 @@ def _running_sums(totals: Sequence[Totals]) -> list[int]:
 
 
 def _days(actor: Actor, this: UsageFilter, now: list[int], before: list[int]) -> list[Context]:
-    """Every day of the month and of the one before: what was spent up to its end."""
+    """Return the cumulative spending at the end of each day of this month and the previous one."""
     first = this.start_at.date()
     length = calendar.monthrange(first.year, first.month)[1]
     return [
@@ -148,7 +148,7 @@ def _keys(request: HttpRequest, actor: Actor) -> Context:
 
 
 def _top(actor: Actor, by: GroupBy) -> list[Context]:
-    """The dearest groups of the month, each beside the dearest of them."""
+    """Return the most expensive groups of the month, each relative to the first."""
     month = _month(actor)
     groups = reports.usage_by(actor, month.span, by, limit=_TOP, metered=False)
     most = max((group.totals.charge_nano for group in groups), default=0)

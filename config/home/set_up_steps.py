@@ -1,7 +1,5 @@
-"""How far the first run is (W01): operator, organisation, channel, key, first request.
-
-Each step is done when what it makes is there, so that whoever comes back goes on where they were.
-"""
+"""The progress of the first run (W01): operator, organisation, channel, key, first request. A step
+is done when its result exists, so that people can resume."""
 
 from typing import Any, Final
 
@@ -31,7 +29,7 @@ def step_of(request: HttpRequest, actor: Actor) -> int:
 
 
 def set_up_context(request: HttpRequest, actor: Actor) -> dict[str, Any]:
-    """For the start page of an operator: which step of the first run it is."""
+    """Build the context of an operator's start page: the current step of the first run."""
     if not actor.operator:
         return {}
     step = step_of(request, actor)

@@ -19,7 +19,7 @@ from lib.refusal import Refused
 
 
 class OrganisationForm(forms.Form):
-    """Where the first operator works."""
+    """The organisation of the first operator."""
 
     name = forms.CharField(
         label=gettext_lazy("Organisation name"),
@@ -51,7 +51,7 @@ def set_up_organisation(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("channels.write")
 @require_POST
 def set_up_skip(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Go on without a channel, for as long as the session lasts."""
+    """Continue without a channel for the rest of the session."""
     request.session[SKIPPED] = True
     return see_other("set_up_steps")
 

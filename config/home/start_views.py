@@ -35,7 +35,7 @@ _KEYS_SHOWN = 3
 
 
 def wants_start(request: HttpRequest, actor: Actor) -> bool:
-    """Whether Home is still the start page: until there is traffic to show, or it was skipped."""
+    """Return whether Home is the start page: until there is traffic, or it was skipped."""
     if actor.authority.scope_of(HAS_KEYS) is None or _SKIP_COOKIE in request.COOKIES:
         return False
     return not sees_traffic(actor)
@@ -44,7 +44,7 @@ def wants_start(request: HttpRequest, actor: Actor) -> bool:
 @organisation_page("models.read")
 @require_safe
 def start(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The start page, also for who is past it."""
+    """Show the start page, even to those who have finished it."""
     return start_page(request, actor)
 
 
@@ -98,7 +98,7 @@ def start_skip(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("models.read")
 @require_safe
 def first_request(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Whether the person's first request has come; the page asks until it has."""
+    """Return whether the person's first request has come; the page asks until it has."""
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect("start", slug_of(actor))
     return render(request, "config/home/_first_request.html", _first_context(actor))

@@ -19,7 +19,7 @@ Meaning = Literal["imported", "closes", "unused", "unknown"]
 Reasons = Mapping[str, tuple[str, ...]]
 """What is to be said of columns -> their names."""
 
-# In an object where people write what they like, a name that sounds like this is no remark.
+# In a free-form object, a name that sounds like one of these is not a remark.
 _SOUNDS_RESTRICTING: Final = re.compile(
     r"limit|budget|quota|allow|den(y|ied)|block|ban|guard|polic|restrict|enforce|require|expir"
     r"|max_|region|whitelist|blacklist|ip_|_ips|scim|permission|disable"
@@ -27,8 +27,7 @@ _SOUNDS_RESTRICTING: Final = re.compile(
 
 
 class Found(NamedTuple):
-    """What a row says beside what is imported: the columns that close what is made of it, and
-    those that are left out."""
+    """What a row contains beside the imported columns: those that close it, and those left out."""
 
     closing: tuple[str, ...]
     left: tuple[str, ...]
@@ -36,8 +35,8 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The columns of one table. `documents` are those with an object, `remarks` those of them in
-    which people write what they like: there an unknown name only closes if it sounds like it."""
+    """The columns of one table. `documents` contain a JSON object; `remarks` are free-form ones, in
+    which an unknown name closes the row only if it sounds like a restriction."""
 
     imported: Reasons
     closes: Reasons = field(default_factory=dict)
@@ -59,7 +58,7 @@ class TableColumns:
         return "unknown"
 
     def find(self, row: Row, defaults: Mapping[str, object]) -> Found:
-        """What a row says; a value that the table gives by itself says nothing."""
+        """Classify the values of a row. A column's default value counts as empty."""
         closing, left = [], []
         for column, value in self._members(row):
             if is_nothing(value) or _is_default(value, defaults.get(column)):

@@ -51,8 +51,8 @@ UNLIMITED: Final = Counts()
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """`spent_nano` is what was spent in the running period, `anchor` where the period begins (see
-    billing/limits/budget_rules.py), None = as usual."""
+    """A budget. `spent_nano` is the spending in the current period, `anchor` the period's start
+    (see billing/limits/budget_rules.py), None for the default."""
 
     amount_nano: int
     period: Literal["hour", "day", "week", "month", "total"] = "total"
@@ -70,7 +70,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """It serves those on one of `plans`, and one of `teams`; () = everybody."""
+    """A channel. It serves holders of one of `plans`, and one of `teams`; () means everybody."""
 
     origin: Origin
     name: str
@@ -99,7 +99,8 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`teams`: None = all. Without an origin, somebody who comes with a new organisation."""
+    """A member. `teams` None means all. Without an origin, the member comes with a new
+    organisation."""
 
     email: str
     role: Literal["owner", "admin", "billing", "developer", "viewer"]
@@ -142,7 +143,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """`balance_nano` may be below 0: a debt. `suspended` says why it is, "" = it is not."""
+    """An organisation. A negative `balance_nano` is a debt. `suspended` is the reason, or ""."""
 
     origin: Origin
     name: str
@@ -160,7 +161,7 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A code that nobody has redeemed yet."""
+    """A code that has not been redeemed."""
 
     origin: Origin
     batch: str
@@ -171,7 +172,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """All of it, and what there is to say of what is not in it."""
+    """The whole conversion, and remarks on what it leaves out."""
 
     plans: tuple[Plan, ...]
     channels: tuple[Channel, ...]

@@ -30,7 +30,7 @@ _DEFAULTS: Final = (
 
 
 class DatabaseUnreadable(Exception):
-    """It cannot be read; the text says why and what to do instead, and has no password in it."""
+    """The database cannot be read. The text says why and what to do instead, without passwords."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _from_sqlite(path: Path, wanted: Collection[str]) -> Database:
 
 
 def _defaults(written: Iterable[tuple[str, str | None]]) -> dict[str, object]:
-    """The defaults that are plain values, from what the schema has written of them."""
+    """Parse the defaults that are plain values from the schema."""
     return {
         column: match[1] if match[2] is None else match[2]
         for column, text in written

@@ -17,8 +17,8 @@ __all__ = ["PEERS", "Peer", "Settings", "WrongPeer"]
 
 
 class Settings(NamedTuple):
-    """What an operator says beside the database: the key to LiteLLM's secrets and its list of
-    prices, and the restrictions that may be lost (`columns.py`)."""
+    """An operator's settings for an import: the key to LiteLLM's secrets and its price list, and
+    the restrictions that may be dropped (`columns.py`)."""
 
     now: dt.datetime
     salt_key: str = ""

@@ -1,5 +1,5 @@
-"""Going through a peer's tables: what cannot be read is skipped with its reason, and what a row
-says that is not imported is reported, or closes what is made of it (`columns.py`)."""
+"""Read the tables of another hub. Unreadable rows are skipped with a reason. Columns that are not
+imported are reported, or close what is created from the row (`columns.py`)."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -40,7 +40,7 @@ class Reader:
         id: str = "id",
         name: str = "name",
     ) -> list[T]:
-        """What `convert` makes of each row of a table and of what closes it, in its order; rows
+        """Yield the result of `convert` for each row of a table and what closes it, in order. Rows
         for which it raises Skipped or ValueUnreadable are reported."""
         converted = []
         for row in self.database.rows.get(table, ()):
@@ -63,14 +63,14 @@ class Reader:
         return self.without_accepted(f"{table}.{column}" for column in found.closing)
 
     def without_accepted(self, restrictions: Iterable[str]) -> tuple[str, ...]:
-        """Those that nobody accepted the loss of."""
+        """Return the restrictions that nobody agreed to drop."""
         named = list(restrictions)
         self.lost.update(self.accepted.intersection(named))
         return tuple(name for name in named if name not in self.accepted)
 
 
 def field(row: Row, column: str, read: Callable[[object], T]) -> T:
-    """One column of a row, read as its kind; a column that this version does not have is null."""
+    """Parse one column of a row. A column that this version lacks is null."""
     try:
         return read(row.get(column))
     except ValueUnreadable as error:
@@ -78,14 +78,14 @@ def field(row: Row, column: str, read: Callable[[object], T]) -> T:
 
 
 def is_model_name(name: str) -> bool:
-    """Whether a model can be asked for by it; an array of the database would cut a long one short
-    in silence."""
+    """Return whether a model can be asked for by it; an array of the database would cut a long one
+    short in silence."""
     bounded = len(name) <= channel_bounds.MODEL_MAX
     return bounded and re.fullmatch(channel_bounds.MODEL_PATTERN, name) is not None
 
 
 def told_apart(names: Mapping[str, str]) -> dict[str, str]:
-    """Id -> a name that no other has: where several have one, the id stands behind it."""
+    """Return unique names by id. Duplicate names get their id appended."""
     counted: dict[str, int] = {}
     for name in names.values():
         counted[name] = counted.get(name, 0) + 1

@@ -1,7 +1,7 @@
-"""The parity report: what was read, what of it is here, what came closed and how it is opened, and
-everything that was left behind.
+"""The parity report of an import: what was read, what exists here, what was imported closed and how
+to open it, and what was left out.
 
-No secret has a way into it: rows are named by table, id and name, options by their names alone.
+It never contains a secret: rows are identified by table, id and name, options by name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,9 +25,8 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class TableReport:
-    """One table: how many rows were read, made here now, here from an earlier import; by what
-    closed them and what opens them, those that came closed; and by reason those that were skipped,
-    or came over with something missing."""
+    """The counts of one table: rows read, created now, and created by an earlier import; closed
+    rows by their cause and remedy; and skipped or incomplete rows by reason."""
 
     read: int = 0
     imported: int = 0
@@ -58,7 +57,8 @@ class Money:
 
     @property
     def difference_nano(self) -> int:
-        """What neither the books here, nor what was left behind and rounded, explain."""
+        """Return the amount that neither the books here nor the skipped and rounded amounts
+        explain."""
         return self.peer_nano - self.left_behind_nano - self.rounded_nano - self.here_nano
 
 
@@ -87,7 +87,7 @@ class Report:
         self.table(table).notes.setdefault(text, []).append(Row(id, name))
 
     def explain_tables(self, reasons: Mapping[str, Iterable[str]]) -> None:
-        """Say of the tables that are left why; a name may end in *."""
+        """Report why tables are not imported. A name may end in *."""
         for reason, names in reasons.items():
             for name in names:
                 for table in self.tables_left:
@@ -96,8 +96,8 @@ class Report:
 
 
 def printable(text: str) -> str:
-    """A text of the peer's for a terminal: what would move the cursor or turn the writing round is
-    shown as its escape."""
+    """Escape a foreign text for a terminal: control characters and direction marks are shown as
+    escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

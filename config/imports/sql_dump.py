@@ -1,8 +1,8 @@
-"""Dumps of MySQL, MariaDB and Postgres: their rows, without a server to load them into.
+"""Read dumps of MySQL, MariaDB and Postgres without a server.
 
-Reads `CREATE TABLE` (the names of columns), `INSERT … VALUES` and `COPY … FROM stdin`, and steps
-over every other statement. It is strict: what it cannot read inside one of these is refused with
-its line, because a row that is missed here is money that is lost.
+It parses `CREATE TABLE` (column names), `INSERT … VALUES` and `COPY … FROM stdin`, and skips all
+other statements. It is strict: anything unreadable in one of these is refused with its line,
+because a missed row is lost money.
 """
 
 import re
@@ -52,7 +52,7 @@ class Token(NamedTuple):
 
 @dataclass
 class DumpTable:
-    """`defaults` are the words that stand behind DEFAULT."""
+    """`defaults` are the expressions after DEFAULT."""
 
     columns: list[str] = field(default_factory=list)
     defaults: dict[str, str] = field(default_factory=dict)
@@ -69,7 +69,8 @@ class _Reader:
     def __init__(self, sql: str, wanted: Collection[str]) -> None:
         self._sql = sql
         self._wanted = wanted
-        # What stands before the first statement tells; a dump without comments tells by its quotes.
+        # The text before the first statement identifies the dialect; for a dump without comments,
+        # its quotes do.
         head = sql[:2000]
         self._postgres = "PostgreSQL" in head or ("`" not in head and "MySQL" not in head)
         self._pattern = _POSTGRES if self._postgres else _MYSQL

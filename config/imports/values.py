@@ -1,7 +1,5 @@
-"""Values of a peer's rows, whatever brought them: a driver gives numbers, a dump gives texts.
-
-Each of these reads one kind and raises ValueUnreadable for what is none of it.
-"""
+"""Parse values of another hub's rows, which are numbers from a driver and texts from a dump. Each
+function parses one kind and raises ValueUnreadable for anything else."""
 
 import datetime as dt
 import json
@@ -20,7 +18,7 @@ _ARRAY_PART: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^,"{}]+))\s*(,|$)'
 
 
 class ValueUnreadable(ValueError):
-    """A value that is not of its kind; the text says which, and never what it is: it may be a
+    """A value of the wrong kind. The text names the kind but not the value, which may be a
     secret."""
 
 
@@ -45,7 +43,7 @@ def integer(value: object) -> int:
 
 
 def fraction(value: object) -> Fraction:
-    """A number, exactly as it was written; 0 for null. A float is what its shortest form says."""
+    """Parse a number exactly; null is 0. A float has the value of its shortest form."""
     if isinstance(value, int | Decimal):
         written = str(int(value)) if isinstance(value, bool) else str(value)
     else:
@@ -70,7 +68,7 @@ def boolean(value: object) -> bool:
 
 
 def document(value: object) -> Any:
-    """What JSON says, its numbers as Decimal; None for null and for nothing."""
+    """Parse JSON, with numbers as Decimal. Return None for null and for nothing."""
     if value is None or isinstance(value, dict | list):
         return value
     written = text(value).strip()
@@ -127,7 +125,8 @@ def instant(value: object) -> dt.datetime | None:
 
 
 def is_nothing(value: object) -> bool:
-    """Whether a column says nothing: null, empty, zero, no, or a document without any of these."""
+    """Return whether a value says nothing: null, empty, zero, no, or a document of only such
+    values."""
     if value is None or value == [] or value == {}:
         return True
     if isinstance(value, list | dict):
@@ -144,7 +143,7 @@ def is_nothing(value: object) -> bool:
 
 
 def unstorable(row: Row) -> str:
-    """The first column whose text no database of ours can hold, "" where there is none."""
+    """Return the first column whose text no database of ours can store, or ""."""
     for column, value in row.items():
         if isinstance(value, str) and ("\x00" in value or _lone_surrogate(value)):
             return column

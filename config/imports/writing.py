@@ -1,9 +1,8 @@
-"""Make what a peer had here: each thing by the one function that its room has for that write, and
-closed where it was restricted there in a way that is not here (P32).
+"""Create what another hub had, with each room's own write function. Anything with a restriction
+that does not exist here is created closed (P32).
 
-What was made is remembered by the peer's id of it (`ImportedRow`), so that a second run makes
-nothing twice, whatever was renamed meanwhile on either side. What is here already by other means
-is left alone: an import never changes what somebody made here.
+The foreign id of each created thing is stored (`ImportedRow`), so a second run creates nothing
+twice, even after renames. An import never changes what somebody created here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -48,12 +47,12 @@ _REFUSALS: Final = (
     prices.PriceRefused,
     MoneyInvalid,
     ValidationError,
-    # What the database itself refuses of a value: a name that is too long.
+    # Values that the database itself refuses, such as a name that is too long.
     DataError,
 )
 
 
-# What opens again what is closed: the page, and what to do there.
+# How to open what was imported closed: the page, and what to do there.
 _OPENS_KEY: Final = "API keys, the key: clear Disabled (API: PATCH /api/v1/keys/{id})"
 _OPENS_CHANNEL: Final = "Channels (/admin/channels), the channel: Turn on"
 _OPENS_ORGANISATION: Final = "Organisations (/admin/organisations): Lift suspension"
@@ -66,15 +65,14 @@ T = TypeVar("T")
 
 
 class OtherInstallation(Exception):
-    """What was imported under these ids came from another database; the text says what to do."""
+    """The rows already imported under these ids came from another database. The text says what to
+    do."""
 
 
 def write_converted(source: str, converted: converted.Converted) -> None:
-    """Make everything that is not here yet, inside the caller's transaction; what is refused goes
-    into its report. `source` names the peer's database, so that two do not mix.
-
-    Raises OtherInstallation.
-    """
+    """Create everything that does not exist yet, inside the caller's transaction. Refusals are
+    reported. `source` identifies the other database, so that two do not mix. Raises
+    OtherInstallation."""
     writer = _Writer(source, converted.report)
     for plan in converted.plans:
         writer.write_plan(plan)
@@ -109,7 +107,7 @@ class _Writer:
     def write(
         self, origin: converted.Origin, thing: T, name: str, make: Callable[[T], object]
     ) -> str | None:
-        """The id of what was made of it, now or before; None where it was refused."""
+        """Return the id of what was created for it, now or earlier, or None if it was refused."""
         if origin in self._made:
             self._report.table(origin.table).present += 1
             return self._made[origin]
@@ -139,7 +137,7 @@ class _Writer:
 
     @contextmanager
     def _refusals(self, origin: converted.Origin, name: str, part: str = "") -> Iterator[None]:
-        """Undo and report what the rooms refuse: the row, or a part of what is made of it."""
+        """Undo and report what the rooms refuse: a row, or a part of it."""
         try:
             with transaction.atomic():
                 yield
@@ -238,7 +236,7 @@ class _Writer:
 
     @cached_property
     def _known_prices(self) -> dict[str, ListedPrice]:
-        """What is in force before a price is imported."""
+        """Return the prices in force before the import."""
         return prices_in_force()
 
     def price_like(self, price: converted.Price) -> ListedPrice | None:
@@ -251,7 +249,7 @@ class _Writer:
         return f"import: {self._source}"
 
     def _free_name(self, name: str, taken: set[str]) -> str:
-        """The name, or one with the source behind it that is nobody's."""
+        """Return the name, or the name with the source appended if it is taken."""
         tried, number = name, 1
         while tried in taken:
             tail = f" ({self._source})" if number == 1 else f" ({self._source} {number})"
@@ -282,7 +280,7 @@ class _Writer:
                     self._report.skip(*code.origin, code.batch, reason)
 
     def tell_unpriced(self, wanted: tuple[converted.Channel, ...]) -> None:
-        """Name the models that nobody can use yet, because they have no price."""
+        """Report the models that cannot be used yet, because they have no price."""
         known = prices_in_force()
         for model in sorted({model for channel in wanted for model in channel.models}):
             if price_of(model, known) is None:
@@ -401,7 +399,7 @@ class _Writer:
             user = User.objects.filter(
                 email__iexact=wanted.email, memberships__organisation=organisation
             ).first()
-            # What the person may not, the key could.
+            # The key could do what its person may not.
             closed += () if user else ("its person could not be made",)
         secret = wanted.secret
         if isinstance(secret, converted.ClearSecret):
@@ -477,7 +475,8 @@ class _Writer:
             )  # fmt: skip
 
     def opened_nano(self, wanted: tuple[converted.Organisation, ...]) -> int:
-        """What the books opened the wanted organisations with, now or before."""
+        """Return the opening balances that the books have for the organisations, from now or
+        earlier."""
         made = [UUID(self._made[each.origin]) for each in wanted if each.origin in self._made]
         entries = LedgerEntry.objects.filter(
             posting__kind="opening",
@@ -498,7 +497,8 @@ def _counts(counts: converted.Counts) -> dict[str, int | None]:
 
 
 def _fingerprint(wanted: converted.Key) -> str:
-    """By which a key is known again that was given another secret here meanwhile."""
+    """Return the fingerprint that recognises an imported key even after its secret was replaced
+    here."""
     secret = wanted.secret
     if isinstance(secret, converted.ClearSecret):
         return keys.digest_of(secret.text).hex()[:16]

@@ -1,11 +1,11 @@
-"""The beat inside a worker, for an installation that has one of each: `celery worker --with-beat`.
+"""Run the beat inside the only worker of an installation: `celery worker --with-beat`.
 
-Celery's own `--beat` starts a process, which holds in memory all that the worker does once more;
-this is a thread. Where there may be several workers it stays a process of its own, of which there
-is one (docker-compose.yml). The two end together: what starts a worker again starts its beat.
+Celery's own `--beat` starts a process with a second copy of the worker's memory; this is a thread.
+Installations with several workers run the beat as its own process, exactly once
+(docker-compose.yml). Worker and beat end together, so a restart of the worker restarts its beat.
 
-Where the worker has threads, they run its jobs without a message: each would cost three commits,
-and there is nothing to keep of a job that starts at its next time anyway.
+In a worker with threads, they run the jobs without a message: each message would cost three
+commits, and a job that starts again at its next time does not need one.
 """
 
 import logging
@@ -49,12 +49,12 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
 
 class OwnScheduler(WorkScheduler):
-    """Has the threads of a worker run the jobs. One that still waits for a thread is not put there
-    twice: it does the work of both. One that runs may be started beside itself, as by messages:
-    what hangs keeps a thread, and not the job.
+    """Runs the jobs in the worker's threads.
 
-    While the database is away, where a message could not be sent, all stay due: each would do
-    nothing but fail, and say so every few seconds."""
+    A job that is still waiting for a thread is not queued again. A running one may be started a
+    second time, as with messages: a hanging run blocks a thread, but not the job. While the
+    database is away, all jobs stay due instead of failing every few seconds.
+    """
 
     def __init__(self, pool: Any, **options: Any) -> None:
         super().__init__(**options)
@@ -88,7 +88,7 @@ class OwnScheduler(WorkScheduler):
 
 
 def _ignore(_: object) -> None:
-    """Of what comes of a job its run is recorded."""
+    """Ignore the result: the run is recorded elsewhere."""
 
 
 class _Beat(Thread):

@@ -1,7 +1,6 @@
-"""The beat's scheduler: a job whose time has come is started if something waits for it
-(config/jobs/waiting_work.py). With nobody there it starts next to none, where each would cost a
-message,
-a thread and several statements to find nothing."""
+"""The beat's scheduler. A due job is started only if something waits for it
+(config/jobs/waiting_work.py). An idle installation therefore starts almost nothing, where each job
+would cost a message, a thread and several statements."""
 
 import math
 import time
@@ -12,12 +11,13 @@ from django.db import Error, connection
 
 from config.jobs.waiting_work import JOBS_THAT_WAIT, LOOK_PAST_S, waiting_jobs
 
-# So long an answer holds: the jobs whose time comes soon after each other are asked for together.
+# An answer is reused for this long, so that jobs that are due close together are asked for
+# together.
 _ANSWER_S: Final = 1.5
 
 
 class WorkScheduler(Scheduler):  # type: ignore[misc]
-    """Starts each job at the multiples of its time, so that those of many jobs fall together."""
+    """Starts each job at multiples of its interval, so that many jobs coincide."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -27,11 +27,9 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         self._asked_at = -math.inf
 
     def tick(self, *_: Any, **__: Any) -> float:
-        """Start the jobs whose time has come; how many seconds to sleep then.
-
-        Celery's own keeps the times of jobs as dates in zones, and compares the whole schedule with
-        itself at each tick: that took five times as long as to start them.
-        """
+        """Start the due jobs and return the seconds to sleep. Celery's own tick keeps the times as
+        dates in time zones and compares the whole schedule with itself, which takes five times as
+        long as starting the jobs."""
         # Models can be imported only when Django stands.
         from config.jobs.sweeping import count_dropped_lines
 
@@ -51,7 +49,7 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         return min(next_at - time.monotonic(), float(self.max_interval))
 
     def can_start(self, now: float) -> bool:
-        """Whether what is due is started now, and not later."""
+        """Return whether what is due is started now, and not later."""
         return True
 
     def start(self, entry: ScheduleEntry) -> None:
@@ -64,7 +62,7 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         if now - self._started_at.get(task, -math.inf) >= LOOK_PAST_S:
             return True
         waiting = self.waiting(now)
-        # While the database is away they are started, and tell what is wrong by their failure.
+        # While the database is away, jobs are started and report the problem by failing.
         return waiting is None or task in waiting
 
     def waiting(self, now: float) -> frozenset[str] | None:

@@ -1,8 +1,8 @@
-"""The queue of `make run`: kombu's in Postgres, which the worker reads when it has sent to it.
+"""The queue of `make run`: kombu's queue in Postgres. The worker reads it right after sending to
+it.
 
-Nobody else sends there, and a queue that is read by the clock costs some commits each second with
-nobody there. Whatever came otherwise, such as what was left by an end of the worker, is found a few
-seconds later.
+Nobody else sends there, and polling would cost several commits per second on an idle installation.
+Other messages, such as those left by a previous worker, are found a few seconds later.
 """
 
 from threading import Event
@@ -14,12 +14,12 @@ from kombu.transport import pgmq
 LOOK_S: Final = 5.0
 """How long it is not read, in seconds, while nothing is sent."""
 
-# Something was sent, or there is room again for what was left.
+# Set when a message was sent, or when there is room for one again.
 _sent = Event()
 
 
 class Channel(pgmq.Channel):
-    """One that tells what it does."""
+    """A channel that reports sent messages and freed room."""
 
     def _put(self, *args: Any, **kwargs: Any) -> None:
         super()._put(*args, **kwargs)  # type: ignore[no-untyped-call]
@@ -31,7 +31,7 @@ class Channel(pgmq.Channel):
 
 
 class Transport(pgmq.Transport):
-    """What `broker_transport` names."""
+    """The class that `broker_transport` names."""
 
     Channel = Channel
     # When it is read again although nothing was sent.
@@ -42,7 +42,7 @@ class Transport(pgmq.Transport):
         rest_s = self._look_at - monotonic()
         if rest_s > 0 and not _sent.wait(rest_s if timeout is None else min(rest_s, timeout)):
             raise TimeoutError
-        # Before it is read: what is sent meanwhile is looked for again.
+        # Clear it before reading, so that a message sent meanwhile is looked for again.
         _sent.clear()
         try:
             super().drain_events(connection, timeout=0)  # type: ignore[no-untyped-call]

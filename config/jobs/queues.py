@@ -1,4 +1,4 @@
-"""What waits to be done: its number, and for how long the oldest has waited."""
+"""The waiting work: its amount, and the age of the oldest."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ from usage.rollups.clickhouse_sink import backlog
 
 
 class Queue(NamedTuple):
-    """One kind of work; `nano` is the money that it holds."""
+    """One kind of work. `nano` is the money that it holds."""
 
     name: str
     length: int
@@ -19,7 +19,7 @@ class Queue(NamedTuple):
 
 
 def read_queues() -> list[Queue]:
-    """All of them, as of now."""
+    """Return all queues as of now."""
     with connection.cursor() as cursor:
         cursor.execute(_QUEUES)
         queues = [
@@ -30,7 +30,7 @@ def read_queues() -> list[Queue]:
 
 
 def _clickhouse() -> Iterator[Queue]:
-    """The records that wait for ClickHouse; those that came last are counted from its mark on."""
+    """The records waiting for ClickHouse, counted from its mark on."""
     standing = backlog()
     if standing is None:
         return
@@ -39,7 +39,7 @@ def _clickhouse() -> Iterator[Queue]:
     yield Queue("clickhouse", standing.waiting, age_s, 0)
 
 
-# A transfer or a letter that waits for its time is not late: what is due waits.
+# A transfer or an email before its time is not late; only due ones count.
 _QUEUES: Final = """
     SELECT 'holds', count(*), extract(epoch FROM now() - min(opened_at)), sum(amount_nano)
     FROM billing_hold WHERE state = 'open'

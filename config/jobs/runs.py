@@ -1,7 +1,7 @@
-"""Background jobs: each run is recorded, and one that does not end well in its time is told.
+"""Background jobs: each run is recorded, and a job that does not succeed in time is reported.
 
-A worker or a beat that is dead tells nothing. So lateness is computed by whoever reads, and the
-letter is sent by the web processes, which look every few seconds (`config/jobs/sweeping.py`).
+A dead worker or beat reports nothing. So lateness is computed on read, and the web processes, which
+check every few seconds, send the email (`config/jobs/sweeping.py`).
 """
 
 import datetime as dt
@@ -24,14 +24,15 @@ log = logging.getLogger(__name__)
 
 # Several looks have not come: who stops the whole installation and starts it again is told nothing.
 _PAUSE: Final = dt.timedelta(seconds=30)
-# What stops all jobs makes each late at a time of its own: so long the first one waits for the
-# others, and so long after a letter the next one is sent.
+# A failure of all jobs makes each late at a different time. The first late job waits this long for
+# the others, and the next email is sent this long after the last.
 GATHER: Final = dt.timedelta(seconds=60)
 BETWEEN: Final = dt.timedelta(minutes=10)
 
 
 class JobState(NamedTuple):
-    """How a job fares. `since` is its last good run, or when the first one was expected."""
+    """The state of a job. `since` is its last successful run, or when the first one was
+    expected."""
 
     job: Job
     run: JobRun
@@ -79,7 +80,8 @@ def recorded(task: str) -> Iterator[None]:
 
 
 def job_states() -> list[JobState]:
-    """How the jobs fare, in the order of the schedule; none where no web process has ever run."""
+    """Return the state of the jobs in the order of the schedule; empty if no web process has ever
+    run."""
     runs, now = JobRun.objects.in_bulk(), clock.now()
     return [_state(job, runs[job.task], now) for job in _expected_jobs() if job.task in runs]
 
@@ -101,10 +103,8 @@ def expect_from_now() -> None:
 
 
 def watch() -> None:
-    """Tell the operators of jobs that came to be late, and of those that run again.
-
-    Any process may do it, several at once.
-    """
+    """Report to the operators jobs that have become late, and jobs that run again. Several
+    processes may do this concurrently."""
     runs, now = JobRun.objects.in_bulk(), clock.now()
     if _looked_since(runs, now - dt.timedelta(seconds=WATCH.every_s / 2)):
         return
@@ -116,7 +116,7 @@ def watch() -> None:
 
 
 def _is_to_change(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
-    """Whether what was read asks for more than to be looked at."""
+    """Return whether what was read asks for more than to be looked at."""
     expected = _expected_jobs()
     if not (_looked_since(runs, now - _PAUSE) and all(job.task in runs for job in expected)):
         return True
@@ -125,14 +125,14 @@ def _is_to_change(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
 
 
 def _stopped(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
-    """The jobs that came to be late and are to be told now, in one letter."""
+    """Return the jobs that have become late and must be reported, in one email."""
     late = [state for state in states if state.is_to_tell]
     gathered = any(now - state.late_since >= GATHER for state in late)
     return late if gathered and not told_since("jobs.stopped", now - BETWEEN) else []
 
 
 def _resumed(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
-    """The jobs that run again and are to be told now, in one letter."""
+    """Return the jobs that run again and must be reported, in one email."""
     resumed = [state for state in states if state.resumed]
     return resumed if resumed and not told_since("jobs.resumed", now - BETWEEN) else []
 
@@ -167,19 +167,19 @@ def _record(task: str, began_at: dt.datetime, error: str) -> None:
                 {"task": task, "began": began_at, "ended": clock.now(), "error": error[:100]},
             )
     except Error:
-        # The work is done, or has failed by itself; a missing record is told as a late job.
+        # The work is done, or has failed by itself. A missing record is reported as a late job.
         log.exception("the run of %s is not recorded", task)
 
 
 def _looked_since(runs: Mapping[str, JobRun], since: dt.datetime) -> bool:
-    """Whether any process has looked at the jobs since then."""
+    """Return whether any process has looked at the jobs since then."""
     good_at = runs[WATCH.task].good_at if WATCH.task in runs else None
     return good_at is not None and good_at > since
 
 
 def _expect_all() -> None:
-    """From now on each job is expected; again, where nobody has looked for a while: who was
-    switched off altogether has missed nothing but a backup."""
+    """Expect each job from now on. After a pause of all processes start again: a switched-off
+    installation has missed nothing but a backup."""
     runs = JobRun.objects.in_bulk()
     new = [JobRun(task=job.task) for job in _expected_jobs() if job.task not in runs]
     JobRun.objects.bulk_create(new, ignore_conflicts=True)

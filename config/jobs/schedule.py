@@ -1,8 +1,6 @@
-"""Every background job, in one table: its task, the seconds between two runs, the seconds after
-which one that has not ended well is told to the operators, and what people call it.
-
-The second time is twice the first, and at least what a restart of the worker takes.
-"""
+"""All background jobs in one table: the task, the interval in seconds, the seconds without success
+after which operators are told, and the job's name. The second time is twice the first, and at least
+as long as a restart of the worker."""
 
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +19,7 @@ class Job(NamedTuple):
 
     @property
     def source_title(self) -> str:
-        """Its title before translation: a letter puts it into the language of its reader."""
+        """Return its untranslated title; an email translates it for its reader."""
         with override(None):
             return str(self.title)
 
@@ -34,7 +32,7 @@ SCHEDULE: Final = (
     Job("usage.tasks.roll_up", 2, 90, _("Aggregate usage")),
     *((CLICKHOUSE,) if settings.CLICKHOUSE_URL else ()),
     Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),
-    # It may take as long as its queries are let run.
+    # It may take as long as its queries are allowed to.
     Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),
     # Each run is one turn, after which it rests (usage/books/full_walk.py).
     Job("usage.tasks.check_whole_books", 2, 240, _("Check the whole ledger")),
@@ -81,8 +79,8 @@ RECORDED: Final = frozenset({*JOBS, BACKUP_TASK})
 
 
 def backup_job(every_hours: int) -> Job:
-    """Backups, where one is expected every so many hours: late half as long again after that, for
-    one takes its time."""
+    """The backup job, if backups are expected every so many hours. It is late after one and a half
+    times that, because a backup takes a while."""
     return Job(BACKUP_TASK, every_hours * 3600, every_hours * 5400, _("Back up"))
 
 

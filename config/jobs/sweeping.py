@@ -1,6 +1,5 @@
-"""What each web process does every few seconds, so that it is done even where no worker lives:
-holds are resolved (I24), background jobs that stand still are told, and log lines that were dropped
-are counted."""
+"""Work that each web process does every few seconds, even without a worker: resolve holds (I24),
+report stalled background jobs, and count dropped log lines."""
 
 import asyncio
 import logging
@@ -40,7 +39,7 @@ def _round(work: Callable[[], object]) -> None:
     try:
         work()
     except Exception:
-        # As in a worker: what went wrong is said, and the next round comes nevertheless.
+        # As in a worker: log the error and continue with the next round.
         log.exception("a round of%s failed", work.__name__.replace("_", " "))
     finally:
         connection.close()

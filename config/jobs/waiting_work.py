@@ -1,9 +1,6 @@
-"""What waits for a background job, by its task: the job is started only where there is some, and
-every half a minute whatever is found, for nothing may depend on one look.
-
-A job that is not named here starts at its time: it goes by the clock, or tells only by its work
-whether there was any.
-"""
+"""Checks, by task, whether something waits for a background job. A job with such a check starts
+only if there is work, and every half minute regardless, so that nothing depends on one check. Other
+jobs start at their time."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -21,7 +18,7 @@ def waiting_jobs() -> frozenset[str]:
 
 
 def waits(task: str) -> bool:
-    """Whether something waits for this one."""
+    """Return whether something waits for this one."""
     (found,) = prepared.first_row(f"SELECT EXISTS ({_WORK[task]})")
     return bool(found)
 

@@ -1,5 +1,5 @@
-"""The commands of `manage.py`. What is wrong with the installation, and not with the command, is
-said in one line; `--traceback` shows where."""
+"""The commands of `manage.py`. A fault of the installation is reported in one line; `--traceback`
+shows where."""
 
 import sys
 from collections.abc import Sequence

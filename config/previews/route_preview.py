@@ -1,5 +1,5 @@
-"""Where a request of a key would go, for operators: what the relay of this process says, and the
-channels that are turned off, of which it knows nothing."""
+"""Preview where a request with a key would go, for operators: the answer of this process's relay,
+with the disabled channels, which the relay does not know."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -43,11 +43,11 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class PreviewRefused(Refused):
-    """Nothing can be said; the message says why."""
+    """No preview is possible. The message says why."""
 
 
 class PreviewingRelay(Protocol):
-    """What a preview needs of the running relay (`relay.front.in_process.InProcessRelay`)."""
+    """The part of the relay that a preview needs (`relay.front.in_process.InProcessRelay`)."""
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
         """The principal of a key without its text."""
@@ -59,8 +59,8 @@ class PreviewingRelay(Protocol):
 
 
 def search_keys(actor: Actor, words: str) -> list[Key]:
-    """The newest keys that call models, of which each word names something: the key, its
-    organisation, its team, or the ends of its secret as lists show them."""
+    """Return the newest model keys for which each word matches the key, its organisation, its team,
+    or the visible ends of its secret."""
     keys = any_keys(actor).filter(kind=KeyKind.RELAY, revoked_at=None)
     keys = keys.annotate(ends=Concat("prefix", Value("…"), "last4"))
     for word in words.replace("...", "…").split():
@@ -82,11 +82,9 @@ def preview_route(
     body: bytes,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> RoutePreview:
-    """Where a request with this key and body would go; nothing is sent or held. Of its `headers`
-    HEADERS count.
-
-    Http404 when there is no such key. Raises PreviewRefused where the relay cannot say.
-    """
+    """Preview where a request with this key and body would go. Nothing is sent or held. Of
+    `headers`, only HEADERS count. Raises Http404 for an unknown key, and PreviewRefused if the
+    relay cannot answer."""
     key = any_key(actor, key_id)
     relay: PreviewingRelay | None = relay_of(request)
     if relay is None:
@@ -105,7 +103,7 @@ def preview_route(
 
 
 def relay_of(request: HttpRequest) -> Any:
-    """The running relay of this process; None where there is none, as in a command."""
+    """Return the running relay of this process, or None, as in a command."""
     scope: dict[str, Any] = getattr(request, "scope", {})
     return scope.get("weir.relay")
 

@@ -22,7 +22,7 @@ from usage.requests import words
 
 _EXAMPLE: Final = '{"model": "", "messages": [{"role": "user", "content": "Hello"}]}'
 _WORDS_MAX: Final = 80
-# What is written beside the key, and stays when another is chosen.
+# Fields beside the key. They stay when another key is chosen.
 _WRITTEN: Final = ("path", "body", "labels", "data_policy")
 
 
@@ -60,7 +60,7 @@ class RoutePreviewForm(forms.Form):
     data_policy = _header(DATA_POLICY_HEADER, gettext_lazy("Zero data retention and regions."))
 
     def headers(self) -> dict[str, str]:
-        """Those that decide where it goes."""
+        """Return the headers that affect routing."""
         sent = self.cleaned_data
         return {LABELS_HEADER: sent["labels"], DATA_POLICY_HEADER: sent["data_policy"]}
 
@@ -68,8 +68,8 @@ class RoutePreviewForm(forms.Form):
 @operator_page("channels.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """The form; sent, it says where the request would go. A key that is chosen (`choose`) comes
-    with the rest of the form as it is written so far."""
+    """Show the form. When sent, show where the request would go. Choosing a key (`choose`) keeps
+    the other fields."""
     sent = request.method == "POST" and "choose" not in request.POST
     form = RoutePreviewForm(request.POST) if sent else RoutePreviewForm(initial=_initial(request))
     found: RoutePreview | None = None
@@ -102,7 +102,7 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("channels.read")
 @require_safe
 def keys_found(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """What the picker finds."""
+    """Show the keys that match the search."""
     return render(request, "config/previews/_keys_found.html", _found(request, actor))
 
 

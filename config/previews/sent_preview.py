@@ -1,5 +1,5 @@
-"""What a channel would be sent for a request, for operators: asked of the relay of this process,
-which writes it as it writes one that is sent."""
+"""Preview the request that a channel would receive, for operators. The relay of this process writes
+it exactly as for a real request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -22,16 +22,16 @@ from relay.routing.snapshot_build import ChannelRow, RouteRow
 
 
 class SentPreviewRefused(Refused):
-    """Nothing can be shown; the message says why."""
+    """No preview is possible. The message says why."""
 
 
 class SendingRelay(Protocol):
-    """What a preview needs of the running relay (`relay.front.in_process.InProcessRelay`)."""
+    """The part of the relay that a preview needs (`relay.front.in_process.InProcessRelay`)."""
 
     async def preview_sent(
         self, row: ChannelRow, path: str, headers: Sequence[tuple[str, str]], body: bytes
     ) -> SentPreview:
-        """What a channel would be sent for this body, posted to that path."""
+        """Preview the request to a channel for this body and path."""
 
 
 def preview_sent(
@@ -42,7 +42,7 @@ def preview_sent(
     headers: Sequence[tuple[str, str]],
     body: bytes,
 ) -> SentPreview:
-    """What a channel with these overrides would be sent; nothing is sent or stored. Raises
+    """Preview the request to a channel with these overrides. Nothing is sent or stored. Raises
     SentPreviewRefused."""
     relay: SendingRelay | None = relay_of(request)
     if relay is None:

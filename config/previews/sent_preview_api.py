@@ -1,4 +1,4 @@
-"""The management API of what a channel would be sent; for operators. Its page shows the same."""
+"""The management API for previews of sent requests, for operators. The page shows the same."""
 
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ class SentRefusalOut(Schema):
 
 
 class SentPreviewOut(Schema):
-    """What the channel would be sent. Keys are masked."""
+    """The request that the channel would receive. Keys are masked."""
 
     url: str
     headers: dict[str, str]

@@ -1,9 +1,8 @@
-"""How the memory of a web process is taken and given back: glibc keeps what is free at the end of
-its heap, up to a bound.
+"""Tune how glibc returns the memory of a web process to the system.
 
-By itself it gives back all but twice the largest block that was ever freed. Of a body that passes
-in pieces of a quarter of a MiB that is less than a few of them, so that each piece is given back
-and taken anew, page by page: measured, half of the CPU time of an upload.
+By default glibc returns all free memory at the top of the heap except twice the largest block that
+was ever freed. For a body in pieces of a quarter MiB that is only a few pieces, so each is returned
+and taken again page by page. This was measured as half of the CPU time of an upload.
 """
 
 import ctypes
@@ -13,12 +12,12 @@ from typing import Final
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _KEPT_BYTES: Final = 4 * 1024 * 1024
-# What is larger is taken by itself, and given back at once.
+# Larger blocks are allocated separately and returned immediately.
 _LARGE_BYTES: Final = 1024 * 1024
 
 
 def keep_freed_memory() -> bool:
-    """Whether this process keeps it from now on; another C library does as it does."""
+    """Return whether this process keeps it from now on; another C library does as it does."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(
         mallopt(name, size)

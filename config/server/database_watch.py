@@ -27,12 +27,12 @@ LOOK_AFTER_S: Final = 0.3
 _WAIT_S: Final = 0.5
 _LOOK_EACH_S: Final = 0.25
 _CONNECT_S: Final = 2
-# An answer that has come while the event loop was busy is read within so many of its turns.
+# An answer that arrived while the event loop was busy is read within this many turns.
 _TURNS: Final = 3
 
 
 class DatabaseWatch:
-    """What one process knows of its database."""
+    """One process's knowledge of its database."""
 
     def __init__(self, dsn: str) -> None:
         # libpq reads whole seconds; `_WAIT_S` ends the wait before.
@@ -47,7 +47,7 @@ class DatabaseWatch:
         return self._looking is not None
 
     async def answers(self) -> bool:
-        """Ask now; everybody who asks meanwhile hears the same."""
+        """Check now. Concurrent callers share the result."""
         if self.away:
             return False
         if self._asking is None or self._asking.done():
@@ -79,8 +79,8 @@ class DatabaseWatch:
         log.info("The database answers again.")
 
     async def _try(self) -> bool:
-        """Whether a statement is answered in time. A connection that the server has closed since is
-        replaced once."""
+        """Return whether a statement is answered in time. A connection that the server has closed
+        since is replaced once."""
         for _ in range(1 if self._connection is None else 2):
             asked = asyncio.create_task(self._select())
             await asyncio.wait({asked}, timeout=_WAIT_S)
@@ -110,8 +110,8 @@ class DatabaseWatch:
 
 
 def is_away(error: BaseException | None) -> bool:
-    """Whether an error of Django says that the database cannot be reached, or is about to end, and
-    not that it refuses a statement."""
+    """Return whether an error of Django says that the database cannot be reached, or is about to
+    end, and not that it refuses a statement."""
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     state = getattr(error.__cause__, "sqlstate", None)

@@ -1,5 +1,5 @@
-"""The log before the settings are read, where it is JSON: what goes wrong until then, and what is
-written to stderr past the log, is one JSON object a line too."""
+"""JSON logging before the settings are read. Early errors, and writes to stderr that bypass the
+log, become one JSON object per line too."""
 
 import atexit
 import io

@@ -1,5 +1,5 @@
-"""How emails leave, and what becomes of them without a mail server. Addresses and texts of emails
-are never logged: a link in one may let somebody in."""
+"""Email backends: with a mail server, and without one. Addresses and texts of emails are never
+logged, because a link in one may let somebody in."""
 
 import logging
 import smtplib
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 
 class ServerBackend(smtp.EmailBackend):
-    """Sends by a mail server whose certificate is judged as every other one is. What it raises says
-    the server's code, and not the words around it, which name addresses."""
+    """Sends through a mail server whose certificate is verified. Its exceptions carry the server's
+    code, but not its text, which can contain addresses."""
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext:
@@ -37,7 +37,7 @@ class ServerBackend(smtp.EmailBackend):
 
 
 class NoServerBackend(BaseEmailBackend):
-    """Sends nothing, and raises NoMailServer: nobody takes an email for sent."""
+    """Sends nothing and raises NoMailServer, so that no email counts as sent."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         count = len(email_messages)

@@ -22,7 +22,7 @@ ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
 class EventLoop(uvloop.Loop):
-    """What `uvicorn --loop` names."""
+    """The class that `uvicorn --loop` names."""
 
     async def create_server(self, protocol_factory: Any, *args: Any, **kwargs: Any) -> Any:
         server = await super().create_server(protocol_factory, *args, **kwargs)
@@ -30,7 +30,8 @@ class EventLoop(uvloop.Loop):
 
 
 class _Server:
-    """A server of uvloop, beside which the same sockets are read: whichever comes first accepts."""
+    """Reads the sockets of a uvloop server in addition to uvloop. Whichever is first accepts the
+    connection."""
 
     def __init__(self, loop: EventLoop, server: Any, protocol_factory: ProtocolFactory) -> None:
         self._loop = loop
@@ -62,7 +63,7 @@ class _Server:
             try:
                 accepted, _ = listening.accept()
             except OSError:
-                # None is left, or there is no file for another one.
+                # No connection is waiting, or there is no file descriptor left.
                 return False
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

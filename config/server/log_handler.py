@@ -1,8 +1,5 @@
-"""The log of one process: a handler that no caller waits for (P34), and what else goes through it.
-
-Python writes warnings and exceptions that nobody caught to stderr, past the log: in another form,
-and whoever writes them waits for the reader.
-"""
+"""The log handler of a process, which never makes a caller wait (P34). Warnings and uncaught
+exceptions, which Python writes to stderr in another form, go through it too."""
 
 import logging
 import sys
@@ -46,7 +43,7 @@ class LogHandler(logging.Handler):
 
 
 def find_log_handler() -> LogHandler | None:
-    """The handler of this process; None where its log was not set up by the settings."""
+    """Return the handler of this process, or None if the settings did not set up its log."""
     handlers = logging.getLogger().handlers
     return next((one for one in handlers if isinstance(one, LogHandler)), None)
 

@@ -1,7 +1,7 @@
-"""The lines of the log: as text for a terminal, or each as a JSON object for what collects them.
+"""The format of log lines: text for a terminal, or a JSON object per line for a collector.
 
-Each names the request that it belongs to, by the id that its client was told; and no line shows a
-key, whoever wrote it.
+Each line has the id of the request that it belongs to, as its client received it. No line ever
+contains a key.
 """
 
 import datetime as dt
@@ -16,9 +16,9 @@ _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 
 
 def shorten_refusal(record: logging.LogRecord) -> bool:
-    """Leave the traceback out of what is told of an answer below 500: a refusal is no error, and
-    whoever may not do something could fill the log with it. Nor has a 503 one: each request has it
-    while the database is away. Every record passes."""
+    """Drop the traceback of responses below 500, because a refusal is not an error and anybody
+    could fill the log with it; and of a 503, because every request gets one while the database is
+    away. Every record passes."""
     status = getattr(record, "status_code", 500)
     if status < 500 or status == 503:
         record.exc_info = record.exc_text = None

@@ -1,8 +1,6 @@
-"""Every response carries a request id, the one that its log lines and error pages show; the audit
-trail is told from where a request comes; the limits of requests hear of who was let in; what a
-request entered it leaves with its end; and a session that another request has ended leads to the
-sign-in page.
-"""
+"""Request ids on responses, log lines and error pages; the origin of requests for the audit trail;
+the request limits' record of authenticated callers; cleanup of the tenant context; and the redirect
+to the sign-in page when another request has ended the session."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -37,8 +35,8 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
             with _named(request):
                 response = await get_async(request)
                 if hasattr(request, "actor") and _is_stream(response):
-                    # What wrote the session has taken a connection, which nobody needs any more:
-                    # it would be held for as long as the answer is read.
+                    # The session write took a connection that is not needed any more. Return it, or
+                    # it is held while the response is read.
                     await sync_to_async(close_old_connections)()
                 return _marked(request, response)
 
@@ -54,7 +52,8 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
 
 
 def _is_stream(response: HttpResponseBase) -> bool:
-    """Whether it is made on the event loop while it is sent, where no connection waits for it."""
+    """Return whether it is made on the event loop while it is sent, where no connection waits for
+    it."""
     return isinstance(response, StreamingHttpResponse) and response.is_async
 
 
@@ -79,8 +78,8 @@ def _marked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
 
 @sync_and_async_middleware
 def tenancy(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
-    """Let what a view entered end with it: the session is written, and the next request begun, in
-    no organisation. The last of all, beside the views."""
+    """Leave the tenant that a view entered when it returns, so that the session is written and the
+    next request starts outside any organisation. This is the innermost middleware."""
     if iscoroutinefunction(get_response):
         get_async = cast(AsyncAnswer, get_response)
 
@@ -100,7 +99,7 @@ def tenancy(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
 
 
 def _streamed_within(response: HttpResponseBase) -> HttpResponseBase:
-    """The response; what is still to be made of it is made where the view was."""
+    """Return the response with its remaining content produced in the view's tenant."""
     tenant = current_tenant()
     if tenant is not None and isinstance(response, StreamingHttpResponse):
         parts: Any = response.streaming_content

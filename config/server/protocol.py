@@ -51,7 +51,7 @@ from relay.endpoints.table import response_at
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import ErrorResponse
 
-# What a client has not taken stays in memory, for each of its streams (P9).
+# The unsent data of a client that stays in memory, per stream (P9).
 _UNSENT_BYTES_MAX: Final = 16 * 1024
 _JOINED_BYTES_MAX: Final = 64 * 1024
 _HEAD_BYTES_MAX: Final = 32 * 1024
@@ -65,9 +65,9 @@ _STALL_S = 30.0
 _LOOKS: Final = 6
 _DROPPED_BYTES_FREE: Final = 256 * 1024
 _DROP_EVERY_S: Final = 0.1
-# What the kernel has is read before this has passed, or as soon as the process is less busy.
+# Data in the kernel is read before this has passed, or as soon as the process is less busy.
 _UNREAD_S: Final = 0.01
-# What may stand in `Host` (RFC 3986, section 3.2.2, with a port behind it; or nothing).
+# The characters allowed in `Host` (RFC 3986, section 3.2.2, with an optional port; or empty).
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Za-z.:]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]*)?", re.ASCII)
 _REFUSALS: Final[dict[int, ErrorAnswer]] = {
     400: ErrorAnswer(
@@ -110,7 +110,8 @@ _awaiting_head: WeakKeyDictionary[ServerState, dict["Protocol", None]] = WeakKey
 
 @cache
 def connections_max() -> int:
-    """How many connections this process takes: a stream needs a second one, to its upstream."""
+    """Return the maximum number of connections of this process. A stream needs a second one, to its
+    upstream."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(16, min(_CONNECTIONS_MAX, (soft - _FILES_ASIDE) // 2))
 
@@ -132,8 +133,8 @@ def open_files() -> None:
 
 
 class _Ahead(list[Any]):
-    """The requests that were sent ahead, of which uvicorn takes the last one first. Its own queue
-    takes 760 bytes of each connection, where hardly any sends ahead."""
+    """A queue for pipelined requests. uvicorn would serve the last one first. Its own queue takes
+    760 bytes per connection, although clients rarely pipeline."""
 
     __slots__ = ()
 
@@ -202,7 +203,7 @@ class Protocol(HttpToolsProtocol):
         self._running: Any = None
         # Called when the client of the running request leaves.
         self._leave: Callable[[], None] | None = None
-        # Bytes of the running request that nobody reads; None behind its end.
+        # Unread body bytes of the current request; None after its end.
         self._dropped: int | None = None
         self._changed_over = False
 
@@ -217,14 +218,15 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_awaiting()
         self._unsent.stop()
-        # Of requests sent ahead, uvicorn tells the last one that the client has gone.
+        # uvicorn tells only the last pipelined request that the client has disconnected.
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
             if self._leave is not None:
                 self._leave()
-        # What leads back here would keep all of it until the next collection of garbage.
+        # Break the reference cycle, or everything stays in memory until the next garbage
+        # collection.
         del self._unsent
         self._leave = None
         if self._running is not None:
@@ -254,7 +256,7 @@ class Protocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _drop(self, size: int) -> None:
-        """What is left of a request that has its answer is taken slowly."""
+        """Read the rest of an answered request slowly."""
         if self._dropped is None:
             return
         self._dropped += size
@@ -282,10 +284,11 @@ class Protocol(HttpToolsProtocol):
         self._dropped = 0
         super().on_headers_complete()
         if not (self.parser.should_upgrade() and self._should_upgrade()):
-            # The application has its own list: what comes behind the body is a trailer, for nobody.
+            # The application has its own list, so headers after the body are trailers, which are
+            # ignored.
             self.headers = []
         if self._leave is not None and len(self.pipeline) < _AHEAD_MAX:
-            # uvicorn reads no further behind what was sent ahead, and would not hear it leave.
+            # uvicorn stops reading behind a pipelined request and would not notice a disconnect.
             self.flow.resume_reading()
 
     def on_body(self, body: bytes) -> None:
@@ -327,8 +330,8 @@ class Protocol(HttpToolsProtocol):
         self._unsent.watch()
 
     def respond(self, scope: Scope, status: int, fields: Fields, body: bytes) -> bool:
-        """Write a whole response to the running request, for a quarter of what uvicorn takes to
-        have it in two messages. False where it is better done so (`lib.process.asgi.Respond`)."""
+        """Write a whole response to the current request, for a quarter of the cost of uvicorn's two
+        messages. Return False if it must be sent that way (`lib.process.asgi.Respond`)."""
         cycle = self._running
         if cycle.default_headers:
             fields = [*cycle.default_headers, *fields]
@@ -338,7 +341,8 @@ class Protocol(HttpToolsProtocol):
             or cycle.response_started
             or cycle.disconnected
             or cycle.access_log
-            # Also what knows no `Content-Length`, or has to be told of the end of its connection.
+            # Also for clients that do not know `Content-Length`, or must be told that the
+            # connection closes.
             or not cycle.keep_alive
             or b"connection" in section
             or scope["method"] == "HEAD"
@@ -368,7 +372,7 @@ class Protocol(HttpToolsProtocol):
         return True
 
     def send_400_response(self, msg: str) -> None:
-        """What the parser, or on_headers_complete, has refused."""
+        """Answer a request that the parser or on_headers_complete refused."""
         self._refuse(self._refusal)
 
     @property
@@ -478,14 +482,14 @@ class Protocol(HttpToolsProtocol):
 
 
 class _UnsentWatch:
-    """Cuts a connection whose client takes nothing of what was written to it."""
+    """Closes a connection whose client does not read the response."""
 
     __slots__ = ("_looks", "_protocol", "_size", "_timer")
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
         self._timer: asyncio.TimerHandle | None = None
-        # What was unsent at the last look, and how many looks have found no less.
+        # The unsent bytes at the last check, and the number of checks without progress.
         self._size = self._looks = 0
 
     def watch(self) -> None:
@@ -507,7 +511,7 @@ class _UnsentWatch:
         size = protocol.transport.get_write_buffer_size()
         if not size:
             return
-        # Where more may be written at any time, less than was there says nothing.
+        # While more may be written at any time, the amount alone does not show progress.
         stands = protocol.flow.write_paused or not protocol.answering
         self._looks = self._looks + 1 if stands and size >= self._size else 0
         self._size = size
@@ -548,9 +552,9 @@ def _unchunked(cycle: Any, app: Any) -> Any:
 
 
 class _HeadJoined:
-    """What one response is first written to. Its head waits for the rest of what is written in the
-    same turn of the loop: a write of its own is a packet and a system call more. What comes later
-    goes to the transport itself."""
+    """Collects the first writes of a response. The head waits for the rest of what is written in
+    the same turn of the loop, which saves a packet and a system call. Later writes go directly to
+    the transport."""
 
     __slots__ = ("_cycle", "_flushing", "_head", "_loop", "_transport")
 

@@ -51,7 +51,7 @@ UPLOADS: Final = (
     (re.compile(r"/admin/reconcile/new"), BILL_BYTES_MAX + _MIB),
 )
 _BODY_S: Final = 60.0
-# What every body may have beside the room that all large bodies share.
+# Room that each body has in addition to the room shared by all large bodies.
 _SMALL_BYTES: Final = 64 * 1024
 _ROOM_BYTES: Final = 32 * _MIB
 _UPLOAD_ROOM_BYTES: Final = 130 * _MIB
@@ -203,7 +203,7 @@ class RequestLimits:
                     continue
                 given_up = not begun.is_set() and not work.done()
                 if given_up:
-                    # Its thread goes on as soon as the database does: nobody can stop it.
+                    # Its thread continues as soon as the database answers; it cannot be stopped.
                     self._abandoned.add(work)
                     work.add_done_callback(self._forget)
                     raise DatabaseAway
@@ -257,8 +257,8 @@ class RequestLimits:
             self._known.popitem(last=False)
 
     def take_room(self, size: int, *, upload: bool) -> None:
-        """Let a large body grow by so much. Raises NotAdmitted when all of its kind together are
-        too large."""
+        """Let a large body grow by this much. Raises NotAdmitted when all bodies of its kind are
+        too large together."""
         if size > self._room[upload]:
             raise NotAdmitted(503)
         self._room[upload] -= size
@@ -276,7 +276,7 @@ class _Body:
         self._taken = 0
 
     async def read(self, scope: Scope, receive: Receive) -> Receive:
-        """What Django then receives. Raises NotAdmitted, ClientGone."""
+        """Return the message for Django. Raises NotAdmitted, ClientGone."""
         self._bytes_max = _bytes_max(scope["path"])
         if _length(scope) > self._bytes_max:
             raise NotAdmitted(413)
@@ -339,12 +339,12 @@ def _length(scope: Scope) -> int:
 
 
 def _network_of(scope: Scope) -> str:
-    # The server has put in what a trusted proxy says; a Unix socket has no address.
+    # The server has applied the headers of trusted proxies; a Unix socket has no address.
     return network_of((scope.get("client") or ("", 0))[0])
 
 
 def _digest_of_credentials(scope: Scope) -> bytes | None:
-    """One digest for each session or key, None for who presents neither."""
+    """Return one digest per session or key, or None without credentials."""
     digest = blake2b(digest_size=16)
     presented = False
     for name, value in scope["headers"]:
@@ -363,11 +363,9 @@ def _cookies(value: bytes) -> dict[str, str]:
 
 
 async def _refuse(scope: Scope, send: Send, refused: NotAdmitted) -> None:
-    """Say no without Django: no thread, no database.
-
-    The connection stays: closed in the middle of a body, it would take the answer along. The server
-    reads on without keeping anything, for as long as it waits for a head.
-    """
+    """Refuse the request without Django: no thread, no database. The connection stays open, because
+    closing it in the middle of a body would lose the response. The server discards the rest of the
+    body within the time limit for a head."""
     status, request_id = refused.status, id_text(new_id())
     away = isinstance(refused, DatabaseAway)
     headers = [

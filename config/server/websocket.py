@@ -23,7 +23,7 @@ from relay.config import EVENT_BYTES_MAX
 from relay.endpoints.table import find_endpoint
 from relay.media.realtime.sink import STOPPING_EXTENSION
 
-# How long a client may go on sending what was refused.
+# How long a client may continue sending a refused event.
 _LINGER_S: Final = 2.0
 
 
@@ -34,7 +34,7 @@ def is_session(path: str) -> bool:
 
 
 class _Connection(ServerProtocol):
-    """Says what is wrong with an event that is too large."""
+    """Explains the error before closing a connection with an event that is too large."""
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
         if code == CloseCode.MESSAGE_TOO_BIG and self.state is State.OPEN:

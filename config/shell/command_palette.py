@@ -1,5 +1,5 @@
-"""What the palette finds: pages, chats by title, prompts, models and keys by name, requests by id;
-of each what the person's roles show, in the order in which it is shown."""
+"""Results of the command palette: pages, chats by title, prompts, models and keys by name, requests
+by id, as far as the person's roles allow, in this order."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -26,7 +26,7 @@ _LAST: Final = 3
 
 @dataclass(frozen=True)
 class Hit:
-    """One line; `note` tells more of it."""
+    """One result. `note` adds detail."""
 
     icon: str
     name: str

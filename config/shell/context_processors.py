@@ -1,7 +1,5 @@
-"""What every page's shell shows: theme, language, and what the actor may see of the organisation.
-
-Figures are callables: only a template that shows them asks the database.
-"""
+"""The context of every page's shell: theme, language, and what the actor may see in the
+organisation. Figures are callables, so that only templates that use them query the database."""
 
 from functools import cache
 
@@ -32,7 +30,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "actor": actor,
         "public_url": settings.PUBLIC_URL,
         "organisations": lambda: _organisations(actor),
-        # The template asks twice: whether there is one, and what it is.
+        # The template reads it twice: whether there is one, and what it is.
         "balance_nano": cache(lambda: _balance_nano(actor)),
         # Several places of the shell show it.
         "menu": cache(lambda: menu(actor, request.path)),
@@ -50,7 +48,7 @@ def _balance_nano(actor: Actor | None) -> int | None:
 
 
 def _reviews_open(actor: Actor | None) -> str:
-    """How many requests wait for an operator's decision; empty where none does."""
+    """Return how many requests wait for an operator's decision, or empty."""
     if actor is None or not actor.operator:
         return ""
     with within(None):
@@ -59,12 +57,12 @@ def _reviews_open(actor: Actor | None) -> str:
 
 
 def _announcements(actor: Actor | None) -> list[Announcement]:
-    """What a person is told now and has not closed."""
+    """Return the current announcements that the person has not dismissed."""
     return [] if actor is None or actor.user is None else announcements_for(actor.user)
 
 
 def _letter_keys(actor: Actor | None) -> bool:
-    """Whether keys of one character act on the person's pages."""
+    """Return whether keys of one character act on the person's pages."""
     return actor is not None and actor.user is not None and preference_of(actor.user).letter_keys
 
 

@@ -52,7 +52,7 @@ def palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("models.read")
 @require_safe
 def operator_palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """For an operator who is in no organisation."""
+    """Show results for an operator outside any organisation."""
     return _palette_results(request, actor)
 
 
@@ -152,16 +152,16 @@ def _error(
     if request.path.startswith("/api/"):
         response = error_response(request, status, message, type=type, code=code)
     else:
-        # Who is signed in keeps the navigation: a page that is not there is no dead end. A failed
-        # server asks its database nothing more.
+        # A signed-in person keeps the navigation, so that a missing page is not a dead end. A
+        # failed server does not query its database again.
         inside = status < 500 and guards.visitor(request) is not None
         context: dict[str, Any] = {"message": message, **shown}
         context["frame"] = "base.html" if inside else "base_plain.html"
         response = render(request, f"{status}.html", context, status=status)
         if status < 500 and not connection.in_atomic_block:
-            # Of an async view it is drawn in a thread that nobody else cleans up, and that would
-            # keep the connection out of the pool.
+            # For an async view the page is rendered in a thread that would keep its connection, so
+            # it is closed here.
             connection.close()
-    # An error page of a tenant may not be kept by anything between (404 is cacheable otherwise).
+    # Intermediaries must not cache an error page of a tenant (a 404 is cacheable by default).
     response["Cache-Control"] = "private, no-store"
     return response

@@ -1,5 +1,4 @@
-"""The management API of the system's state; for operators. The page of its health shows the
-same."""
+"""The management API for the system's state, for operators. The health page shows the same."""
 
 import datetime as dt
 from typing import Any
@@ -31,7 +30,7 @@ class AuthorityOut(Schema):
 
 
 class SystemOut(Schema):
-    """How the installation stands, seen from the process that answers."""
+    """The state of the installation, as seen by the answering process."""
 
     version: str
     python: str

@@ -46,16 +46,13 @@ _CHUNK_BYTES: Final = 1 << 20
 
 
 class BackupError(Exception):
-    """No backup can be made, or what is there is none that can be read."""
+    """No backup can be made, or the backup cannot be read."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a dump is of.
-
-    `postgres` is the major version of the program that dumped it. `migrations` are all that had
-    been applied, as ``room.name``. `secret_check` is what tells WEIR_KEK and WEIR_KEY_PEPPER from
-    others, in base64, and `kek_ids` which keys of WEIR_KEK something may be sealed with.
-    """
+    """The description of a dump. `postgres` is the major version of the dumping program.
+    `migrations` are all applied migrations, as ``room.name``. `secret_check` identifies WEIR_KEK
+    and WEIR_KEY_PEPPER, in base64, and `kek_ids` are the KEKs that sealed values may use."""
 
     format: int
     made_at: dt.datetime
@@ -66,7 +63,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class Written(NamedTuple):
-    """A backup that was made: its manifest, its bytes, the digest of its SHA256SUMS."""
+    """A finished backup: its manifest, its size in bytes, and the digest of its SHA256SUMS."""
 
     manifest: Manifest
     bytes: int
@@ -133,8 +130,8 @@ def _check_in_use() -> None:
 
 
 class _Instant(NamedTuple):
-    """What one instant looks like to other connections: the name of its snapshot, the login and
-    the server's major version to see it by."""
+    """A snapshot that other connections can share: its name, and the login and major version of the
+    server."""
 
     at: dt.datetime
     snapshot: str
@@ -187,7 +184,7 @@ def _audit(written: Written) -> None:
 
 
 class _Counted:
-    """A file that is written to and counts its bytes; nobody can go back in it."""
+    """A write-only file that counts its bytes and cannot seek."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
@@ -206,7 +203,7 @@ class _Counted:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of a backup, once all of it was found whole. Raises BackupError."""
+    """Verify a whole backup and return its manifest. Raises BackupError."""
     try:
         with zipfile.ZipFile(path) as archive:
             _check_sums(archive)

@@ -1,8 +1,6 @@
-"""`/metrics`: how the installation does, in the text format of Prometheus.
-
-Every process answers for all of them: what is counted stands in the database, where it is counted
-from the books (`gateway/health/traffic.py`).
-"""
+"""`/metrics`: the state of the installation in the Prometheus text format. Every process answers
+for all of them, because the counts are in the database, derived from the books
+(`gateway/health/traffic.py`)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -60,7 +58,7 @@ _HISTOGRAMS: Final = {
 
 
 def metrics_text() -> bytes:
-    """Everything as of now: what has ended until now is counted first."""
+    """Return all metrics as of now. Requests that have ended are counted first."""
     count_new_records()
     registry = CollectorRegistry()
     registry.register(_Collector())
@@ -112,7 +110,7 @@ def _traffic(totals: Sequence[Total]) -> Iterator[Metric]:
 
 
 def _channels() -> Iterator[Metric]:
-    """Those that are asked first, at most as many as have a label."""
+    """Return the channels with the highest priority, up to the number of labels."""
     state = GaugeMetricFamily(
         "weir_channel_state",
         "1 for the state that a channel is in: what the worst of its processes knows.",

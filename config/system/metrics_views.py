@@ -1,4 +1,4 @@
-"""Who may read `/metrics`: whoever has its token; where there is none, networks nearby."""
+"""Access to `/metrics`: with its token, or without one from nearby networks."""
 
 import ipaddress
 
@@ -12,7 +12,7 @@ from accounts.access.guards import public
 from accounts.sessions.sessions import client_address
 from config.system.metrics import metrics_text
 
-# What a proxy adds: behind one that this process does not trust, everybody is its address.
+# Headers that a proxy adds. Behind an untrusted proxy, all clients have its address.
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _REFUSED = (
     "Only the networks of METRICS_ALLOW may read this, and whoever sends METRICS_TOKEN as "

@@ -1,10 +1,9 @@
-"""How Django's migrations keep their models up to date between two operations.
+"""A faster update of Django's migration state between two operations.
 
-Django renders a changed model again together with all that it is related to in any direction. Most
-of our models lead to an organisation, so nearly all of them are rendered for each added field: ten
-of the twelve seconds that the tables of a new installation took. A class holds on to others only by
-its own relations and its bases; so it is enough to render again who leads to the changed model, and
-who leads to them.
+Django renders a changed model again with all models related to it in any direction. Most of our
+models lead to an organisation, so nearly all are rendered for each added field: ten of the twelve
+seconds that a new installation's tables took. A class refers to others only by its relations and
+bases, so only the models that lead to the changed one need rendering.
 """
 
 from django.db.migrations.state import ProjectState

@@ -1,8 +1,8 @@
-"""From a backup to an installation: what is refused, what is brought back, and what is put right.
+"""Restore a backup into an empty database: checks, import, and repairs. The format is in
+`config/system/backups.py`.
 
-What a backup is, `config/system/backups.py` says. It is restored into an empty database, all of it
-or nothing. Then it is as if every process had been killed at the instant of the backup, and had
-come back later: what was in flight is resolved, what was open to somebody is closed.
+The restore is all or nothing. Afterwards the state is as if all processes had been killed at the
+instant of the backup: requests in flight are resolved, and sessions and links are closed.
 """
 
 import base64
@@ -32,7 +32,7 @@ _NAMED_MAX: Final = 3
 
 
 class Restored(NamedTuple):
-    """What was put right: sessions that were ended, requests that were in flight."""
+    """The repairs: the sessions that were ended, and the requests that were in flight."""
 
     manifest: Manifest
     sessions: int
@@ -40,11 +40,8 @@ class Restored(NamedTuple):
 
 
 def restore(path: Path, step: Callable[[str], object]) -> Restored:
-    """Make the installation of a backup in an empty database; `step` is told what is done next.
-
-    Raises BackupError, and VaultError or ConfigurationError for other secrets; nothing is changed
-    then.
-    """
+    """Restore a backup into an empty database. `step` is called with the name of each step. Raises
+    BackupError, and VaultError or ConfigurationError for other secrets; then nothing is changed."""
     step("checking the file")
     manifest = read_manifest(path)
     check_version(manifest)

@@ -1,4 +1,4 @@
-"""What the page of the system's health says of each part of it."""
+"""The rows of the system health page."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -28,8 +28,8 @@ _QUEUES: Any = {
 
 
 class SystemRow(NamedTuple):
-    """One line: `tone` and `status` are those of its badge, `at` is when, `url` is the page with
-    more."""
+    """One row. `tone` and `status` are those of its badge, `at` is a time, `url` is a page with
+    details."""
 
     title: str
     value: str
@@ -40,7 +40,7 @@ class SystemRow(NamedTuple):
 
 
 def system_rows(state: SystemState) -> list[SystemRow]:
-    """What can be wrong, in the order of the page."""
+    """Return the rows in the order of the page."""
     return [
         _migrations(state.pending_migrations),
         _ledger(gettext("Ledger"), state.books),

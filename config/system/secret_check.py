@@ -1,7 +1,7 @@
-"""Whether this process has the secrets that its database was made with.
+"""Check that this process has the secrets of its database.
 
-A process with others would answer as if no channel had a key and nobody one of ours; what it seals
-would open for nobody else. The web process compares by itself, without Django (the relay's life).
+With other secrets it would behave as if no channel had a key and no client key existed, and nobody
+else could open what it seals. The relay makes the same comparison without Django at its start.
 """
 
 from django.conf import settings
@@ -26,7 +26,7 @@ def check_secrets() -> None:
             SecretCheck.objects.bulk_create([made], ignore_conflicts=True)
         kept = SecretCheck.objects.select_for_update().get()
         vault.check_secrets(kek, pepper, bytes(kept.sealed), kept.kek_ids)
-        # What this process seals needs its first key from now on.
+        # Sealed values of this process need its first key from now on.
         current = sealing.vault().current.id
         if current not in kept.kek_ids:
             kept.kek_ids = [*kept.kek_ids, current]
@@ -34,8 +34,8 @@ def check_secrets() -> None:
 
 
 def compare_secrets(*, all_keks: bool = True) -> None:
-    """Compare where there is something to compare with, and write nothing; without `all_keks` it
-    is no error that a key is missing which something may be sealed with. Raises the same."""
+    """Compare the secrets with the stored check, if there is one, and write nothing. Without
+    `all_keks`, a missing key that sealed values may use is not an error. Raises the same errors."""
     kept = SecretCheck.objects.first()
     if kept is not None:
         needed = kept.kek_ids if all_keks else ()

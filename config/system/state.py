@@ -1,5 +1,5 @@
-"""How the installation stands, beside its background jobs: what operators look at when something
-is slow, and before they update it."""
+"""The state of the installation besides its background jobs: for operators when something is slow,
+and before an update."""
 
 import datetime as dt
 import platform
@@ -47,8 +47,8 @@ class Disk(NamedTuple):
 
 
 class Partitions(NamedTuple):
-    """Up to which month, by its first day, usage has partitions of its own; `overflowed` where
-    rows lie outside of them."""
+    """The last month with its own partitions, by its first day. `overflowed` means that rows lie
+    outside of them."""
 
     until: dt.date | None
     overflowed: bool
@@ -60,9 +60,8 @@ class Partitions(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """When something was checked last, and how many problems that found; `unfinished` where a part
-    of it could not be checked, `aside` where the checks wait for a worker of the database's
-    version."""
+    """The time of the last check, and the number of problems. `unfinished` means that a part could
+    not be checked; `aside` that checks wait for a worker of the database's version."""
 
     at: dt.datetime
     problems: int
@@ -90,7 +89,7 @@ class Emails(NamedTuple):
 
 
 class SystemState(NamedTuple):
-    """All of it; `clock_skew` is by how much the database's clock is ahead of this process's."""
+    """The whole state. `clock_skew` is how far the database's clock is ahead of this process's."""
 
     version: str
     python: str
@@ -116,7 +115,7 @@ class SystemState(NamedTuple):
 
 
 def system_state() -> SystemState:
-    """As of now, and seen from this process."""
+    """Return the current state, as seen from this process."""
     database_bytes, skew, postgres = _database()
     return SystemState(
         version=VERSION,
@@ -154,7 +153,7 @@ def _database() -> tuple[int, dt.timedelta, str]:
 
 
 def _disk(folder: Path) -> Disk:
-    """Of the folder, or of the one in which it will be made."""
+    """Measure the folder, or the one in which it will be created."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     usage = shutil.disk_usage(existing)
     return Disk(usage.free, usage.total)
@@ -185,7 +184,7 @@ def _trail() -> Checked | None:
 
 
 def as_json(state: SystemState) -> dict[str, Any]:
-    """The same in the words of the management API."""
+    """Return the state in the form of the management API."""
     return {
         "version": state.version,
         "python": state.python,

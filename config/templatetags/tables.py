@@ -129,8 +129,8 @@ def do_table(parser: Parser, token: Token) -> TableNode:
 
 @register.simple_tag(takes_context=True)
 def table_rows(context: Context, state: State, rows: Sequence[Any]) -> SafeString:
-    """Rows of a list that has no parts of its own, as `{% table %}` shows them: for who adds them
-    to its page."""
+    """Render rows of a list without custom cells, as `{% table %}` does, for appending to a
+    page."""
     made = (
         "".join(_cell(state, column, row, context, None) for column in state.columns)
         for row in rows
@@ -150,7 +150,7 @@ def _cell(state: State, column: Column, row: Any, context: Context, part: NodeLi
 
 
 def shown(column: Column, value: Any) -> str:
-    """The cell of a column as its kind has it; what needs escaping is escaped."""
+    """Format a cell as its column's kind requires. The result is escaped."""
     if value is None or value == "":
         return f'<span class="faint">{MISSING}</span>'
     return str(_SHOWN[column.kind](value))
@@ -207,7 +207,7 @@ _SHOWN: Final[dict[str, Any]] = {
 
 
 def _attributes(column: Column, state: State) -> str:
-    """Of a head and of each cell below it: how it stands, when it leaves, its place on a card."""
+    """Return the attributes of a head and its cells: alignment, priority, and place on a card."""
     parts = [f' data-c="{column.name}"']
     if column.numeric:
         parts.append(' class="n"')
@@ -221,7 +221,7 @@ def _attributes(column: Column, state: State) -> str:
 
 
 def _on_card(column: Column, inner: str) -> str:
-    """In the second line of a card, which has no head: what a figure is, and that there is none."""
+    """Label a figure in the second line of a card, which has no head."""
     if column.card not in ("second", "last"):
         return ""
     if MISSING in inner and strip_tags(inner).strip() == MISSING:
@@ -230,7 +230,8 @@ def _on_card(column: Column, inner: str) -> str:
 
 
 def _card(column: Column, state: State) -> str:
-    """Its place on a card. The first column has one in any case: it leads to the row."""
+    """Return the column's place on a card. The first column always has one, because it links to the
+    row."""
     first = state.columns[0]
     if first.card is None and column.card in (None, "title"):
         return "title" if column is first else ""
@@ -239,7 +240,7 @@ def _card(column: Column, state: State) -> str:
 
 @register.simple_tag
 def column_attributes(column: Column, state: State) -> SafeString:
-    """The same for a head."""
+    """Return the attributes of a head."""
     return mark_safe(_attributes(column, state))  # noqa: S308 - names from the declaration
 
 
@@ -268,7 +269,7 @@ def _attribute(row: Any, name: str) -> Any:
 
 @register.filter
 def row_count(count: Count | None) -> str:
-    """How many rows: exact, "about" so many, or more than that; nothing where it is not known."""
+    """Format the number of rows: exact, approximate or a lower bound; empty if unknown."""
     if count is None:
         return ""
     figure = {"n": grouped(count.n)}

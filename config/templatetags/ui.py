@@ -33,7 +33,7 @@ def icon(name: str, small: bool = False) -> SafeString:
 
 @register.filter
 def key_name(name: str | None) -> str:
-    """A key's name as it is shown."""
+    """Return the displayed name of a key."""
     return words.key_name(name)
 
 
@@ -114,7 +114,8 @@ def initials(name: str) -> str:
 
 @register.simple_tag
 def delta(now: int, before: int, bad_when: str = "") -> SafeString:
-    """How a figure moved against the compared period; ``bad_when`` is ``up``, ``down`` or empty."""
+    """Return a figure's change from the compared period; ``bad_when`` is ``up``, ``down`` or
+    empty."""
     direction, text = formatting.change(now, before)
     if direction == "none":
         return format_html('<span class="delta">{}</span>', text)
@@ -136,8 +137,8 @@ def delta(now: int, before: int, bad_when: str = "") -> SafeString:
 
 @register.simple_tag
 def delta_of(now: int | None, before: int | None, kind: str) -> SafeString:
-    """How a time or a speed moved, itself and in per cent; `kind` is ``duration``, of which more is
-    worse, or ``speed``, of which more is better. Empty where one of the two is not known."""
+    """Return the change of a time or a speed, absolute and in percent. `kind` is ``duration`` (more
+    is worse) or ``speed`` (more is better). Empty if either value is unknown."""
     if now is None or before is None:
         return SafeString("")
     if now == before:
@@ -176,7 +177,7 @@ def ago(when: datetime | None, zone: str = "") -> SafeString:
 
 @register.filter
 def moment(text: str) -> str:
-    """An instant of a fact, which has it as ISO 8601, for a letter: a date, a time, its zone."""
+    """Format an ISO 8601 time of a fact for an email: date, time and time zone."""
     return f"{date_format(timezone.localtime(datetime.fromisoformat(text)), 'DATETIME_FORMAT')} UTC"
 
 

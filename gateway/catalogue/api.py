@@ -1,6 +1,6 @@
-"""The management API of operators for catalogue updates: lists that are compared with what holds,
-the facts that they propose, and what they are not to propose. Pages call the same functions. The
-prices that a list proposes are among `/price-proposals`."""
+"""The management API for catalogue updates, for operators: comparing lists with the current facts,
+the proposed facts, and fields to ignore. The pages call the same functions. Proposed prices are in
+`/price-proposals`."""
 
 import datetime as dt
 import json
@@ -123,7 +123,7 @@ class IgnoreRuleIn(Schema):
 
 
 class IgnoreRuleChange(Schema):
-    """What to change; what is left out stays."""
+    """Changes to an ignore rule. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -51,7 +51,7 @@ def dismiss_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
 
 
 def _parted(ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
-    """Those of facts, and those of prices. Raises Refused for what is neither."""
+    """Split the ids into those of facts and those of prices. Raises Refused for any other."""
     wanted = list(dict.fromkeys(ids))
     facts, prices = (
         set(rows.objects.filter(id__in=wanted).values_list("id", flat=True))

@@ -17,15 +17,15 @@ from billing.prices.name_patterns import matches
 
 ChangeKind = Literal["added", "gone", "renamed"]
 
-# What a provider appends to a name when it replaces a model: 2024-05-13, 20241022, 0613, latest.
+# What a provider appends to a model's name for a new version: 2024-05-13, 20241022, 0613, latest.
 _EDITION: Final = re.compile(
     r"[-@:](?:20\d\d-?[01]\d-?[0-3]\d|[01]\d-?[0-3]\d|\d{3}|latest|preview|exp|experimental|beta)$"
 )
 
 
 class ModelChange(NamedTuple):
-    """One change. `name` is the provider's name of what is new, "" where something is gone; `was`
-    that of what is gone; `serves` the public names that ask for it."""
+    """One change. `name` is the provider's name of the new model, or "" if one was removed; `was`
+    is the name of the removed model; `serves` are the public names that use it."""
 
     kind: ChangeKind
     name: str
@@ -34,7 +34,7 @@ class ModelChange(NamedTuple):
 
     @property
     def id(self) -> str:
-        """What tells it from every other; names have no spaces."""
+        """Return a unique id. Names contain no spaces."""
         return " ".join(filter(None, (self.kind, self.was, self.name)))
 
     @property
@@ -46,8 +46,8 @@ class ModelChange(NamedTuple):
 def model_changes(
     models: Mapping[str, str], listed: Collection[str], known: Collection[str], *, complete: bool
 ) -> list[ModelChange]:
-    """The changes, in the order of their names. `models` are a channel's, public name -> upstream
-    name, "" for the same; a list that is not `complete` says nothing of what is not in it."""
+    """Return the changes, ordered by name. `models` maps a channel's public names to upstream
+    names, "" for the same name. An incomplete list says nothing about what it lacks."""
     served = _served(models)
     new = [name for name in sorted({*listed} - {*known}) if not _is_served(name, models, served)]
     gone = sorted(served.keys() & {*known} - {*listed}) if complete else []
@@ -62,15 +62,15 @@ def model_changes(
 def known_after(
     models: Mapping[str, str], listed: Collection[str], known: Collection[str], *, complete: bool
 ) -> list[str]:
-    """What is known once a list was read: a model that somebody serves has been decided on, and
-    one that is neither listed nor served is forgotten, so that its return is told."""
+    """Return the known names after reading a list. Served models count as decided. A model that is
+    neither listed nor served is forgotten, so that its return is reported."""
     served = _served(models).keys()
     kept = {*known} & ({*listed} | served) if complete else {*known}
     return sorted(kept | ({*listed} & served))
 
 
 def known_decided(known: Collection[str], decided: Iterable[ModelChange]) -> list[str]:
-    """What is known once somebody took or dismissed these."""
+    """Return the known names after these changes were accepted or dismissed."""
     names = {*known}
     for change in decided:
         names -= {change.was}
@@ -79,7 +79,7 @@ def known_decided(known: Collection[str], decided: Iterable[ModelChange]) -> lis
 
 
 def _served(models: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Upstream name -> the public names that ask for it; patterns are none of them."""
+    """Map upstream names to public names, without patterns."""
     served: dict[str, tuple[str, ...]] = {}
     for public, upstream in sorted(models.items()):
         if "*" not in public:
@@ -96,7 +96,7 @@ def _is_served(name: str, models: Mapping[str, str], served: Collection[str]) ->
 
 
 def _pairs(gone: Iterable[str], new: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """What is gone with what it was probably renamed to, each name once."""
+    """Pair removed names with their probable new names, each name once."""
     families: dict[str, list[str]] = {}
     for name in new:
         families.setdefault(_family(name), []).append(name)

@@ -33,7 +33,7 @@ _BADGES: Final[dict[ChangeKind, Badge]] = {
 @operator_page("channels.read")
 @require_safe
 def channel_model_changes(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """What changed since somebody looked, with what accepting it would do."""
+    """Show the undecided changes, and what accepting them would do."""
     return _page(request, actor, access_channel(actor, id))
 
 

@@ -1,8 +1,8 @@
-"""What changes in the list of a provider's models: found by hand or by a channel's schedule, and
-taken over or dismissed by an operator.
+"""Changes in a provider's list of models: found on request or by a channel's schedule, and accepted
+or dismissed by an operator.
 
-New changes are an event of the audit log (`channel.models_changed`), and one email where nobody
-was looking. Nothing is changed for requests until somebody takes a change over.
+New changes are an audit event (`channel.models_changed`), and one email if they were found by
+schedule. Requests are not affected until somebody accepts a change.
 """
 
 import datetime as dt
@@ -35,18 +35,18 @@ from lib.ids import id_text
 from lib.vault import VaultError
 from outbox.facts import put
 
-# An email and an event name so many of each kind; the page has all of them.
+# The email and the event name at most this many of each kind; the page has all.
 _NAMED_MAX: Final = 20
 
 
 def changes_of(channel: Channel) -> list[ModelChange]:
-    """What changed and was not decided on, by what the channel serves now."""
+    """Return the undecided changes, given what the channel serves now."""
     listing = ModelListing.objects.filter(channel=channel).first()
     return [] if listing is None else _changes(channel, listing)
 
 
 def proposed_models(channel: Channel, changes: Iterable[ModelChange]) -> dict[str, ProposedModel]:
-    """What is proposed for the new names among them, as for those of a new channel: by name."""
+    """Return proposals for the new names, as for a new channel, by name."""
     names = [change.name for change in changes if change.kind == "added"]
     rows = propose_models(provider_of(channel), names, prices_in_force(), ticked=())
     return {row.upstream: row for row in rows}
@@ -64,7 +64,7 @@ def check_models(actor: Actor, channel: Channel) -> ModelList:
         found = ModelList(fault="secret", detail=str(error))
     else:
         if not connection.in_atomic_block:
-            # The provider may take a minute; the connection goes back to the pool meanwhile.
+            # The provider may take a minute, so the connection is returned to the pool.
             connection.close()
         found = list_models(target)
     with transaction.atomic():
@@ -126,9 +126,9 @@ def _tell(actor: Actor, channel: Channel, news: Collection[ModelChange]) -> None
 def decide(
     actor: Actor, channel: Channel, accepted: Mapping[str, str], dismissed: Collection[str]
 ) -> list[ModelChange]:
-    """Take changes over, by their ids -> the public name of a model that is added ("": the
-    provider's), and dismiss others; those that were decided on. Raises ChannelRefused, also where
-    one of them is no longer there."""
+    """Accept changes by id, with the public name for an added model ("" for the provider's name),
+    and dismiss others. Return the decided ones. Raises ChannelRefused, also for a change that no
+    longer exists."""
     with transaction.atomic():
         locked = Channel.objects.select_for_update().get(id=channel.id)
         listing = ModelListing.objects.filter(channel=locked).first()

@@ -60,7 +60,7 @@ class FactsRead(NamedTuple):
 
 
 def read_facts(text: str | bytes) -> FactsRead:
-    """What a list says that `read_price_list` has read as one."""
+    """Parse the facts of a list that `read_price_list` accepted."""
     document = json.loads(text, parse_float=Decimal)
     found = FactsRead({}, {})
     for name, entry in document.items():
@@ -99,7 +99,7 @@ def _tokens(value: Any) -> int | None:
 
 
 def day_of(value: object) -> dt.date | None:
-    """The day that a text is, None where it is none."""
+    """Parse a day. Return None if the text is not one."""
     try:
         return dt.date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

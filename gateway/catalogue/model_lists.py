@@ -36,16 +36,15 @@ NAMES_MAX: Final = 2000
 
 @dataclass
 class ModelList(CallResult):
-    """What a provider listed: the names by which it knows its models, in order, each once.
-
-    `complete`: the list was read to its end, so that what is not in it is not listed."""
+    """The models that a provider lists, by their unique names, in order. `complete` means that the
+    list was read to its end, so a missing name is not listed."""
 
     names: list[str] = field(default_factory=list)
     complete: bool = False
 
 
 def list_models(target: Target) -> ModelList:
-    """Ask a provider which models a key may call. Takes a minute at most; nothing is kept."""
+    """Ask a provider for the models of a key. Takes at most a minute. Nothing is stored."""
     result = ModelList()
     _Listing(target, egress_policy(), result).run()
     return result
@@ -114,7 +113,7 @@ class _Listing:
 
 
 def is_model_name(name: str) -> bool:
-    """Whether a route can name it; what none can is of no use. JSON can have half a character."""
+    """Return whether a route can contain the name. JSON can contain unpaired surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:

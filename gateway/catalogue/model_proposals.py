@@ -1,5 +1,5 @@
-"""Facts of models that a list or a probe proposes. Nothing applies by itself: an operator accepts a
-proposal, and it is what is stated of the model (gateway/public_models/entries.py)."""
+"""Facts of models that a list or a probe proposes. Nothing applies by itself: when an operator
+accepts a proposal, it becomes part of the model's entry (gateway/public_models/entries.py)."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from lib.refusal import Refused
 
 
 class ProposedFacts(NamedTuple):
-    """What a list came to: how many facts it adds, changes and has no more."""
+    """The result of a list: how many facts it adds, changes and no longer contains."""
 
     added: int
     changed: int
@@ -29,7 +29,7 @@ class ProposedFacts(NamedTuple):
 
 
 def open_proposals() -> QuerySet[ModelProposal]:
-    """Those that nobody has decided on."""
+    """Return the undecided proposals."""
     return ModelProposal.objects.filter(state=FactState.OPEN)
 
 
@@ -39,12 +39,10 @@ def propose_facts(
     source: str,
     ignored: Collection[tuple[str, str]],
 ) -> ProposedFacts:
-    """Proposals for what a list says of these models otherwise than what holds, inside the
-    caller's transaction; of facts that came from this list, also that it has them no more.
-
-    What operators stated themselves is left alone. The open proposals of the same list go; what
-    was dismissed of it is not proposed again. `ignored` are models with a field.
-    """
+    """Create proposals where a list differs from the current facts of these models, inside the
+    caller's transaction. Facts that came from this list and are missing now are proposed for
+    removal. Facts that operators entered are left alone. The list's open proposals are replaced;
+    dismissed ones are not repeated. `ignored` are pairs of model and field."""
     ModelProposal.objects.filter(source=source, state=FactState.OPEN).delete()
     decided = ModelProposal.objects.filter(source=source).exclude(state=FactState.OPEN)
     dismissed, accepted = set(), dict[tuple[str, str], Any]()
@@ -63,7 +61,7 @@ def propose_facts(
             came = key in accepted and accepted[key] == own.get(field)
             if key in ignored or before == after or (field in own and not came):
                 continue
-            # What a list does not say is no word against what is known from elsewhere.
+            # A list that omits a fact says nothing about a fact from another source.
             if (after is None and not came) or (*key, after) in dismissed:
                 continue
             made.append(
@@ -78,8 +76,8 @@ def propose_facts(
 
 
 def propose_probed(model: PublicModel, found: Mapping[Field, bool], source: str) -> int:
-    """Proposals for what a probe found otherwise than what holds; how many. Those of earlier probes
-    of the model go."""
+    """Create proposals where a probe differs from the current facts. Return how many. They replace
+    those of earlier probes of the model."""
     ModelProposal.objects.filter(
         model=model.name, source__startswith=PROBE, state=FactState.OPEN
     ).delete()
@@ -136,7 +134,7 @@ def _decide(actor: Actor, row: ModelProposal, state: FactState) -> None:
 
 
 def _fields_of(row: ModelProposal) -> EntryFields:
-    """The fact as `save_entry` takes it: a capability beside those that are stated already."""
+    """Convert a fact for `save_entry`. A capability is added to the existing ones."""
     if row.field == "sunset_at":
         day = day_of(row.after)
         at = None if day is None else dt.datetime.combine(day, dt.time(), dt.UTC)
@@ -150,7 +148,7 @@ def _fields_of(row: ModelProposal) -> EntryFields:
 
 
 def _stated(entry: ModelEntry | None) -> dict[str, Fact]:
-    """What is stated of a model, in the words of proposals."""
+    """Return a model's facts in the form of proposals."""
     if entry is None:
         return {}
     stated: dict[str, Any] = {

@@ -1,8 +1,6 @@
-"""Bringing the models and their prices up to date from a list that an operator names: a file, or an
-address, which is fetched as one that a user named. What is otherwise becomes proposals.
-
-The command `propose_prices`, the page and the management API call the same function.
-"""
+"""Update models and their prices from a list that an operator names: a file, or a URL, which is
+fetched like a user's URL. Differences become proposals. The command `propose_prices`, the page and
+the management API call the same function."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,24 +25,25 @@ from lib.network.egress import EgressError, fetched
 from lib.refusal import Refused
 
 _FETCH_S: Final = 30.0
-# As long as the source of a proposal may be.
+# The maximum length of a proposal's source.
 _SOURCE_MAX: Final = 60
-# Of what is left out and of unknown fields so many are kept with the result.
+# The number of omitted and unknown fields that are stored with the result.
 _KEPT_MAX: Final = 200
 IGNORABLE: Final = (PRICE, *FIELDS)
 _T = TypeVar("_T")
 
 
 class Choice(NamedTuple):
-    """Of which models a list is looked at: those that one of `only` meets, () = all; those of
-    `ignored` are left out of this once. `served`: only those that a client can ask for."""
+    """The models to compare: those that match one of `only` (() means all), without those of
+    `ignored`. `served` restricts them to models that clients can call."""
 
     only: Sequence[str] = ()
     ignored: Sequence[str] = ()
     served: bool = False
 
     def takes(self, name: str, names: Iterable[str]) -> bool:
-        """Whether a model of the list is looked at; `names` are those that can be asked for."""
+        """Return whether a model of the list is looked at; `names` are those that can be asked
+        for."""
         return (
             (not self.only or _meets(self.only, name))
             and not _meets(self.ignored, name)
@@ -58,8 +57,8 @@ EVERY_MODEL: Final = Choice()
 def update_catalogue(
     actor: Actor, text: bytes, source: str, choice: Choice = EVERY_MODEL
 ) -> CatalogueUpdate:
-    """Compare a list with what holds, and propose the differences. Raises Refused for what is no
-    list."""
+    """Compare a list with the current facts, and create proposals for the differences. Raises
+    Refused for an invalid list."""
     try:
         prices = read_price_list(text)
         facts = read_facts(text)
@@ -119,12 +118,12 @@ def fetch_list(url: str) -> bytes:
 
 
 def source_of(place: str) -> str:
-    """What tells one list from another, without what may be secret of an address."""
+    """Return a name for the list, without possible secrets in its URL."""
     name = place.rpartition("/")[2]
     if place.startswith(("http://", "https://")):
         parts = urlsplit(place)
         name = f"{parts.hostname}{parts.path}"
-    # A file may be called by what no text of the database has.
+    # A file name may contain bytes that the database cannot store.
     return "".join(filter(str.isprintable, f"list {name}"))[:_SOURCE_MAX]
 
 

@@ -119,8 +119,8 @@ _TOOL: Final = FunctionTool("weather", "The weather in a city", _ARGUMENTS)
 
 @dataclass
 class ChannelCheck(CallResult):
-    """What one test found, as it is stored in `Channel.last_test`. `meters` are what the provider
-    counted; `cost_nano` is what that costs, None where it is not known."""
+    """The result of a test, as stored in `Channel.last_test`. `meters` are the provider's counts;
+    `cost_nano` is their cost, or None if unknown."""
 
     at: str = ""
     model: str = ""
@@ -171,7 +171,7 @@ def _open_session(target: Target, policy: EgressPolicy, result: ChannelCheck) ->
 
 
 def request_of(variant: Variant, model: str) -> ChatRequest:
-    """What a variant asks, in neutral words."""
+    """Return the request of a variant in the neutral form."""
     request = ChatRequest(
         dialect="openai",
         request_id=id_text(new_id()),
@@ -238,7 +238,7 @@ class _Prepared(NamedTuple):
 
 
 class _Heard:
-    """What an answer has said so far."""
+    """The content of an answer so far."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -361,7 +361,7 @@ class _Check:
             yield piece
 
     def _hear(self, events: Sequence[Event]) -> bool:
-        """Whether the answer has ended. Raises CallFailed when it ended badly."""
+        """Return whether the answer has ended. Raises CallFailed when it ended badly."""
         for event in events:
             if isinstance(event, UpstreamError):
                 raise CallFailed("failed", event.message, status=200)
@@ -379,7 +379,7 @@ class _Check:
             raise CallFailed("broken", "the response ended without an answer", status=200)
 
     def _check_form(self, meters: Mapping[str, int]) -> None:
-        """What the variant asks of the answer itself, or of what the provider counted."""
+        """Check what the variant requires of the answer, or of the provider's counts."""
         heard = self._heard
         if self._result.variant == "tools":
             if heard.tool != _TOOL.name or not fits(heard.arguments, _ARGUMENTS):
@@ -417,7 +417,7 @@ class _Check:
 
 
 def fits(text: str, schema: JsonObject) -> bool:
-    """Whether it is JSON by a schema."""
+    """Return whether it is JSON by a schema."""
     try:
         jsonschema.validate(json.loads(text), schema)
     except (ValueError, RecursionError, jsonschema.ValidationError):

@@ -1,8 +1,8 @@
-"""The test of a channel: one short request, recorded stage by stage
-(gateway/channel_tests/calls.py), and what follows of it.
+"""The test of a channel: one short request, recorded in stages (gateway/channel_tests/calls.py),
+and its consequences.
 
-Nothing is billed to anybody: the request is the operator's own, it has no hold and leaves no usage
-record. What it cost at the provider is computed from what the provider counted.
+Nobody is charged: the request has no hold and no usage record. Its cost at the provider is computed
+from the provider's counts.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from lib.vault import VaultError
 
 
 def upstream_name(channel: Channel, model: str) -> str | None:
-    """What the channel calls a model at its provider; None when it does not serve it."""
+    """Return the channel's upstream name for the model, or None if it does not serve it."""
     routes = [
         channel_order.Route(str(channel.id), route.model, route.upstream_model)
         for route in channel.routes.all()
@@ -40,11 +40,8 @@ def upstream_name(channel: Channel, model: str) -> str | None:
 def check_channel(
     actor: Actor, channel: Channel, model: str, variant: Variant = "streamed"
 ) -> ChannelCheck:
-    """Ask `model` of a channel, whether it is enabled or not, and keep the result.
-
-    Takes as long as the channel's timeouts allow, a minute at most. The model must be one that the
-    channel serves (ValueError).
-    """
+    """Test `model` at a channel, enabled or not, and store the result. Takes as long as the
+    channel's timeouts allow, at most a minute. The channel must serve the model (ValueError)."""
     name = upstream_name(channel, model)
     if name is None:
         raise ValueError(f"{channel.name} does not serve {model}")
@@ -57,7 +54,7 @@ def check_channel(
         result.stages, result.fault, result.detail = [failure], "secret", str(error)
     else:
         if not connection.in_atomic_block:
-            # The provider may take a minute; the connection goes back to the pool meanwhile.
+            # The provider may take a minute, so the connection is returned to the pool.
             connection.close()
         call(target, policy, result)
     result.cost_nano = cost_of(channel.name, model, result.meters)
@@ -72,7 +69,7 @@ def check_channel(
 
 
 def try_model(target: Target, model: str, upstream_model: str) -> ChannelCheck:
-    """The same test of what is no channel yet. Nothing is kept."""
+    """Run the same test for a channel that does not exist yet. Nothing is stored."""
     result = new_result(model, upstream_model or model, "streamed")
     call(target, egress_policy(), result)
     result.cost_nano = cost_of("", model, result.meters)
@@ -80,8 +77,8 @@ def try_model(target: Target, model: str, upstream_model: str) -> ChannelCheck:
 
 
 def cost_of(channel: str, model: str, meters: Mapping[str, int]) -> int | None:
-    """What these quantities cost at the provider, in nano: by the channel's own cost price, else by
-    that of the model, else by its price; None where nothing was counted or has a price."""
+    """Return the cost of these quantities at the provider, in nano: by the channel's cost price,
+    else the model's cost price, else its price. Return None if nothing was counted or priced."""
     if not meters:
         return None
     for kind, owner in dict.fromkeys((("cost", channel), ("cost", ""), ("charge", ""))):
@@ -113,7 +110,7 @@ def target_of(channel: Channel) -> Target:
 
 
 def new_result(model: str, upstream_model: str, variant: Variant) -> ChannelCheck:
-    """What a test has found before its begin."""
+    """Return the initial result of a test."""
     return ChannelCheck(
         at=clock.now().isoformat(), model=model, upstream_model=upstream_model, variant=variant
     )

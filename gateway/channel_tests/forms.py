@@ -33,12 +33,12 @@ class CheckForm(forms.Form):
         return str(self.cleaned_data["variant"] or "streamed")
 
 
-# Beside what users are told of: how its server answers.
+# Words for operators, in addition to those for users: how the server answers.
 CAPABILITY_WORDS = {**WORDS, "think_tags": gettext_lazy("Reasoning in <think> tags")}
 
 
 class SwitchForm(forms.Form):
-    """What an operator knows better of one of a channel's models than the catalogue does."""
+    """An operator's override of the catalogue for one of a channel's models."""
 
     model = forms.ChoiceField(
         label=gettext_lazy("Model"), widget=forms.Select(attrs={"class": "input"})
@@ -65,5 +65,5 @@ class SwitchForm(forms.Form):
 
     @property
     def on(self) -> bool | None:
-        """What was chosen; None for the catalogue's word."""
+        """Return the choice, or None to follow the catalogue."""
         return {"off": False, "on": True}.get(self.cleaned_data["state"])

@@ -1,5 +1,4 @@
-"""What the tests of channels show a model: a picture, a file and a sound, all as small as providers
-take them."""
+"""Test inputs for channel tests: an image, a file and a sound, as small as providers accept."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""When a channel is tested by itself, and what takes it out of use."""
+"""When a channel is tested automatically, and when it is disabled."""
 
 import re
 from collections.abc import Iterator
@@ -18,10 +18,14 @@ _STATUSES: Final = re.compile(r"[1-5](?:[0-9]{2}|xx)(?:, ?[1-5](?:[0-9]{2}|xx))*
 
 @dataclass(frozen=True, slots=True)
 class CheckRule:
-    """`every_min`: minutes between two tests, None for none by itself; `model` is asked, "" the
-    first that can be, in that `variant`. Out of use takes: with `on_key` a key that is rejected;
-    one of the `statuses` ("403, 5xx") or `words` ("quota, suspended") in a failed test; and less
-    than `success_percent` of the latest attempts going well. A test that passes takes in again."""
+    """The rule of a channel.
+
+    `every_min` is the interval in minutes between tests, None for no automatic tests. They ask
+    `model` ("" for the first possible one) in that `variant`. The channel is disabled by: a
+    rejected key, with `on_key`; one of the `statuses` ("403, 5xx") or `words` ("quota, suspended")
+    in a failed test; or less than `success_percent` of the latest attempts succeeding. A passed
+    test enables it again.
+    """
 
     every_min: int | None = None
     model: str = ""
@@ -40,14 +44,14 @@ class TakenOut(NamedTuple):
 
 
 def is_status_list(text: str) -> bool:
-    """Whether it reads like "403, 5xx"; "" is an empty one."""
+    """Return whether it reads like "403, 5xx"; "" is an empty one."""
     return not text or _STATUSES.fullmatch(text) is not None
 
 
 def why_out_by_test(
     rule: CheckRule, fault: str | None, status: int | None, text: str
 ) -> TakenOut | None:
-    """Whether a failed test takes its channel out; `text` is what the provider said."""
+    """Return whether a failed test disables its channel. `text` is the provider's message."""
     if rule.on_key and fault == "key":
         return TakenOut("key", "" if status is None else str(status))
     for wanted in _listed(rule.statuses):
@@ -61,7 +65,7 @@ def why_out_by_test(
 
 
 def why_out_by_traffic(rule: CheckRule, attempts: int, failed: int) -> TakenOut | None:
-    """Whether so many failed attempts take a channel out."""
+    """Return whether this many failed attempts disable a channel."""
     if rule.success_percent is None or attempts < ATTEMPTS_MIN:
         return None
     percent = (attempts - failed) * 100 // attempts

@@ -1,9 +1,6 @@
-"""Tests that nobody presses a button for: by each channel's schedule, and of all channels at once;
-and what follows by a channel's rule: it is taken out of use, and in again.
-
-Every automatic change is an event of the audit log with its cause (`channel.taken_out`,
-`channel.taken_in`), and one email.
-"""
+"""Automatic tests: by each channel's schedule, and of all channels at once. By its rule a channel
+is disabled, and enabled again. Each automatic change is an audit event with its cause
+(`channel.taken_out`, `channel.taken_in`), and one email."""
 
 import datetime as dt
 import time

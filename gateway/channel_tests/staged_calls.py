@@ -74,9 +74,9 @@ _SHOWN_BYTES_MAX: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom to call: a channel, or what somebody is about to make one of. `secret` "" is none;
-    `timeouts` are those of a channel, in seconds; `overrides` what it changes of requests,
-    `outbound` by which way it is reached."""
+    """The target of a call: a channel, or one that is about to be created. `secret` is "" for none;
+    `timeouts` are those of a channel, in seconds; `overrides` are its changes to requests,
+    `outbound` is its network route."""
 
     provider: str
     base_url: str
@@ -86,7 +86,7 @@ class Target:
     outbound: Outbound = DIRECT
 
     def headers(self, provider: Provider, dialect: Dialect, *, model: str = "") -> dict[str, str]:
-        """Those of a request that nobody in particular makes. Raises BadAddress."""
+        """Return the headers of a request without a client. Raises BadAddress."""
         variables: dict[Variable, str] = dict.fromkeys(VARIABLES, "")
         variables |= {"request_id": id_text(new_id()), "model": model}
         own = self.overrides.written_headers(variables)
@@ -100,11 +100,8 @@ class Target:
 
 @dataclass
 class CallResult:
-    """How far a call came.
-
-    `stages` are the passed ones with their milliseconds, then the failed one if one failed.
-    `body` is a short piece of what the provider said, with secrets masked.
-    """
+    """The progress of a call. `stages` are the passed ones with their milliseconds, then the failed
+    one if any. `body` is an excerpt of the provider's response, with secrets masked."""
 
     ok: bool = False
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -234,7 +231,7 @@ def first_text(pieces: Iterator[bytes]) -> str:
 
 
 def fault_of_status(status: int) -> Fault:
-    """What an answer that is not 200 says of the call."""
+    """Return the fault for a response other than 200."""
     if status in (401, 403):
         return "key"
     if status == 404:

@@ -200,7 +200,7 @@ class ShownStage:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownCall:
-    """How far a call to a provider came."""
+    """The progress of a call to a provider, for display."""
 
     ok: bool
     total_ms: int
@@ -229,7 +229,7 @@ def words_of(fault: Fault | None) -> tuple[Promise | None, Promise | None]:
 
 
 def shown_check(stored: dict[str, Any] | None) -> ShownCheck | None:
-    """What `Channel.last_test` holds, in words; None before the first test."""
+    """Describe `Channel.last_test`. Return None before the first test."""
     if stored is None:
         return None
     cause, fix = words_of(stored["fault"])
@@ -255,7 +255,7 @@ def shown_check(stored: dict[str, Any] | None) -> ShownCheck | None:
 
 
 def shown_list(result: ModelList) -> ShownCall:
-    """How far a call for the models came, in words."""
+    """Describe the progress of a request for the list of models."""
     cause, fix = words_of(result.fault)
     return ShownCall(
         ok=result.ok,

@@ -25,8 +25,8 @@ class Timeouts:
         return cls(**{name: stated[name] for name in cls.__slots__ if name in stated})
 
     def until_content(self, *, thinks: bool, whole: bool) -> float:
-        """How long may pass until the first content (F11): a model that thinks may be silent while
-        it does, and the first of an answer that comes `whole` is its last, too."""
+        """Return how long may pass until the first content (F11): a model that thinks may be silent
+        while it does, and the first of an answer that comes `whole` is its last, too."""
         if whole:
             return self.first_content * _WHOLE_TIMES
         return self.first_content * (_THINKING_TIMES if thinks else 1)

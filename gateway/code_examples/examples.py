@@ -22,7 +22,7 @@ from gateway.code_examples.snippets import (
 )
 from gateway.public_models.shown_models import ShownModel
 
-# What the examples ask; a page shows a model of the same kind that can be asked here.
+# Models in the examples. A page replaces them with available models of the same kind.
 MODEL: Final = "gpt-4o-mini"
 EMBEDDING_MODEL: Final = "text-embedding-3-small"
 MODERATION_MODEL: Final = "omni-moderation-latest"
@@ -95,10 +95,9 @@ def _coloured(code: str, language: Language) -> SafeString:
 
 
 def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
-    """What examples ask in the place of the models that the reference names: the cheapest of
-    `models` that answers with text, one with a price before one that has none; the cheapest that
-    gives vectors; and those that are called after what they do, where nothing else tells
-    it. Where there is none, itself."""
+    """Choose a model for each example: of `models`, the cheapest text model, preferably with a
+    price; the cheapest embedding model; and for other kinds a model whose name says what it does.
+    Without a match the example's own model stays."""
     chats = [
         (model.output_rate is None, model.output_rate or 0, model.name)
         for model in models
@@ -127,7 +126,8 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
 
 
 def answers_with_text(model: ShownModel) -> bool:
-    """Whether a chat with the model is answered in text; without a price, as the catalogue says."""
+    """Return whether a chat with the model is answered in text; without a price, as the catalogue
+    says."""
     priced = model.output_rate is not None
     return model.chats and (priced or (model.entry is None and "text" in model.can.outputs))
 

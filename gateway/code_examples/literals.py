@@ -1,8 +1,6 @@
-"""JSON values as literals of Python, JavaScript and JSON itself, laid out as a formatter would.
-
-Control, format and direction characters of a text are written as escapes: what is seen is what is
-run (a right-to-left override cannot make code look like other code).
-"""
+"""Format JSON values as literals of Python, JavaScript and JSON, as a code formatter would.
+Control, format and direction characters are escaped, so that the visible code is what runs (a
+right-to-left override cannot disguise code)."""
 
 import json
 import math
@@ -25,8 +23,8 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
 def literal(value: Any, language: Literals, *, depth: int = 0, used: int = 0) -> str:
-    """`value` (as read from JSON) as an expression whose first line starts `depth` deep, with
-    `used` characters before it and the rest of the line behind it."""
+    """Format `value` (as parsed from JSON) as an expression. Its first line is indented by `depth`
+    levels, with `used` characters before it and the rest of the line after it."""
     if isinstance(value, Mapping | list) and value:
         line = _on_one_line(value, language)
         if len(_INDENT[language]) * depth + used + len(line) < WIDTH:

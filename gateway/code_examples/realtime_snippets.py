@@ -77,7 +77,8 @@ session.on("error", (error) => console.error(error.message));"""
 def realtime_snippet(
     language: Language, base_url: str, path: str, model: str, session: Mapping[str, Any]
 ) -> str:
-    """The code; `base_url` has no path of the API, `session` is what a session is told first."""
+    """Return the code. `base_url` excludes the API's path; `session` is the initial session
+    update."""
     if language == "curl":
         return _CURL.format(url=f'"{base_url}{path}"')
     form = _PYTHON if language == "python" else _JAVASCRIPT
@@ -86,7 +87,7 @@ def realtime_snippet(
         base_url=text_literal(f"{base_url}/v1", language),
         model=text_literal(model, language),
         session=literal(session, language, depth=depth, used=used),
-        # What is said has its words beside it.
+        # Speech output comes with its text.
         delta="output_text"
         if "text" in session["output_modalities"]
         else "output_audio_transcript",

@@ -40,11 +40,9 @@ _PLAIN_WORD: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class SnippetRequest:
-    """A request: `operation` as the usage records name it, `path` below the base URL.
-
-    `argument` is what the path names (a model, a response), for the clients' methods. With `files`,
-    names by the fields of a form, the members of the body are the other fields of it.
-    """
+    """A request: `operation` as in usage records, `path` below the base URL. `argument` is the
+    path's parameter (a model, a response), for the clients' methods. With `files` (names by form
+    field), the members of the body are the other form fields."""
 
     operation: str
     path: str
@@ -71,8 +69,8 @@ class Formed:
 
 @dataclass(frozen=True, slots=True)
 class _Method:
-    """How a client is asked, and how its answer is read. `known` are Python's parameters: what is
-    not among them goes into `extra_body`. JavaScript sends a body as it is."""
+    """How a client library is called, and how its result is read. `known` are Python's parameters;
+    others go into `extra_body`. JavaScript sends the body as it is."""
 
     client: Literal["openai", "anthropic"]
     python: str
@@ -311,10 +309,8 @@ _PATHS: Final[Mapping[Form, str]] = {
 
 
 def in_form(form: Form, body: Mapping[str, Any]) -> Formed:
-    """A body of Chat Completions as a request in `form`, told by the codecs that the relay uses.
-
-    Raises RequestFault where the body is no request, or the form cannot say what it asks.
-    """
+    """Convert a Chat Completions body to a request in `form`, with the relay's codecs. Raises
+    RequestFault for an invalid body, and for a request that the form cannot express."""
     if form == "chat_completions":
         return Formed(SnippetRequest(form, _PATHS[form], body))
     request = chat_completions.decode(msgspec.json.encode(body), request_id="", received_at=0)

@@ -22,7 +22,7 @@ router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 
 class FiguresOut(Schema):
-    """Of the last hour, and what is under way. Times are in milliseconds."""
+    """Of the last hour, and of running requests. Times are in milliseconds."""
 
     attempts: int
     failed: int

@@ -21,7 +21,7 @@ SAMPLE_MIN: Final = 20
 CONNECTS_MAX: Final = 5
 GOOD_TO_CLOSE: Final = 3
 LONGEST_FACTOR: Final = 6
-# Of the requests of a model whose every channel fails, so many per cent go out nevertheless.
+# The percentage of requests for a model that are still sent when all its channels fail.
 PANIC_PERCENT: Final = 5
 BUDGET_S: Final = 10.0
 _BUDGET_FLOOR: Final = 3
@@ -31,9 +31,9 @@ _SLOTS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class BreakerRule:
-    """What opens a channel's breaker: half of at least 20 attempts within `window` seconds, or, if
-    it is given, so many `failures` among them that are at least half; and five failed connects in
-    a row. `open_for` is how long it is open the first time; six times that is the longest."""
+    """What opens a channel's breaker: failure of half of at least 20 attempts within `window`
+    seconds, or, if given, at least `failures` that are at least half; or five failed connections in
+    a row. `open_for` is the first open time; the longest is six times that."""
 
     enabled: bool = True
     failures: int | None = None
@@ -42,7 +42,7 @@ class BreakerRule:
 
 
 class Window:
-    """How many went well and how many badly in the last `seconds`, to a tenth of them."""
+    """Counts of successes and failures in the last `seconds`, with a resolution of a tenth."""
 
     __slots__ = ("_slots", "_width")
 
@@ -84,12 +84,12 @@ class Breaker:
         return self._open_s == 0.0
 
     def allows(self, now: float) -> bool:
-        """Whether a request may go out: always while it is closed, one at a time once the time of
-        an open one is over."""
+        """Return whether a request may go out: always while it is closed, one at a time once the
+        time of an open one is over."""
         return self._open_s == 0.0 or (now >= self._until and now >= self._probe_until)
 
     def asks(self, now: float) -> bool:
-        """Whether a request may go out that has nowhere else to go."""
+        """Return whether a request may go out that has nowhere else to go."""
         return self.allows(now) or self.rest.asks(now)
 
     def waits(self, now: float) -> float:
@@ -101,8 +101,8 @@ class Breaker:
         return 0.0 if self.allows(now) else self.rest.waits(now)
 
     def claim(self, now: float, seconds: float) -> None:
-        """A request goes out although it is not closed; for so long, or until its end is told, no
-        other does."""
+        """Let one request through although the breaker is not closed. No other passes for this
+        long, or until its result is known."""
         if not self.closed:
             self._probe_until = now + seconds
 
@@ -136,8 +136,8 @@ class Breaker:
         self.trip(now, began)
 
     def trip(self, now: float, began: float) -> None:
-        """Open it, for twice as long as the last time unless it has been closed since. While it is
-        open, what began earlier and fails now says nothing new."""
+        """Open the breaker, for twice as long as the last time unless it has closed since. While it
+        is open, failures of older requests are ignored."""
         if not self._rule.enabled:
             return
         self.rest.fail(now, began)
@@ -148,7 +148,8 @@ class Breaker:
         self._until, self._good, self._probe_until = now + self._open_s, 0, 0.0
 
     def adopt(self, now: float, open_s: float) -> None:
-        """Another process opened it, for so long; who has nothing else may find out at once."""
+        """Take over the state of another process that opened the breaker. A request without an
+        alternative may probe immediately."""
         if not self._rule.enabled:
             return
         self.rest.adopt(now, 0.0)
@@ -177,12 +178,9 @@ class Breaker:
 
 
 class RetryBudget:
-    """The further attempts of the requests for one model (P21).
-
-    Ones that go well cost nothing: going over to a channel that answers is no amplification of an
-    outage. Of those that fail, each channel may see a tenth of the requests of the last ten
-    seconds, and three.
-    """
+    """The retry budget for one model (P21). Successful retries cost nothing, because moving to a
+    working channel does not amplify an outage. Each channel may receive failed retries up to a
+    tenth of the requests of the last ten seconds, plus three."""
 
     __slots__ = ("_failed", "_requests")
 
@@ -200,7 +198,7 @@ class RetryBudget:
         window.add(now, good=False)
 
     def spent(self, channel_ids: Collection[str], now: float) -> set[str]:
-        """Those of the channels that take no further attempt now."""
+        """Return the channels that accept no further retry now."""
         requests, _ = self._requests.count(now)
         return {
             channel_id

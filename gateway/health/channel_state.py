@@ -24,8 +24,8 @@ from gateway.health.state_names import KeyReason, KeyStatus, ModelCondition, Mod
 Reason = Literal["key_refused", "no_credit", "misconfigured", "model_unknown"]
 """What only an operator can end."""
 
-# While another can serve, a key that is refused and a model that is unknown are asked again after
-# so long: providers take keys back and models up, and nobody tells us.
+# While another channel can serve, a refused key and an unknown model are tried again after this
+# long: providers reactivate keys and add models without notice.
 OFF_S: Final = 300.0
 DOUBTED_MAX: Final = 3
 DOUBT_S: Final = 60.0
@@ -54,15 +54,15 @@ class Block(NamedTuple):
 
 
 class Sought(msgspec.Struct, frozen=True):
-    """What is asked of a channel: a model, by the upstream's name, for an organisation."""
+    """The target of a request: a model, by its upstream name, for an organisation."""
 
     model: str
     organisation: UUID
 
 
 class Fault(NamedTuple):
-    """What went wrong with an attempt that began then: a row of the fault table, the status that it
-    stood in (0 for none), and the wait that the provider asked for."""
+    """A failed attempt and its start: the row of the fault table, the HTTP status (0 for none), and
+    the wait that the provider asked for."""
 
     row: str
     began: float
@@ -71,7 +71,8 @@ class Fault(NamedTuple):
 
 
 class _Doubt:
-    """How often in a row an organisation heard that it may not, or that there is no such model."""
+    """How often in a row an organisation was refused access to a model, or told that it does not
+    exist."""
 
     __slots__ = ("reason", "rest", "times")
 
@@ -108,13 +109,13 @@ class Key:
         self._doubts: dict[str, dict[UUID, _Doubt]] = {}
 
     def allows(self, sought: Sought, now: float) -> bool:
-        """Whether it may be asked although another could be."""
+        """Return whether it may be asked although another could be."""
         return (self.breaker is None or self.breaker.allows(now)) and all(
             rest.allows(now) for rest in self.rests(sought)
         )
 
     def asks(self, sought: Sought, now: float) -> bool:
-        """Whether it may be asked because nothing else can be."""
+        """Return whether it may be asked because nothing else can be."""
         return (self.breaker is None or self.breaker.asks(now)) and all(
             rest.asks(now) for rest in self.rests(sought)
         )
@@ -129,7 +130,7 @@ class Key:
         return max(self.rest.left(now), 0.0 if self.breaker is None else self.breaker.waits(now))
 
     def cools(self, sought: Sought, now: float) -> bool:
-        """Whether the model is at its provider's limit."""
+        """Return whether the model is at its provider's limit."""
         limit = self._limits.get(sought.model)
         return limit is not None and not limit.allows(now)
 
@@ -155,7 +156,7 @@ class Key:
         return max((rest.left(now) for rest in self._models()), default=0.0)
 
     def calm(self, now: float) -> bool:
-        """Whether nothing of it is held back."""
+        """Return whether nothing of it is held back."""
         whole = self.rest.calm(now) and (self.breaker is None or self.breaker.closed)
         return whole and all(rest.calm(now) for rest in self._models())
 
@@ -167,8 +168,9 @@ class Key:
         self.rest.fail(now, began, OFF_S)
 
     def confirm_refusal(self, now: float, began: float) -> bool:
-        """Its provider does not take it; whether that was so before. One 401 may be a hiccup: the
-        key rests only when a request that began behind it hears the same."""
+        """Record that the provider refused the key. Return whether that is confirmed: one 401 may
+        be a glitch, so the key rests only when a request started after the first refusal is refused
+        too."""
         known_at = self._refused_at
         if not self.rest.calm(now):
             return True
@@ -178,12 +180,12 @@ class Key:
         return began >= known_at
 
     def take_retry(self) -> bool:
-        """Whether the caller is the one that may try it once more behind its first refusal."""
+        """Return whether the caller may retry once after the first refusal. Only one caller may."""
         left, self._retry_left = self._retry_left, False
         return left
 
     def adopt(self, now: float, rest_s: float, reason: KeyReason | None, since: float) -> None:
-        """Another process heard that its provider takes it no more."""
+        """Take over another process's confirmed refusal of the key."""
         self.reason, self.since = reason, since
         self.rest.adopt(now, rest_s)
 
@@ -236,7 +238,8 @@ class Key:
             yield from (doubt.rest for doubt in held.values())
 
     def good(self, model: str, began: float) -> None:
-        """It was taken, for this model: what was held against either ends for everybody."""
+        """Record a success with this key and model. It clears what was held against either, for
+        everybody."""
         self.rest.end(began)
         if self._refused_at is not None and began >= self._refused_at:
             self._refused_at, self._retry_left = None, False
@@ -256,24 +259,25 @@ class Standing:
         self.keys = [Key(Breaker(rule) if keys > 1 else None) for _ in range(keys)]
         # Why its breaker opened, where only an operator can end that.
         self.reason: Reason | None = None
-        # Its own limits that are reached, and until when. Nobody asks it meanwhile.
+        # The channel's own exhausted limits, with their end. No request is sent meanwhile.
         self._bars: dict[BarReason, float] = {}
         self._turn = 0
 
     def allows(self, sought: Sought, now: float) -> bool:
-        """Whether it may be asked although another could be."""
+        """Return whether it may be asked although another could be."""
         if self._bars and self.barred(now):
             return False
         return self.breaker.allows(now) and any(key.allows(sought, now) for key in self.keys)
 
     def asks(self, sought: Sought, now: float) -> bool:
-        """Whether it may be asked because nothing else can be."""
+        """Return whether it may be asked because nothing else can be."""
         if self._bars and self.barred(now):
             return False
         return self.breaker.asks(now) and any(key.asks(sought, now) for key in self.keys)
 
     def bar(self, reason: BarReason, until: float) -> None:
-        """A limit of its own is reached until then; a time that is over takes it back."""
+        """Record that one of the channel's own limits is exhausted until then. A time in the past
+        clears it."""
         self._bars[reason] = until
 
     def barred(self, now: float) -> Block | None:
@@ -286,7 +290,7 @@ class Standing:
         return Block(reason, left[reason])
 
     def block(self, sought: Sought, now: float) -> Block | None:
-        """Why it may not be asked although another could be; None where it may."""
+        """Return why the channel may not be used while another could be; None if it may."""
         if self.allows(sought, now):
             return None
         if (barred := self.barred(now)) is not None:
@@ -297,7 +301,7 @@ class Standing:
         return Block(self.why(sought, now) or "failing", wait_s)
 
     def only_fails(self, sought: Sought, now: float) -> bool:
-        """Whether nothing but its own breaker keeps it from being asked."""
+        """Return whether nothing but its own breaker keeps it from being asked."""
         if self.barred(now):
             return False
         return self.reason is None and any(key.allows(sought, now) for key in self.keys)
@@ -306,7 +310,8 @@ class Standing:
         return self.breaker.closed and all(key.calm(now) for key in self.keys)
 
     def models_out(self, now: float) -> dict[str, ModelStatus]:
-        """The models that some of its keys are not asked for, those of the longest rests."""
+        """Return the models that some of its keys cannot be used for, those with the longest
+        rests."""
         found: dict[str, ModelStatus] = {}
         for key in self.keys:
             for model, (left, condition) in key.models_out(now).items():
@@ -321,19 +326,19 @@ class Standing:
         return max(self.breaker.asks_in(now), min(key.waits(sought, now) for key in self.keys))
 
     def cools(self, sought: Sought, now: float) -> bool:
-        """Whether rest is all that its keys need."""
+        """Return whether rest is all that its keys need."""
         out = [key for key in self.keys if not key.allows(sought, now)]
         return len(out) == len(self.keys) and any(key.cools(sought, now) for key in out)
 
     def why(self, sought: Sought, now: float) -> Reason | None:
-        """What only an operator can end, where that is all that keeps it from being asked."""
+        """Return the reason if only an operator can end what keeps the channel from being used."""
         if not self.breaker.allows(now):
             return self.reason
         reasons = {key.why(sought, now) for key in self.keys}
         return reasons.pop() if len(reasons) == 1 else None
 
     def next_key(self, sought: Sought, now: float, avoid: int = -1) -> int:
-        """The keys take turns; those that are out, and the one to avoid, are passed over."""
+        """Choose the next key in rotation, passing over keys that rest, and the one to avoid."""
         count = len(self.keys)
         if count == 1:
             return 0
@@ -345,8 +350,8 @@ class Standing:
         return next(allowed, next(due, order[0]))
 
     def blame(self, n: int, sought: Sought, fault: Fault, now: float) -> Reason | None:
-        """What a fault does to the channel and to the key that was used; the reason, where it put
-        something out that only an operator can end."""
+        """Apply a fault to the channel and the key that was used. Return the reason if it disabled
+        something that only an operator can enable."""
         key = self.keys[n]
         match FAULTS[fault.row].health:
             case "count":

@@ -22,21 +22,21 @@ class Rest:
     __slots__ = ("_asks_at", "_failed_at", "_pause_s", "_until")
 
     def __init__(self) -> None:
-        # `_pause_s` is 0 while it is well, and while it rests for as long as its provider said.
+        # `_pause_s` is 0 without a failure, and during a rest that the provider asked for.
         self._pause_s = 0.0
         self._until = self._asks_at = 0.0
         self._failed_at = float("-inf")
 
     def calm(self, now: float) -> bool:
-        """Whether it rests no more."""
+        """Return whether it rests no more."""
         return self._pause_s == 0.0 and now >= self._until
 
     def allows(self, now: float) -> bool:
-        """Whether a request may go out that has somewhere else to go."""
+        """Return whether a request may go out that has somewhere else to go."""
         return now >= self._until and now >= self._asks_at
 
     def asks(self, now: float) -> bool:
-        """Whether a request may go out that has nowhere else to go."""
+        """Return whether a request may go out that has nowhere else to go."""
         return now >= self._asks_at
 
     def waits(self, now: float) -> float:
@@ -48,8 +48,8 @@ class Rest:
         return max(self._until, self._asks_at, now) - now
 
     def fail(self, now: float, began: float, rest_s: float = 0.0) -> None:
-        """A request that began then failed; `rest_s` is the rest while another can serve. What
-        began before the failure that is known says nothing new."""
+        """Record the failure of a request that started then. `rest_s` is the rest while another can
+        serve. Failures of requests older than the known failure are ignored."""
         if self._pause_s and began < self._failed_at:
             return
         self._pause_s = self._pause_s or FIRST_S
@@ -57,14 +57,15 @@ class Rest:
         self._until, self._failed_at = now + rest_s, now
 
     def cool(self, now: float, retry_after_ms: int) -> None:
-        """Its provider said how long it is to rest: nobody asks before, everybody may afterwards.
-        Two minutes at most."""
+        """Rest for as long as the provider asked, at most two minutes. No request is sent before,
+        and any may be sent after."""
         until = now + min(retry_after_ms / 1000, RETRY_AFTER_S_MAX)
         self._until = self._asks_at = until if self._pause_s else max(self._until, until)
         self._pause_s, self._failed_at = 0.0, now
 
     def adopt(self, now: float, rest_s: float) -> None:
-        """Another process found that it rests; who has nothing else may find out at once."""
+        """Take over a rest found by another process. A request without an alternative may probe
+        immediately."""
         self._pause_s = self._pause_s or FIRST_S
         self._until, self._failed_at = now + rest_s, now
 
@@ -73,8 +74,8 @@ class Rest:
         self._pause_s = self._until = self._asks_at = 0.0
 
     def claim(self, now: float) -> bool:
-        """A request goes out nevertheless, and nobody else for a while, which is doubled each time:
-        an answer that is long in coming keeps few waiting. False where nobody need wait."""
+        """Let one request through during the rest, and block others for a time that doubles each
+        time, so that a slow answer keeps few waiting. Return False if no rest applies."""
         if not self._pause_s:
             return False
         self._pause_s = min(self._pause_s * 2, LONGEST_S)
@@ -82,7 +83,7 @@ class Rest:
         return True
 
     def give_back(self, now: float) -> None:
-        """What was claimed ended and tells nothing: the next one may ask."""
+        """Release the claim of a request that ended without a result. The next one may probe."""
         if self._pause_s:
             self._pause_s = max(self._pause_s / 2, FIRST_S)
             self._asks_at = min(self._asks_at, now)

@@ -23,14 +23,14 @@ Money = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row.
+    """One row of the table.
 
-    `next`: before the commit point, go to the next channel ("next"), do so a single time ("once"),
-    send again on a fresh connection ("resend"), or answer ("never").
-    `kind`: what the client is told when no channel is left, or after the commit point; None when
-    the answer still is a success, or the upstream's own error decides (F6, F10, F23, F39).
-    `health`: what the channel's health learns. `money`: how the attempt is booked; "unknown_cost"
-    goes to the platform, never to the customer (I15).
+    `next` is the action before the commit point: go to the next channel ("next"), do so a single
+    time ("once"), send again on a fresh connection ("resend"), or answer ("never"). `kind` is the
+    error for the client when no channel is left, or after the commit point; None when the answer is
+    still a success, or the upstream's own error decides (F6, F10, F23, F39). `health` is the effect
+    on the channel's health. `money` is how the attempt is booked; "unknown_cost" goes to the
+    platform, never to the customer (I15).
     """
 
     name: str
@@ -88,8 +88,9 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
 
 
 def final_kind(kinds: list[ErrorKind]) -> ErrorKind:
-    """What the client is told when every attempt failed: the kind of the last one, except that one
-    `upstream_rate_limited` among them wins over `upstream_error`. `kinds` may not be empty."""
+    """Return the error for the client when every attempt failed: the kind of the last one, except
+    that one `upstream_rate_limited` among them wins over `upstream_error`. `kinds` must not be
+    empty."""
     last = kinds[-1]
     limited: ErrorKind = "upstream_rate_limited"
     return limited if last == "upstream_error" and limited in kinds else last

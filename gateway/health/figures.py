@@ -1,5 +1,5 @@
-"""How channels, their models and their keys have done lately, over all processes: from the counted
-traffic, and from the holds that are open, of which each is a request under way."""
+"""The recent performance of channels, their models and their keys over all processes: from counted
+traffic, and from open holds, each of which is a running request."""
 
 import datetime as dt
 from collections import Counter
@@ -19,7 +19,7 @@ RECENT: Final = dt.timedelta(hours=1)
 
 
 class Figures(NamedTuple):
-    """What ended within the last hour, and what is under way."""
+    """Requests that ended within the last hour, and running ones."""
 
     attempts: int = 0
     failed: int = 0

@@ -10,8 +10,8 @@ OTHER: Final = "other"
 
 
 class Total(NamedTuple):
-    """A counter that only grows: of a family, for some labels, of which the first is a model's or a
-    channel's name. `counts` are those of a histogram: cumulative, the last of them is of all."""
+    """A counter that only grows: its family and labels, of which the first is a model's or a
+    channel's name. `counts` are those of a histogram: cumulative, the last is the total."""
 
     family: str
     labels: tuple[str, ...]
@@ -20,8 +20,8 @@ class Total(NamedTuple):
 
 
 def bounded(totals: Iterable[Total]) -> list[Total]:
-    """The totals with at most `LABELS_MAX` names, given in the order in which they began: whose
-    label a name has once, it keeps, so that no counter ever falls."""
+    """Limit the totals to `LABELS_MAX` names, in the order in which they first appeared. A name
+    keeps its label forever, so that no counter decreases."""
     shown: dict[bool, set[str]] = {True: {OTHER}, False: {OTHER}}
     sums: dict[tuple[str, tuple[str, ...]], Total] = {}
     for total in totals:

@@ -1,4 +1,4 @@
-"""What the web processes have found out about channels, put together: the same on every page."""
+"""Combine the web processes' knowledge of channels, so that every page shows the same."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ _KEY_CONDITIONS: Final = ("paused", "limited", "good")
 
 
 class Found(NamedTuple):
-    """What is known of one channel: None while it is well; its keys that are in use, in their
-    order, () where nothing is known of them; its models that rest, by their upstream names."""
+    """The state of one channel: None while it is healthy; its active keys in order, () if unknown;
+    its resting models by upstream name."""
 
     status: ChannelStatus | None
     keys: tuple[KeyStatus, ...]
@@ -28,7 +28,7 @@ class Found(NamedTuple):
 
 
 class _Report(NamedTuple):
-    """What one process knows of a channel now."""
+    """One process's current knowledge of a channel."""
 
     status: ChannelStatus
     keys: Sequence[KeyStatus]
@@ -54,7 +54,7 @@ class ChannelTroubles:
                 self._reports.setdefault(channel_id, []).append(found)
 
     def of(self, channel: Channel) -> Found:
-        """Where processes say otherwise, the worst of it: those that know it better tell the others
+        """Return the worst state that any process reports. Processes that know better share it
         within seconds."""
         reports = self._reports.get(str(channel.id)) if channel.enabled else None
         if not reports:
@@ -70,8 +70,9 @@ class ChannelTroubles:
 
 
 def unserved_models(channel: Channel, found: Found, available: Sequence[Channel]) -> list[str]:
-    """The models that nobody serves while `channel` is out: none of the `available` channels
-    has a route for them. A channel with conditions stands in only for one with the same ones."""
+    """Return the models that nobody serves while `channel` is out: none of the `available` channels
+    has a route for them. A channel with conditions is replaced only by one with the same
+    conditions."""
     condition = found.status.condition if found.status else "good"
     affected = [
         route.model
@@ -112,7 +113,7 @@ def _later_key(status: KeyStatus, age_s: float) -> KeyStatus:
 
 
 def _later_models(models: Mapping[str, Any], age_s: float) -> dict[str, ModelStatus]:
-    """Those that rest still."""
+    """Return the models that are still resting."""
     later = {name: ModelStatus(*its) for name, its in models.items()}
     return {
         name: its._replace(seconds=_left(its.seconds, age_s))

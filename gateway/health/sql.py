@@ -21,7 +21,7 @@ ALONE: Final = ("shed", "dropped_lines", "damaged_records")
 
 
 class Spend(NamedTuple):
-    """What one channel has cost, and in how many seconds the day and the month end."""
+    """The spending of one channel, and the seconds until its day and month end."""
 
     channel_id: UUID
     day_nano: int

@@ -1,4 +1,4 @@
-"""What a relay has found out about a channel, as the operator's pages show it."""
+"""Names of channel states for operators' pages."""
 
 from typing import Literal, NamedTuple
 
@@ -21,8 +21,8 @@ KeyReason = Literal["key_refused", "no_credit"]
 
 
 class KeyStatus(NamedTuple):
-    """One key of a channel as this process sees it. `seconds`: until it is asked again; `reason`:
-    what the provider said of it, where it said something; `for_s`: for how long it has been out."""
+    """The state of a key in this process. `seconds` is the time until it is tried again; `reason`
+    is the provider's message, if any; `for_s` is how long it has been out."""
 
     condition: KeyCondition
     seconds: int = 0

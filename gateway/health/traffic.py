@@ -74,7 +74,7 @@ def requests_shed() -> int:
 
 
 def log_lines_dropped() -> int:
-    """How many lines of the logs were dropped, because nobody read them in time."""
+    """Return how many log lines were dropped because they were not read in time."""
     return _single_total("dropped_lines")
 
 
@@ -135,7 +135,7 @@ def _seen_before(cursor: CursorWrapper) -> tuple[str, dt.datetime | None]:
     if found is None:
         return _NOTHING_SEEN, None
     snapshot, since, foreign = found
-    # A dump was restored into a younger server: what it brought along was counted there.
+    # A dump was restored into a newer server; its records were counted in the old one.
     return (_NOTHING_SEEN, clock.now()) if foreign else (snapshot, since)
 
 
@@ -161,8 +161,8 @@ _READ: Final = """
            pg_snapshot_xmax(snapshot::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())
     FROM gateway_trafficcursor"""
 
-# A name that a client chose is no label: the route that serves it is, of which operators make as
-# many as they like. The text of a pattern is put into the language of LIKE.
+# A client's model name is not used as a label; the matching route is, of which operators create as
+# many as they like. A pattern is converted to LIKE's syntax.
 _LABEL: Final = f"""
     coalesce((
         SELECT route.model FROM gateway_route route

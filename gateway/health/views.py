@@ -1,4 +1,4 @@
-"""What the pages of channels read anew while they are open: state and figures (W71)."""
+"""Parts of channel pages that refresh while open: state and figures (W71)."""
 
 from typing import Any
 
@@ -42,7 +42,8 @@ def channel_health(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 
 
 def health_context(channel: Channel, found: Found) -> dict[str, Any]:
-    """What the panel shows: figures and states of the channel, its models and its keys."""
+    """Build the context of the panel: figures and states of the channel, its models and its
+    keys."""
     figures = ChannelFigures(channel.id)
     models = model_badges(channel, found.models)
     by_key = figures.by_key(channel.id)

@@ -1,5 +1,5 @@
-"""Where providers tell that something has happened to a task: the token in the address stands for
-who they are, and all that follows is that they are asked."""
+"""Callbacks of providers for tasks. The token in the address identifies the task; the callback only
+makes us ask the provider."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -13,7 +13,7 @@ from gateway.media_tasks import media_tasks
 @csrf_exempt
 @require_POST
 def task_callback(request: HttpRequest, task: str, token: str) -> HttpResponse:
-    # What it says is not read: whoever is told of a result asks for it.
+    # The body is ignored: the provider is asked for the result.
     if "\0" in task or not media_tasks.ring(task, token):
         raise Http404
     return HttpResponse(status=204, headers={"Cache-Control": "no-store"})

@@ -30,7 +30,7 @@ def picture_link(pepper: str, root: str, task_id: str, now: float) -> str:
 
 
 def is_signed(pepper: str, task_id: str, query: bytes, now: float) -> bool:
-    """Whether a query opens the bytes of that task now."""
+    """Return whether a query opens the bytes of that task now."""
     if b"signature=" not in query:
         return False
     fields = parse_qs(query.decode("latin-1"))

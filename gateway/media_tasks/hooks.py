@@ -1,9 +1,7 @@
-"""The addresses that media tasks were ordered with (`notifyHook`, `notify_hook`): each is called
-once its task has an end, with what a client would be shown of the task at that instant.
-
-It is a delivery of the outbox, committed with the end: signed, tried again, and never to an address
-inside (notify/deliveries/sending.py). What it is called with is sealed until it has arrived.
-"""
+"""Callback addresses of media tasks (`notifyHook`, `notify_hook`). Each is called once when its
+task ends, with the task as a client would see it then. The call is an outbox delivery committed
+with the end: signed, retried, and never sent to an internal address (notify/deliveries/sending.py).
+Its payload is encrypted until it is delivered."""
 
 import datetime as dt
 import json
@@ -68,7 +66,7 @@ def _milliseconds(at: dt.datetime) -> int:
 
 
 def _opened(task: MediaTask, column: str) -> dict[str, Any]:
-    """What is sealed in a column, {} where nothing is. Raises VaultError."""
+    """Decrypt a column; {} if it is empty. Raises VaultError."""
     sealed = getattr(task, column)
     if sealed is None:
         return {}

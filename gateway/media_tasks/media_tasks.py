@@ -56,13 +56,13 @@ from usage.records.sql import Ending, RecordWritten
 log = logging.getLogger(__name__)
 
 _BATCH: Final = 200
-# A round ends within this time, and what it took is nobody else's for longer.
+# A round ends within this time. Until then its tasks are reserved for it.
 _ASKING_S: Final = 20.0
 _TAKEN_S: Final = 60
 _READ_S: Final = 5.0
 _LIMIT: Final = dt.timedelta(seconds=LIMIT_S)
 _BYTES_MAX: Final = 256 * 1024
-# So many are asked for one after the other, and so many others meanwhile.
+# This many tasks of a channel are polled one after the other, and this many channels in parallel.
 _PIECE: Final = 25
 _AT_ONCE: Final = 16
 _TIMED_OUT: Final = TaskError("timeout", "The task did not end within 24 hours.")
@@ -70,8 +70,8 @@ _SWEPT: Final = TaskError("expired", "The task was given up: its state was not k
 
 
 class Poll(NamedTuple):
-    """What came of asking for one task: its status, None where nothing was told; and how long the
-    provider wants to be left alone. One that was not asked for waits without counting."""
+    """The result of a poll: the status, or None, and how long the provider wants to be left alone.
+    A task that was not polled waits without counting a failure."""
 
     task: MediaTask
     status: VideoStatus | None
@@ -80,8 +80,8 @@ class Poll(NamedTuple):
 
 
 def poll() -> int:
-    """Ask for what is due, and write what is told; how many were asked for. Any process may run it,
-    several at once."""
+    """Poll due tasks, store the results, and return how many were polled. Several processes may run
+    this concurrently."""
     until = time.monotonic() + _ASKING_S
     polled = 0
     while time.monotonic() < until:
@@ -93,8 +93,8 @@ def poll() -> int:
 
 
 def ring(public_id: str, token: str) -> bool:
-    """Ask for a task as soon as its provider allows, for who shows its token; whether there is
-    one. Nothing else is believed of who rings: neither a state nor a result."""
+    """Schedule a poll of the task with that token as soon as its provider allows. Return whether
+    there is one. Nothing else in the callback is trusted."""
     task = MediaTask.objects.filter(public_id=public_id).exclude(callback_token="").first()
     if task is None or not compare_digest(task.callback_token.encode(), token.encode()):
         return False
@@ -127,7 +127,7 @@ def _is_late(task: MediaTask) -> bool:
 
 
 class _PollKey(NamedTuple):
-    """How a channel is asked by one of its keys."""
+    """How to poll a channel with one of its keys."""
 
     headers: Mapping[str, str]
     signer: Signer | None
@@ -142,8 +142,7 @@ class _PollKey(NamedTuple):
 
 
 class _PollTarget(NamedTuple):
-    """A channel that is asked: how by each of its keys, by their ids; `otherwise` for what belongs
-    to none of them."""
+    """A channel to poll: its keys by id, and `otherwise` for tasks without a known key."""
 
     channel: Channel
     form: TaskForm
@@ -194,7 +193,7 @@ def _open_pool(policy: EgressPolicy, target: _PollTarget, until: float) -> Pool 
 
 
 def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
-    """How a channel is asked; None where it cannot be."""
+    """Return how to poll a channel, or None if that is not possible."""
     form = TASK_FORMS.get(form_name)
     if channel is None or form is None:
         return None
@@ -245,8 +244,8 @@ def _ask_channel(
 def _ask(
     pool: Pool, target: _PollTarget, task: MediaTask
 ) -> tuple[VideoStatus | None, float | None]:
-    """What its provider tells of a task, None where that is nothing; and for how long it does not
-    want to be asked, where it says so."""
+    """Return the provider's status of a task or None, and for how long the provider asked not to be
+    polled."""
     form = target.form
     url = form.below(target.url, form.status_path, task.upstream_id)
     method, content = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
@@ -273,7 +272,7 @@ def _ask(
 
 
 def _retry_after_s(value: str) -> float:
-    """A number of seconds; 0 where it says none, which is to say that it does not want more now."""
+    """Parse a number of seconds. 0 if it is missing: the provider still does not want more now."""
     return float(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0.0
 
 
@@ -294,7 +293,8 @@ class _Waiting(NamedTuple):
 
 
 def _write(polls: Iterable[Poll]) -> int:
-    """Write what was told: each end by itself, all that goes on in one statement. How many."""
+    """Store the results: each end in its own transaction, all others in one statement. Return how
+    many."""
     count, waiting = 0, list[_Waiting]()
     for poll in polls:
         count += 1
@@ -313,7 +313,7 @@ def _write(polls: Iterable[Poll]) -> int:
 
 
 def _going_on(poll: Poll, form: TaskForm) -> _Waiting:
-    """When its provider is asked next, and what was told until then."""
+    """Return when to poll next, and the status so far."""
     task, status, now = poll.task, poll.status, clock.now()
     polls = task.polls + poll.asked
     failures = 0 if status is not None else task.failures + poll.asked
@@ -414,7 +414,7 @@ def _write_end(task: MediaTask, status: VideoStatus) -> bool:
     if status.result is not None:
         content["result"] = dict(status.result)
         if task.request is None:
-            # What was asked is not kept, so that its echo is not.
+            # The request is not stored, so its echo is not either.
             content["result"].pop("echo", None)
     if content:
         result = vault().seal(json.dumps(content), f"gateway_mediatask|{task.id}|result")
@@ -433,7 +433,8 @@ def _write_end(task: MediaTask, status: VideoStatus) -> bool:
 
 
 def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
-    """How the attempt of a task ends: what its record says, and what becomes of its hold."""
+    """Return how the task's attempt ends: the content of its record, and what happens to its
+    hold."""
     if status.state != "succeeded":
         return _failed(task, status.error or _SWEPT)
     versions = versions_of([(task.organisation_id, task.id)])[task.id]

@@ -1,4 +1,4 @@
-"""What was made by a media task, as it is kept: a song's clips, a picture's buttons."""
+"""Stored results of media tasks: a song's clips, an image's buttons."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from lib.vault import VaultError
 
 
 def result_of(task: MediaTask) -> dict[str, Any]:
-    """What its provider has told of a finished task; {} where that is not kept, or no more."""
+    """Return the provider's data of a finished task; {} if it is not stored, or no longer."""
     if task.result is None or task.expires_at is None or task.expires_at <= clock.now():
         return {}
     try:

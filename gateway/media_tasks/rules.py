@@ -44,23 +44,23 @@ _STEPS_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class PollRule:
-    """How often a provider may be asked for one task, in seconds: never sooner than after `min_s`,
-    and in the end every `max_s`."""
+    """How often a provider may be polled for one task, in seconds: first after `min_s`, and
+    eventually every `max_s`."""
 
     min_s: float
     max_s: float
 
 
 def moved(state: TaskState, reported: TaskState) -> TaskState:
-    """The state of a task whose provider tells another one; what is no move is not believed."""
+    """Return the next state of a task. Invalid transitions are ignored."""
     return reported if reported in MOVES[state] else state
 
 
 def next_poll_s(
     rule: PollRule, polls: int, *, failures: int = 0, retry_after_s: float | None = None
 ) -> float:
-    """How long to wait, in seconds, after so many polls, of which the last `failures` told nothing:
-    ever longer, as its rule allows, and no shorter than the provider asks for."""
+    """Return the seconds until the next poll, after this many polls and `failures` in a row:
+    growing within the rule, and not shorter than the provider asks for."""
     wait_s = min(rule.min_s * _BACKOFF ** min(polls, _STEPS_MAX), rule.max_s)
     if failures:
         wait_s = min(max(wait_s, rule.min_s * 2 ** min(failures, _STEPS_MAX)), _AWAY_S_MAX)
@@ -80,8 +80,8 @@ def video_meters(size: str) -> tuple[str, ...]:
 def charged_video(
     rates: Mapping[str, int], size: str, asked_ms: int, told_ms: int | None
 ) -> dict[str, int]:
-    """What a finished video is charged, on the closest meter that has a rate: its length as the
-    provider tells it, where that is no more than was asked for and held."""
+    """Return the charge meters of a finished video, on the closest meter with a rate. The length is
+    the provider's, up to the length that was ordered and held."""
     meters = video_meters(size)
     meter = next((name for name in meters if name in rates), meters[-1])
     believed = told_ms is not None and 0 < told_ms <= asked_ms
@@ -91,5 +91,5 @@ def charged_video(
 def charged_call(
     rates: Mapping[str, int], size: str, asked_ms: int, told_ms: int | None
 ) -> dict[str, int]:
-    """What a finished task is charged that has no length: one call."""
+    """Return the charge meters of a finished task without a length: one call."""
     return {"requests": 1}

@@ -41,8 +41,8 @@ class ScreenedRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Those of one channel; None = not stated. What is stated by names that are no more fits
-    nobody."""
+    """The conditions of a channel; None means not set. A condition whose names no longer exist
+    matches nobody."""
 
     plan_ids: frozenset[int] | None = None
     holders: frozenset[UUID] | None = None
@@ -89,7 +89,7 @@ def normal(stated: Mapping[str, Any]) -> dict[str, Any]:
 def compiled(
     stated: Mapping[str, Any], plan_ids: Mapping[str, int], holders: Mapping[str, UUID]
 ) -> Conditions | None:
-    """Stored conditions with the ids of what they name; None where there are none."""
+    """Compile stored conditions to ids. Return None if there are none."""
     if not stated:
         return None
     return Conditions(

@@ -51,7 +51,7 @@ def _lines(label: Any, hint: Any) -> forms.CharField:
 
 
 class OverridesForm(forms.Form):
-    """What a channel changes of requests. `whole` is what the form states, once it is valid."""
+    """A channel's changes to requests. `whole` is the parsed form, once valid."""
 
     mode = forms.ChoiceField(
         label=_("Position"), choices=_MODES, widget=forms.Select(attrs={"class": "input"})
@@ -95,7 +95,7 @@ class OverridesForm(forms.Form):
 
     @property
     def paid_fields(self) -> Iterable[forms.BoundField]:
-        """The fields for what of a client's request goes on."""
+        """Return the form fields for the client fields that are passed on."""
         return [self[f"field_{name}"] for name in rules.FIELD_NAMES]
 
     def clean(self) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _plain(parameters: Parameters) -> dict[str, Any]:
 
 
 class PreviewForm(forms.Form):
-    """A request whose form at the provider is to be shown."""
+    """A request to preview as the provider would receive it."""
 
     path = forms.CharField(
         label=_("Endpoint"),

@@ -25,7 +25,7 @@ _VERBS: Final = ("set", "default", "remove")
 
 
 def check_overrides(provider: Provider, stated: Mapping[str, Any]) -> dict[str, Any]:
-    """What is stated, as it is to be stored. Raises ChannelRefused for what may not be changed."""
+    """Validate overrides and return them in the stored form. Raises ChannelRefused."""
     try:
         overrides = msgspec.convert(stated, RequestOverrides)
     except msgspec.ValidationError as error:
@@ -138,7 +138,7 @@ def _scalars(value: Any) -> Iterable[Any]:
 
 
 def _is_storable(value: Any) -> bool:
-    """Whether the database has room for it: no NUL, no half of a character, no NaN."""
+    """Return whether the database has room for it: no NUL, no half of a character, no NaN."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
     return not isinstance(value, float) or isfinite(value)
@@ -156,7 +156,7 @@ def parameters_text(parameters: Parameters) -> str:
 
 
 def read_parameters(text: str) -> Parameters:
-    """Raises ChannelRefused for a line that is none."""
+    """Parse parameter lines. Raises ChannelRefused for an invalid line."""
     found: dict[str, dict[str, Any]] = {verb: {} for verb in _VERBS}
     for line in filter(None, map(str.strip, text.splitlines())):
         verb, _, rest = line.partition(" ")
@@ -178,7 +178,7 @@ def headers_text(headers: Mapping[str, str]) -> str:
 
 
 def read_headers(text: str) -> dict[str, str]:
-    """Raises ChannelRefused for a line that is none, and for a name that comes twice."""
+    """Parse header lines. Raises ChannelRefused for an invalid line, and for a repeated name."""
     found: dict[str, str] = {}
     for line in filter(None, map(str.strip, text.split("\n"))):
         name, colon, value = line.partition(":")

@@ -41,7 +41,7 @@ HEADERS_MAX: Final = 20
 VALUE_BYTES_MAX: Final = 8 * 1024
 PROMPT_CHARACTERS_MAX: Final = 20_000
 HEADER_CHARACTERS_MAX: Final = 1024
-# What stands around an added text in the body: a role, a name of a member, quotes.
+# The JSON around an added text in the body: a role, a member name, quotes.
 _AROUND_BYTES: Final = 64
 
 _PATH: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}(\.[A-Za-z_][A-Za-z0-9_-]{0,63}){0,3}")
@@ -55,7 +55,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Of the connection, of the message, of who asks, and our own.
+# Headers of the connection, of the message, of authentication, and our own.
 _RESERVED_HEADERS: Final = _words(
     """
     connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings
@@ -102,8 +102,8 @@ _PROTECTED: Final[Mapping[Dialect, frozenset[str]]] = MappingProxyType(
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """By the names of the dialect, with dots between levels (`generationConfig.topK`). `default` is
-    what a request gets that names none."""
+    """Changes to the body's members, by their names in the dialect, with dots between levels
+    (`generationConfig.topK`). `default` applies to requests that do not set the member."""
 
     set: dict[str, Any] = {}
     default: dict[str, Any] = {}
@@ -177,7 +177,7 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         return msgspec.json.encode(members)
 
     def other_body(self, raw: bytes) -> bytes:
-        """The same for what is no chat, where only fields are dropped."""
+        """Apply the overrides to a request that is not a chat, which only drops fields."""
         if "drop" not in self.fields.values():
             return raw
         members = _top.decode(raw)
@@ -191,13 +191,14 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 def read_overrides(stored: Mapping[str, Any]) -> RequestOverrides | None:
-    """What is stored; None where nothing is changed. Raises msgspec.ValidationError."""
+    """Parse stored overrides. Return None if they change nothing. Raises
+    msgspec.ValidationError."""
     overrides = msgspec.convert(stored, RequestOverrides)
     return None if overrides == NO_OVERRIDES else overrides
 
 
 def stored_overrides(overrides: RequestOverrides) -> dict[str, Any]:
-    """The one form in which it is stored: as JSON, without what says nothing."""
+    """Return the stored form: JSON without empty values."""
     small = msgspec.structs.replace(
         overrides,
         headers={name.lower(): value for name, value in overrides.headers.items()},
@@ -216,7 +217,7 @@ def stored_overrides(overrides: RequestOverrides) -> dict[str, Any]:
 NO_OVERRIDES: Final = RequestOverrides()
 
 
-# ---- what may be set
+# ---- what can be set
 
 
 def is_path(name: str) -> bool:
@@ -236,15 +237,15 @@ def is_protected(dialect: Dialect, name: str, value: Any = None) -> bool:
         steps = protected.split(".")
         if any(path[: len(steps)] == steps for path in touched):
             return True
-        # What stands above one would take it with it.
+        # A value at a higher level would replace it too.
         if len(touched[0]) < len(steps) and steps[: len(touched[0])] == touched[0]:
             return True
     return False
 
 
 def is_header(name: str, reserved: Iterable[str] = ()) -> bool:
-    """Whether a header may be set, or a client's passed on; `reserved` are those that authenticate
-    at the provider."""
+    """Return whether a header may be set, or passed on from a client. `reserved` headers
+    authenticate at the provider."""
     small = name.lower()
     return (
         _HEADER_NAME.fullmatch(name) is not None
@@ -260,7 +261,7 @@ def is_header_value(template: str) -> bool:
 
 
 def unknown_variable(template: str) -> str | None:
-    """What stands in braces and is no variable."""
+    """Return a braced name that is not a variable, or None."""
     for match in _BRACES.finditer(template):
         if match[1] is None or match[1] not in VARIABLES:
             return match[0]
@@ -271,12 +272,12 @@ def unknown_variable(template: str) -> str | None:
 
 
 def _asked(value_of: Callable[[str], Any], name: FieldName) -> str | None:
-    """How a body spells a field that it asks for; None where it does not."""
+    """Return the spelling of a field in a body, or None if it is absent."""
     for spelled in (name, camel_name(name)):
         value = value_of(spelled)
         if value is None or bytes(value) == b"null":
             continue
-        # Not to be stored is no more than a provider may be asked.
+        # A provider can at most be asked not to store.
         if name != "store" or bytes(value) != b"false":
             return spelled
     return None
@@ -317,7 +318,7 @@ def _set_parameters(tree: dict[str, Any], parameters: Parameters, *, gemini: boo
 
 
 def _put(tree: dict[str, Any], path: list[str], value: Any, *, gemini: bool) -> None:
-    """Set a member of an object, or (None) take it out; what stands in its way gives way."""
+    """Set a member of an object, or remove it (None). Other values on the path are replaced."""
     name, *rest = path
     spelled = _spelled(tree, name, gemini=gemini)
     if not rest:
@@ -344,12 +345,12 @@ def _there(tree: Mapping[str, Any], path: list[str], *, gemini: bool) -> bool:
     if not rest:
         return True
     inner = _members(tree[spelled])
-    # What is no object has no room for it: the client said something else.
+    # A value that is not an object cannot have members; the client chose another form.
     return inner is None or _there(inner, rest, gemini=gemini)
 
 
 def _spelled(tree: Mapping[str, Any], name: str, *, gemini: bool) -> str | None:
-    """How an object spells a member; None where it lacks it."""
+    """Return the spelling of a member in an object, or None."""
     if name in tree:
         return name
     if not gemini:

@@ -11,7 +11,7 @@ _METERS: Final = ("in_text", "in_cache_read", "out_text")
 
 
 def calculated_context(request: HttpRequest, book: PriceBook) -> dict[str, Any]:
-    """What `gateway/prices/_calculator.html` shows, by the query of the page that it stands on."""
+    """Build the context of `gateway/prices/_calculator.html` from the page's query."""
     model = request.GET.get("m", "").strip()
     counts = {name: _count(request.GET.get(name, "")) for name in _METERS}
     return {

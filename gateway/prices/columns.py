@@ -20,10 +20,8 @@ _HINT: Final = _("USD per 1 million tokens")
 
 
 def price_cells(rates: Iterable[RateShown]) -> dict[str, Any]:
-    """What a row has in these columns; `first` is its price where it has none by tokens.
-
-    What is charged for a meter without a rate of its own, its fallback's is.
-    """
+    """Return a row's cells for these columns. `first` is the price of a model without token prices.
+    A meter without its own rate shows that of its fallback."""
     rates = list(rates)
     main = {name: _main_rate(rates, meter) for name, meter in _MAIN.items()}
     priced = any(main.values())

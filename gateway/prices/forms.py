@@ -1,4 +1,4 @@
-"""What the editor of a price sends: rows of meter, tier and rate, read into the stored form."""
+"""Read the price editor's rows of meter, tier and rate into the stored form."""
 
 import datetime as dt
 import json
@@ -35,7 +35,7 @@ _ROWS_MAX: Final = 100
 
 @dataclass(slots=True)
 class RateRow:
-    """One row of the editor as it was typed; `error` says what is wrong with it."""
+    """A row of the editor as typed. `error` says what is wrong with it."""
 
     meter: str = ""
     over: str = ""
@@ -68,7 +68,7 @@ class ConditionRow:
 
     @property
     def typed(self) -> tuple[str, ...]:
-        """What it says, without its error."""
+        """Return the row's values without its error."""
         return self.kind, self.value, self.meter, self.over, self.number.strip()
 
 
@@ -83,8 +83,8 @@ class PriceEdit:
     note: str = ""
     errors: list[str] = field(default_factory=list)
     condition_rows: list[ConditionRow] = field(default_factory=list)
-    # The conditions that the form began with, in the stored form: of those that nobody changes,
-    # what no row says is kept (where it is published, how far its tiers go).
+    # The initial conditions in the stored form. If nobody changes them, values without a row are
+    # kept (where they are published, the range of their tiers).
     conditions: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -130,8 +130,7 @@ class PriceEdit:
         return stored
 
     def _stored_conditions(self) -> list[dict[str, Any]]:
-        """The conditions that the rows say, in their order; those that nobody changed as they
-        were."""
+        """Return the conditions of the rows in order. Unchanged ones stay as they were."""
         by_condition: dict[tuple[str, str], list[ConditionRow]] = {}
         for row in self.condition_rows:
             if not row.blank:
@@ -307,7 +306,7 @@ def _condition_error(kind: str, value: str) -> str:
 
 
 def condition_kinds() -> list[tuple[str, str]]:
-    """What a condition can be about, with words."""
+    """Return the kinds of conditions with their labels."""
     return [(kind, condition_kind_name(kind)) for kind in OF_VERSIONS]
 
 
@@ -317,7 +316,7 @@ def condition_values() -> list[str]:
 
 
 def multiplier_error() -> str:
-    """What a number that is no multiplier is answered with."""
+    """Return the error message for an invalid multiplier."""
     return gettext("Enter a number from 0 to 1000, such as 1.07.")
 
 
@@ -326,13 +325,13 @@ def _word(sent: QueryDict, name: str) -> str:
 
 
 def meter_choices(rows: Sequence[RateRow | ConditionRow]) -> list[tuple[str, str]]:
-    """Every meter with the unit of its rate, and the variants that stand in the rows."""
+    """Return every meter with the unit of its rate, and the variants in the rows."""
     names = [*meter_names(), *dict.fromkeys(row.meter for row in rows if "[" in row.meter)]
     return [(name, f"{meter_name(name)} · {_typed_unit(name)}") for name in names]
 
 
 def _typed_unit(name: str) -> str:
-    # Milliseconds are typed per million as the file has them; everything else as it is shown.
+    # Milliseconds are entered per million, as in the file; everything else as displayed.
     return gettext("1M ms") if name.split("[")[0].endswith("_ms") else unit_word(name)
 
 
@@ -399,7 +398,7 @@ class PlanForm(forms.Form):
 
 
 class PlanHolderForm(forms.Form):
-    """Who goes on a plan: an organisation, or one team or member of it."""
+    """Assigns an organisation, a team or a member to a plan."""
 
     slug = forms.ModelChoiceField(
         Organisation.objects.none(),

@@ -1,4 +1,4 @@
-"""The prices that a request may be charged at or may cost us, found by name at one instant."""
+"""Find the prices and costs that a request may have, by name at one instant."""
 
 import bisect
 import logging
@@ -63,7 +63,7 @@ class Price:
 
     @property
     def bound(self) -> PriceVersion:
-        """What a hold is sized by: nothing that the request may end at is dearer."""
+        """Return the price to size a hold with: at least as high as any price that can apply."""
         if not self.others:
             return self.version.bound_under(self.asked) if self.asked else self.version
         versions = [self.version, *(other.version for other in self.others.values())]
@@ -82,15 +82,15 @@ class Price:
         return replace(tier_price, others={"": self, tier: tier_price}, tier=tier)
 
     def for_tier(self, tier: str) -> "Price":
-        """The price by the service tier that the upstream says it has given."""
+        """Return the price for the service tier that the upstream reports."""
         return self.others.get(tier, self)
 
     def has_tier(self, tier: str) -> bool:
-        """Whether a service tier has a price of its own."""
+        """Return whether a service tier has a price of its own."""
         return tier in self.others
 
     def multiplied(self, multiplier_ppm: int) -> "Price":
-        """The same for an organisation whose plan has this multiplier."""
+        """Return the price multiplied for an organisation's plan."""
         if multiplier_ppm == PPM:
             return self
         return replace(

@@ -32,7 +32,7 @@ class TierOut(Schema):
 
 
 class OwnConditionOut(Schema):
-    """What is charged where a request is served in another way."""
+    """The charge for a request that is served under a condition."""
 
     kind: str
     value: str

@@ -88,7 +88,8 @@ def _row(entry: BookEntry) -> dict[str, Any]:
 
 
 def _noon_of(day: str) -> dt.datetime | None:
-    """The instant for which the book of a day is read, in UTC; None for what is no day."""
+    """Return the time at which the price book of a day is read, in UTC, or None for an invalid
+    day."""
     try:
         return dt.datetime.combine(dt.date.fromisoformat(day), dt.time(12), tzinfo=dt.UTC)
     except ValueError:

@@ -1,5 +1,5 @@
-"""The management API of operators for plans, and for who is on one: organisations, teams and
-members. Pages call the same functions."""
+"""The management API for plans and their holders (organisations, teams, members), for operators.
+The pages call the same functions."""
 
 from contextlib import suppress
 from typing import Annotated, Final
@@ -50,7 +50,7 @@ class PlanIn(Schema):
 
 
 class PlanChange(Schema):
-    """What to change of a plan; what is left out stays."""
+    """Changes to a plan. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -123,7 +123,7 @@ def _plan_page(
 
 
 def _holder_row(holder: Holder) -> dict[str, str]:
-    """Who is on a plan, as it is shown and as it is sent."""
+    """Return a holder of a plan as a table row, with its form values."""
     if isinstance(holder, Organisation):
         return {"name": holder.name, "level": "", "slug": holder.slug, "who": ""}
     if isinstance(holder, Team):
@@ -198,7 +198,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
         for plan in visible_plans(actor)
     ]
     on_any = sum(row["organisations"] for row in rows)
-    # Whoever is on no plan pays the list prices, which is a plan that nobody can change.
+    # Without a plan, list prices apply; they are shown as a plan that cannot be changed.
     standard = _row(gettext("Standard"), PPM, (), all_organisations(actor).count() - on_any, "")
     return [standard, *rows]
 

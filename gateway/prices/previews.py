@@ -1,9 +1,9 @@
-"""Price previews: the usage of the last days priced again at drafts, before anything is decided.
+"""Price previews: compute what the usage of the last days would have cost at draft prices.
 
-A preview is a job that any process may go on with: each step prices some thousands of records and
-lays down its place and its sums in one transaction. Killed, it goes on where it stood; nothing is
-counted twice. What was charged is what the books have, to the nano; what it would be is computed
-from the stored meters and each record's own plan multiplier.
+A preview is a job that any process can continue: each step prices some thousands of records, and
+stores its position and sums in one transaction. After a crash it resumes; nothing is counted twice.
+The actual charges come from the books; the hypothetical ones from the stored meters and each
+record's plan multiplier.
 """
 
 import datetime as dt
@@ -47,12 +47,12 @@ _CHUNK: Final = 5_000
 _STEP_NS: Final = 20 * 10**9
 # Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
 _ID_SLACK: Final = dt.timedelta(days=1)
-# What these bases stand for is never charged, at whatever price.
+# Records on these bases are never charged, whatever the price.
 _UNCHARGED: Final = frozenset({"absorbed", "none"})
 
 
 class PreviewRefused(ValueError):
-    """There is nothing to preview; the text says why."""
+    """There is nothing to preview. The text says why."""
 
 
 def start_preview(actor: Actor, proposal_ids: Sequence[UUID], days: int) -> PricePreview:
@@ -182,7 +182,7 @@ class _Row(NamedTuple):
     pricing: dict[str, Any] | None
 
     def subjects(self) -> dict[str, str]:
-        """What a budget may be for, by scope."""
+        """Return the possible subjects of a budget, by scope."""
         return {
             "organisation": "",
             "team": str(self.team_id),
@@ -268,7 +268,7 @@ class Book:
 def _rows(
     prices: Sequence[ListedPrice], drafts: Sequence[dict[str, Any]], kind: str, now: dt.datetime
 ) -> list[PriceRow]:
-    """Drafts have negative ids; all of them hold at every time, for hours alone tell them apart."""
+    """Drafts have negative ids and are always valid, because only their hours distinguish them."""
     wanted: dict[PriceKey, dict[str, Any]] = {}
     for draft in drafts:
         key = PriceKey(**{name: draft[name] for name in PriceKey._fields})
@@ -291,7 +291,7 @@ def _words(key: PriceKey) -> tuple[str, str, str, str, str]:
 
 
 def _charge(row: _Row, version: PriceVersion) -> int | Unpriced:
-    """What a record comes to at a version, part by part where it has parts."""
+    """Return the charge of a record at a version, part by part if it has parts."""
     if not (row.pricing or {}).get("parts"):
         return total_of(_fitting(row.meters, version), version)
     parts = stored_parts(row.pricing, row.meters, version)
@@ -344,7 +344,8 @@ def _bounds(preview: PricePreview) -> dict[str, Any]:
 
 
 def _result(preview: PricePreview) -> dict[str, Any]:
-    """What the page shows: sums by model and by organisation, the largest change first."""
+    """Build the result for the page: sums by model and by organisation, the largest change
+    first."""
     sums = Sums.of(preview.sums)
     names = dict(Organisation.objects.filter(id__in=sums.organisations).values_list("id", "name"))
     return {

@@ -1,8 +1,8 @@
-"""The management API of operators for prices: versions, proposals, previews. Pages call the same
-functions.
+"""The management API for prices (versions, proposals, previews), for operators. The pages call the
+same functions.
 
-Nothing applies by itself, and no version that was used changes: a new one is proposed with its
-beginning, and accepted. A cut of a rate by more than half waits for a second operator.
+Nothing applies by itself, and a used version never changes: a new one is proposed with its start,
+and accepted. A price cut of more than half needs a second operator.
 """
 
 import datetime as dt
@@ -62,7 +62,7 @@ class TierIn(Schema):
 
 
 class ConditionIn(Schema):
-    """What a request is charged that is served in another way."""
+    """The charge for a request that is served under a condition."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,7 +78,7 @@ class ConditionIn(Schema):
 
 
 class ProposalIn(Schema):
-    """A new version of a price. It may stand beside others of the same price."""
+    """A new version of a price. Several proposals may exist for the same price."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -100,7 +100,7 @@ class ProposalIn(Schema):
 
 
 class AcceptIn(Schema):
-    """What the client has seen."""
+    """The state that the client has seen."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -108,7 +108,7 @@ class AcceptIn(Schema):
 
 
 class PreviewIn(Schema):
-    """What is to be priced again, and how much of it."""
+    """What to price again, and how much of it."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The price book of one organisation: what it pays, from when on, at any instant."""
+"""The price book of one organisation: its prices and their validity, at any time."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,11 +33,8 @@ _MAIN: Final = ("in_text", "in_cache_read", "out_text")
 
 @dataclass(frozen=True)
 class BookEntry:
-    """One price of one model. `named` is the pattern that the price is written for, if any.
-
-    What is said of it is worked out once it is read: a book may have thousands of entries, and a
-    page shows some of them.
-    """
+    """One price of one model. `named` is the pattern that the price is defined for, if any. Texts
+    are computed on access, because a book may have thousands of entries and a page shows few."""
 
     model: str
     price: ListedPrice
@@ -64,8 +61,8 @@ class BookEntry:
 
     @property
     def main(self) -> dict[str, RateShown]:
-        """The three rates of a language model, as far as it has them; what is charged for a meter
-        without one of its own, its fallback's is."""
+        """Return the three main rates of a language model, as far as it has them. A meter without
+        its own rate shows that of its fallback."""
         stated = {rate.meter: rate for rate in self.rates if not rate.mode}
         priced = (
             (meter, stated.get(meter) or stated.get(FALLBACKS.get(meter, ""))) for meter in _MAIN
@@ -74,7 +71,7 @@ class BookEntry:
 
     @property
     def id(self) -> str:
-        """What no other entry of its book has."""
+        """Return the entry's unique id within its book."""
         key = self.price.key
         return f"{self.model} {key.service_tier} {key.hours}"
 
@@ -94,7 +91,7 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True)
 class PriceBook:
-    """What somebody pays at an instant, and what is announced after it."""
+    """The prices at a time, and announced ones."""
 
     plan: ListedPlan
     entries: tuple[BookEntry, ...]
@@ -128,7 +125,7 @@ class Calculated:
 
 
 def price_book(actor: Actor | None, at: dt.datetime) -> PriceBook:
-    """What the actor pays as of an instant, by model; for None, the list prices."""
+    """Return the actor's prices at a time, by model; for None, the list prices."""
     plan = STANDARD if actor is None else plan_of_actor(actor)
     listed = list_prices()
     in_force: dict[str, list[ListedPrice]] = {}
@@ -155,7 +152,8 @@ def price_book(actor: Actor | None, at: dt.datetime) -> PriceBook:
 
 
 def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calculated | None:
-    """What quantities of a model cost at the book's plain price; None for an unknown model."""
+    """Return the cost of quantities of a model at the book's plain price, or None for an unknown
+    model."""
     entry = next(
         (entry for entry in book.entries if entry.model == model and not entry.condition), None
     )
@@ -180,8 +178,8 @@ def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calcula
 
 
 def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
-    """The book as a table, its head first: one rate in a row, exact decimals. What is charged at
-    another meter's rate, such as cached input at that of text, has rows of its own."""
+    """Return the book as a table with its head: one rate per row, exact decimals. A meter charged
+    at another meter's rate, such as cached input at that of text, has its own row."""
     yield ("model", "service_tier", "hours_utc", "meter", "unit", "input_over", "tier_mode",
            "rate_usd", "multiplier", "effective_rate_usd", "valid_from", "valid_to")  # fmt: skip
     for entry in book.entries:

@@ -236,7 +236,7 @@ def _book_rows(kind: str) -> list[dict[str, Any]]:
 
 
 def _book_row(key: PriceKey, versions: Sequence[ListedPrice], now: dt.datetime) -> dict[str, Any]:
-    """One price; `now` is None where nothing is in force."""
+    """Return the row of one price. `now` is None if no version is in force."""
     current = next((version for version in versions if version.in_force_at(now)), None)
     later = next((version for version in versions if version.valid_from > now), None)
     shown = current or later
@@ -600,7 +600,7 @@ def _preview_result(preview: PricePreview) -> dict[str, Any]:
 
 
 def _preview_line(line: Sequence[Any]) -> dict[str, Any]:
-    """The figures of a line; they are rounded first, so that those which are shown add up."""
+    """Return the figures of a line. They are rounded first, so that the displayed ones add up."""
     name, rows, *nano, _ = line
     places = 2 if max(nano[:2]) >= NANO_PER_USD else 6
     step_nano = NANO_PER_USD // 10**places

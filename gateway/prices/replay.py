@@ -1,8 +1,5 @@
-"""Usage priced again: what rows were charged, and what they would be charged at a draft.
-
-Sums are integers of nano and counts, kept in plain containers so that a job can lay them down and
-go on later.
-"""
+"""Price usage again: the actual charges, and those at a draft. Sums are integers of nano and counts
+in plain containers, so that a job can store and resume them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +16,8 @@ COLUMNS: Final = (
 
 
 class RowPriced(NamedTuple):
-    """One usage record, priced twice. `cost_*` None = unknown. `moved` says that it ends in another
-    tier, `unpriced` that the draft has no rate for it: its charge stays as it is then."""
+    """A usage record, priced twice. `cost_*` is None if unknown. `moved` means that it falls into
+    another tier, `unpriced` that the draft has no rate for it; its charge is then unchanged."""
 
     organisation: str
     model: str
@@ -35,7 +32,7 @@ class RowPriced(NamedTuple):
 
 @dataclass
 class Sums:
-    """What has been summed up so far; each list follows COLUMNS."""
+    """The sums so far. Each list follows COLUMNS."""
 
     total: list[int] = field(default_factory=lambda: [0] * len(COLUMNS))
     repriced: int = 0

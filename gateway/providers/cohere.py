@@ -10,7 +10,7 @@ from gateway.providers.provider import Provider, Spoken, below
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
-    """Its two interfaces stand beside each other: either may be what a channel names."""
+    """Its two interfaces have separate paths; a channel may name either."""
     return below(paths, path.removesuffix("/compatibility/v1").removesuffix("/v2"), query)
 
 

@@ -1,4 +1,5 @@
-"""Jina: models that rank and embed (api.jina.ai, 2026-10); none of them chats at this address."""
+"""Jina: rerank and embedding models (api.jina.ai, 2026-10). There are no chat models at this
+address."""
 
 from gateway.providers.provider import Provider, Spoken
 

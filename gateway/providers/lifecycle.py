@@ -1,14 +1,12 @@
-"""When providers end models, by their own announcements.
-
-Another provider that serves the same model has a schedule of its own: nothing is told of it.
-"""
+"""The days on which providers shut models down, by their announcements. Another provider of the
+same model has its own schedule and is not covered."""
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-# OpenAI's deprecations page as it was quoted in October 2026: a name stands for its snapshots too.
+# OpenAI's deprecations page as quoted in October 2026. A name includes its snapshots.
 _OPENAI: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "2026-05-12": ("dall-e-2", "dall-e-3"),
@@ -25,8 +23,8 @@ _OPENAI: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "2027-04-01": ("gpt-5.1",),
     }
 )  # fmt: skip
-# Anthropic's page of model deprecations as it was quoted in November 2026: what it has retired, and
-# what it has named a day for.
+# Anthropic's page of model deprecations as quoted in November 2026: retired models, and announced
+# dates.
 _ANTHROPIC: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "2025-07-21": ("claude-2.0", "claude-2.1", "claude-3-sonnet"),
@@ -51,7 +49,7 @@ _SNAPSHOT: Final = re.compile(r"-(?:20\d\d-\d\d-\d\d|20\d{6}|latest)")
 
 
 def shutdown_date(provider: str, model: str) -> str | None:
-    """The day (YYYY-MM-DD) on which a provider ends a model of its own; None where none is
-    announced. `model` is the provider's name of it."""
+    """Return the day (YYYY-MM-DD) on which a provider shuts down its own model, or None. `model` is
+    the provider's name."""
     dates = _DATES.get(provider, {})
     return dates.get(model) or dates.get(_SNAPSHOT.sub("", model))

@@ -11,8 +11,8 @@ _SERVICES: Final[Mapping[str, MediaKind]] = {"midjourney": "midjourney", "suno":
 
 
 def media_kind(known: Capabilities | None, meters: Collection[str]) -> MediaKind | None:
-    """What a model makes beside chats: by its row of the catalogue, where it has one, else by what
-    its price counts; None for a model that chats, or embeds."""
+    """Return the kind of media that a model creates: by its catalogue row, else by the meters of
+    its price. Return None for a chat or embedding model."""
     if known is not None:
         return _kind_in_catalogue(known)
     if any(meter.startswith("video_ms") for meter in meters):

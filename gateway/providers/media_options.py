@@ -20,8 +20,8 @@ MediaKind = Literal["image", "speech", "transcription", "video", "music", "midjo
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
-    """`edits`: it changes pictures that it is given, `masks`: only where a mask says. `by_url`: it
-    is asked for data, as it would give addresses."""
+    """`edits` means that it edits given images, `masks` that it needs a mask. `by_url` means that
+    it is asked for data, because it would return URLs."""
 
     sizes: tuple[str, ...] = ()
     qualities: tuple[str, ...] = ()
@@ -112,7 +112,7 @@ _IMAGES: Final[Mapping[str, ImageOptions]] = {
         styles=("vivid", "natural"), count_max=1, edits=False, masks=False, by_url=True,
     ),
     "dall-e-2": ImageOptions(sizes=("256x256", "512x512", "1024x1024"), by_url=True),
-    # They take pictures beside their words, and no mask (dialects/media/media_by_gemini.py,
+    # They accept images with the prompt, but no mask (dialects/media/media_by_gemini.py,
     # images.py).
     "gemini": _GEMINI,
     "nano-banana": _GEMINI,
@@ -137,7 +137,7 @@ _SPEECH: Final[Mapping[str, SpeechOptions]] = {
         instructed=False,
     ),
     "gpt-4o-mini-tts": SpeechOptions(_VOICES),
-    # What is written here from its samples: dialects/media/media_by_gemini.py.
+    # A WAV header for its samples is written here: dialects/media/media_by_gemini.py.
     "gemini": SpeechOptions(_GEMINI_VOICES, formats=("wav",), paced=False),
 }
 _HEARD: Final[Mapping[str, HeardOptions]] = {

@@ -18,7 +18,8 @@ _FIRST: Final[Mapping[Dialect, Mapping[str, str]]] = {
     "anthropic": {"limit": "1000"},
     "gemini": {"pageSize": "1000"},
 }
-# What a hub has a use for: the rest makes pictures or films by calls that it does not pass on.
+# Generation methods that the hub supports. Models with others create images or films by calls that
+# it does not relay.
 _METHODS: Final = frozenset({"generateContent", "embedContent", "batchEmbedContents"})
 
 

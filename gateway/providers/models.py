@@ -20,7 +20,8 @@ from dialects.chat.chat import Dialect, Effort, Flag, SearchForm
 from gateway.providers.provider import Provider, Quirk
 
 Modality = Literal["text", "image", "audio", "file", "video"]
-# never: it does not think; always: it cannot be told not to; else what it is told by.
+# never: it does not reason; always: reasoning cannot be disabled; else the parameter that controls
+# it.
 Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
 Endpoint = Literal[
     "chat", "embeddings", "moderations", "rerank", "images", "speech", "transcriptions", "videos",
@@ -38,7 +39,7 @@ Trait = Literal[
     "think_tags",  # reasoning stands in the text, in <think> tags: moved to its own place
 ]
 
-# What tells of the API of a model's owner and not of the model: no other server needs it.
+# Flags of the model owner's API, not of the model. No other server needs them.
 OWNER_FLAGS: Final[frozenset[Flag]] = frozenset(
     {
         "no_developer_role",
@@ -65,15 +66,15 @@ _BUDGETED: Final[tuple[Effort, ...]] = (*_MINIMAL_TO_HIGH, "xhigh", "max")
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model can do at a provider, and what must be known to ask it.
+    """A model's abilities at a provider, and what is needed to call it. The defaults are those of
+    an unknown model.
 
-    The defaults are those of a model that is not known. Limits are in tokens, None unknown.
-    `json` is the strictest form of output that it keeps to itself. `caching`: by itself, or up to
-    the marks of the request. `dialects` are preferred, best first, before the provider's order.
-    `output_limit` is the largest cap that its provider takes, by the provider's own table, where
-    that is sure; `output_max` is rounded and may be no more than usual.
-    `chat_only`: it has no completions, though other models of its provider have. `endpoint` is
-    another one than that of chats, where it has no chats.
+    Limits are in tokens, None for unknown. `json` is the strictest output format that it
+    guarantees. `caching` is automatic, or by the request's markers. `dialects` are preferred ones,
+    best first, before the provider's order. `output_limit` is the largest cap that the provider
+    accepts, by its own table, where that is certain; `output_max` is rounded and may only be
+    typical. `chat_only` means that it has no completions, although other models of its provider do.
+    `endpoint` is its endpoint if it is not a chat model.
     """
 
     owner: str = ""
@@ -114,11 +115,8 @@ UNKNOWN: Final = Capabilities()
 # Remembered, for every request asks; the names are the clients' choice, so it has a bound.
 @lru_cache(4096)
 def capabilities_of(name: str, provider: Provider, requested_name: str = "") -> Capabilities:
-    """What a model can do at a provider.
-
-    `name` is the upstream's; where that is in no row (an Azure customer's own name) the name that
-    was asked decides.
-    """
+    """Return a model's capabilities at a provider. `name` is the upstream name; if it has no row
+    (an Azure customer's own name), the requested name decides."""
     row = find_row(name) or find_row(requested_name) or find_row(provider.unknown_like) or UNKNOWN
     return replace(
         row,
@@ -129,22 +127,18 @@ def capabilities_of(name: str, provider: Provider, requested_name: str = "") -> 
 
 
 def unread(name: str, can: Capabilities, media: Collection[str]) -> Modality | None:
-    """Which of a request's kinds of content a model surely cannot take; None where none is.
-
-    `name` is the upstream's, `can` what the model can do by the operator's word, `media` the kinds
-    beside text. Sure is only what the catalogue says of models that read text alone. A document may
-    be text itself, and some servers read it for the model.
-    """
+    """Return a kind of content in the request that the model certainly cannot read, or None. `name`
+    is the upstream name, `can` the operator's overrides, `media` the kinds beside text. Only the
+    catalogue's text-only models are certain. A document may be text itself, and some servers read
+    it for the model."""
     if can.inputs != _TEXT or find_row(name) is None:
         return None
     return next((kind for kind in _SENSED if kind in media), None)
 
 
 def lowered_cap(name: str, can: Capabilities, requested: int | None) -> int | None:
-    """What to send for a cap that the model's provider would surely refuse; None for no change.
-
-    `name` is the upstream's: a name of ours tells nothing of the limit of what stands behind it.
-    """
+    """Return a lower output cap if the model's provider would certainly refuse the requested one,
+    else None. `name` is the upstream name, because a public name does not determine the limit."""
     limit = can.output_limit
     if requested is None or limit is None or requested <= limit or find_row(name) is None:
         return None
@@ -152,7 +146,7 @@ def lowered_cap(name: str, can: Capabilities, requested: int | None) -> int | No
 
 
 def is_listed(name: str) -> bool:
-    """Whether the catalogue has a row for exactly this name."""
+    """Return whether the catalogue has a row for exactly this name."""
     return name in _EXACT
 
 
@@ -180,7 +174,7 @@ _OPENAI = Capabilities(
     traits=frozenset({"files_by_responses", "search_by_responses"}),
     chat_only=True,
 )
-# What the endpoint for completions is left with (its reference, 2026-01).
+# Models left at the completions endpoint (its reference, 2026-01).
 _COMPLETING = replace(
     _OPENAI,
     inputs=_TEXT,
@@ -223,7 +217,7 @@ _GPT_4O = replace(
     flags=frozenset({"no_reasoning_effort"}),
 )
 _GPT_4O_SEARCH = replace(_GPT_4O, search="web_search_options", traits=frozenset())
-# Sound is heard and made at the chat endpoint only.
+# Audio input and output are available at the chat endpoint only.
 _GPT_4O_AUDIO = replace(
     _GPT_4O,
     inputs=frozenset({"text", "audio"}),
@@ -287,8 +281,8 @@ _OPENAI_REALTIME = Capabilities(
 )
 _OPENAI_REALTIME_2 = replace(_OPENAI_REALTIME, context_max=128_000, output_max=32_000)
 
-# They answer with vectors, verdicts or an order, and generate nothing. What they read beside text
-# is left open.
+# They return vectors, verdicts or rankings, and generate nothing. Their input beside text is left
+# open.
 _EMBEDDINGS = Capabilities(
     outputs=frozenset(),
     tools=False,

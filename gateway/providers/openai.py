@@ -7,7 +7,7 @@ PROVIDER = Provider(
     label="OpenAI",
     base_url="https://api.openai.com/v1",
     needs_secret=True,
-    # developers.openai.com/api/docs/deprecations; its client openai 3.51 says the same.
+    # developers.openai.com/api/docs/deprecations; the official client openai 3.51 has the same.
     note="OpenAI shut down its Videos API on 2026-09-24. "
     "For servers that offer it, choose “OpenAI-compatible server”.",
     # Paths: OpenAI's OpenAPI description 2.3.0.

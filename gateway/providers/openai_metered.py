@@ -1,8 +1,8 @@
-"""A server of the openai dialect that also tells what it counted for a request, by the id of ours.
+"""A server of the openai dialect that also reports its counts for a request by our id.
 
-    GET /usage/{x-client-request-id} -> {"final": true, "usage": {"prompt_tokens": …, …}}, or 404
+GET /usage/{x-client-request-id} -> {"final": true, "usage": {"prompt_tokens": …, …}}, or 404
 
-With it, what a crash or a leaving client left open is settled to the token.
+With it, requests left open by a crash or a disconnect are settled exactly.
 """
 
 from dataclasses import replace

@@ -1,8 +1,6 @@
-"""OpenRouter: models of many owners under one API, which words everything in openai's way.
-
-It speaks anthropic too, below the same address (openrouter.ai/docs, 2026-10); its responses dialect
-is marked as a trial there and is left out.
-"""
+"""OpenRouter: models of many owners behind one API in OpenAI's form. It also supports the anthropic
+dialect at the same address (openrouter.ai/docs, 2026-10); its responses dialect is marked as beta
+and is left out."""
 
 from gateway.providers.models import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken

@@ -39,13 +39,13 @@ _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
 
 
 def tell_capabilities(overrides: Overrides) -> bool:
-    """Whether any of them is a capability, and not just a limit."""
+    """Return whether any of them is a capability, and not just a limit."""
     return any(name in CAPABILITIES for name, _ in overrides)
 
 
 @lru_cache(4096)
 def overridden(can: Capabilities, overrides: Overrides) -> Capabilities:
-    """What the model can do, by the operator's word."""
+    """Apply the operator's overrides to the model's capabilities."""
     inputs = set(can.inputs)
     for name, on in overrides:
         modality = _INPUTS.get(name)
@@ -70,7 +70,7 @@ def overridden(can: Capabilities, overrides: Overrides) -> Capabilities:
 
 
 def switched_off(overrides: Overrides, media: Collection[str], *, tools: bool) -> Capability | None:
-    """What a request needs and the operator has switched off; None where nothing is. `media` are
+    """Return a feature that the request needs and the operator has disabled, or None. `media` are
     the kinds of its content parts."""
     if tools and ("tools", False) in overrides:
         return "tools"

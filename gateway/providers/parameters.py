@@ -2,14 +2,14 @@
 
 from gateway.providers.models import Capabilities
 
-# Owners whose interfaces have no word for them (the owners' references, 2026-10).
+# Owners whose APIs lack these parameters (the owners' references, 2026-10).
 _NO_SEED = frozenset({"anthropic", "bytedance", "zhipu"})
 _CHOICES = frozenset({"openai", "google"})
 _LOGPROBS = frozenset({"openai", "deepseek"})
 
 
 def supported_parameters(can: Capabilities) -> tuple[str, ...]:
-    """Sorted names. What is not among them is dropped and told of, or refused."""
+    """Return the supported parameters, sorted. Others are dropped with a note, or refused."""
     return tuple(sorted({"max_tokens", "max_completion_tokens", *_sampling(can), *_forms(can)}))
 
 

@@ -26,11 +26,11 @@ USER_AGENT: Final = "user-agent"
 _SECRET = re.compile(r"[\x21-\x7e]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
 _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
-# Of a path no more than RFC 3986 leaves unreserved: neither `%` nor `@`, nor what a server could
-# read as another path.
+# Only RFC 3986's unreserved characters are allowed in a path: no `%`, no `@`, nothing that a server
+# could read as another path.
 _PATH = re.compile(r"(/[A-Za-z0-9\-_~]+(\.[A-Za-z0-9\-_~]+)*)*")
 _VALUE = re.compile(r"[A-Za-z0-9.\-_]+")
-# Behind a colon like this Gemini's paths have what is to be done with a model.
+# Gemini's paths have the method after such a colon.
 _NOT_IN_SEGMENT = re.compile(r"[\\?#%\x00-\x1f\x7f-\x9f\ud800-\udfff]|\.\.|:[a-z]+[A-Z]")
 _MODEL: Final = "{model}"
 _ATTEMPT: Final = "{attempt}"
@@ -44,7 +44,7 @@ class Quirk(StrEnum):
 
 
 class BadAddress(ValueError):
-    """A base URL or a secret that no request could be made with; the message says why."""
+    """The base URL or secret cannot be used in a request. The message says why."""
 
 
 class NotOffered(BadAddress):
@@ -73,12 +73,9 @@ MEDIA_TOKENS_MAX: Final[Mapping[MediaKind, int]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """How a provider speaks one dialect.
-
-    `paths` are relative to a channel's base URL; `{model}` in one stands for the model's name.
-    `headers` go with every request. `passed_headers` are those of a client of the same dialect that
-    go on, beside its user agent, and take the place of ours.
-    """
+    """How a provider supports one dialect. `paths` are relative to a channel's base URL; `{model}`
+    stands for the model's name. `headers` are sent with every request. `passed_headers` are those
+    of a client of the same dialect that are passed on, with its user agent, and replace ours."""
 
     paths: Mapping[Operation, str]
     auth: Auth = BEARER
@@ -92,7 +89,7 @@ Shape = Callable[[Mapping[Operation, str], str, str], Mapping[Operation, str]]
 
 
 def below(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
-    """The usual shape: every path below the channel's; there is no query."""
+    """Return the usual shape: all paths below the channel's path, without a query."""
     return {operation: path + end for operation, end in paths.items()}
 
 
@@ -116,26 +113,22 @@ class Address:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Provider:
-    """One provider. Everything here is a default of the catalogue.
+    """A provider. All values are defaults of the catalogue.
 
-    `note` is what an operator should know before choosing it. `base_url` is what a new channel
-    proposes, "" when there is nothing to propose; a base URL
-    without a path gets the path of this one, or `default_path`. `dialects` are in the order in
-    which a request of a client of another dialect is translated to them. `query_names` may stand
-    in a base URL. `aliases` are names that the provider knows by another one.
+    `note` is advice for operators who choose it. `base_url` is the proposal for a new channel, or
+    ""; a base URL without a path gets the path of this one, or `default_path`. `dialects` are in
+    the order of preference for translating a client's other dialect. `query_names` are the query
+    parameters allowed in a base URL. `aliases` map names to the provider's names. `flags` apply to
+    every model there, `lifted` to none: a server of many owners' models has one API for all of
+    them. `own_search` says whether models use their owner's form of web search. An unknown name is
+    treated like `unknown_like`.
 
-    `flags` hold for every model there, `lifted` for none: a server of many owners' models has its
-    own API for all of them. `own_search` says whether a model is asked to search in the way of its
-    owner. A name that is in no table is taken for one like `unknown_like`.
-
-    `usage_look_up` is a path below the base URL where the provider tells what it counted for an
-    attempt, whose id stands for `{attempt}` in it: a JSON object with `usage` as in an answer of
-    the first dialect and with `final`, false while that may grow; 404 for what never arrived.
-
-    `signer` makes, of a key in two parts (`access|secret`), what signs each request.
-
-    `media_tokens_max` bounds, for a hold, the tokens of one content part of each kind; where a
-    provider's own figures are not known, those of OpenAI stand for them.
+    `usage_look_up` is a path below the base URL where the provider reports its counts for an
+    attempt, with `{attempt}` for its id: a JSON object with `usage` as in an answer of the first
+    dialect, and `final`, false while the counts may grow; 404 for a request that never arrived.
+    `signer` signs each request with a key in two parts (`access|secret`). `media_tokens_max` bounds
+    the tokens of one content part of each kind for a hold; where a provider's figures are unknown,
+    OpenAI's are used.
     """
 
     name: str
@@ -193,10 +186,8 @@ class Provider:
         return spoken
 
     def headers(self, secret: str | None, dialect: Dialect | None = None) -> dict[str, str]:
-        """The headers of every request: what authenticates it and what the dialect needs.
-
-        Raises NotOffered, and BadAddress for an unusable secret.
-        """
+        """Return the headers of every request: authentication, and what the dialect needs. Raises
+        NotOffered, and BadAddress for an unusable secret."""
         spoken = self.spoken(dialect)
         if not secret:
             if self.needs_secret:
@@ -209,7 +200,7 @@ class Provider:
         return {spoken.auth.header: spoken.auth.scheme + secret, **spoken.headers}
 
     def signer_of(self, secret: str | None) -> Signer | None:
-        """What signs the requests of a key; None where it is sent as it is. Raises BadAddress."""
+        """Return the signer for a key, or None if the key is sent as it is. Raises BadAddress."""
         if self.signer is None or not secret or "|" not in secret:
             return None
         access, _, own = secret.partition("|")
@@ -218,10 +209,8 @@ class Provider:
         return self.signer(access, own)
 
     def passed_headers(self, dialect: Dialect, client: Mapping[str, str]) -> dict[str, str]:
-        """Those of a client's headers (by lower-case names) that go on; they win over `headers`.
-
-        Only for a client of the same dialect. What no header may hold is left out.
-        """
+        """Return the client headers (by lower-case name) to pass on; they override `headers`. Only
+        for a client of the same dialect. Invalid header values are left out."""
         names = (*self.spoken(dialect).passed_headers, USER_AGENT)
         given = {name: client.get(name, "") for name in names}
         return {name: value for name, value in given.items() if _HEADER_VALUE.fullmatch(value)}

@@ -13,7 +13,7 @@ _OWN = "/api/v1/"
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
-    """Pictures and videos are made by its own interface, which stands beside the compatible one."""
+    """Images and videos use its own API, beside the compatible one."""
     own = {name: end for name, end in paths.items() if end.startswith(_OWN)}
     root = path.removesuffix(_COMPATIBLE)
     return {**below(paths, path, query), **{name: root + end for name, end in own.items()}}

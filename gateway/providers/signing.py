@@ -1,5 +1,5 @@
-"""Providers whose requests are signed: the key of a channel is two, `access|secret`, and every
-request has headers of its own. A key without a bar is sent as it is, as proxies of them want it."""
+"""Providers with signed requests: a channel's key has two parts, `access|secret`, and every request
+has its own headers. A key without a bar is sent as it is, as proxies of them expect."""
 
 import base64
 import datetime as dt

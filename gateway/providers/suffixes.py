@@ -25,8 +25,8 @@ _USUAL: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high")
 
 
 class RequestedModel(msgspec.Struct, frozen=True):
-    """A model's plain name, and the thinking that its ending asked for, None without one. `alias`
-    is the name that was asked for and stands for it, "" where it is its own."""
+    """A model's plain name, and the reasoning setting of its suffix, None without one. `alias` is
+    the requested name if it is an alias, else ""."""
 
     name: ModelName
     reasoning: ReasoningSettings | None = None
@@ -39,12 +39,9 @@ def has_ending(name: str) -> bool:
 
 
 def read_requested_model(name: str, known: Callable[[str], bool] = is_listed) -> RequestedModel:
-    """What a client's model name asks for.
-
-    `known` says whether there is a model of exactly this name: it is never split, and a name is
-    split only where that leaves a known one. What is left whole and is not known is for the caller
-    to refuse with model_not_found and the whole name.
-    """
+    """Parse a client's model name. `known` tells whether a model of exactly that name exists: such
+    a name is never split, and others are split only if that leaves a known name. The caller refuses
+    an unknown whole name with model_not_found."""
     base, suffix = split_name(name, known)
     if suffix is None:
         return _read_effort(name, known)

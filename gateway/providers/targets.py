@@ -69,7 +69,8 @@ def upstream_of(
     model: str,
     capabilities: Capabilities,
 ) -> Upstream:
-    """What the encoder of `dialect` must know. `model` is the upstream's name as configured."""
+    """Return what the encoder of `dialect` needs to know about the upstream. `model` is the
+    configured upstream name."""
     return Upstream(
         model=provider.aliases.get(model, model),
         flags=capabilities.flags,
@@ -88,7 +89,7 @@ def _search(capabilities: Capabilities) -> SearchForm | None:
 
 
 def must_stream(capabilities: Capabilities, needs: Needs) -> bool:
-    """Whether the upstream must be asked for a stream even where the client wants none."""
+    """Return whether the upstream must be asked for a stream even where the client wants none."""
     traits = capabilities.traits
     thinks = needs.thinks is True or (needs.thinks is None and needs.effort not in (None, "none"))
     return "stream_only" in traits or ("stream_only_to_think" in traits and thinks)

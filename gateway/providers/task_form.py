@@ -18,12 +18,15 @@ that were asked for, and the length that its provider tells, None where it tells
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskForm:
-    """`operation` accepts a task. The other paths stand below its address, or that of `tasks`, with
-    `{id}` for the provider's id of the task: `status_path` is asked by GET, or by POST with what
-    `ask` makes of the id. `read_status` reads what is told there of the task of an id, also by an
-    answer whose status is one of `told_by`, and raises AnswerFault. `kept_s` is for how long the
-    provider keeps what it made, 0 where that is not known. `write` is how the clients of a service
-    are shown a task of it, None for videos, which have clients of several forms."""
+    """The API of a task provider.
+
+    `operation` creates a task. The other paths are below its address, or that of `tasks`, with
+    `{id}` for the provider's task id. `status_path` is requested by GET, or by POST with the body
+    that `ask` builds from the id. `read_status` parses the status, also of an answer with one of
+    the statuses in `told_by`, and raises AnswerFault. `kept_s` is how long the provider keeps
+    results, 0 if unknown. `write` formats a task for the service's clients, None for videos, whose
+    clients use several forms.
+    """
 
     operation: Operation
     poll: PollRule
@@ -43,8 +46,8 @@ class TaskForm:
         return self.tasks or self.operation
 
     def below(self, url: str, path: str, upstream_id: str) -> str:
-        """An address of a task, of the one that tasks are below. Raises BadModelName for an id that
-        cannot stand in a path."""
+        """Return an address of a task, below the tasks' address. Raises BadModelName for an id that
+        cannot be part of a path."""
         return url + path.replace("{id}", "/".join(map(write_segment, self.segments(upstream_id))))
 
     def segments(self, upstream_id: str) -> list[str]:

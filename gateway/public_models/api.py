@@ -1,5 +1,5 @@
-"""The management API of operators for public models: what is stated of them, and their probe. Pages
-call the same functions."""
+"""The management API for public models (entries and probes), for operators. The pages call the same
+functions."""
 
 import datetime as dt
 from typing import Annotated, Any, cast
@@ -37,7 +37,7 @@ Tokens = Annotated[Whole, Field(ge=1, le=TOKENS_MAX)]
 
 
 class ModelChange(Schema):
-    """What to change; what is left out stays."""
+    """Changes to a model's entry. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -83,7 +83,7 @@ class ModelChange(Schema):
 
 
 class ProbeIn(Schema):
-    """What is to be tried, through which channel."""
+    """What to probe, and through which channel."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The models console, for operators: every public model, what is stated of it, its probe (W72)."""
+"""The models console for operators: every public model with its entry and probe (W72)."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -154,7 +154,7 @@ def model_probe(request: HttpRequest, actor: Actor, name: str) -> HttpResponseBa
 
 
 def _row(model: PublicModel) -> dict[str, Any]:
-    """What a name is sorted by; the rest is worked out for the names of a page."""
+    """Return the sort values of a name. The rest is computed only for the names of a page."""
     entry = BookEntry(model.name, model.price, PPM) if model.price else None
     return {
         "name": model.name,

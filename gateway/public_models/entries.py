@@ -1,5 +1,5 @@
-"""What operators state of models: each write with its checks, its audit event and the notification
-of the relays; and who is shown a model on pages, by the relay's own rule."""
+"""Operators' entries for models: writes with validation, audit events and notification of the
+relays; and which models a page may show, by the same rule as the relay's."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from lib.refusal import Refused
 
 
 class EntryFields(TypedDict, total=False):
-    """What a write may set; what it leaves out stays."""
+    """The fields that a write may set. Omitted ones stay as they are."""
 
     can: Mapping[str, bool]
     context_max: int | None
@@ -46,8 +46,7 @@ def save_entry(
     aliases: Sequence[str] | None = None,
     **fields: Unpack[EntryFields],
 ) -> ModelEntry:
-    """State something of a model, and which names stand for it; None = as they are. Raises
-    Refused."""
+    """Save a model's entry, and its aliases; None leaves them as they are. Raises Refused."""
     with transaction.atomic():
         entry = write_entry(actor, name, **fields)
         if aliases is not None:
@@ -64,7 +63,7 @@ def write_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> Model
     without a deprecation is announced now. Raises Refused."""
     check_model_name("name", name, pattern=False)
     with connection.cursor() as cursor:
-        # Of two at the same time, neither would see the cycle that both of them make.
+        # Of two concurrent writes, neither would see the cycle that they create together.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('weir aliases'))")
     stored = ModelEntry.objects.filter(name=name).first()
     before = facts_of(stored) if stored else {}
@@ -95,12 +94,12 @@ def remove_entry(actor: Actor, entry: ModelEntry) -> None:
 
 
 def facts_of(entry: ModelEntry) -> dict[str, Any]:
-    """What a write may set, as it is stored."""
+    """Return the stored fields that a write may set."""
     return {name: getattr(entry, name) for name in FIELDS}
 
 
 def stated_entries() -> list[ModelEntry]:
-    """Those of which anything is stated: a probe alone states nothing."""
+    """Return the entries with content; a probe alone does not count."""
     nothing = facts_of(ModelEntry())
     return [entry for entry in ModelEntry.objects.order_by("name") if facts_of(entry) != nothing]
 
@@ -111,8 +110,8 @@ def all_entries() -> dict[str, ModelEntry]:
 
 
 def absent_names(plan: str, role: str, at: dt.datetime) -> frozenset[str]:
-    """The names that are not there for who is on a plan ("" = none) in a role: those that they are
-    not shown, and those that have ended by then."""
+    """Return the names that do not exist for a plan ("" for none) and role: hidden ones, and those
+    that have ended."""
     return frozenset(
         entry.name
         for entry in ModelEntry.objects.all()
@@ -123,7 +122,7 @@ def absent_names(plan: str, role: str, at: dt.datetime) -> frozenset[str]:
 
 
 def ending_of(entry: ModelEntry | None) -> ModelEntry | None:
-    """The same where it is deprecated by now."""
+    """Return when the model ends, if it is deprecated by now."""
     at = None if entry is None else entry.deprecated_at
     return None if at is None or at > clock.now() else entry
 

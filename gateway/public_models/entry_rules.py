@@ -41,15 +41,15 @@ class ModelEntry:
     roles: frozenset[str] | None = None
 
     def visible_to(self, plan_id: int | None, role: str) -> bool:
-        """Whether it is there for who is on a plan, in a role; "" = in none."""
+        """Return whether the model exists for a plan ("" for none) and a role."""
         return is_visible(self.plan_ids, plan_id) and is_visible(self.roles, role)
 
     def ended(self, now: float) -> bool:
-        """Whether its sunset has come."""
+        """Return whether its sunset has come."""
         return self.sunset_at is not None and self.sunset_at <= now
 
     def notices(self, now: float) -> tuple[tuple[str, str], ...]:
-        """The response headers that tell of its end, from the day of the deprecation on."""
+        """Return the response headers that announce its end, from the deprecation on."""
         if self.deprecated_at is None or now < self.deprecated_at:
             return ()
         notices = (("deprecation", f"@{int(self.deprecated_at)}"),)
@@ -59,14 +59,14 @@ class ModelEntry:
 
 
 def is_visible(stated: Collection[_T] | None, having: _T | None) -> bool:
-    """Whether what is stated fits who has this; None = it is not stated."""
+    """Return whether the value is among the allowed ones; None means not restricted."""
     return stated is None or having in stated
 
 
 def overrides_of(
     can: Mapping[str, bool], context_max: int | None, output_max: int | None
 ) -> frozenset[tuple[str, int]]:
-    """Capabilities and limits in one; what is not stated is not in it."""
+    """Return capabilities and limits in one. Values that are not set are omitted."""
     limits = (("context_max", context_max), ("output_max", output_max))
     return frozenset([*can.items(), *((name, n) for name, n in limits if n is not None)])
 
@@ -74,6 +74,6 @@ def overrides_of(
 def merged(
     general: Iterable[tuple[str, int]], closer: Iterable[tuple[str, int]]
 ) -> frozenset[tuple[str, int]]:
-    """What holds where both are stated: what a channel says of a model goes before what is said of
-    it wherever it is served."""
+    """Merge entries. A channel's entry for a model takes precedence over the model's general
+    entry."""
     return frozenset((dict(general) | dict(closer)).items())

@@ -1,4 +1,4 @@
-"""Forms of the models console: what is stated of a model, its probe, and lists of models."""
+"""Forms of the models console: a model's entry, its probe, and lists of models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -54,7 +54,7 @@ def _tokens(label: Any) -> WholeNumberField:
 
 
 class EntryForm(forms.Form):
-    """What is stated of a model."""
+    """The entry of a model."""
 
     aliases = forms.CharField(
         label=_("Aliases"),
@@ -134,7 +134,7 @@ class EntryForm(forms.Form):
 
 
 def initial_of(entry: ModelEntry | None, aliases: Sequence[str]) -> dict[str, Any]:
-    """What the form of a model shows first."""
+    """Return the initial values of a model's form."""
     shown: dict[str, Any] = {"aliases": "\n".join(aliases)}
     if entry is None:
         return shown
@@ -164,7 +164,7 @@ class ProbeForm(forms.Form):
         field.choices = [(server.id, server.channel.name) for server in model.servers]
 
     def tries_chosen(self) -> list[Try]:
-        """What is to be tried."""
+        """Return what to probe."""
         return list(self.cleaned_data["tries"])
 
 

@@ -119,7 +119,7 @@ def _keep(
 
 
 def _verdict(result: ChannelCheck) -> bool | None:
-    """Whether it can; None where the call failed for another reason."""
+    """Return whether it can; None where the call failed for another reason."""
     if result.ok or result.fault == "no_usage":
         return True
     return False if result.fault in _CANNOT else None

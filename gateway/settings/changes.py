@@ -56,7 +56,7 @@ def setting_changes(actor: Actor) -> list[SettingChange]:
 
 
 def access_setting_change(actor: Actor, id: str) -> AuditEvent:
-    """One change by the text of its id. Http404 when there is none such."""
+    """Return one change by the text of its id. Raises Http404."""
     return audit_log.access_event(_events(actor), id)
 
 

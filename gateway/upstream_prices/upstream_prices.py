@@ -94,12 +94,12 @@ def source_of(channel: Channel) -> str:
 
 
 def publishes_prices(channel: Channel) -> bool:
-    """Whether its provider may publish prices in a form that is read."""
+    """Return whether its provider may publish prices in a form that is read."""
     return channel.provider in PLACES
 
 
 def open_proposals(channel: Channel) -> int:
-    """How many proposals of its provider's prices wait."""
+    """Return how many proposals of its provider's prices wait."""
     rows = PriceProposal.objects.filter(source=source_of(channel), state__in=WAITING)
     return rows.count()
 

@@ -1,4 +1,4 @@
-"""What an operation of the management API does behind its transaction, such as sending a letter.
+"""Work that a management API operation does after its transaction, such as sending a letter.
 
 It gets the body of the answer and returns the body to send, which an Idempotency-Key then keeps;
 until then, and where the process ended between, it keeps the first one. What was done is not done
@@ -20,5 +20,5 @@ def finish_after_commit(request: HttpRequest, finish: Finish) -> None:
 
 
 def finish_of(request: HttpRequest) -> Finish | None:
-    """What is to be done for this request, if anything."""
+    """Return the work to do after this request's transaction, or None."""
     return getattr(request, _NAME, None)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-# Of strings, by the name of their field; what has an enum, a format or a default needs no entry.
+# Example strings by field name. A field with an enum, a format or a default needs no entry.
 _STRINGS: Final[Mapping[str, str]] = {
     "amount": "50.00",
     "automatic_amount": "100.00",

@@ -1,4 +1,4 @@
-"""What the description of the management API is made of: schemas of its bodies, and errors."""
+"""Parts of the management API's description: schemas of its bodies, and its errors."""
 
 import json
 from http import HTTPStatus
@@ -36,7 +36,7 @@ def json_body(schema: BaseModel) -> dict[str, Any]:
 
 
 def also_answers(*statuses: int) -> dict[str, Any]:
-    """For `openapi_extra`: what else this operation answers, as an error."""
+    """Build `openapi_extra` for an operation that can also return these errors."""
     return {"responses": {status: declared_error(status) for status in statuses}}
 
 
@@ -64,8 +64,8 @@ def declared_error(status: int) -> dict[str, Any]:
 
 
 def errors_of(operation: dict[str, Any]) -> list[int]:
-    """The statuses by which any operation of these parameters and body may refuse; 409: what the
-    body asks for exists already."""
+    """Return the error statuses of any operation with these parameters and body. 409 is included
+    for an operation that can find its object already there."""
     sends = "requestBody" in operation
     reads = sends or bool(operation.get("parameters"))
     return [400, 401, 403, 404, *([409, 413] if sends else []), *([422] if reads else [])]

@@ -1,7 +1,7 @@
-"""Lists of the management API: `limit` and `cursor` in, `{"items": […], "next": …}` out.
+"""Paging for lists of the management API: `limit` and `cursor` in, `{"items": […], "next": …}` out.
 
-Rows are paged by their time-ordered id, newest first: the cursor is the last id that was shown, so
-that a page stays the same while new rows arrive above it.
+Rows are paged by their time-ordered id, newest first. The cursor is the id of the last row on the
+page, so a page stays the same when new rows arrive.
 """
 
 import uuid
@@ -24,14 +24,14 @@ RowModel = TypeVar("RowModel", bound=Model)
 
 
 class BadCursor(ValueError):
-    """The cursor is none that a list of ours has given out."""
+    """The cursor was not issued by a list of this API."""
 
     def __init__(self) -> None:
         super().__init__("The cursor is not valid. Use `next` of the previous page.")
 
 
 class PageQuery(Schema):
-    """The query of a list; what a list filters by is added in a subclass."""
+    """The query parameters of a list. Subclasses add filters."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class NamedPageQuery(PageQuery):
     name: str | None = Field(None, max_length=254, description="Only those with exactly this name.")
 
     def named(self, rows: QuerySet[RowModel], field: str = "name") -> QuerySet[RowModel]:
-        """Those of the rows whose field is the name that was asked for, if one was."""
+        """Filter the rows by the requested name, if there is one."""
         return rows if self.name is None else rows.filter(**{field: self.name})
 
 
@@ -57,13 +57,13 @@ class ModelPageQuery(PageQuery):
     )
 
     def of_model(self, rows: QuerySet[RowModel]) -> QuerySet[RowModel]:
-        """Those of the rows that are for the model that was asked for, if one was."""
+        """Filter the rows by the requested model, if there is one."""
         return rows if self.model is None else rows.filter(model=self.model)
 
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """Some rows, and the cursor of the page after them; None when there is none."""
+    """Rows of one page, and the cursor of the next page or None."""
 
     items: list[Row]
     next: str | None
@@ -80,25 +80,26 @@ def after_id(cursor: str | None) -> uuid.UUID | None:
 
 
 def cut(rows: list[Row], limit: int, id_of: Callable[[Row], uuid.UUID]) -> Page[Row]:
-    """A page from at most `limit` + 1 rows: the one too many tells that there is a next page."""
+    """Build a page from at most `limit` + 1 rows. An extra row means that there is a next page."""
     items = rows[:limit]
     return Page(items, id_text(id_of(items[-1])) if len(rows) > limit else None)
 
 
 def page_by_id(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> Page[RowModel]:
-    """One page of rows whose primary key is a time-ordered id, newest first. Raises BadCursor."""
+    """Return one page of rows whose primary key is a time-ordered id, newest first. Raises
+    BadCursor."""
     return page_after(rows, limit, after_id(cursor))
 
 
 def page_after(rows: QuerySet[RowModel], limit: int, last: uuid.UUID | None) -> Page[RowModel]:
-    """The same behind a row that was shown, or from the first one."""
+    """Build the page after a given row, or the first page."""
     if last is not None:
         rows = rows.filter(pk__lt=last)
     return cut(list(rows.order_by("-pk")[: limit + 1]), limit, lambda row: row.pk)
 
 
 def page_by_number(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> Page[RowModel]:
-    """One page of rows whose primary key is a number, oldest first. Raises BadCursor."""
+    """Return one page of rows whose primary key is a number, oldest first. Raises BadCursor."""
     after = parse_number(cursor) if cursor is not None else 0
     if after is None:
         raise BadCursor
@@ -107,7 +108,7 @@ def page_by_number(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> 
 
 
 def page_by_position(rows: Sequence[Row], limit: int, cursor: str | None) -> Page[Row]:
-    """One page of rows that are computed all at once: the cursor is how many were shown. Raises
+    """Return one page of a computed list. The cursor is the number of rows before it. Raises
     BadCursor."""
     first = 0 if cursor is None else parse_number(cursor)
     if first is None:
@@ -119,8 +120,8 @@ def page_by_position(rows: Sequence[Row], limit: int, cursor: str | None) -> Pag
 def page_by_key(
     rows: Sequence[Row], limit: int, cursor: str | None, key_of: Callable[[Row], str]
 ) -> Page[Row]:
-    """One page of rows that are computed all at once, by a key that each has alone: the page stays
-    the same while others come and go. Raises BadCursor."""
+    """Return one page of a computed list, ordered by a unique key, so that a page stays the same
+    when other rows come and go. Raises BadCursor."""
     keys = [key_of(row) for row in rows]
     if cursor is not None and cursor not in keys:
         raise BadCursor

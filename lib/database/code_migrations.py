@@ -12,7 +12,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 @cache
 def code_migrations() -> tuple[tuple[str, str], ...]:
-    """What the database of this code has applied, by the names of the files alone."""
+    """Return the migrations of this code by reading file names only."""
     return tuple(
         (app.label, module.name)
         for app in apps.get_app_configs()
@@ -22,13 +22,13 @@ def code_migrations() -> tuple[tuple[str, str], ...]:
 
 
 def pending_migrations() -> list[str]:
-    """Those that the database has not applied, as ``room.name``."""
+    """Return the migrations that the database has not applied, as ``room.name``."""
     applied = MigrationRecorder(connection).applied_migrations()
     return [f"{app}.{name}" for app, name in code_migrations() if (app, name) not in applied]
 
 
 def schema_difference() -> str:
-    """How the database's migrations differ from this code's, in words; empty where they do not."""
+    """Describe how the database's migrations differ from this code's; empty if they do not."""
     applied = MigrationRecorder(connection).applied_migrations()
     ours = set(code_migrations())
     missing = len(ours - set(applied))

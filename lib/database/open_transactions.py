@@ -2,9 +2,9 @@
 
 from typing import Final
 
-# A snapshot tells those of all databases of the server, and which database a transaction is of can
-# be told while it runs: what is not known to be of another one counts. Neither a standby's feedback
-# nor a replication slot is in a snapshot.
+# A snapshot covers all databases of the server. The database of a transaction is known only while
+# it runs, so a transaction of unknown origin counts as ours. A snapshot does not include a
+# standby's feedback or a replication slot.
 OPEN_HERE: Final = """(
         SELECT concat(coalesce(min(open), xmax), ':', xmax, ':',
                       string_agg(open::text, ',' ORDER BY open))::pg_snapshot

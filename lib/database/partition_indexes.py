@@ -14,8 +14,8 @@ _STATE: Final = """
 
 
 def build_index(table: str, name: str, indexed: str) -> None:
-    """Build the index, or what a build that was cut off has left of it. `indexed` is what stands
-    behind the table's name: columns and condition."""
+    """Build the index, or finish a build that was interrupted. `indexed` is the SQL after the
+    table's name: columns and condition."""
     with connection.cursor() as cursor:
         cursor.execute(_PARTITIONS, [table])
         partitions = [partition for (partition,) in cursor.fetchall()]

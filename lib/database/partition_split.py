@@ -17,8 +17,8 @@ from django.db import Error, connection, transaction
 from lib import clock
 from lib.ids import first_id_at
 
-# A migration that was cut off leaves the CHECK behind, which must refuse nobody until it is run
-# again.
+# An interrupted migration leaves the CHECK in place. It must not reject writes until the migration
+# is run again.
 _AHEAD: Final = dt.timedelta(days=14)
 
 
@@ -48,7 +48,7 @@ def split_by_month(table: str) -> None:
 
 
 def end_of_first(table: str) -> UUID | None:
-    """The id at which the first partition ends; None where there is none."""
+    """Return the id at which the first partition ends, or None."""
     with connection.cursor() as cursor:
         cursor.execute(_END_OF_FIRST, [f"{table}_before"])
         row = cursor.fetchone()
@@ -101,7 +101,7 @@ def _swap(cursor: Any, table: str) -> None:
         f"CREATE TABLE {table} (LIKE {before} INCLUDING DEFAULTS INCLUDING CONSTRAINTS, "
         "PRIMARY KEY (id)) PARTITION BY RANGE (id)"
     )
-    # They are made before there is a partition, whose own are joined to them.
+    # Create these before the first partition exists; its own indexes are attached to them.
     for _, definition in indexes:
         cursor.execute(definition)
     cursor.execute(_RIGHTS, {"table": table, "before": before})
@@ -129,7 +129,7 @@ _RIGHTS: Final = """
                   CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
     FROM pg_class c, aclexplode(c.relacl) a
     WHERE c.oid = %(before)s::regclass AND a.grantee <> c.relowner"""
-# Read while the table still has its name, which stands in them.
+# Read this before the table is renamed, because the definitions contain its name.
 _POLICIES: Final = """
     SELECT format('ALTER TABLE %%I ENABLE ROW LEVEL SECURITY', relname) FROM pg_class
     WHERE oid = %(table)s::regclass AND relrowsecurity

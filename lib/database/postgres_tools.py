@@ -55,7 +55,7 @@ class ToolError(Exception):
 
 
 class Login(NamedTuple):
-    """How a program reaches a database; the password is in no command line."""
+    """How a program connects to a database. The password is not on its command line."""
 
     parameters: Mapping[str, str]
     password: str
@@ -88,8 +88,8 @@ def login_of(connection: "psycopg.Connection[Any]") -> Login:
 
 
 def find_tool(name: str, server: int, login: Login) -> Tool:
-    """The oldest program of that name that fits a server of this major version, and knows what the
-    login says. Raises ToolError."""
+    """Return the oldest installed program of that name which works with this server version and
+    supports the login's options. Raises ToolError."""
     major_min = max(server, login.major_min)
     found = list(_installed(name))
     fitting = [tool for tool in found if tool.major >= major_min]
@@ -118,7 +118,7 @@ def dump_stream(
 
 @contextmanager
 def restore_stream(tool: Tool, login: Login) -> Iterator[IO[bytes]]:
-    """Where such a dump is written to: all of it comes into the database, or nothing. Raises
+    """Return a stream to write such a dump to. The whole dump is restored, or nothing. Raises
     ToolError at the end of the block."""
     command = [tool.path, "--single-transaction", "--no-owner", "--no-privileges", "--no-password"]
     with _running([*command, "--dbname", login.conninfo], login, stdin=True) as process:

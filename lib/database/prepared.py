@@ -1,7 +1,8 @@
-"""A statement that is run again and again, planned once for each connection.
+"""Statements that are run often and planned once per connection.
 
-Django plans every statement anew. Over tables of many partitions that takes twenty times as long as
-a look that finds nothing. For it the connection needs `prepare_threshold` (config/settings.py).
+Django plans each statement again. On tables with many partitions, planning takes twenty times as
+long as a query that finds nothing. The connection must set `prepare_threshold`
+(config/settings.py).
 """
 
 from typing import Any

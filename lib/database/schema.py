@@ -1,4 +1,4 @@
-"""One operation for all tables of a room's first migration."""
+"""One migration operation for all tables of a room's first migration."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,8 @@ from django.db.migrations.state import ProjectState
 
 
 class CreateModels(Operation):
-    """What these would do one after another.
-
-    After each of them Django renders every model again that is related to the new one, however far;
-    here all are rendered once, and so a model may refer to one that comes later.
-    """
+    """Create several models in one operation. Django renders all related models again after each
+    CreateModel; this operation renders them once. A model may refer to a later one."""
 
     def __init__(self, models: Sequence[CreateModel]) -> None:
         self.models = models

@@ -31,7 +31,7 @@ class SealedField(models.BinaryField):  # type: ignore[type-arg]
         return template.format_map({name: _text(value) for name, value in row.items()})
 
     def deconstruct(self) -> Any:
-        """To the database it is bytes."""
+        """Return the field for migrations: in the database it is bytes."""
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.BinaryField", args, kwargs
 

@@ -76,7 +76,7 @@ def each_within(tenant: UUID | None, parts: Iterable[Part]) -> Iterator[Part]:
 
 
 async def each_within_async(tenant: UUID | None, parts: AsyncIterable[Part]) -> AsyncIterator[Part]:
-    """The same of parts that are waited for."""
+    """The asynchronous form of `each_within`."""
     iterator = aiter(parts)
     while True:
         with within(tenant):
@@ -113,7 +113,7 @@ def _confined_to(pgconn: Any) -> bytes:
 
 
 def _has_failed(pgconn: Any) -> bool:
-    """Whether nothing but the end of its transaction is taken from the connection."""
+    """Return whether nothing but the end of its transaction is taken from the connection."""
     return bool(pgconn.transaction_status == TransactionStatus.INERROR)
 
 

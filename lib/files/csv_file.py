@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-# What spreadsheets take for the beginning of a formula, in the wide forms of East Asia as well.
+# Characters that spreadsheets read as the start of a formula, with their East Asian wide forms.
 _FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 CSV_TYPE: Final = "text/csv; charset=utf-8"
@@ -30,7 +30,7 @@ def csv_file(name: str, rows: Rows) -> HttpResponse:
 def stream(
     request: HttpRequest, name: str, content_type: str, pieces: Iterator[bytes]
 ) -> HttpResponseBase:
-    """A file to be saved under that name, sent piece by piece as it is made."""
+    """Stream a file for download under that name, piece by piece."""
     # Django would read a plain iterator to its end before an ASGI server gets the first of it.
     sent = _in_thread(pieces) if isinstance(request, ASGIRequest) else pieces
     return _named(StreamingHttpResponse(sent, content_type=content_type), name)
@@ -60,8 +60,8 @@ def csv_lines(rows: Rows) -> str:
 
 
 def harmless(cells: Sequence[object]) -> Sequence[object]:
-    """The cells of a row or of a column, none of them a formula."""
-    # Of a column's many cells few differ, and almost none begins like that.
+    """Return the cells with formulas escaped."""
+    # Most cells of a column repeat, and almost none starts a formula.
     formulas: dict[object, str] = {
         cell: _escape_formula(cell)
         for cell in set(cells)

@@ -1,4 +1,4 @@
-"""The rows of a table that somebody uploads, as CSV or a workbook (XLSX), one after the other."""
+"""Read the rows of an uploaded table, CSV or workbook (XLSX), one at a time."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from xml.etree.ElementTree import ParseError
 import openpyxl
 
 Row = Sequence[object]
-# What a workbook may come to when it is unpacked: a small file can hold gigabytes.
+# The maximum unpacked size of a workbook: a small file can unpack to gigabytes.
 _UNPACKED_MAX: Final = 256 * 1024 * 1024
 _COLUMNS_MAX: Final = 200
 _DELIMITERS: Final = (",", ";", "\t")
@@ -21,7 +21,7 @@ _BROKEN: Final = (
 
 
 class SheetUnreadable(ValueError):
-    """It is neither CSV in UTF-8 nor a workbook, or too large when it is unpacked."""
+    """The file is neither CSV in UTF-8 nor a workbook, or it is too large when unpacked."""
 
 
 def sheet_rows(file: IO[bytes]) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""A ZIP archive that is sent while it is made: no more of it is in memory than one of its files."""
+"""Stream a ZIP archive. At most one of its files is in memory."""
 
 import io
 import zipfile
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 
 class _Sent(io.RawIOBase):
-    """Takes what is written, and gives it up."""
+    """A buffer that is emptied after each write."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -25,8 +25,8 @@ class _Sent(io.RawIOBase):
 
 
 def zipped(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
-    """The pieces of an archive of these files, each (name, content). They are stored as they are:
-    what is sent so, such as PDF, is compressed already."""
+    """Return the pieces of an archive of these (name, content) files. They are stored uncompressed,
+    because formats such as PDF are compressed already."""
     sent = _Sent()
     with zipfile.ZipFile(sent, "w", zipfile.ZIP_STORED) as archive:
         for name, content in files:

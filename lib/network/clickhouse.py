@@ -35,8 +35,8 @@ _QUOTED: Final = str.maketrans(_ESCAPES | {"'": r"\'"})
 
 
 class ClickHouseError(Exception):
-    """It cannot be reached, or it refuses: `code` is then its own number of the error, else None.
-    Its words are left out, for they may quote rows."""
+    """ClickHouse does not answer, or refuses: `code` is then its error number, else None. Its
+    message is left out, because it may quote rows."""
 
     def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)
@@ -55,7 +55,7 @@ class ClickHouse:
     def rows(self, text: str, parameters: Mapping[str, Value] | None = None) -> list[list[Any]]:
         """The rows of a question, each a list. Raises ClickHouseError, also after ten seconds."""
         fields = {f"param_{name}": written(value) for name, value in (parameters or {}).items()}
-        # 2: nothing is written, and settings may be given all the same.
+        # 2: read-only, but settings may still be passed.
         settings = {"readonly": "2", "max_execution_time": str(ASK_S)}
         answer = self._exchanged(
             client(ASK_S + 2),
@@ -95,7 +95,7 @@ class ClickHouse:
 
 
 def _form(fields: Mapping[str, str]) -> tuple[bytes, str]:
-    """Fields as a body and its type: in an address there is no room for many values."""
+    """Encode fields as a body with its content type. An address has no room for many values."""
     boundary = secrets.token_hex(16)
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -107,7 +107,7 @@ def _form(fields: Mapping[str, str]) -> tuple[bytes, str]:
 
 @cache
 def client(read_s: int) -> Any:
-    """One for all threads of a process: it keeps its connections."""
+    """Return the client shared by all threads of a process, which keeps its connections."""
     return egress.guarded_client(_ANYWHERE, read_s=read_s, schemes=("http", "https"))
 
 

@@ -42,8 +42,8 @@ Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 """The addresses of a host. Raises OSError."""
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-# All that was ever given out for the whole world. What the registries set aside inside of it, or
-# what came to be after Python's own table, follows.
+# Address ranges that were assigned for global use. The exceptions below are reserved ranges inside
+# them, and ranges newer than Python's own table.
 _GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
 _NEVER: Final = tuple(
     ipaddress.ip_network(text)
@@ -78,8 +78,8 @@ class Unresolved(EgressError):
 
 
 class Unreachable(EgressError):
-    """What a user named is not there, or inside. One text for all of it: who could tell a closed
-    port from an open one, or a name that exists from one that does not, would see the inside."""
+    """The address that a user named does not answer, or is internal. The message is the same for
+    both, so that nobody can probe our network for open ports or existing names."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -88,7 +88,7 @@ class Unreachable(EgressError):
 
 
 class EgressFailed(EgressError):
-    """The other end is permitted, but the request came to no good end: `reason` is how."""
+    """The address is permitted, but the request failed. `reason` says how."""
 
     def __init__(self, reason: Literal["refused", "tls", "timeout", "broken"], text: str) -> None:
         super().__init__(text)
@@ -112,7 +112,7 @@ class EgressPolicy:
         return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
     def lists(self, address: str) -> bool:
-        """Whether the operator named its network."""
+        """Return whether the operator named its network."""
         ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
         return any(ip.version == net.version and ip in net for net in self._allow)
 
@@ -145,11 +145,8 @@ def _unmapped(ip: Address) -> Address:
 
 
 def check_host(host: str) -> None:
-    """Refuse a host that is neither a name nor an address in its one canonical form.
-
-    The forms that only some resolvers take for an address (decimal, octal, hexadecimal, shortened)
-    are refused whatever they stand for.
-    """
+    """Refuse a host that is not a name or an address in its canonical form. Forms that only some
+    resolvers accept (decimal, octal, hexadecimal, shortened) are always refused."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -160,8 +157,8 @@ def check_host(host: str) -> None:
 
 
 def literal_address(host: str) -> str | None:
-    """The address that stands in the host itself, and that of `localhost` (RFC 6761, section 6.3);
-    None for a name that only a resolver knows."""
+    """Return the address that the host itself contains, or that of `localhost` (RFC 6761, section
+    6.3). Return None for a name that must be resolved."""
     name = host.lower().removesuffix(".")
     if name == "localhost" or name.endswith(".localhost"):
         return "127.0.0.1"
@@ -202,11 +199,11 @@ def guarded_client(
     resolver: Resolver = resolve,
     outbound: Outbound = DIRECT,
 ) -> httpx.Client:
-    """A client that reaches what the policy permits, and nothing else. Requests raise EgressError,
-    and BadPem is raised for TLS that cannot be had.
+    """Return a client that can only connect to what the policy permits.
 
-    `schemes` may hold http as well, where an operator wrote the address. Through a proxy the
-    addresses of the host are judged here all the same, and so are the proxy's.
+    Requests raise EgressError. An invalid TLS configuration raises BadPem. `schemes` may include
+    http when an operator wrote the address. With a proxy, the addresses of both the host and the
+    proxy are checked.
     """
     network = GuardedNetwork(policy, resolver, outbound.proxy)
     trust = tls_context(outbound) if outbound.own_tls else system_trust()
@@ -226,7 +223,7 @@ def guarded_async_client(
     schemes: Sequence[str],
     resolver: Resolver = resolve,
 ) -> httpx.AsyncClient:
-    """As `guarded_client`, for callers on an event loop."""
+    """Return a client like `guarded_client` for an event loop."""
     transport = _GuardedAsyncTransport(_AsyncNetwork(policy, resolver), schemes)
     return httpx.AsyncClient(
         transport=transport,
@@ -262,11 +259,9 @@ def streamed(
     *,
     connected: Callable[[], None] = lambda: None,
 ) -> Iterator[Answer]:
-    """The answer to a request, its body still to be read by `iter_raw`.
-
-    `connected` is called once the connection stands, TLS included. Raises EgressError, also for
-    what goes wrong while the body is read inside the block.
-    """
+    """Send a request and return the response with its body unread (`iter_raw`). `connected` is
+    called when the connection is established, including TLS. Raises EgressError, also while the
+    body is read inside the block."""
 
     def trace(event: str, info: Mapping[str, Any]) -> None:
         if event == "http11.send_request_headers.started":
@@ -284,7 +279,7 @@ def streamed(
 def exchanged(
     client: httpx.Client, method: str, url: str, headers: Mapping[str, str], body: bytes
 ) -> Answer:
-    """The whole answer to a request to somebody who is trusted. Raises EgressError."""
+    """Send a request to a trusted host and return the whole response. Raises EgressError."""
     with _as_egress_failed():
         return client.request(method, url, headers=dict(headers), content=body)
 
@@ -298,7 +293,7 @@ def exchanged_at_most(
     *,
     bytes_max: int,
 ) -> Answer:
-    """As `exchanged`, with somebody who may answer without end. Raises EgressError."""
+    """As `exchanged`, for a host whose response may be endless. Raises EgressError."""
     with (
         _as_egress_failed(),
         client.stream(method, url, headers=dict(headers), content=body) as response,
@@ -379,22 +374,20 @@ def _as_egress_failed() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What stands at an address; `content_type` is "" when the other end tells none."""
+    """A fetched file. `content_type` is "" when the server does not send one."""
 
     body: bytes
     content_type: str
 
 
 class TooLarge(EgressError):
-    """The other end has more than may be fetched."""
+    """The file is larger than the permitted size."""
 
 
 async def fetched(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
-    """What stands at the address that a user named, wherever it leads; each stop is judged anew.
-
-    The policy is that of users, which no list for channels widens. The time is the caller's to
-    limit. Raises EgressError: Unreachable, TooLarge, or EgressFailed for an answer that is no good.
-    """
+    """Fetch a file from an address that a user named. Each redirect is checked. The policy is that
+    for users' addresses, which lists for channels do not widen. The caller limits the time. Raises
+    EgressError: Unreachable, TooLarge, or EgressFailed for an unusable response."""
     async with guarded_async_client(policy, schemes=("https", "http")) as client:
         for _ in range(_REDIRECTS_MAX + 1):
             try:
@@ -431,8 +424,8 @@ def check_named_by_user(policy: EgressPolicy, url: str) -> None:
 
 
 def check_form_of_named(policy: EgressPolicy, url: str) -> None:
-    """Refuse an address of which its text alone says that `check_named_by_user` or the connector
-    will refuse it; no name is resolved. Raises EgressDenied."""
+    """Refuse an address whose text already shows that `check_named_by_user` or the connector would
+    refuse it. Resolves no name. Raises EgressDenied."""
     check_url(_parsed(url), ("https", "http"))
     host, port = host_and_port(url)
     literal = literal_address(host)
@@ -456,7 +449,7 @@ async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Where a request to this http or https URL would go. Raises EgressDenied."""
+    """Return the host and port of an http or https URL. Raises EgressDenied."""
     parsed = _parsed(url)
     host = parsed.host
     port = parsed.port or {"https": 443, "http": 80}.get(parsed.scheme)

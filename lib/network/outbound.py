@@ -72,7 +72,7 @@ class BadPem(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where it is, and `user:password` where it wants a login, "" for none."""
+    """The address of a proxy, and `user:password` if it requires a login, else ""."""
 
     scheme: ProxyScheme
     host: str
@@ -104,8 +104,8 @@ DIRECT: Final = Outbound()
 
 
 def read_proxy(url: str, login: str = "") -> Proxy:
-    """A proxy by its address, `http://host[:port]` or `socks5://host[:port]`. Raises BadProxy for
-    every other form; what is an acceptable host is for the connector to say."""
+    """Parse a proxy address, `http://host[:port]` or `socks5://host[:port]`. Raises BadProxy for
+    any other form. The connector decides which hosts are acceptable."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -122,7 +122,7 @@ def read_proxy(url: str, login: str = "") -> Proxy:
 
 
 def check_login(login: str) -> None:
-    """Refuse what neither kind of proxy can be told. Raises BadProxy."""
+    """Refuse a login that a proxy cannot accept. Raises BadProxy."""
     user, colon, password = login.partition(":")
     if not colon or not user or not login.isprintable() or not login.isascii():
         raise BadProxy("The login must be user:password in visible ASCII characters.")
@@ -130,7 +130,7 @@ def check_login(login: str) -> None:
         raise BadProxy(f"User and password can have at most {_LOGIN_BYTES_MAX} characters each.")
 
 
-# ---- what is said to a proxy
+# ---- messages to a proxy
 
 Talk = Generator[bytes, bytes, None]
 """Yields what is to be sent, is sent what has come, and returns once the tunnel stands. Raises
@@ -228,7 +228,7 @@ def _check_end(rest: bytes) -> None:
 
 
 def tls_context(outbound: Outbound) -> ssl.SSLContext:
-    """What a connection is made secure with; reading the installation's authorities takes some
+    """Return the TLS context of a connection. Reading the installation's authorities takes some
     milliseconds. Raises BadPem."""
     try:
         context = (
@@ -244,12 +244,12 @@ def tls_context(outbound: Outbound) -> ssl.SSLContext:
 
 
 def read_certificates(pem: str) -> str:
-    """Certificates in their one form, without what stands around them. Raises BadPem."""
+    """Return certificates in canonical PEM, without surrounding text. Raises BadPem."""
     return _as_pem(_certificates(pem))
 
 
 def read_authorities(pem: str) -> str:
-    """The same for those that are to be trusted."""
+    """Parse certificate authorities to trust. Raises BadPem."""
     whole = read_certificates(pem)
     tls_context(Outbound(ca_pem=whole))
     return whole
@@ -294,8 +294,8 @@ def _certificates(pem: str) -> list[x509.Certificate]:
 
 
 def _identify(context: ssl.SSLContext, cert_pem: str, key_pem: str) -> None:
-    """OpenSSL is given files only: the key is in one for a moment, encrypted by what nobody knows
-    but this call."""
+    """Load the certificate and key. OpenSSL reads them only from files, so the key is written to
+    one for a moment, encrypted with a password that only this call knows."""
     password = base64.b64encode(os.urandom(24))
     try:
         key = load_pem_private_key(key_pem.encode(), None)

@@ -1,5 +1,5 @@
-"""Whom outgoing connections trust: public authorities, those of this machine, and those of the
-file that SSL_CERT_FILE names. A channel with authorities of its own trusts these alone
+"""The authorities that outgoing connections trust: public ones, those of this machine, and those in
+the file named by SSL_CERT_FILE. A channel with its own authorities trusts only these
 (lib/network/outbound.py)."""
 
 import datetime as dt
@@ -23,7 +23,7 @@ class Authority(NamedTuple):
 
 @cache
 def own_authorities() -> tuple[Authority, ...]:
-    """Those of the installation's own file, read once; none where it names no file. Raises
+    """Return the authorities in the installation's own file, read once. Raises
     ConfigurationError."""
     path = env.text(FILE, "")
     if not path:
@@ -42,8 +42,8 @@ def own_authorities() -> tuple[Authority, ...]:
 
 
 def trusted_context() -> ssl.SSLContext:
-    """A context for connections to servers whose authorities nobody has chosen; to read all of them
-    takes some milliseconds."""
+    """Return a TLS context that trusts the installation's authorities. Loading them takes some
+    milliseconds."""
     # Public ones as the client library ships them.
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()

@@ -6,8 +6,7 @@ from django import forms
 
 
 class DateInput(forms.DateInput):
-    """It shows a date as its reader writes it, but takes it in ISO 8601 alone, whatever the
-    language of the page."""
+    """Shows a date in the reader's format, but always submits ISO 8601."""
 
     input_type = "date"
 

@@ -1,7 +1,5 @@
-"""Numbers as people read them on pages: exact integer arithmetic, no locale, no clock.
-
-Money is not here: its display rules stand beside the prices, in billing.
-"""
+"""Format numbers for pages: exact integer arithmetic, no locale, no clock. Money is formatted in
+billing, beside the prices."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
@@ -81,10 +79,8 @@ def percent(part: int, whole: int) -> str:
 
 
 def change(now: int, before: int) -> tuple[str, str]:
-    """How a figure moved since the compared period: (direction, text).
-
-    Direction is ``up``, ``down``, ``same``, ``new`` (from nothing) or ``none`` (both nothing).
-    """
+    """Return how a figure changed since the compared period, as (direction, text). The direction is
+    ``up``, ``down``, ``same``, ``new`` (from zero) or ``none`` (both zero)."""
     if before == 0:
         return ("none", MISSING) if now == 0 else ("new", "")
     if now == before:

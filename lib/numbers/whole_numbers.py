@@ -1,7 +1,5 @@
-"""Whole numbers with one form: `1_000`, `5.0`, `true` and digits of other scripts are none.
-
-What Python's int() reads is more than people and programs mean by a number.
-"""
+"""Parse whole numbers strictly. Python's int() also accepts `1_000`, `5.0`, `true` and digits of
+other scripts; these are refused."""
 
 import re
 from typing import Annotated, Any, Final
@@ -27,7 +25,7 @@ TypedWhole = Annotated[int, BeforeValidator(_read)]
 
 
 class WholeNumberField(forms.IntegerField):
-    """A number that somebody types; blanks around it are nobody's intent."""
+    """A form field for a whole number. Surrounding spaces are ignored."""
 
     def to_python(self, value: Any) -> int | None:
         if isinstance(value, str) and value.strip() and not _DIGITS.fullmatch(value.strip()):

@@ -28,12 +28,10 @@ _LOOK_EACH_S: Final = 0.005
 
 
 class LineWriter:
-    """The lines of one process to `descriptor`, in their order.
-
-    `compose_notice` makes the line that says how many were dropped. Only one thread at a time may
-    call `put` (the lock of `logging.Handler` ensures that); a signal handler may call it again
-    while it runs, which is why the queue is a SimpleQueue.
-    """
+    """Writes the lines of one process to `descriptor`, in order. `compose_notice` makes the line
+    that reports how many were dropped. Only one thread at a time may call `put` (the lock of
+    `logging.Handler` ensures that). A signal handler may call it during another call, so the queue
+    is a SimpleQueue."""
 
     def __init__(
         self,
@@ -79,8 +77,8 @@ class LineWriter:
             self._wait_until(self._close_at)
 
     def close(self, seconds: float = CLOSE_S) -> None:
-        """Wait until all lines are written, at most so long; from now on `put` waits for its line
-        too, within the same time: a signal may end the process at any moment."""
+        """Wait until all lines are written, for at most this long. From now on `put` waits for its
+        line within the same limit, because a signal may end the process at any moment."""
         if self._close_at is None:
             self._close_at = time.monotonic() + seconds
         self._wait_until(self._close_at)
@@ -127,7 +125,8 @@ class LineWriter:
             self._announced += new
 
     def _write(self, raw: bytes) -> bool:
-        """Write all of it, however long that takes. Returns False where it cannot be written."""
+        """Write all of it, however long that takes. Return False if the descriptor cannot be
+        written."""
         rest = memoryview(raw)
         while rest:
             try:

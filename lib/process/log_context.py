@@ -12,8 +12,8 @@ REQUEST_ID: Final[ContextVar[UUID | str | None]] = ContextVar("request_id", defa
 
 
 def current_request_id() -> str | None:
-    """As log lines have it; None where it cannot be known: a callback of the event loop runs in the
-    context of whoever opened the connection, which many requests use."""
+    """Return the request id for log lines, or None. A callback of the event loop has none: it runs
+    in the context that opened the connection, which many requests share."""
     try:
         if asyncio.current_task() is None:
             return None

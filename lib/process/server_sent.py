@@ -9,12 +9,12 @@ from django.http import StreamingHttpResponse
 PING_S: Final = 15.0
 """A stream that has nothing to say says so this often, lest somebody on the way cut it."""
 
-# A reader takes each of them for one.
+# Readers treat each of these as a line end.
 _LINE_END: Final = re.compile(r"\r\n|[\r\n]")
 
 
 def server_sent(data: str, *, id: str | None = None, event: str | None = None) -> str:
-    """One message of an event stream."""
+    """Encode one message of an event stream."""
     head = "" if id is None else f"id: {id}\n"
     head += "" if event is None else f"event: {event}\n"
     return head + "".join(f"data: {line}\n" for line in _LINE_END.split(data)) + "\n"

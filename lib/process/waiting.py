@@ -1,9 +1,8 @@
-"""Time limits for what others do, which do not count the time in which this process was away.
+"""Time limits that do not count the time in which this process was suspended.
 
-A process may be frozen: its machine is, or a debugger or SIGSTOP holds it, or a long step of its
-own keeps its event loop. When it goes on, every timer is over at once, before anything is read of
-what has come meanwhile. Whoever was waited for is not to blame for that. A timer that is called
-much later than it was due shows it; then the wait begins once more, one time.
+The machine, a debugger, SIGSTOP or a long blocking step can suspend a process. When it resumes, all
+timers have expired before it reads what has arrived. The other side is not to blame. A timer that
+fires much later than it was due shows this case; the wait then starts again, once.
 """
 
 import asyncio
@@ -20,7 +19,8 @@ _logged_at = float("-inf")
 
 
 def was_away(due: float, now: float) -> bool:
-    """Whether a timer that was due then, and is called now, shows that the process was away."""
+    """Return whether a timer that was due then, and is called now, shows that the process was
+    away."""
     global _logged_at
     if now - due <= AWAY_S:
         return False
@@ -35,7 +35,8 @@ def was_away(due: float, now: float) -> bool:
 
 
 class timeout:
-    """As `asyncio.timeout`, but for the time in which the process was away. Raises TimeoutError."""
+    """Like `asyncio.timeout`, without the time in which the process was suspended. Raises
+    TimeoutError."""
 
     __slots__ = ("_limit", "_loop", "_seconds", "_timer", "_when")
 
@@ -60,7 +61,7 @@ class timeout:
         await self._limit.__aexit__(kind, error, traceback)
 
     def restart(self) -> None:
-        """Begin anew: what was waited for has made progress."""
+        """Start the wait again, because there was progress."""
         self._timer.cancel()
         self._when = self._loop.time() + self._seconds
         self._timer = self._loop.call_at(self._when, self._over)

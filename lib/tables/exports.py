@@ -34,15 +34,15 @@ _COUNTS: Final[frozenset[Kind]] = frozenset({"number", "duration"})
 _NUMBERS: Final = (int, float, Decimal)
 _NANO: Final = 10**9
 _PIECE: Final = 256 * 1024
-# What a sheet of Excel has room for, below its head; and a cell.
+# Limits of Excel: rows of a sheet below its head, and characters of a cell.
 SHEET_ROWS: Final = 1_048_575
 _CELL_LETTERS: Final = 32_767
 _DECIMALS: Final = 15
 
 
 class Format(NamedTuple):
-    """One form of file. `write` gives its pieces, of batches in the order of the columns, with
-    times of the current zone."""
+    """A file format. `write` yields its pieces from batches in the order of the columns, with times
+    in the current zone."""
 
     label: Label
     content_type: str
@@ -62,7 +62,7 @@ def export_name(column: Column) -> str:
 
 
 def values_of(column: Column, rows: Sequence[Any]) -> list[Any]:
-    """What a column reads of some rows, as a batch has it."""
+    """Return the values that a column reads from some rows."""
     read, convert = column.reader, _converter(column.kind)
     return [None if value is None or value == "" else convert(value) for value in map(read, rows)]
 
@@ -86,7 +86,7 @@ def usd(nano: int | Decimal) -> str:
 
 
 def _plain(column: Column, values: Values) -> Values:
-    """The values of a column as the text forms have them; what is a number there stays one."""
+    """Return the values of a column for text formats. Numbers stay numbers."""
     if column.kind in _MONEY:
         return [None if nano is None else usd(nano) for nano in values]
     if column.kind in _TIMES:
@@ -233,7 +233,7 @@ def _parquet(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
 
 
 def _number_type(cells: Values, whole: Any, real: Any, text: Any) -> Any:
-    """What holds the numbers of a column: a few lists write theirs as words."""
+    """Return the type of a column's numbers; a few lists write theirs as words."""
     known = [cell for cell in cells if cell is not None]
     if all(isinstance(cell, int) for cell in known):
         return whole

@@ -8,7 +8,7 @@ from lib.tables.table import Choices, Label, State
 
 
 class Field(NamedTuple):
-    """One field of the bar. A choice lists its values, the one for "any" first."""
+    """A field of the bar. A choice lists its values, "any" first."""
 
     name: str
     label: Label
@@ -19,7 +19,7 @@ class Field(NamedTuple):
 
 
 class Chip(NamedTuple):
-    """What a list is narrowed by, and the address of the list without that."""
+    """An active filter of a list, with the address of the list without it."""
 
     label: Label
     text: Label
@@ -41,7 +41,7 @@ class FilterBar:
 
     @property
     def folded(self) -> list[Field]:
-        """Those that stand behind a button on a telephone."""
+        """Return the fields that a telephone shows behind a button."""
         return [field for field in self.fields if field.kind != "search"]
 
 
@@ -50,7 +50,7 @@ def bar_of(state: State) -> FilterBar:
     fields = [
         Field(one.filter.name, one.filter.label, one.filter.kind, one.value, one.choices)
         for one in state.filters
-        # Where there is nothing but "any", there is nothing to choose.
+        # With "any" as the only choice there is nothing to choose.
         if one.filter.kind != "choice" or len(one.choices) > 1
     ]
     chips = [

@@ -29,19 +29,20 @@ _TAGS: Final[dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]]]
 
 
 class BadCursor(ValueError):
-    """The cursor is none that this list, sorted like this, has given out."""
+    """The cursor was not issued by this list in this order."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """One path to sort by: attributes and keys parted by `__`, or a function of the row."""
+    """A path to sort by: attributes and keys separated by `__`, or a function of the row."""
 
     path: Path
     descending: bool = False
 
 
 def value_at(row: Any, path: Path) -> Any:
-    """What a row has on a path; None as soon as a part of it is None or missing from a mapping."""
+    """Return the value of a row at a path. Return None when a part of it is None or missing from a
+    mapping."""
     if not isinstance(path, str):
         return path(row)
     for part in path.replace(".", "__").split("__"):
@@ -113,7 +114,8 @@ def compare(left: Values, right: Values, orders: Sequence[Order]) -> int:
 
 
 def sort_key(order: Order) -> Callable[[Any], Any]:
-    """What rows are sorted by on one path, `reverse` where it descends: the same as `compare`."""
+    """Return the sort key of rows for one path, `reverse` for descending order. It orders as
+    `compare` does."""
 
     def key(row: Any) -> Any:
         value = value_at(row, order.path)
@@ -124,7 +126,7 @@ def sort_key(order: Order) -> Callable[[Any], Any]:
 
 
 def _folded(value: Any) -> Any:
-    # People look for "alpha" beside "Alpha"; what differs only in that still has an order.
+    # "alpha" and "Alpha" sort together; texts that differ only in case still have an order.
     return (value.casefold(), value) if isinstance(value, str) else value
 
 
@@ -156,7 +158,7 @@ def _beyond(path: str, value: Any, smaller: bool, backwards: bool, null: bool) -
 def ordering(
     model: type[Model], orders: Sequence[Order], *, backwards: bool = False
 ) -> list[OrderBy]:
-    """What to order a query by, so that it fits `condition`."""
+    """Return the ordering of a query that matches `condition`."""
     return [
         OrderBy(
             F(_name(order)),
@@ -195,7 +197,8 @@ def _name(order: Order) -> str:
 
 
 def _null(model: type[Model], path: str) -> bool:
-    """Whether a row may have nothing there; of what is reached through others or computed: yes."""
+    """Return whether a row may have nothing there; of what is reached through others or computed:
+    yes."""
     if path == "pk":
         return False
     names = {field.name: field for field in model._meta.concrete_fields}

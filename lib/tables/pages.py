@@ -1,4 +1,4 @@
-"""A table as an answer: one page of it for a template, or all of it as a file."""
+"""Answer a table: one page of it for a template, or all of it as a file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _BATCH: Final = 5000
 
 @dataclass(frozen=True)
 class Head:
-    """One head: where a click leads, and where one with Shift."""
+    """A column head: the addresses for a click, and for one with Shift."""
 
     column: Column
     direction: str
@@ -55,8 +55,8 @@ class Head:
 
 @dataclass(frozen=True)
 class TablePage:
-    """What `{% table %}` shows: rows as the page has made them, and the links around them; `files`
-    as for `answer_table`."""
+    """The context of `{% table %}`: converted rows, and links to other pages. `files` is as for
+    `answer_table`."""
 
     state: State
     bar: FilterBar
@@ -121,20 +121,20 @@ def answer_table(
     bar: FilterBar | None = None,
     files: str = "",
 ) -> HttpResponseBase:
-    """The list as it was asked for: a page, its part for htmx, or a file.
+    """Answer a list: a page, its part for htmx, or a file.
 
-    `templates` are the page and the part; the part shows `{% table page %}`. `make` turns some rows
-    of the source into what the columns read: it sees only those of one page or batch. `bar` stands
-    in for that of the table's own filters; `files` is what the addresses of its files begin with,
-    where they are not sent at once.
+    `templates` are the page and the part; the part shows `{% table page %}`. `make` converts rows
+    of the source to what the columns read, one page or batch at a time. `bar` replaces the bar of
+    the table's own filters. `files` is the prefix of the addresses of its files where they are not
+    sent immediately.
     """
     if state.export:
         return export_table(request, state, source, make)
     page = page_of(request.path, state, source, make, bar, files)
     response = render_part(request, *templates, {"page": page, **context})
     if is_htmx(request) and page_address(request) != page.here:
-        # A form sends its empty fields too; the address bar shows only what was asked. A list that
-        # reads itself anew leaves no step in the history.
+        # A form also sends its empty fields; the address bar shows only those with a value. A list
+        # that refreshes itself adds no entry to the history.
         response["HX-Push-Url"] = page.here
     return response
 
@@ -147,7 +147,7 @@ def page_of(
     bar: FilterBar | None = None,
     files: str = "",
 ) -> TablePage:
-    """One page of the list that is shown at `path`."""
+    """Return one page of the list at `path`."""
     page: Page[Any] = read_page(source, state.orders, state.page_size, state.position)
 
     def href(position: Position | None, beside: Position | None) -> str:
@@ -170,7 +170,7 @@ def page_of(
 def export_table(
     request: HttpRequest, state: State, source: Source[Any], make: Make
 ) -> HttpResponseBase:
-    """All rows of the filter, in the columns and the order that are shown, as a file."""
+    """Export all rows of the filter as a file, with the visible columns and order."""
     form = FORMATS[state.export]
     name = f"{state.table.name}-{clock.now():%Y-%m-%d}.{state.export}"
     pieces = form.write(state.columns, batches_of(state, source, make))
@@ -178,7 +178,7 @@ def export_table(
 
 
 def batches_of(state: State, source: Source[Any], make: Make = list) -> Batches:
-    """All rows in the columns and the order that are shown."""
+    """Yield all rows with the visible columns and order."""
     read = _read_columns if isinstance(source, ColumnSource) else _made_columns
     boundary: Values | None = None
     while True:
@@ -205,7 +205,8 @@ def _made_columns(state: State, source: Any, make: Make, boundary: Values | None
 
 
 def as_here(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces, each made in the language and the zone that hold now: they are made later."""
+    """Iterate over the pieces in the current language and time zone, because they are made
+    later."""
     language, zone = translation.get_language() or "en", timezone.get_current_timezone()
 
     def read() -> bytes | None:

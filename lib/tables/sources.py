@@ -1,4 +1,4 @@
-"""Where the rows of a table come from: a list in memory, a query, or a statement."""
+"""Sources of a table's rows: a list in memory, a query, or a statement."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ COUNTED_MAX: Final = 10_000
 
 @dataclass(frozen=True)
 class Count:
-    """How many rows there are; where not `exact`, about so many, or more than that."""
+    """The number of rows. If not `exact`, it is an estimate or a lower bound."""
 
     n: int
     exact: bool = True
@@ -39,7 +39,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a page lies: after a boundary, or before one; without one at that end of the list."""
+    """The position of a page: after or before a boundary; without one, at that end of the list."""
 
     boundary: Values | None = None
     backwards: bool = False
@@ -58,12 +58,12 @@ class Source(Protocol[Row]):
         """At most `limit` rows beyond the boundary, the nearest to it first."""
 
     def count(self) -> Count | None:
-        """How many there are in all; None where only a look at each would tell."""
+        """Count all rows. Return None when only reading all of them could tell."""
 
 
 class Piece(NamedTuple):
-    """Some rows by columns: the values of each, how many rows they are, and the last one's place in
-    the order, None where there is none."""
+    """Rows as columns: the values of each column, the number of rows, and the boundary of the last
+    row or None."""
 
     columns: Sequence[Sequence[Any]]
     rows: int
@@ -72,10 +72,8 @@ class Piece(NamedTuple):
 
 @runtime_checkable
 class ColumnSource(Protocol):
-    """A source that also gives what files are made of: for a million rows nothing is made of each.
-
-    Its values are those of `exports.Batch`, in the order of the names of the columns.
-    """
+    """A source that also yields columns for files, without an object for each row. The values are
+    those of `exports.Batch`, in the order of the columns' names."""
 
     def read_columns(
         self, names: Sequence[str], orders: Sequence[Order], boundary: Values | None, limit: int
@@ -84,7 +82,7 @@ class ColumnSource(Protocol):
 
 
 class ListSource(Generic[Row]):
-    """All rows in memory: any column sorts them."""
+    """All rows in memory; any column can sort them."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
@@ -125,8 +123,8 @@ class QuerySource(Generic[RowModel]):
 
 
 class StatementSource(Generic[Row]):
-    """The rows of a statement. A path is one of its columns, which is never null; `make_row` takes
-    all of them in their order, and keeps each under its name."""
+    """Rows of an SQL statement. A path is one of its columns, which is never null. `make_row` takes
+    all columns in order."""
 
     def __init__(
         self, text: str, parameters: Mapping[str, Any], make_row: Callable[..., Row]
@@ -180,7 +178,7 @@ class Page(Generic[Row]):
 def read_page(
     source: Source[Row], orders: Sequence[Order], limit: int, position: Position = START
 ) -> Page[Row]:
-    """One page; the first one where nothing is left beyond the boundary."""
+    """Return one page, or the first one if nothing is left beyond the boundary."""
     boundary, backwards = position.boundary, position.backwards
     rows = source.fetch(orders, boundary, backwards=backwards, limit=limit + 1)
     if not rows and boundary is not None:

@@ -1,7 +1,6 @@
-"""What a list is: its columns, what sorts and filters it; and what one address asks of it.
+"""The definition of a list (columns, sorting, filters), and the state that an address requests.
 
-Reading is pure and forgiving: a page drops what it does not understand, so that an old bookmark
-still opens.
+Parsing is pure and lenient: a page ignores what it does not know, so that old bookmarks still open.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -47,8 +46,8 @@ REGISTERED: Final[dict[str, "Table"]] = {}
 
 
 class Badge(NamedTuple):
-    """The value of a column of that kind: `tone` is ok, warn, bad, info or neutral; `hint` is said
-    of it on hover."""
+    """A value of a badge column. `tone` is ok, warn, bad, info or neutral; `hint` is shown on
+    hover."""
 
     text: Label
     tone: str = "neutral"
@@ -111,10 +110,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Filter:
-    """One part of a list's filters: a field to search in, one of some choices, or a day.
-
-    `default` is what holds when the address says nothing; a choice of "" is "any of them".
-    """
+    """One filter of a list: a search field, a choice, or a day. `default` applies when the address
+    has no value; a choice of "" means any."""
 
     name: str
     label: Label
@@ -124,13 +121,13 @@ class Filter:
 
 
 def status_filter(badges: Mapping[Any, Badge]) -> Filter:
-    """The filter of a list whose rows are each in one of these states."""
+    """Return a filter for a list whose rows each have one of these states."""
     states = ((str(state), badge.text) for state, badge in badges.items())
     return Filter("state", _("Status"), choices=(("", _("Any status")), *states))
 
 
 class Preference(NamedTuple):
-    """What a person keeps for a table; empty for its defaults."""
+    """A person's settings for a table. Empty means the defaults."""
 
     columns: tuple[str, ...] = ()
     page_size: int = 0
@@ -180,11 +177,9 @@ class Table:
         choices: Mapping[str, Choices] | None = None,
         others: Iterable[tuple[str, str]] = (),
     ) -> "State":
-        """What an address asks for (`dict(request.GET.lists())`).
-
-        `hidden` are columns that this reader has not at all, `choices` those of a filter that are
-        known only now, `others` the parts of the address that the page reads itself and keeps.
-        """
+        """Parse the query of an address (`dict(request.GET.lists())`). `hidden` are columns that
+        this reader may not see, `choices` are filter choices known only at run time, `others` are
+        parameters that the page itself reads and keeps."""
         sort = self._sort(query.get("sort", ()), hidden)
         said = [name for text in query.get("cols", ()) for name in text.split(",")]
         columns, chosen = self._columns(said or preference.columns, hidden)
@@ -243,7 +238,7 @@ class Table:
 
 
 class FilterState(NamedTuple):
-    """A filter as an address has it."""
+    """A filter with its value from the address."""
 
     filter: Filter
     value: str
@@ -261,7 +256,7 @@ class FilterState(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """What one address asks of a table; `export` is a form of file, or empty."""
+    """The state of a table that an address requests. `export` is a file format, or empty."""
 
     table: Table
     sort: Sorts
@@ -294,14 +289,14 @@ class State:
 
     @property
     def available(self) -> list[Column]:
-        """All columns that this reader may choose, those that are shown first, in their order."""
+        """Return all columns that this reader may choose, visible ones first, in their order."""
         rest = (
             c for c in self.table.columns if c not in self.columns and c.name not in self.hidden
         )
         return [*self.columns, *rest]
 
     def at(self, after: str, before: str) -> "State":
-        """The same list from a cursor on; from its beginning where that is none of it."""
+        """Return the same list from a cursor on, or from the start if the cursor is invalid."""
         position = START
         try:
             if before == "end":
@@ -319,7 +314,8 @@ class State:
 
     @property
     def kept(self) -> list[tuple[str, str]]:
-        """What the address says of the table itself: order, columns and rows, not the page."""
+        """Return the parameters of the table itself: order, columns and page size, but not the
+        page."""
         default = parse_sort(self.table.default_sort, self.table._sortable(()), SORTS_MAX)
         parts = {
             "sort": format_sort(self.sort) if self.sort != default else "",
@@ -348,7 +344,7 @@ class State:
         return self.query(**{"before" if position.backwards else "after": cursor})
 
     def direction(self, column: Column) -> str:
-        """`ascending`, `descending` or nothing, as `aria-sort` has it."""
+        """Return `ascending`, `descending` or nothing, for `aria-sort`."""
         for name, down in self.sort:
             if name == column.name:
                 return "descending" if down else "ascending"

@@ -1,8 +1,8 @@
-"""From a fact to its receivers: who is told, whose turn it is, and what came of it.
+"""From a fact to its receivers: who receives it, when, and the result.
 
-Three steps, each of which any process may run at any time, twice or late: `spread_facts` makes the
-deliveries of new facts, `lease_due` hands out those that are due, `end_try` writes down what came
-of one. Nothing is kept in the broker: with it emptied, what was leased becomes due again.
+Each of three steps may run in any process at any time, repeatedly or late: `spread_facts` creates
+the deliveries of new facts, `lease_due` takes those that are due, `end_try` records the result of
+one. The broker stores nothing: if it is emptied, leased deliveries become due again.
 """
 
 import datetime as dt
@@ -49,8 +49,8 @@ def spread_facts(limit: int, kinds: Collection[str] = KINDS) -> int:
 
 
 class HookCall(NamedTuple):
-    """What is sent to an address that somebody gave with a request: `body` is JSON, `secret` signs
-    it, and `key` is the id of the key that the request had."""
+    """A call to an address that came with a request. `body` is JSON, `secret` signs it, and `key`
+    is the id of the request's key."""
 
     url: str
     secret: str
@@ -66,8 +66,8 @@ def call_hook(fact_id: UUID, call: HookCall) -> None:
 
 
 def hook_of(organisation_id: UUID, request_id: UUID, ended_at: dt.datetime) -> Delivery | None:
-    """How the address was called that the task of a request was ordered with: its end was told when
-    the request ended. None where there was no address, or it was called longer ago than is kept."""
+    """Return the call to the callback address of a request's task. Return None if there was no
+    address, or the call is older than the retention period."""
     return Delivery.objects.filter(
         fact__id__range=(first_id_at(ended_at - _SLACK), first_id_at(ended_at + _SLACK)),
         fact__organisation_id=organisation_id,
@@ -116,7 +116,7 @@ def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final
         else:
             delivery.due_at = now + dt.timedelta(seconds=wait)
         if delivery.ended_at is not None:
-            # What a client asked and got is kept no longer than it is needed.
+            # A client's request and response are kept no longer than necessary.
             delivery.hook = None
         delivery.save(update_fields=["tries", "state", "ended_at", "due_at", "hook"])
 
@@ -138,8 +138,8 @@ def send_again(actor: Actor, delivery: Delivery) -> Delivery:
 
 
 def unsent_letters() -> tuple[int, str, dt.datetime | None]:
-    """How many emails to people were given up in the last days, with the error and time of the
-    last one."""
+    """Return how many emails to people failed for good in the last days, with the last error and
+    its time."""
     since = first_id_at(clock.now() - _UNSENT_SHOWN)
     unsent = Delivery.objects.filter(id__gte=since, state=DeliveryState.DEAD).exclude(user=None)
     last = unsent.order_by("-id").first()

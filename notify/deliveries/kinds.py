@@ -1,4 +1,5 @@
-"""The kinds of facts that are told, and who gets a letter of each; webhooks may have them all.
+"""The kinds of facts that are delivered, and who receives an email for each. Webhooks may subscribe
+to all.
 
 The texts of a letter are one template, `notify/letters/<kind>.txt`, with `_` for the dot.
 """

@@ -37,7 +37,7 @@ _ANSWER_MAX: Final = 16_384
 
 
 class Outcome(NamedTuple):
-    """What came of a try: `error` is empty when the receiver took it."""
+    """The result of an attempt. `error` is empty when the receiver accepted it."""
 
     status: int | None
     error: str
@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 
 
 def send(delivery_id: UUID) -> None:
-    """Try one delivery that is still to be made, and write down what came of it."""
+    """Attempt one pending delivery and record the result."""
     delivery = (
         Delivery.objects.select_related("fact", "endpoint__key", "user")
         .filter(id=delivery_id, state=DeliveryState.PENDING)
@@ -66,7 +66,7 @@ def send(delivery_id: UUID) -> None:
 
 
 def event_body(fact: Fact) -> bytes:
-    """What a webhook carries, the same bytes at every try."""
+    """Return the payload of a webhook. It is the same for each attempt."""
     body = {
         "id": id_text(fact.id),
         "version": 1,
@@ -132,11 +132,8 @@ def _say(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
 def _posted(
     url: str, headers: dict[str, str], body: bytes, judge: Callable[[egress.Answer], str]
 ) -> Outcome:
-    """What came of a POST; `judge` says what is wrong with an answer of status 2xx, "" for nothing.
-
-    Of an answer nothing is shown but its status and the number of an error: what another end says
-    is shown to nobody.
-    """
+    """Send a POST and return its outcome. `judge` returns the error of a 2xx response, or "". Only
+    the status and an error number of a response are recorded; its body is never shown."""
     policy = egress_policy()
     try:
         egress.check_named_by_user(policy, url)

@@ -31,11 +31,9 @@ class ChatRequest(NamedTuple):
 
 
 def chat_request(service: str, url: str, secret: str, text: str, at_ms: int) -> ChatRequest:
-    """What to post where, so that `text` appears in the chat of one of the four services.
-
-    `secret` is "" where the robot asks for no signature. Nothing in `text` calls anybody or becomes
-    a tag: a name may hold whatever the service reads as one.
-    """
+    """Build the request that posts `text` to a chat of one of the four services. `secret` is "" if
+    the bot requires no signature. `text` is escaped, so that it cannot mention anybody or contain
+    tags."""
     body: dict[str, Any]
     if service == "slack":
         body = {"text": _escaped(cut(text))}
@@ -85,7 +83,7 @@ def _sign(key: str, text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As Slack has it: these three, and no others."""
+    """Escape a text for Slack: these three characters, and no others."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -191,13 +191,14 @@ def send_test(actor: Actor, endpoint: WebhookEndpoint) -> Delivery:
 
 
 def has_ended(endpoint: WebhookEndpoint) -> bool:
-    """Whether the key that made it was revoked or has expired."""
+    """Return whether the key that made it was revoked or has expired."""
     key = endpoint.key
     return key is not None and key_state(key, clock.now()) in ("revoked", "expired")
 
 
 def secrets_in_force(endpoint: WebhookEndpoint) -> list[str]:
-    """What an event of now is signed by: the secret, and the one before it for a while."""
+    """Return the secrets that sign an event now: the current one, and for a while the previous
+    one."""
     secrets = [open_sealed(endpoint.sealed, _place(endpoint, "sealed"))]
     until = endpoint.before_until
     if endpoint.sealed_before is not None and until is not None and until > clock.now():
@@ -206,8 +207,7 @@ def secrets_in_force(endpoint: WebhookEndpoint) -> list[str]:
 
 
 def chat_address(endpoint: WebhookEndpoint) -> tuple[str, str]:
-    """Where a chat's messages are posted, and the secret that signs them, "" for none. Raises
-    VaultError."""
+    """Return the address of a chat and its signing secret, "" for none. Raises VaultError."""
     kept = json.loads(open_sealed(endpoint.sealed, _place(endpoint, "sealed")))
     return kept["url"], kept["secret"]
 
@@ -222,7 +222,8 @@ def _check_chat_secret(service: str, secret: str) -> None:
 
 
 def _beginning(url: str) -> str:
-    """As much of a chat's address as may be shown: whoever has all of it can write there."""
+    """Return the part of a chat's address that may be displayed: the whole address allows
+    posting."""
     host, port = host_and_port(url)
     scheme = url.split(":", 1)[0]
     shown = f"[{host}]" if ":" in host else host

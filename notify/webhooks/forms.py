@@ -12,7 +12,7 @@ from notify.webhooks.endpoints import CHAT_SECRET_MAX, NAME_MAX
 
 
 class WebhookForm(forms.Form):
-    """Where to send events, and which."""
+    """The receiver of events, and which events."""
 
     service = forms.ChoiceField(
         label=gettext_lazy("Send to"),

@@ -25,8 +25,8 @@ def secret_text(random: bytes) -> str:
 
 
 def key_secret(key: str) -> str:
-    """What signs the calls that are made for who has an API key: its owner can make it too, and
-    nobody makes the key of it."""
+    """Return the secret that signs calls for the owner of an API key. The owner can derive it too;
+    the key cannot be derived from it."""
     return secret_text(hmac.digest(key.encode(), _HOOK, "sha256"))
 
 

@@ -1,4 +1,4 @@
-"""Files beside messages: added by a person, or made by a model."""
+"""Files of messages: attached by a person, or created by a model."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
@@ -87,27 +87,26 @@ def _unnamed(user_id: int, ids: Collection[UUID]) -> set[UUID]:
 
 
 def drop_unsent(now: dt.datetime) -> None:
-    """Remove the files that were attached a while ago and never sent, and those of media runs whose
-    time is over."""
+    """Delete files that were attached a while ago and never sent, and those of expired media
+    runs."""
     Attachment.objects.filter(unsent_until__lte=now).delete()
 
 
 async def fetch_file(url: str) -> tuple[str, bytes]:
-    """Name and bytes of what stands at the address that a user named. Raises
-    egress.EgressError."""
+    """Fetch the file at a user's URL. Return its name and bytes. Raises egress.EgressError."""
     policy = await in_database(egress_policy_users)
     response = await egress.fetched(policy, url, bytes_max=BYTES_MAX)
     return url.split("?")[0].rstrip("/").rpartition("/")[2] or "file", response.body
 
 
 async def fetch_made(url: str) -> bytes:
-    """The bytes of what a provider made, at the address that its answer names: public ones only,
+    """Download a provider's file from the URL in its answer. Only public addresses are allowed,
     whatever the operator lists. Raises egress.EgressError."""
     return (await egress.fetched(egress.EgressPolicy(), url, bytes_max=BYTES_MAX)).body
 
 
 def save_media(run: Run, media: Iterable[Medium]) -> list[dict[str, Any]]:
-    """Keep what a model drew or said; what the message names."""
+    """Store a file that a model created, and return what the message refers to."""
     saved = []
     for number, medium in enumerate(media, 1):
         ending = medium.media_type.rpartition("/")[2]
@@ -127,7 +126,7 @@ def save_media(run: Run, media: Iterable[Medium]) -> list[dict[str, Any]]:
 
 
 def _facts(medium: Medium) -> dict[str, Any]:
-    """What can be measured of a model's picture, whatever it is."""
+    """Measure a model's image or sound."""
     try:
         return dict(inspect_file(medium.data).facts)
     except UnsupportedFile:
@@ -135,7 +134,7 @@ def _facts(medium: Medium) -> dict[str, Any]:
 
 
 def _plain(name: str) -> str:
-    """A name as it may stand in a page, a header and a body."""
+    """Return a name that is safe in a page, a header and a body."""
     printable = "".join(
         sign for sign in name.replace("\\", "/").rpartition("/")[2] if sign.isprintable()
     )

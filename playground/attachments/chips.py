@@ -12,7 +12,7 @@ from playground.models import Attachment
 
 @dataclass(frozen=True)
 class Chip:
-    """A file: what it is, how large, and about how many tokens."""
+    """A file with its size and approximate number of tokens."""
 
     file: Attachment
     size: str

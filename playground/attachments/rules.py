@@ -15,7 +15,7 @@ _PAGE: Final = re.compile(rb"/Type\s*/Page[^s]")
 
 
 class UnsupportedFile(ValueError):
-    """It cannot be attached."""
+    """The file cannot be attached."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -23,7 +23,8 @@ class UnsupportedFile(ValueError):
 
 
 class FileInfo(NamedTuple):
-    """What a file is: `kind` is image, audio, file or text; `facts` what was measured."""
+    """The type and facts of a file. `kind` is image, audio, file or text; `facts` are the measured
+    values."""
 
     kind: str
     media_type: str
@@ -31,7 +32,8 @@ class FileInfo(NamedTuple):
 
 
 def inspect_file(data: bytes) -> FileInfo:
-    """What these bytes are. Raises UnsupportedFile for none of the kinds, or too many of them."""
+    """Identify a file by its bytes. Raises UnsupportedFile for an unknown type, and for a file that
+    is too large."""
     if not data:
         raise UnsupportedFile("empty")
     if len(data) > BYTES_MAX:
@@ -54,8 +56,8 @@ def inspect_file(data: bytes) -> FileInfo:
 
 
 def estimated_tokens(info: FileInfo, size: int) -> int:
-    """About how many tokens a model reads of it: pictures by tiles of 512 px as OpenAI's guide has
-    it (2026-01), sound by 10 a second, documents by 800 a page, text by four bytes each."""
+    """Estimate the tokens of a file: images by tiles of 512 px as in OpenAI's guide (2026-01),
+    sound by 10 per second, documents by 800 per page, text by four bytes each."""
     facts = info.facts
     if info.kind == "image":
         tiles = -(-facts.get("width", 1024) // 512) * -(-facts.get("height", 1024) // 512)

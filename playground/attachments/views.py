@@ -24,7 +24,7 @@ from playground.models import Attachment
 from playground.panel.words import file_text, unfetched_text
 from playground.rendering.markdown import PREVIEWED, code_in
 
-# What a browser shows by itself; everything else is saved.
+# Types that browsers display; all others are downloaded.
 _SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/wav", "audio/mpeg",
           "audio/ogg", "audio/webm", "audio/mp4", "audio/flac", "audio/aac")  # fmt: skip
 _RANGE = re.compile(r"bytes=([0-9]{1,12})-([0-9]{0,12})")
@@ -93,7 +93,7 @@ def _file(request: HttpRequest, file: Attachment) -> HttpResponse:
 
 
 def _part(value: str, size: int) -> range | None:
-    """The one part that a `Range` names; None where the whole is given instead."""
+    """Parse the single range of a `Range` header. Return None when the whole file is sent."""
     match = _RANGE.fullmatch(value)
     if match is None or int(match[1]) >= size:
         return None
@@ -106,7 +106,7 @@ def _part(value: str, size: int) -> range | None:
 def code_preview(
     request: HttpRequest, actor: Actor, id: str, block: int, number: int
 ) -> HttpResponse:
-    """What a block of HTML or SVG draws, for a frame that can reach nothing."""
+    """Render a block of HTML or SVG for a frame without network access."""
     code = code_in(access_message(actor, id).content, block, number)
     if code is None or code[0] not in PREVIEWED:
         raise Http404
@@ -118,8 +118,8 @@ def code_preview(
     return response
 
 
-# No script runs: one could reach out by ways that no policy closes, as WebRTC, and carry the chat
-# away. The empty sandbox also takes the page's origin from it, whose cookies it would have.
+# Scripts are disabled: a script could send the chat away by ways that no policy closes, such as
+# WebRTC. The empty sandbox also gives the page an opaque origin, without our cookies.
 _PREVIEW_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'self'"

@@ -110,7 +110,7 @@ def chat_visit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def chat_menu(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """What can be done with a conversation."""
+    """Show the actions for a conversation."""
     conversation = access_conversation(actor, id)
     context = {
         "chat": conversation,
@@ -179,7 +179,7 @@ def _listed(request: HttpRequest, actor: Actor, conversation: Conversation | Non
 
 
 def _open_chat(request: HttpRequest) -> str:
-    """The id of the conversation beside the list: htmx says at which address its page is."""
+    """Return the id of the conversation beside the list, from the page address that htmx sends."""
     try:
         shown = resolve(re.split("[?#]", page_address(request))[0])
     except Resolver404:

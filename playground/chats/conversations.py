@@ -38,7 +38,7 @@ def visible_conversations(actor: Actor) -> QuerySet[Conversation]:
 
 
 def _standing_conversations(actor: Actor) -> QuerySet[Conversation]:
-    """All of the actor, with those that were deleted and those that are temporary."""
+    """Return all conversations of the actor, with deleted and temporary ones."""
     require(actor, "playground.read")
     conversations = Conversation.objects.filter(organisation=actor.organisation, user=actor.user)
     return conversations.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
@@ -167,7 +167,7 @@ def chats_shown(actor: Actor, search: str = "", *, archived: bool = False) -> li
 
 
 def search_conversations(chats: QuerySet[Conversation], search: str) -> QuerySet[Conversation]:
-    """Those of the conversations in which the words stand."""
+    """Filter the conversations by words."""
     words = search.strip()
     if not words:
         return chats
@@ -211,7 +211,8 @@ def change_conversation(
     pinned: bool | None = None,
     archived: bool | None = None,
 ) -> None:
-    """Name, place, pin or archive a conversation; what is None stays. Raises Refused."""
+    """Change the name, folder, pin or archive state of a conversation. None leaves a value as it
+    is. Raises Refused."""
     changed = []
     if title is not None and title.strip():
         conversation.title = check_text("title", title, TITLE_MAX)
@@ -230,8 +231,8 @@ def change_conversation(
 
 
 def name_by_model(conversation: Conversation, title: str, request_id: UUID | None) -> None:
-    """Give a chat that waits for it the name that a model made, "" for none; `request_id` is what
-    it was asked with. A name that a person wrote meanwhile stays."""
+    """Set the name that a model generated for a chat that waits for it; "" for none. `request_id`
+    is the request that generated it. A name that a person wrote meanwhile stays."""
     rows = Conversation.objects.filter(id=conversation.id)
     rows.update(title_request_id=request_id)
     waiting = rows.filter(named_by=NamedBy.PENDING)
@@ -264,8 +265,8 @@ def drop_deleted(now: dt.datetime) -> None:
 
 @contextmanager
 def dropping_its_files(conversation: Conversation) -> Iterator[None]:
-    """What is removed of a conversation takes its files along; a copy of a message, in a branch of
-    its own, still names them."""
+    """Delete the files of removed messages, except those that a copied message in another branch
+    still refers to."""
     with transaction.atomic():
         files = files_named(Message.objects.filter(conversation=conversation.id))
         yield
@@ -298,7 +299,7 @@ def edit_answer(message: Message, content: str) -> Message:
 
 
 def delete_message(message: Message) -> None:
-    """Hide a message with everything under it; another version of it is shown, or what precedes."""
+    """Hide a message with its replies. Another version of it is shown, or its parent."""
     with transaction.atomic():
         Message.objects.filter(id=message.id).update(deleted_at=clock.now())
         tree = tree_of(message.conversation)

@@ -1,4 +1,4 @@
-"""What the pages around a chat show: the log, the list of conversations, the models."""
+"""The context of pages around a chat: the log, the list of conversations, the models."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,8 @@ def articles_of(
 def list_context(
     actor: Actor, open_chat: str, search: str = "", *, archived: bool = False
 ) -> dict[str, Any]:
-    """The list of conversations, searched or whole; `open_chat` is the one beside it."""
+    """Build the context of the conversation list, filtered or not. `open_chat` is the current
+    conversation."""
     running = running_conversations(actor)
     chats = chats_shown(actor, search, archived=archived)
     return {
@@ -96,8 +97,8 @@ def desk_context(
     form: Mapping[str, str] | None = None,
     file_ids: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What stands around every log: list, panel, files, keys. `name` is what the page is called
-    without a conversation; `form` has the words of the panel, None for the conversation's own."""
+    """Build the context around every log: list, panel, files, keys. `name` is the page's title
+    without a conversation. `form` has the panel's values, or None for those of the conversation."""
     if form is None:
         form = form_of(Settings.from_stored(conversation.settings)) if conversation else {}
     pane = request.GET.get("panel", "")
@@ -127,8 +128,8 @@ def models_context(actor: Actor, chosen: str) -> dict[str, Any]:
 
 
 def first_model(actor: Actor, names: Sequence[str]) -> str:
-    """What a new chat begins with: the person's choice, else the model used last, else the
-    organisation's choice, else the first by name; "" where no model is offered."""
+    """Return the model of a new chat: the person's choice, else the last used model, else the
+    organisation's choice, else the first by name, or "" if none is offered."""
     person = actor.user and preference_of(actor.user).default_model
     if person in names:
         return person or ""
@@ -137,7 +138,7 @@ def first_model(actor: Actor, names: Sequence[str]) -> str:
 
 
 def keys_context(actor: Actor) -> dict[str, Any]:
-    """How the person's keys are laid: for the script, and for the eyes."""
+    """Build the context of the person's shortcuts, for the script and for display."""
     preference = preference_of(person_of(actor))
     letters = laid(preference.keys)
     return {

@@ -22,7 +22,7 @@ _STATES: Final = ("done", "stopped", "failed", "interrupted")
 
 
 class Unusable(ValueError):
-    """It cannot be imported."""
+    """The file cannot be imported."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -32,7 +32,7 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class ExportedMessage:
-    """One message. `outcome` is what it took and cost (`meters`, `charge_nano`, `basis`)."""
+    """One message. `outcome` has its usage and cost (`meters`, `charge_nano`, `basis`)."""
 
     id: str
     parent: str | None
@@ -50,10 +50,8 @@ class ExportedMessage:
 
 @dataclass(frozen=True)
 class ExportedConversation:
-    """A whole conversation; parents stand before their children. `files`: name and bytes by id.
-
-    `columns` are those of a comparison. Instants are ISO 8601, "" where they are not told.
-    """
+    """A whole conversation, parents before children. `files` has name and bytes by id. `columns`
+    are those of a comparison. Times are ISO 8601, or "" if unknown."""
 
     title: str
     model: str
@@ -177,7 +175,7 @@ def _read_message(raw: Any, path: str, ids: set[str]) -> ExportedMessage:
         content=_text(raw, "content", path, 1_000_000),
         reasoning=_text(raw, "reasoning", path, 1_000_000),
         model=_text(raw, "model", path, 200),
-        # What was running when it was exported is not running here.
+        # A run that was active at the export is not active here.
         state=state if state in _STATES else "interrupted",
         parts=_parts(raw, path),
         edited=raw.get("edited") is True,
@@ -188,7 +186,7 @@ def _read_message(raw: Any, path: str, ids: set[str]) -> ExportedMessage:
 
 
 def _parts(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """What is no text: lists of objects, each by its name."""
+    """Validate the parts that are not text: lists of objects, by name."""
     parts = _object(raw, "parts", path)
     for name, value in parts.items():
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
@@ -197,7 +195,7 @@ def _parts(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def _outcome(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """What it took and cost: counts and amounts are whole numbers."""
+    """Validate the usage and cost: counts and amounts are integers."""
     outcome = _object(raw, "outcome", path)
     meters = _object(outcome, "meters", f"{path}/outcome")
     counts = {f"meters/{name}": value for name, value in meters.items()}
@@ -233,7 +231,7 @@ def _file(raw: Any, path: str) -> tuple[str, bytes]:
 
 
 def write_markdown(title: str, turns: Iterable[ExportedMessage], costs: Mapping[str, str]) -> str:
-    """One branch to be read; `costs` is what stands under each answer, by id."""
+    """Write one branch as Markdown. `costs` are the costs below the answers, by id."""
     pieces = [f"# {title}"]
     for turn in turns:
         if turn.role == "user":

@@ -64,8 +64,8 @@ def export_conversation(conversation: Conversation) -> ExportedConversation:
 
 
 def _charged(conversation: Conversation, messages: list[Message]) -> dict[UUID, dict[str, Any]]:
-    """What the requests of answers were charged by the books, which know it of an answer that was
-    interrupted as well."""
+    """Return the charges that the books have for the requests of answers, including interrupted
+    ones."""
     ids = [message.request_id for message in messages if message.request_id]
     records = UsageRecord.objects.filter(
         organisation=conversation.organisation_id, request_id__in=ids, final=True
@@ -78,7 +78,7 @@ def _charged(conversation: Conversation, messages: list[Message]) -> dict[UUID, 
 
 
 def _reachable(messages: list[Message]) -> list[Message]:
-    """Those whose parents are all there, parents first."""
+    """Return the messages whose ancestors all exist, parents first."""
     waiting: dict[UUID | None, list[Message]] = {}
     for message in sorted(messages, key=lambda message: message.id):
         waiting.setdefault(message.parent_id, []).append(message)
@@ -94,7 +94,7 @@ def _reachable(messages: list[Message]) -> list[Message]:
 def turn_of(
     message: Message, charged: Mapping[UUID, Mapping[str, Any]] = _UNKNOWN
 ) -> ExportedMessage:
-    """A message as a file has it; `charged` is what is known of requests from the books."""
+    """Convert a message to the export format. `charged` has the charges from the books."""
     run = message.run
     # Further answers of one request, and copies in other chats, did not cost it once more.
     is_own = run is not None and run.assistant_message_id == message.id
@@ -133,7 +133,7 @@ def _cost(outcome: Any) -> str:
 
 
 def import_conversations(actor: Actor, raw: Any) -> list[Conversation]:
-    """New conversations with the trees of exported ones; all of them or none. Raises Unusable."""
+    """Create conversations from exported ones, all or none. Raises Unusable."""
     require(actor, "playground.use")
     chats = read_files(raw)
     team = playground_key(organisation_of(actor)).team
@@ -196,7 +196,7 @@ def _column(column: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instant(text: str, otherwise: dt.datetime) -> dt.datetime:
-    """The instant that a file tells, as far as it lies in the past."""
+    """Parse a time of the file if it is in the past."""
     try:
         instant = dt.datetime.fromisoformat(text)
     except ValueError:

@@ -1,7 +1,6 @@
-"""All conversations of a person as a list (W12): found, archived, deleted and had back in one go.
-
-What is changed together gets one instant, by which the change can be taken back.
-"""
+"""The list of all conversations of a person (W12): search, archive, delete and restore several at
+once. Conversations that are changed together share one timestamp, by which the change can be
+undone."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,8 +32,8 @@ class HistoryFilter:
 
 @dataclass
 class Spent:
-    """What answers took and cost. The request is the truth of it; a chat that was imported brings
-    what stood in its file."""
+    """The tokens and cost of answers. The request records are authoritative; an imported chat has
+    the values of its file."""
 
     tokens: int = 0
     charge_nano: int = 0
@@ -55,13 +54,13 @@ def filter_chats(actor: Actor, filters: HistoryFilter) -> QuerySet[Conversation]
 
 
 def with_figures(chats: QuerySet[Conversation], names: Iterable[str]) -> QuerySet[Conversation]:
-    """The same with those figures of each that it is to be sorted by; they cost a look at all."""
+    """Annotate the conversations with the figures to sort by. This reads all of their answers."""
     figures = {name: RawSQL(_FIGURES[name], (), BigIntegerField()) for name in names}  # noqa: S611 - constants
     return chats.annotate(**figures)
 
 
 def turns_by_chat(chats: Sequence[Conversation]) -> dict[UUID, int]:
-    """How many questions each has."""
+    """Return how many questions each has."""
     questions = Message.objects.filter(
         conversation__in=chats, role=MessageRole.USER, deleted_at=None
     )
@@ -70,13 +69,13 @@ def turns_by_chat(chats: Sequence[Conversation]) -> dict[UUID, int]:
 
 
 def running_chats(chats: Sequence[Conversation]) -> set[UUID]:
-    """Those in which an answer is being written."""
+    """Return the conversations with a running answer."""
     runs = Run.objects.filter(conversation__in=chats, ended_at=None)
     return set(runs.values_list("conversation_id", flat=True))
 
 
 def spent_by_chat(chats: Sequence[Conversation]) -> dict[UUID, Spent]:
-    """What the answers of conversations of one organisation cost, by conversation."""
+    """Return the cost of answers by conversation, for conversations of one organisation."""
     spent = {chat.id: Spent() for chat in chats}
     if not chats:
         return spent
@@ -128,7 +127,7 @@ def move_chats(actor: Actor, chats: QuerySet[Conversation], folder: str) -> int:
 
 
 def undo_changes(actor: Actor, at: dt.datetime) -> int:
-    """Take back what was archived or deleted at that instant; how many conversations there were."""
+    """Undo the archiving or deletion at that time. Return the number of conversations."""
     require(actor, "playground.use")
     own = Conversation.objects.filter(organisation=organisation_of(actor), user=person_of(actor))
     back = own.filter(deleted_at=at).update(deleted_at=None)
@@ -136,11 +135,11 @@ def undo_changes(actor: Actor, at: dt.datetime) -> int:
 
 
 def _own_chats(actor: Actor, chats: Iterable[Conversation]) -> QuerySet[Conversation]:
-    """The same conversations, in a form that can be changed."""
+    """Return the same conversations as a query that can be updated."""
     return visible_conversations(actor).filter(id__in=[chat.id for chat in chats])
 
 
-# What `turns_by_chat` and `spent_by_chat` come to, for who sorts by it.
+# SQL for the sums of `turns_by_chat` and `spent_by_chat`, for sorting.
 _FIGURES: Final = {
     "turns": """(
         SELECT count(*) FROM playground_message m

@@ -97,7 +97,8 @@ def history_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _choices(any_of_them: Any, value: str, names: Iterable[str]) -> Choices:
-    """What there is, and what was asked for: a folder that is gone holds no chat, not all."""
+    """Return the available choices plus the requested one: a deleted folder matches no chat, rather
+    than all."""
     return [("", any_of_them), *((name, name) for name in dict.fromkeys((*names, value)) if name)]
 
 
@@ -114,7 +115,7 @@ def _rows(slug: str, chats: Sequence[Conversation]) -> list[dict[str, Any]]:
             "id": id_text(chat.id),
             "href": reverse("conversation", args=[slug, id_text(chat.id)]),
             "title": chat.title,
-            # Those of a comparison, or the one that was asked last.
+            # The models of a comparison, or the model used last.
             "model": ", ".join(column["model"] for column in chat.columns) or chat.model,
             "folder": chat.folder,
             "turns": turns.get(chat.id, 0),
@@ -189,7 +190,7 @@ async def _written(chats: list[Conversation]) -> AsyncIterator[str]:
 
 
 def _chosen(actor: Actor, request: HttpRequest) -> QuerySet[Conversation]:
-    """All of the filters that the address has, or those that were ticked."""
+    """Return the ticked conversations, or all that match the address's filters."""
     chats = history.filter_chats(actor, _filters(request.GET)).order_by("-updated_at", "-id")
     if "all" in request.POST:
         return chats
@@ -207,7 +208,7 @@ def _filters(query: QueryDict) -> HistoryFilter:
 def _changed(
     request: HttpRequest, actor: Actor, message: str, at: dt.datetime | None
 ) -> HttpResponse:
-    """Say so, with a way back to `at`; the list reads itself anew."""
+    """Report the change with an undo button for `at`, and refresh the list."""
     slug = slug_of(actor)
     if not is_htmx(request):
         messages.success(request, message)

@@ -38,7 +38,7 @@ def share_branch(
     system_shown: bool,
     cost_shown: bool,
 ) -> tuple[ShareLink, str]:
-    """A link to the branch as it is now, and the secret text that opens it, which is not kept."""
+    """Create a link to the current branch. Return it with its secret text, which is not stored."""
     require(actor, "playground.use")
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     ends = clock.now() + dt.timedelta(days=days) if days else None
@@ -61,7 +61,7 @@ def share_branch(
 def _snapshot(
     conversation: Conversation, *, system_shown: bool, cost_shown: bool
 ) -> dict[str, Any]:
-    """Only what is shown: what is hidden is not even there."""
+    """Copy only the visible content; hidden content is not included."""
     turns = []
     for message in messages_of(shown_path(conversation)):
         turn = turn_of(message)
@@ -106,7 +106,8 @@ def revoke_link(actor: Actor, id: str) -> Conversation:
 
 
 def open_link(token: str, user: User | None) -> ShareLink:
-    """What a link shows, counted as a view. Http404 for none, Gone for one that has ended."""
+    """Return the content of a link and count the view. Raises Http404 for an unknown link, and Gone
+    for an ended one."""
     links = ShareLink.objects.select_related("conversation__organisation")
     link = links.filter(digest=_digest(token)).first()
     if link is None:

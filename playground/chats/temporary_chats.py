@@ -18,14 +18,15 @@ STANDS_LEFT: Final = dt.timedelta(minutes=1)
 
 
 def visit_temporary(conversation: Conversation) -> None:
-    """A page of a temporary conversation is drawn: it stands, until this page is left."""
+    """Record that a page of a temporary conversation was rendered. The conversation exists until
+    the page is left."""
     conversation.ends_at, conversation.visit = clock.now() + STANDS_IDLE, new_id()
     conversation.save(update_fields=["ends_at", "visit"])
 
 
 def record_visit(conversation: Conversation, visit: UUID | None, *, left: bool) -> None:
-    """The page of that visit is still open, or was left. What a page says that was loaded again
-    meanwhile changes nothing."""
+    """Record that the page of that visit is still open, or was left. Ignored if the page was
+    reloaded meanwhile."""
     ends_at = clock.now() + (STANDS_LEFT if left else STANDS_IDLE)
     Conversation.objects.filter(id=conversation.id, visit=visit).update(ends_at=ends_at)
 

@@ -1,4 +1,4 @@
-"""The name of a chat: its first words, or what a model makes of its first turn."""
+"""The name of a chat: its first words, or a name that a model generates from its first turn."""
 
 from typing import Any, Final
 
@@ -34,5 +34,5 @@ def title_request(
 
 
 def title_in(answer: str) -> str:
-    """The name in what a model answered, "" for none."""
+    """Extract the name from a model's answer, or ""."""
     return first_words(answer).strip("\"'“”«»「」 .。")

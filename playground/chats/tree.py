@@ -17,7 +17,7 @@ class Node(NamedTuple):
 
 
 class Tree:
-    """Answers where a message stands among the others."""
+    """The tree of a conversation's messages: their versions and paths."""
 
     def __init__(self, nodes: Iterable[Node]) -> None:
         self._nodes = {node.id: node for node in nodes}
@@ -27,7 +27,8 @@ class Tree:
                 self._children.setdefault(node.parent_id, []).append(node.id)
 
     def path(self, leaf: UUID | None) -> list[UUID]:
-        """From the first message to `leaf`; to the end of the newest branch where it is gone."""
+        """Return the messages from the first to `leaf`, or to the end of the newest branch if
+        `leaf` is gone."""
         path = self._up(leaf)
         return path if path else self._up(self.end_of(None))
 

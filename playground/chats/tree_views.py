@@ -152,7 +152,7 @@ def summary_drop(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The branch that is shown, as it stands now."""
+    """Render the current branch."""
     return _log(request, actor, access_conversation(actor, id, temporary=True))
 
 

@@ -20,8 +20,8 @@ from playground.rendering import page
 
 @dataclass(frozen=True)
 class Result:
-    """How one column did; figures are None where it has none. `best_by` are the MEASURES in which
-    none of the answers that finished is better."""
+    """The result of one column; unknown figures are None. `best_by` are the MEASURES in which no
+    other finished answer is better."""
 
     column: int
     model: str
@@ -34,7 +34,7 @@ class Result:
 
     @property
     def letter(self) -> str:
-        """What it is called while names are hidden."""
+        """The column's label while names are hidden."""
         return "ABCD"[self.column]
 
 
@@ -107,7 +107,7 @@ def ended_html(batch: Sequence[Run], slug: str) -> str:
 
 
 def summary_context(conversation: Conversation, batch: Sequence[Run], slug: str) -> dict[str, Any]:
-    """What stands under the columns."""
+    """Build the context below the columns."""
     rows = results(batch)
     blind = is_blind(conversation, batch)
     return {
@@ -140,7 +140,7 @@ def keep_column(message: Message) -> Conversation:
 
 
 def cast_vote(actor: Actor, batch: Sequence[Run], winner: str) -> None:
-    """Say whose answer was the best; "" for none. A second vote changes the first."""
+    """Store which answer was best, or "" for none. A later vote replaces it."""
     require(actor, "playground.use")
     candidates = [run.model for run in batch]
     Vote.objects.update_or_create(

@@ -44,15 +44,14 @@ MEASURES: Final = ("charge_nano", "ttft_ms", "total_ms")
 
 
 def lowest(figures: Iterable[int | None]) -> int | None:
-    """The lowest of at least two figures; None where fewer are known or all are the same, for
-    then there is none to name."""
+    """Return the lowest of at least two figures, or None if fewer are known or all are equal."""
     known = [figure for figure in figures if figure is not None]
     return min(known) if len(set(known)) > 1 else None
 
 
 class Standing(NamedTuple):
-    """How a model did: in `votes` comparisons it took part, `wins` of them it won. `low` and `high`
-    are the 95 % interval of its rate (Wilson), in per cent."""
+    """The ranking of a model, which won `wins` of the `votes` comparisons that it took part in.
+    `low` and `high` are the 95 % interval of its rate (Wilson), in percent."""
 
     model: str
     wins: int
@@ -63,7 +62,7 @@ class Standing(NamedTuple):
 
 
 def standings(votes: Iterable[tuple[Sequence[str], str]]) -> list[Standing]:
-    """Who won how often, best first. A vote is (the models, the winner or "")."""
+    """Rank the models by wins, best first. A vote is (the models, the winner or "")."""
     counts: dict[str, list[int]] = {}
     for models, winner in votes:
         for model in set(models):

@@ -59,7 +59,7 @@ def compare_page(
     """The page of a comparison, begun or not."""
     slug = slug_of(actor)
     batch = compare.last_batch(conversation) if conversation else []
-    # Read once: the stream goes on exactly behind what the page shows.
+    # Read it once, so that the stream continues exactly after what the page shows.
     running_answers = [(run, answer_so_far(run)) for run in batch if run.state == RunState.RUNNING]
     answers = {run.id: answer for run, answer in running_answers if answer is not None}
     running = [run for run in batch if run.id in answers]
@@ -84,7 +84,8 @@ def compare_page(
 
 
 def _events_url(batch: list[Run], answers: Mapping[UUID, PartialAnswer], slug: str) -> str:
-    """One connection for all columns, from where each of them is on the page."""
+    """Return the address of the event stream for all columns, from each column's position on the
+    page."""
     if not answers:
         return ""
     last_seqs = ".".join(str(answers[run.id].seq if run.id in answers else 999_999_999 - 1)
@@ -154,7 +155,7 @@ def _turns(conversation: Conversation | None) -> list[Message]:
 @organisation_page("playground.use")
 @require_POST
 async def column_add(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """A further model beside those that have answered."""
+    """Add a model beside those that have answered."""
     try:
         turn = await in_database(_add_column, request, actor, id)
     except TurnRefused as refused:

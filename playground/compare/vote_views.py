@@ -1,4 +1,4 @@
-"""How often each model won when its name was hidden (W11)."""
+"""Wins of the models in blind comparisons (W11)."""
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
@@ -40,7 +40,7 @@ VOTES = Table(
 @organisation_page("playground.read")
 @require_safe
 def votes(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """How often each model won without its name."""
+    """Show the wins of the models in blind comparisons."""
     state = read_table(VOTES, request, actor)
     text = state.value("q").casefold()
     rows = [

@@ -28,7 +28,7 @@ TEXT_MAX: Final = 100_000
 
 
 class EmbeddingRefused(ValueError):
-    """What was typed cannot be embedded, or was refused; the text says why."""
+    """The input cannot be embedded, or the request was refused. The text says why."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ def embedding_body(actor: Actor, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 async def bound_of(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> Bound:
-    """What the request may cost. Raises RequestFault, DatabaseAway."""
+    """Return the maximum cost of the request. Raises RequestFault, DatabaseAway."""
     principal = await _principal(actor, relay)
     return await relay.bound(principal, json.dumps(body).encode(), operation="embeddings")
 
 
 async def embed(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> Embedded:
-    """Ask for the vectors. Raises EmbeddingRefused with what the answer says, RequestFault,
+    """Request the vectors. Raises EmbeddingRefused with the answer's message, RequestFault,
     DatabaseAway."""
     principal = await _principal(actor, relay)
     pieces, outcome = [], None

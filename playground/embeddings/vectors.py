@@ -12,8 +12,8 @@ def length_of(vector: Vector) -> float:
 
 
 def cosines(vectors: Sequence[Vector]) -> list[list[float | None]]:
-    """The cosine of the angle between each two, in [-1, 1]; None beside a vector of length 0, or
-    of another dimension."""
+    """Return the cosine of each pair, in [-1, 1]. It is None for a vector of length 0, or of
+    another dimension."""
     lengths = [length_of(vector) for vector in vectors]
     return [
         [

@@ -36,8 +36,8 @@ _FIRST_VALUES: Final = 6
 
 @dataclass(frozen=True)
 class Row:
-    """One line and its vector. `nearness` is its cosine to each line, as text and as a step of the
-    table's shades from 0 (none or opposite) to 10 (the same)."""
+    """A line and its vector. `nearness` is its cosine to each line, as text and as a shade of the
+    table from 0 (none or opposite) to 10 (equal)."""
 
     number: int
     text: str

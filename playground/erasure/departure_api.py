@@ -18,7 +18,7 @@ router = Router(tags=["Members"])
 
 
 class RemovalIn(Schema):
-    """What becomes of what the member leaves behind."""
+    """What happens to what the member leaves."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -20,7 +20,7 @@ from playground.erasure.departures import Departure, Left, chat_receivers, depar
 
 
 class DepartureForm(forms.Form):
-    """What becomes of each key, and of the chats."""
+    """What happens to each key, and to the chats."""
 
     def __init__(self, actor: Actor, member: Membership, left: Left, data: Any = None) -> None:
         super().__init__(data)
@@ -63,7 +63,7 @@ class DepartureForm(forms.Form):
 
     @property
     def chosen(self) -> Departure:
-        """What the form says."""
+        """Return the form's choices."""
         data = self.cleaned_data
         fates = {key.id: self._fate(data[name]) for name, key in self._keys.items()}
         return Departure(fates, chats_to=self._heirs.get(data.get("chats_to", "")))

@@ -1,8 +1,6 @@
-"""What a member who leaves has left behind in the whole product, and what becomes of it: their keys
-(accounts), what they have asked for (billing), their chats, private prompts and presets (here).
-
-What they have shared with the organisation stays as it is: it is everybody's.
-"""
+"""What happens to everything that a leaving member owns, in all rooms: keys (accounts), budget
+requests (billing), and chats, private prompts and presets (here). What they shared with the
+organisation stays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,8 +39,8 @@ from playground.panel.presets import NAME_MAX as _PRESET_NAME_MAX
 
 @dataclass(frozen=True)
 class Departure:
-    """What becomes of what a member leaves: of each key as `keys` says, else `other_keys`; chats,
-    private prompts and presets go to `chats_to`, None = they are deleted."""
+    """What happens to a leaving member's property. `keys` decides for each key, else `other_keys`.
+    Chats, private prompts and presets go to `chats_to`, or are deleted if it is None."""
 
     keys: Mapping[UUID, KeyFate] = field(default_factory=dict)
     other_keys: KeyFate = DISABLE
@@ -50,7 +48,7 @@ class Departure:
 
 
 class Left(NamedTuple):
-    """What a member would leave behind."""
+    """A leaving member's property."""
 
     keys: list[Key]
     chats: int
@@ -60,7 +58,7 @@ class Left(NamedTuple):
 
 
 def left_by(member: Membership) -> Left:
-    """What a member would leave behind now."""
+    """Return what the member would leave now."""
     user, organisation = member.user, member.organisation
     invited = Invitation.objects.filter(
         organisation=organisation, invited_by=user, accepted_at=None, withdrawn_at=None
@@ -75,7 +73,7 @@ def left_by(member: Membership) -> Left:
 
 
 def chat_receivers(actor: Actor, member: Membership) -> list[Membership]:
-    """To whom the chats of a member can go: the others whom the actor may name."""
+    """Return the members who can receive a member's chats from the actor."""
     if scope_of(actor, "members.read") is None:
         return []
     rows = member_access.named_members(actor).filter(user__is_active=True)
@@ -83,11 +81,9 @@ def chat_receivers(actor: Actor, member: Membership) -> list[Membership]:
 
 
 def depart(actor: Actor, member: Membership, departure: Departure) -> None:
-    """Remove a member, or leave, with all that comes with it; all of it or nothing.
-
-    Raises Refused for a member whom the actor may not remove, LastOwner for the only owner, and
-    Refused for a key or for chats that cannot go to whom they should.
-    """
+    """Remove a member, or leave, with everything that follows, in one transaction. Raises Refused
+    for a member whom the actor may not remove, and for keys or chats that the receiver cannot take.
+    Raises LastOwner for the only owner."""
     with transaction.atomic():
         # The lock of all that is written of members.
         Organisation.objects.select_for_update().get(id=member.organisation_id)
@@ -148,7 +144,7 @@ def _hand_over(member: Membership, user: User) -> None:
 
 
 def _files_in(chats: list[UUID]) -> list[str]:
-    """The files that stand in messages of these chats."""
+    """Return the files referred to by messages of these chats."""
     all_parts = Message.objects.filter(conversation__in=chats).values_list("parts", flat=True)
     return [
         file["id"] for parts in all_parts for kind in ("files", "media")

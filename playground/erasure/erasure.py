@@ -50,8 +50,8 @@ REVOKE: Final = KeyFate("revoke")
 
 
 class Preview(NamedTuple):
-    """What erasing a person would take away, in numbers, and the keys that are decided on first.
-    `shared_prompts` are those of `prompts` that others use too."""
+    """What erasing a person would remove, in numbers, and the keys to decide on first.
+    `shared_prompts` are those of `prompts` that others use."""
 
     organisations: list[Organisation]
     keys: list[Key]
@@ -197,7 +197,7 @@ def ask_erasure(
 
 
 def traces_of(erasure: Erasure) -> Traces:
-    """What an erasure under way looks for."""
+    """Return the texts that a running erasure searches for."""
     return Traces(
         erasure.pseudonym, tuple(erasure.addresses), tuple(erasure.names), tuple(erasure.texts)
     )
@@ -258,7 +258,7 @@ def _close(person: User) -> None:
 
 
 def _traces_of(person: User) -> dict[str, list[str] | list[UUID]]:
-    """What names the person, as long as it can be found."""
+    """Return the texts that identify the person while their rows exist."""
     addresses = {
         person.email,
         *EmailAddress.objects.filter(user=person).values_list("email", flat=True),
@@ -276,8 +276,8 @@ def _traces_of(person: User) -> dict[str, list[str] | list[UUID]]:
 
 
 def _named_things(person: User) -> list[tuple[str, str]]:
-    """What of the person has a text of its own in the audit log: how an event names the thing,
-    and the text."""
+    """Return the person's things that the audit log mentions by name: the form of the mention, and
+    the name."""
     found: list[tuple[str, str]] = []
     for kind, rows, field in (
         ("membership", Membership.objects.filter(user=person), None),

@@ -1,7 +1,5 @@
-"""What is stored about one person, as an archive: JSON, and the files that they attached or made.
-
-No secret is in it: of a key, what its page shows; of a second factor, its kind.
-"""
+"""An archive of what is stored about a person: JSON, and files that they attached or created. It
+contains no secrets: of a key what its page shows, of a second factor its kind."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,8 +48,9 @@ File = tuple[str, bytes]
 
 
 def personal_data(person: User, *, content: bool = True) -> Iterator[File]:
-    """The files of the archive, each (name, content), one in memory at a time. Without `content`,
-    what only the person reads is left out: chats, prompts, media and attached files."""
+    """Yield the files of the archive as (name, content), one in memory at a time. Without
+    `content`, what only the person may read is left out: chats, prompts, media and attached
+    files."""
     yield _file("profile", _profile(person))
     yield _file("memberships", [_membership(row) for row in _memberships(person)])
     yield _file("sign-ins", _sign_ins(person))
@@ -213,7 +212,7 @@ def _fields(row: Model, *names: str) -> dict[str, Any]:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """As JSON has them: ids in their outer form, moments in RFC 3339."""
+    """Convert values to JSON: public ids, and times in RFC 3339."""
     return {
         name: id_text(value)
         if isinstance(value, UUID)

@@ -1,8 +1,8 @@
-"""What erases a person in the background, one step after the other (P36).
+"""The steps that erase a person in the background (P36).
 
-Each step is done again without harm, and is left behind in the transaction that finishes it: who is
-killed goes on where it was. A step that has to wait, for a request that is still on its way, is
-tried again at the next run.
+Each step can be repeated without harm, and is marked as done in its own last transaction, so that
+an interrupted erasure resumes. A step that must wait for a running request is tried again at the
+next run.
 """
 
 import time
@@ -91,7 +91,7 @@ def erase_people() -> int:
 
 
 def _go_on(erasure: Erasure, until: float) -> bool:
-    """Do what is left of one erasure; whether it has ended."""
+    """Continue one erasure. Return whether it has ended."""
     while erasure.done_at is None and time.monotonic() < until:
         try:
             _do_step(erasure)
@@ -104,7 +104,7 @@ def _go_on(erasure: Erasure, until: float) -> bool:
 def _do_step(erasure: Erasure) -> None:
     name = erasure.step
     step, apart = _STEPS[name]
-    # Of seals, each has a transaction of its own; the step is left behind after the last of them.
+    # Each seal is rewritten in its own transaction. The step is done after the last one.
     counts = step(erasure) if apart else {}
     with transaction.atomic():
         counts = counts if apart else step(erasure)
@@ -132,7 +132,8 @@ def _finish(erasure: Erasure) -> None:
 
 
 def _end_requests(erasure: Erasure) -> Counts:
-    """What is on its way is stopped, and waited for: it writes texts of the person when it ends."""
+    """Stop the person's running requests and wait for them, because they write the person's texts
+    when they end."""
     now, user = clock.now(), erasure.user
     for rows in (Run.objects.filter(user=user), MediaRun.objects.filter(user=user)):
         running = rows.filter(ended_at=None)
@@ -152,7 +153,7 @@ def _delete_chats(erasure: Erasure) -> Counts:
     ShareLink.objects.filter(user=user).delete()
     for chat in chats.iterator(chunk_size=100):
         chat.delete()
-    # What of them was handed over by somebody else before belongs to its new owner.
+    # What others transferred to them before now belongs to their new owner.
     Run.objects.filter(user=user).delete()
     return {"chats": count, "votes": _deleted(Vote.objects.filter(user=user))}
 
@@ -178,7 +179,7 @@ def _delete_prompts(erasure: Erasure) -> Counts:
 
 
 def _delete_content(erasure: Erasure) -> Counts:
-    """What is kept of answers for requests to come, and of media tasks."""
+    """Delete content that is kept for later requests, and that of media tasks."""
     return {"answers": sum(_changed(text, erasure) for text in _CONTENT)}
 
 
@@ -209,7 +210,8 @@ def _forget_in_clickhouse(erasure: Erasure) -> Counts:
 
 
 def _delete_letters(erasure: Erasure) -> Counts:
-    """Letters to the person, what told the person alone, and what told others of them."""
+    """Delete emails to the person, facts for the person alone, and texts about the person in facts
+    for others."""
     user, traces = erasure.user, traces_of(erasure)
     Fact.objects.filter(organisation_id=None, people=[user.pk]).delete()
     here = Fact.objects.filter(
@@ -246,7 +248,8 @@ def _delete_sign_ins(erasure: Erasure) -> Counts:
 
 
 def _rename_keys(erasure: Erasure) -> Counts:
-    """What a key was called, and from where it was used; what it is counted by stays."""
+    """Remove the names of keys and the addresses from which they were used. Their ids, which usage
+    refers to, stay."""
     own = Key.objects.filter(user=erasure.user)
     SecretUse.objects.filter(key__in=own).delete()
     return {"keys": own.update(name=erasure.pseudonym, networks=[])}
@@ -284,9 +287,9 @@ _STEPS: Final[Mapping[str, tuple[Step, bool]]] = {
     "sign_ins": (_delete_sign_ins, False),
     "keys": (_rename_keys, False),
     "texts": (_sweep, False),
-    # Behind the sweep: what is sent from now on is without the person.
+    # After the sweep, new exports do not contain the person.
     "clickhouse": (_forget_in_clickhouse, True),
-    # A worker that is killed here begins again with what is left.
+    # If the worker is killed here, the next one repeats the rest.
     "sealed": (_rewrite_sealed, True),
     "person": (_erase_person, False),
 }
@@ -303,7 +306,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _open(erasure: Erasure) -> None:
-    """Let the transaction take the person's texts out of what is written once."""
+    """Allow this transaction to change append-only rows."""
     _rows("SELECT set_config('weir.erasure', %(erasure)s, true)", erasure)
 
 

@@ -1,8 +1,6 @@
-"""The last look for an erased person's addresses: in every table that there is, so that one which
-is made later is not forgotten. It is read from the database which columns hold text.
-
-Rows of organisations that the person never belonged to are theirs, and stay as they are.
-"""
+"""The final search for an erased person's addresses, in every table, including tables that are
+added later. The columns with text are read from the database. Rows of organisations that the person
+never belonged to are left alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -62,8 +60,8 @@ def sweep(traces: Traces, organisations: Sequence[UUID]) -> int:
 
 
 def _tables(cursor: Cursor) -> list[tuple[str, list[_Column]]]:
-    """The tables with text to look at, and its columns; of what is written once, those that an
-    erasure may change."""
+    """Return the tables and their text columns to search. Append-only tables have only the columns
+    that an erasure may change."""
     cursor.execute(_COLUMNS, {"left": list(LEFT)})
     found: dict[str, list[_Column]] = {}
     for table, name, type, length in cursor.fetchall():
@@ -110,7 +108,7 @@ _TYPES: Final[Mapping[str, Any]] = {
     "_text": "text[]",
     "_varchar": "text[]",
 }
-# Partitions are reached by their table. What is written once has a trigger of that name.
+# Partitions are reached through their parent table. Append-only tables have a trigger of that name.
 _COLUMNS: Final = """
     SELECT c.relname, a.attname, t.typname,
            CASE WHEN t.typname = 'varchar' AND a.atttypmod > 4 THEN a.atttypmod - 4 END

@@ -18,7 +18,7 @@ SEGMENTS_MAX: Final = 5_000
 
 
 class UnreadableAnswer(ValueError):
-    """It holds nothing that could be shown."""
+    """The answer contains nothing to show."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class MadeFile:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was heard. `segments`: start and end in seconds, and the text; () where it has none."""
+    """A transcript. `segments` have start and end in seconds, and the text; () if there are
+    none."""
 
     text: str
     segments: Sequence[tuple[float, float, str]] = ()

@@ -1,8 +1,8 @@
-"""Media runs: who may see them, and one function for each way in which they are changed.
+"""Media runs: access, and one function per change.
 
-What a run was given and what came of it are files as those of chats: they are kept as long as the
-installation keeps results (`TASK_RESULT_DAYS`), and go with the last run that names them. A video
-stays with its provider, as one that was asked for by the API does.
+Inputs and results are files, like those of chats. They are kept as long as the installation keeps
+results (`TASK_RESULT_DAYS`), and deleted with the last run that refers to them. A video stays with
+its provider, as for the API.
 """
 
 import datetime as dt
@@ -33,7 +33,7 @@ _INTERRUPTED: Final = {"kind": "interrupted", "message": ""}
 
 @dataclass(frozen=True)
 class MediaColumn:
-    """What one model is asked: `values` are those of the form that it can be told."""
+    """The request to one model. `values` are the form fields that it supports."""
 
     model: str
     ask: MediaAsk
@@ -42,7 +42,7 @@ class MediaColumn:
 
 @dataclass(frozen=True)
 class MediaOrder:
-    """What a form asks for; `files` by their roles."""
+    """The request of a form. `files` are by role."""
 
     kind: MediaKind
     prompt: str
@@ -65,12 +65,12 @@ def visible_media(actor: Actor) -> QuerySet[MediaRun]:
 
 
 def access_media_run(actor: Actor, id: str) -> MediaRun:
-    """One run of the actor. Http404 when it is another's or none."""
+    """Return one run of the actor. Raises Http404."""
     return one_of(visible_media(actor), id)
 
 
 def search_media(actor: Actor, words: str, kind: str) -> QuerySet[MediaRun]:
-    """What was made, of a kind, where the words stand in its prompt or its text."""
+    """Filter runs of a kind by words in their prompt or text."""
     runs = visible_media(actor).filter(state=RunState.DONE)
     if kind in MediaKind.values:
         runs = runs.filter(kind=kind)
@@ -84,12 +84,12 @@ def search_media(actor: Actor, words: str, kind: str) -> QuerySet[MediaRun]:
 
 
 def result_life() -> dt.timedelta:
-    """How long the files of a run are kept."""
+    """Return how long the files of a run are kept."""
     return dt.timedelta(days=settings.TASK_RESULT_DAYS)
 
 
 def begin_media(actor: Actor, order: MediaOrder) -> list[MediaRun]:
-    """A run for each column; none where the same form was sent before."""
+    """Create a run for each column. Return none if the same form was sent before."""
     require(actor, "playground.use")
     batch = new_id()
     try:
@@ -120,7 +120,7 @@ def begin_media(actor: Actor, order: MediaOrder) -> list[MediaRun]:
 
 
 def stored_media_payer(run: MediaRun) -> Payer:
-    """Who was chosen when it was begun."""
+    """Return the payer that was chosen when the run was started."""
     return Payer(run.key or playground_key(run.organisation), run.project)
 
 
@@ -132,7 +132,7 @@ def stop_media(run: MediaRun) -> None:
 
 
 def beat_media(run_id: UUID) -> bool:
-    """Say that the run's carrier lives; whether it shall go on."""
+    """Record that the run's task is alive. Return whether it should continue."""
     running = MediaRun.objects.filter(id=run_id, ended_at=None)
     return bool(running.update(heartbeat_at=clock.now())) and running.filter(stop_at=None).exists()
 
@@ -146,7 +146,7 @@ def end_media(
     transcript: Transcript | None = None,
     task: str = "",
 ) -> None:
-    """End a run with what came of it; nothing where somebody else has ended it."""
+    """End a run with its result. Do nothing if it has ended already."""
     transcribed: dict[str, Any] = {}
     if transcript is not None:
         facts = {"segments": transcript.segments, "language": transcript.language,
@@ -175,8 +175,8 @@ def _stored(run: MediaRun, made: MadeFile) -> Attachment:
 
 
 def _keep(run: MediaRun, files: Sequence[tuple[str, Attachment]]) -> None:
-    """Name files in a run, and keep them as long as it keeps any; one that a message names too
-    stays with it."""
+    """Attach files to a run. Their retention is the run's, except for files that a message refers
+    to."""
     for position, (role, file) in enumerate(files):
         MediaFile.objects.create(run=run, file=file, role=role, position=position, name=file.name)
     ids = [file.id for _, file in files]
@@ -205,7 +205,7 @@ def _drop_unnamed(ids: Collection[UUID]) -> None:
 
 
 def interrupt_lost_media() -> int:
-    """End the runs whose process is gone; how many."""
+    """End the runs whose process has died. Return how many."""
     before = clock.now() - dt.timedelta(seconds=STALE_S)
     lost = MediaRun.objects.filter(ended_at=None, heartbeat_at__lt=before)
     return lost.update(state=RunState.INTERRUPTED, ended_at=clock.now(), outcome=dict(_INTERRUPTED))

@@ -1,4 +1,4 @@
-"""What a form of the media pages asks for, read into a `media.MediaOrder`, and what it may cost."""
+"""Read a form of the media pages into a `media.MediaOrder`, and compute its maximum cost."""
 
 import base64
 import json
@@ -37,7 +37,7 @@ from relay.requests.context import Bound
 from relay.requests.uploads import Form
 
 COMPARED_MAX: Final = 2
-# The roles of what a kind is given, and what these files must be.
+# The input roles of each kind, and the file types that they accept.
 ROLES: Final[Mapping[str, Mapping[str, Kind]]] = {
     "image": {"picture": "image", "mask": "image"},
     "speech": {},
@@ -46,18 +46,18 @@ ROLES: Final[Mapping[str, Mapping[str, Kind]]] = {
     "music": {},
     "midjourney": {**dict.fromkeys(PICTURES, "image"), "mask": "image"},
 }
-# What they are called in the form that a provider is sent.
+# The form field names of the roles in requests to a provider.
 _PARTS: Final = {"picture": "image", "mask": "mask", "sound": "file"}
-# What a cost is told for before anything is typed, where it does not depend on the words.
+# Placeholder values for the cost before anything is typed, where it does not depend on the words.
 _NO_WORDS_YET: Final = "…"
 
 
 def read_order(
     actor: Actor, kind: MediaKind, form: Mapping[str, str], *, draft: bool = False
 ) -> MediaOrder:
-    """What the form asks for; of a `draft`, what it would with some words. Raises Refused."""
+    """Read the form. A `draft` is read with placeholder words. Raises Refused."""
     if kind == MediaKind.MIDJOURNEY and form.get("custom"):
-        # A button below a picture: what it does says its name.
+        # A button below an image names its action.
         form = {**form, "model": button_model(form["custom"])}
     offered = {model.name: model for model in media_models(actor, kind.in_rules)}
     names = [form.get("model", ""), form.get("compare", "")]
@@ -80,7 +80,7 @@ def read_order(
 
 
 def _prompt_of(actor: Actor, task: str) -> str:
-    """What a picture was made by that another is made of."""
+    """Return the prompt of the image that a new one is based on."""
     found = visible_media(actor).filter(task=task).first() if task else None
     return "" if found is None else found.prompt
 
@@ -99,7 +99,7 @@ def _column(
 
 
 def _files(actor: Actor, kind: MediaKind, form: Mapping[str, str]) -> dict[str, Attachment]:
-    """The files that a form names. Raises Refused for one that is no more."""
+    """Return the files that a form refers to. Raises Refused for one that no longer exists."""
     files = {}
     for role in ROLES[kind.value]:
         if form.get(role):
@@ -114,15 +114,15 @@ def _files(actor: Actor, kind: MediaKind, form: Mapping[str, str]) -> dict[str, 
 
 
 def read_media_payer(actor: Actor, form: Mapping[str, str]) -> Payer:
-    """Who is to pay for it. Raises Refused."""
+    """Return the payer of the request. Raises Refused."""
     if "key" in form:
         return read_payer(actor, form["key"], form.get("project", ""))
     return checked_default(actor)
 
 
 def add_media_file(actor: Actor, kind: MediaKind, role: str, name: str, data: bytes) -> Attachment:
-    """Keep a file for a form. An image is shown on the page, so it must be known by what it holds;
-    a sound that is not known is for its provider to judge. Raises Refused."""
+    """Store a file for a form. An image is shown on the page, so its type must be known; an unknown
+    sound is passed to its provider to judge. Raises Refused."""
     wanted, head = ROLES[kind.value].get(role), data[:HEAD_BYTES]
     if wanted == "audio" and data:
         found = detect_type(head, name, wanted)
@@ -142,7 +142,7 @@ def add_media_file(actor: Actor, kind: MediaKind, role: str, name: str, data: by
 
 
 def invalid_media_text(invalid: InvalidMedia) -> str:
-    """What is wrong, and what is expected."""
+    """Return the error message: what is wrong, and what is expected."""
     return _INVALID[invalid.code]() % {"field": label_of(invalid.field), **invalid.detail}
 
 
@@ -163,8 +163,8 @@ _INVALID: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def form_of(operation: str, files: Mapping[str, Attachment]) -> Form | None:
-    """The files of a request as those of a form, which whoever asks for it closes; None where it
-    has none, or has them in its body. Raises RequestFault."""
+    """Return the request's files as form parts, which the caller must close. Return None if it has
+    none, or has them in its body. Raises RequestFault."""
     if not files or is_in_body(operation):
         return None
     form = Form()
@@ -184,7 +184,7 @@ def _url(file: Attachment) -> str:
 
 
 async def bounds_of(actor: Actor, relay: ChatRelay, order: MediaOrder) -> list[tuple[str, Bound]]:
-    """What each column may cost. Raises RequestFault, DatabaseAway."""
+    """Return the maximum cost of each column. Raises RequestFault, DatabaseAway."""
     principal = await order.payer.principal(actor, relay)
     bounds = []
     for column in order.columns:

@@ -1,4 +1,4 @@
-"""What the media pages show: a form by its model, what runs, and what was made."""
+"""The context of the media pages: a form for a model, running runs, and results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -40,7 +40,7 @@ from playground.rendering.page import ask_href, error_text
 from playground.runs.runs import final_record
 
 SHOWN_MAX: Final = 12
-# What nobody asks for in so many words.
+# Options that hardly anybody asks for explicitly.
 _USUAL: Final = frozenset(
     {
         ("n", "1"),
@@ -54,7 +54,7 @@ _USUAL: Final = frozenset(
 _UNSEEN: Final = frozenset({"source", "clip", "custom"})
 # The services whose models are called after their actions.
 SERVICES: Final = (MediaKind.MUSIC, MediaKind.MIDJOURNEY)
-# What a page begins with; the other actions of Midjourney are buttons below a picture.
+# The initial action of a page. Midjourney's other actions are buttons below an image.
 _FIRST_ACTIONS: Final = ("mj_imagine", "mj_blend", "mj_describe", "mj_shorten")
 _WITH_PICTURES: Final = ("mj_imagine", "mj_blend", "mj_describe")
 _PAGE_NAMES: Final[Mapping[str, str]] = {
@@ -146,7 +146,7 @@ def _drawn(one: MediaField, value: str) -> dict[str, Any]:
 
 
 def values_of_run(run: MediaRun) -> dict[str, str]:
-    """What a form had that a run was made with, for another one with a change."""
+    """Return the form values that a run was created with, to start another one."""
     given = {
         one.role: id_text(one.file_id)
         for one in run.files.all()
@@ -162,7 +162,7 @@ def values_of_run(run: MediaRun) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ShownFile:
-    """A file of a run; `url` "" where it is no longer kept."""
+    """A file of a run. `url` is "" when it is no longer kept."""
 
     name: str
     role: str
@@ -203,12 +203,12 @@ class ShownRun:
 
     @property
     def model_word(self) -> str:
-        """Who made it: of a service, what it did."""
+        """Return the name of the model, or for a service the name of its action."""
         return model_word(self.run.model)
 
     @property
     def title(self) -> str:
-        """What was asked; of a transcript, the file."""
+        """Return the prompt, or for a transcript the file name."""
         of_file = self.run.kind == MediaKind.TRANSCRIPTION and self.given
         return self.given[0].name if of_file else self.run.prompt
 
@@ -222,7 +222,7 @@ class ShownRun:
 
     @property
     def key(self) -> str:
-        """Who pays for what is made of it."""
+        """Return the key that pays for follow-up requests."""
         return id_text(self.run.key_id) if self.run.key_id else ""
 
     @property
@@ -261,7 +261,7 @@ def batches(runs: Iterable[ShownRun]) -> list[list[ShownRun]]:
 
 
 def recent_batches(actor: Actor, kind: MediaKind) -> list[list[ShownRun]]:
-    """What was asked last on a page, and what still runs there."""
+    """Return the latest batches of a page, and those that are still running."""
     runs = visible_media(actor).filter(kind=kind)[:SHOWN_MAX]
     return batches(shown_runs(runs, button_prices(actor, kind)))
 
@@ -273,7 +273,8 @@ def batch_of(actor: Actor, run: MediaRun) -> list[ShownRun]:
 
 
 def button_prices(actor: Actor, kind: str) -> dict[str, int]:
-    """What each action of Midjourney costs (nano) that the actor may ask for; {} of other kinds."""
+    """Return the price (nano) of each Midjourney action that the actor may use; {} for other
+    kinds."""
     return call_prices(actor, "midjourney") if kind == MediaKind.MIDJOURNEY else {}
 
 
@@ -349,7 +350,7 @@ def _file(slug: str, one: MediaFile) -> ShownFile:
 
 
 def given_files(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> dict[str, Attachment]:
-    """The files that a form begins with, as far as they are the actor's and still kept."""
+    """Return the initial files of a form, if they belong to the actor and are still kept."""
     found = {}
     for role in ROLES[kind.value]:
         if values.get(role):

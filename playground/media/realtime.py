@@ -29,11 +29,11 @@ _TOKEN_BYTES: Final = 32
 
 
 def issue_ticket(actor: Actor, payer: Payer, model: str) -> str:
-    """The secret text of a ticket, which is not kept."""
+    """Create a ticket and return its secret text, which is not stored."""
     require(actor, "playground.use")
     token, now = secrets.token_urlsafe(_TOKEN_BYTES), clock.now()
     with transaction.atomic():
-        # Those that were never used.
+        # Delete unused tickets.
         RealtimeTicket.objects.filter(user=person_of(actor), expires_at__lte=now).delete()
         RealtimeTicket.objects.create(
             organisation=organisation_of(actor),
@@ -48,8 +48,9 @@ def issue_ticket(actor: Actor, payer: Payer, model: str) -> str:
 
 
 def claim_ticket(token: str) -> tuple[Actor, Payer, str] | None:
-    """Who opens a session with this ticket, who pays, and the model; None for one that is used, too
-    old, or none, and where the person may not use the playground, or the key not pay, any more."""
+    """Use a ticket. Return who opens a session, who pays, and the model. Return None for an
+    unknown, used or expired ticket, and if the person may no longer use the playground or the key
+    no longer pay."""
     with transaction.atomic():
         rows = RealtimeTicket.objects.select_for_update(of=("self",))
         ticket = rows.select_related("organisation", "user").filter(digest=_digest(token)).first()
@@ -69,8 +70,8 @@ def claim_ticket(token: str) -> tuple[Actor, Payer, str] | None:
 
 
 def charges_of(actor: Actor, request_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """What the books say of the actor's own requests that have ended: `id`, `model` and
-    `charge_nano`, in the order of their ends."""
+    """Return `id`, `model` and `charge_nano` of the actor's ended requests from the books, in the
+    order of their ends."""
     require(actor, "playground.use")
     records = UsageRecord.objects.filter(
         organisation=organisation_of(actor),

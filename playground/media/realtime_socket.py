@@ -56,7 +56,7 @@ async def serve(relay: _Relay, scope: Scope, receive: Receive, send: Send) -> No
 
 
 class _Told:
-    """Puts what a listener hears among the events of a session, in front of the next one."""
+    """Inserts holds and charges into the events of a session, before the next event."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -87,7 +87,7 @@ class _Told:
         )
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, behind what there is to tell."""
+        """Send a message, after the pending reports."""
         news, self._news = (self._news, []) if self._opened else ([], self._news)
         for one in news:
             await self._send({"type": "websocket.send", "text": json.dumps(one)})

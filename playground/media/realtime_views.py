@@ -74,7 +74,7 @@ def realtime_page(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def realtime_ticket(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """What the page's script opens a session with."""
+    """Issue the ticket with which the page's script opens a session."""
     form = form_values(request.POST)
     try:
         model, payer = _asked(actor, form)
@@ -93,7 +93,7 @@ def realtime_ticket(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 async def realtime_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """What is held for a response before it may begin."""
+    """Show the hold for a response."""
     context: dict[str, Any] = {}
     try:
         model, payer = await in_database(_asked, actor, form_values(request.POST))
@@ -112,7 +112,7 @@ async def realtime_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase
 @organisation_page("playground.use")
 @require_POST
 def realtime_code(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The same session as code."""
+    """Show the session as code."""
     form = form_values(request.POST)
     model = form.get("model", "")
     call = SnippetRequest(
@@ -129,7 +129,7 @@ def realtime_code(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def realtime_charges(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """What the books say of the responses of a session that has ended."""
+    """Show the charges of the responses of an ended session."""
     asked = [parse_id(id) for id in request.POST.getlist("request")[:_REQUESTS_MAX]]
     charged = charges_of(actor, [id for id in asked if id is not None])
     context = {

@@ -69,8 +69,8 @@ class MediaModel:
 
 @dataclass(frozen=True)
 class MediaField:
-    """A field: of `choices`, a "number" from `low` to `high`, "text", or "hidden".
-    `default` is what stands in a new form, and `required` that "" is no choice."""
+    """A form field: one of `choices`, a "number" from `low` to `high`, "text", or "hidden".
+    `default` is its initial value; `required` excludes ""."""
 
     name: str
     form: str = "choice"
@@ -90,7 +90,7 @@ class MediaAsk:
 
 
 def fields_of(kind: MediaKind, model: MediaModel) -> list[MediaField]:
-    """What a model can be told, in the order of the form."""
+    """Return the fields that a model supports, in the order of the form."""
     return _FIELDS[kind](model)
 
 
@@ -145,7 +145,7 @@ def _heard_fields(model: MediaModel) -> list[MediaField]:
 
 def _video_fields(model: MediaModel) -> list[MediaField]:
     options = video_options(model.known_as)
-    # Not said, it is as long as the provider's videos usually are.
+    # Without a value, the length is that of the provider's default.
     seconds = MediaField("seconds", "number", low=1, high=SECONDS_MAX)
     if options.seconds:
         lengths = [str(length) for length in options.seconds]
@@ -162,7 +162,7 @@ def _music_fields(model: MediaModel) -> list[MediaField]:
     if _action(model) != "suno_music":
         return []
     return [
-        # The song whose clip it goes on from.
+        # The song that the new clip continues.
         MediaField("source", "hidden"),
         MediaField("clip", "hidden"),
         MediaField("continue_at", "number", low=0, high=_CONTINUE_MAX_S),
@@ -195,7 +195,8 @@ def _midjourney_fields(model: MediaModel) -> list[MediaField]:
 
 
 def _action(model: MediaModel) -> str:
-    """What a model of a service does; its clients name none, so that it has this name."""
+    """Return the action of a service's model. Its clients do not send it, so it comes from the
+    name."""
     return model.name
 
 
@@ -216,7 +217,7 @@ def _in_meters(meters: Collection[str]) -> list[str]:
 
 
 def kept_values(kind: MediaKind, model: MediaModel, values: Mapping[str, str]) -> dict[str, str]:
-    """The values that the model can be told, with its defaults for what must be chosen. Raises
+    """Return the values that the model supports, with its defaults for required fields. Raises
     InvalidMedia."""
     kept = {}
     for one in fields_of(kind, model):
@@ -252,8 +253,8 @@ def build_request(
     values: Mapping[str, str],
     given: Collection[str],
 ) -> MediaAsk:
-    """The request of these values, as `kept_values` gives them; `given` are the roles of the files
-    beside it. Raises InvalidMedia."""
+    """Build the request from the values of `kept_values`. `given` are the roles of the files.
+    Raises InvalidMedia."""
     if len(prompt) > PROMPT_MAX:
         raise InvalidMedia("prompt", "too_long", high=PROMPT_MAX)
     if not prompt.strip() and _needs_prompt(kind, model, values):
@@ -344,7 +345,7 @@ def _music(
 def _midjourney(
     model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
 ) -> MediaAsk:
-    """Its pictures are put in by who has them."""
+    """Build a Midjourney request. The caller adds its images."""
     pictures = sum(role.startswith("picture") for role in given)
     body: dict[str, Any] = {"botType": values["bot"]} if "bot" in values else {}
     match _action(model):
@@ -387,7 +388,7 @@ _BUILT: Final = {
 
 
 def is_in_body(operation: str) -> bool:
-    """Whether an operation has its pictures in its body, and not in a form."""
+    """Return whether an operation has its pictures in its body, and not in a form."""
     return operation in _IN_BODY
 
 

@@ -46,7 +46,7 @@ _UNREADABLE: Final = "upstream_malformed"
 
 
 class _Answer(NamedTuple):
-    """What came, and how it ended; None where it was too large."""
+    """The received answer and how it ended. It is None when it was too large."""
 
     raw: bytes
     outcome: Outcome | None
@@ -84,7 +84,7 @@ async def _carry(run: MediaRun, actor: Actor, relay: ChatRelay) -> None:
 
 
 async def _watch(run: MediaRun, reader: asyncio.Task[_Answer], news: asyncio.Event) -> bool:
-    """Until the answer has ended; False where it shall not go on."""
+    """Wait until the answer has ended. Return False if the run should stop."""
     while not reader.done():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEARTBEAT_S):
@@ -150,8 +150,7 @@ async def _conclude(run: MediaRun, answer: _Answer) -> None:
 
 
 async def _result(run: MediaRun, raw: bytes) -> dict[str, Any]:
-    """What an answer holds, as `end_media` takes it. Raises UnreadableAnswer, EgressError,
-    TimeoutError."""
+    """Parse the result for `end_media`. Raises UnreadableAnswer, EgressError, TimeoutError."""
     match run.kind:
         case MediaKind.IMAGE:
             return {"files": await _pictures(raw)}

@@ -1,4 +1,4 @@
-"""What Suno and Midjourney have made, as pages draw it."""
+"""Results of Suno and Midjourney for pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,8 +47,8 @@ class ShownSong:
 
 @dataclass(frozen=True)
 class Button:
-    """What can be made of a picture: `model` names the action, `nano` what it costs; None where it
-    cannot be asked for."""
+    """A follow-up action on an image. `model` is the action, `nano` its price, or None if it is not
+    available."""
 
     id: str
     label: str
@@ -75,7 +75,7 @@ class Drawing:
 
 
 def shown_song(slug: str, run: MediaRun, task: MediaTask | None) -> ShownSong | None:
-    """None while there is nothing to hear or to read."""
+    """Return None while there is no audio and no text."""
     made = None if task is None else result_of(task).get("data")
     if isinstance(made, dict):
         return ShownSong((), _text(made, "title"), _text(made, "text"))
@@ -105,7 +105,7 @@ def _clip(slug: str, run: MediaRun, number: int, told: Mapping[str, Any]) -> Cli
 def shown_drawing(
     run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]
 ) -> Drawing | None:
-    """None while there is nothing to see."""
+    """Return None while there is no image."""
     if task is None:
         return None
     source = str(run.body.get("taskId", ""))
@@ -126,7 +126,7 @@ def reverse_image(public_id: str) -> str:
 
 
 def button_model(custom_id: str) -> str:
-    """The action of a button; "" where it is none that can be asked for."""
+    """Return the action of a button, or "" if it is not available."""
     body = msgspec.json.encode({"taskId": "1", "customId": custom_id})
     try:
         return midjourney.read("action", body, "").model

@@ -76,8 +76,9 @@ _PATHS: Final[Mapping[str, str]] = {
 @organisation_page("playground.read")
 @require_safe
 def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
-    """`again` is a run whose settings the form begins with, `picture` a file of the actor's;
-    `extend` is a song of which a `clip` goes on, `sing` one whose lyrics are to be sung."""
+    """Show a media page. `again` is a run whose settings the form starts with, `picture` a file of
+    the actor; `extend` is a song that a `clip` continues, `sing` a run whose lyrics are to be
+    sung."""
     values = form_values(request.GET)
     if kind == MediaKind.MUSIC and ("extend" in values or "sing" in values):
         values = _music_begun(actor, values)
@@ -90,7 +91,7 @@ def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
 
 
 def _music_begun(actor: Actor, values: dict[str, str]) -> dict[str, str]:
-    """What a form begins with that goes on from what was made."""
+    """Return the initial values of a form that continues a result."""
     run = access_media_run(actor, values.get("extend") or values.get("sing", ""))
     (shown,) = shown_runs([run])
     if shown.song is None:
@@ -113,7 +114,7 @@ def _music_begun(actor: Actor, values: dict[str, str]) -> dict[str, str]:
 @organisation_page("playground.use")
 @require_POST
 def media_fields(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The fields of the model that was chosen, with what was chosen before as far as it fits."""
+    """Show the fields of the chosen model, with earlier values that it supports."""
     kind = _kind(request)
     context = form_context(actor, kind, form_values(request.POST))
     # The actions of a service differ in more than their fields.
@@ -203,7 +204,7 @@ def _begun(
 @organisation_page("playground.read")
 @require_safe
 def media_run(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """One run as it stands: what a page asks for while it goes on."""
+    """Show the current state of a run; the page polls this while it is active."""
     run = access_media_run(actor, id)
     if not is_htmx(request):
         return see_other(page_name(run.kind), slug_of(actor))
@@ -244,7 +245,7 @@ def media_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def media_code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The same request as code."""
+    """Show the request as code."""
     run = access_media_run(actor, id)
     given = {one.role: one.name for one in run.files.all() if one.role != RESULT}
     urls = {role: f"https://example.com/{name}" for role, name in given.items()}
@@ -327,7 +328,7 @@ async def _streamed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 @organisation_page("playground.read")
 @require_safe
 def gallery(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """What the actor made, of every kind."""
+    """Show the actor's results of all kinds."""
     words, kind = request.GET.get("q", ""), request.GET.get("kind", "")
     runs = search_media(actor, words.replace("\x00", ""), kind)
     if before := parse_id(request.GET.get("before", "")):

@@ -1,4 +1,4 @@
-"""What the fields, values and failures of the media pages are called."""
+"""Display names of the fields, values and errors of the media pages."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -56,7 +56,7 @@ HINTS: Final[Mapping[str, Promise]] = {
     "tags": _("Such as “acoustic folk, warm, slow”."),
     "mv": _("Such as chirp-v4."),
 }
-# What the models of services that are called after their actions do.
+# Names of the actions of services whose models are named after them.
 ACTIONS: Final[Mapping[str, Promise]] = {
     "suno_music": _("Song"),
     "suno_lyrics": _("Lyrics"),
@@ -102,17 +102,17 @@ _VALUES: Final[Mapping[str, Promise]] = {
 }
 # Formats and voices are names, which no language changes.
 _NAMES: Final = frozenset({"voice", "output_format", "response_format"})
-# Those that a person typed.
+# Values that a person typed.
 _TYPED: Final = frozenset({"title", "tags", "mv", "instructions", "language", "continue_at"})
 
 
 def model_word(model: str) -> str:
-    """A model as it is shown: that of a service by what it does."""
+    """Return the display name of a model; for a service, that of its action."""
     return str(ACTIONS.get(model, model))
 
 
 def value_word(name: str, value: str) -> str:
-    """A value of a field as it is shown."""
+    """Return the display text of a field's value."""
     if name == "size":
         return value.replace("x", " × ")
     if name in ("output_format", "response_format"):
@@ -135,7 +135,7 @@ def choices_of(field: MediaField) -> list[tuple[str, str]]:
 
 
 def next_step(kind: str | None) -> str:
-    """What may be done about a failure; "" where its text says it."""
+    """Return the remedy for an error, or "" if its text names it."""
     steps = {
         "insufficient_balance": gettext("Top up the balance, or choose a cheaper setting."),
         "content_filtered": gettext("Change the prompt and try again."),

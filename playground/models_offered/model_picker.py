@@ -1,4 +1,4 @@
-"""The list that a model is picked from: what each can do and costs, one's own ones first."""
+"""The list for choosing a model, with abilities and prices. The person's favourites come first."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -29,7 +29,7 @@ ICONS: Final = {
 
 @dataclass(frozen=True)
 class PickedModel:
-    """A row of the list. `abilities` are icons with what they stand for."""
+    """A row of the list. `abilities` are icons with their labels."""
 
     model: ShownModel
     favourite: bool
@@ -38,7 +38,7 @@ class PickedModel:
 
     @property
     def searched(self) -> str:
-        """What a search looks through."""
+        """Return the text that a search matches."""
         words = [self.model.name, self.model.owner, *(word for _, word in self.abilities)]
         return " ".join(words).lower()
 

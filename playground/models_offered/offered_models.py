@@ -43,7 +43,7 @@ class OfferedModel:
 
     @property
     def meters(self) -> frozenset[str]:
-        """What its price counts."""
+        """Return the meters of the model's price."""
         return frozenset() if self.price is None else frozenset(self.price.rates["meters"])
 
     @property
@@ -64,7 +64,7 @@ class OfferedModel:
 
     @property
     def call_rate(self) -> int | None:
-        """Of one call, in nano."""
+        """Return the price of one call, in nano."""
         rate = self._rate("requests")
         return None if rate is None else rate // 10**6
 
@@ -76,10 +76,8 @@ class OfferedModel:
 
 
 def offered_models(actor: Actor) -> list[OfferedModel]:
-    """The models that the actor may choose from, by name.
-
-    What has no price is offered only where the installation does not refuse it.
-    """
+    """Return the models that the actor may choose, by name. A model without a price is offered only
+    if the installation allows it."""
     prices = prices_in_force()
     names: set[str] = set()
     for model in served_models():
@@ -103,7 +101,7 @@ def offered_models(actor: Actor) -> list[OfferedModel]:
 
 
 def chat_models(actor: Actor) -> list[OfferedModel]:
-    """Those of the offered models that answer a chat."""
+    """Return the offered chat models."""
     return [model for model in offered_models(actor) if model.chats]
 
 
@@ -122,7 +120,7 @@ def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:
 
 
 def capabilities_of_model(model: str) -> Capabilities:
-    """What a model can do at the channel that is asked first."""
+    """Return a model's capabilities at its first channel."""
     for channel, route in _places_of(model, _enabled_channels()):
         can = capabilities_of(_upstream(route, model), provider_named(channel.provider), model)
         stated = ModelEntry.objects.filter(name=model).first()
@@ -143,7 +141,7 @@ def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
 
 
 def call_prices(actor: Actor, kind: MediaKind) -> dict[str, int]:
-    """What a call of each model of a kind costs (nano), of those that are priced by the call."""
+    """Return the price (nano) of a call of each model of a kind that is priced per call."""
     offered = {model.name: model for model in offered_models(actor)}
     rates = {model.name: offered[model.name].call_rate for model in media_models(actor, kind)}
     return {name: rate for name, rate in rates.items() if rate is not None}
@@ -161,7 +159,7 @@ def realtime_models(actor: Actor) -> list[str]:
 
 
 def _asked_as(model: str, channels: Iterable[Channel]) -> str:
-    """What a model is called at the channel that is asked first."""
+    """Return the model's name at its first channel."""
     places = _places_of(model, channels)
     return next((_upstream(route, model) for _, route in places), model)
 
@@ -173,7 +171,7 @@ def _enabled_channels() -> list[Channel]:
 
 
 def _places_of(model: str, channels: Iterable[Channel]) -> Iterator[tuple[Channel, Route]]:
-    """Where a model is served, the place that is asked first in front."""
+    """Return the channels that serve a model, in order of preference."""
     for channel in channels:
         for route in sorted(channel.routes.all(), key=lambda route: "*" in route.model):
             if route.model == model or ("*" in route.model and matches(route.model, model)):

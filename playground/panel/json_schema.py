@@ -1,8 +1,6 @@
-"""JSON Schema (draft 2020-12): is it one, does a provider's strict mode take it, does an answer
-keep to it. Every fault has its place, a JSON pointer.
-
-Strict mode's limits are those of OpenAI's guide to structured outputs (as of 2026-01).
-"""
+"""JSON Schema (draft 2020-12): validate a schema, check it against a provider's strict mode, and
+validate an answer. Each fault has a JSON pointer. The limits of strict mode are those of OpenAI's
+guide to structured outputs (as of 2026-01)."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -21,14 +19,14 @@ _SLOW: Final = re.compile(r"[+*}]\)?[+*{]")
 
 
 class Fault(NamedTuple):
-    """What is wrong at a place."""
+    """A fault at a place."""
 
     path: str
     reason: str
 
 
 def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
-    """What is wrong with a schema; `strict` asks for a provider's strict mode as well."""
+    """Return the faults of a schema. `strict` also checks a provider's strict mode."""
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -40,7 +38,7 @@ def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
 
 
 def check_answer(answer: Any, schema: Any) -> list[Fault]:
-    """Where an answer does not keep to a schema that was checked."""
+    """Return the places where an answer does not match a validated schema."""
     validator = Draft202012Validator(schema, registry=_REGISTRY)
     faults = sorted(validator.iter_errors(answer), key=lambda error: list(map(str, error.path)))
     return [_fault(error) for error in faults[:FAULTS_MAX]]
@@ -82,7 +80,7 @@ def _walk(schema: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _outside(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
-    """What would reach out of the schema, or take for ever."""
+    """Find parts that would refer outside the schema, or never terminate."""
     reference = schema.get("$ref")
     if isinstance(reference, str) and not reference.startswith("#"):
         yield Fault(f"{place}/$ref", "must begin with #: nothing is fetched")

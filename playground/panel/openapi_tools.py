@@ -24,7 +24,7 @@ _DESCRIPTION_MAX: Final = 1_024
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 # Said by the request itself (OpenAPI 3.1, "Parameter Object").
 _NOT_PARAMETERS: Final = ("accept", "content-type", "authorization")
-# What JSON Schema has no word for, or another one.
+# Keywords that JSON Schema lacks, or has in another form.
 _NOT_SCHEMA: Final = ("nullable", "example", "discriminator", "xml", "externalDocs")
 _NOT_NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -41,7 +41,7 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation as a tool in the form of `rules.settings`; `fault` says why it can be none."""
+    """An operation as a tool in the form of `rules.settings`. `fault` says why it cannot be one."""
 
     method: str
     path: str
@@ -165,7 +165,7 @@ class _Reader:
     def _parameters(
         self, item: Mapping[str, Any], operation: Mapping[str, Any]
     ) -> list[Mapping[str, Any]]:
-        """Those of the operation, and those of its path that it does not say anew."""
+        """Merge the parameters of the operation with those of its path."""
         by_key: dict[tuple[Any, Any], Mapping[str, Any]] = {}
         for source in (item, operation):
             listed = source.get("parameters")
@@ -175,7 +175,7 @@ class _Reader:
         return list(by_key.values())
 
     def _resolved(self, value: Any) -> Mapping[str, Any]:
-        """An object, or what its reference leads to; {} for what is none."""
+        """Return an object, or the target of its reference; {} for anything else."""
         for _ in range(16):
             if not isinstance(value, dict):
                 return {}
@@ -194,7 +194,7 @@ class _Reader:
         return value
 
     def _schema(self, value: Any, within: tuple[str, ...]) -> dict[str, Any]:
-        """A schema as JSON Schema has it; `within` are the references that led here."""
+        """Convert a schema to JSON Schema. `within` are the references that led to it."""
         if not isinstance(value, dict):
             return {}
         self._count()
@@ -221,7 +221,8 @@ class _Reader:
         return schema
 
     def _inside(self, name: str, value: Any, within: tuple[str, ...]) -> Any:
-        """What stands under a keyword: schemas where the keyword has some, else plain JSON."""
+        """Resolve the value of a keyword: nested schemas where the keyword has them, else plain
+        JSON."""
         self._count()
         if name in ("properties", "$defs", "patternProperties") and isinstance(value, dict):
             return {str(key): self._schema(inner, within) for key, inner in value.items()}
@@ -247,7 +248,7 @@ class _Reader:
 
 
 def _json_schema(holder: Mapping[str, Any]) -> Any:
-    """The schema of the JSON content of a parameter or body; None where it has none."""
+    """Return the schema of the JSON content of a parameter or body, or None."""
     content = holder.get("content")
     for kind, media in (content if isinstance(content, dict) else {}).items():
         subtype = str(kind).partition(";")[0].strip().lower()

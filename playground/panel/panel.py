@@ -1,4 +1,4 @@
-"""What the panel beside a chat shows: parameters, system prompt, tools, schema, body."""
+"""The panel beside a chat: parameters, system prompt, tools, schema, body."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ PANES = ("params", "tools", "schema", "body", "code", "debug")
 
 @dataclass(frozen=True)
 class Control:
-    """One parameter with what stands in its field."""
+    """A parameter with its current value."""
 
     parameter: Parameter
     label: str
@@ -34,7 +34,8 @@ class Control:
 def panel_context(
     actor: Actor, model: str, form: Mapping[str, str], dropped: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What the panes show of the form's words (see `rules.settings.read_settings`)."""
+    """Build the context of the panes from the form's values (see
+    `rules.settings.read_settings`)."""
     capabilities = capabilities_of_model(model)
     system = form.get("system", "")
     return {

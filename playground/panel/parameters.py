@@ -23,7 +23,7 @@ VOICES: Final = ("alloy", "ash", "coral", "sage", "verse")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter as a control. `default` is what the provider does without it, "" if unknown."""
+    """A parameter as a control. `default` is the provider's default, "" if unknown."""
 
     name: str
     kind: Kind
@@ -111,7 +111,7 @@ def _several(model: Capabilities) -> list[Parameter]:
     if model.owner in ("openai", "google"):
         parameters.append(Parameter("n", "integer", Decimal(1), Decimal(CHOICES_MAX), default="1"))
     if model.owner in ("openai", "deepseek"):
-        # OpenAI's API reference (2026-01): 0 to 20 others beside each token; DeepSeek has the same.
+        # OpenAI's API reference (2026-01): 0 to 20 alternatives per token; the same for DeepSeek.
         parameters.append(Parameter("logprobs", "integer", Decimal(0), Decimal(20)))
     return parameters
 

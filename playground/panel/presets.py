@@ -19,7 +19,7 @@ def visible_presets(actor: Actor) -> QuerySet[Preset]:
 
 
 def access_preset(actor: Actor, id: str, *, own: bool = False) -> Preset:
-    """One preset that the actor sees; with `own` only one of its own. Http404 otherwise."""
+    """Return a preset that the actor sees; with `own` only one of its own. Raises Http404."""
     presets = visible_presets(actor)
     return one_of(presets.filter(user=actor.user) if own else presets, id)
 

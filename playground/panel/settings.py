@@ -27,7 +27,7 @@ from playground.panel.variables import names_in
 SYSTEM_MAX: Final = 200_000
 TOOLS_MAX: Final = 64
 TOOL_CHOICES: Final = ("", "auto", "none", "required")
-# What a conversation says itself.
+# Settings of the conversation itself.
 RESERVED: Final = ("messages", "model", "stream", "stream_options", "max_cost", "n")
 KNOWN: Final = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "stop", "seed",
@@ -42,7 +42,7 @@ _TOOL_MEMBERS: Final = {"name", "description", "parameters", "strict", "mock", "
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a turn is asked; see the module for the members."""
+    """The settings of a turn. See the module for the members."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
     system: str = ""
@@ -61,9 +61,9 @@ class Settings:
         return cls(**{name: stored[name] for name in cls.__slots__ if name in stored})
 
     def stored(self) -> dict[str, Any]:
-        """Only what was said."""
+        """Return only what was set."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        # An empty schema or body was said as well: it takes everything, or adds nothing.
+        # An empty schema or body is a setting too: it accepts everything, or adds nothing.
         return {
             name: value
             for name, value in values.items()
@@ -166,7 +166,7 @@ def _is_name(name: str) -> bool:
 
 
 def read_schema(text: str) -> dict[str, Any] | None:
-    """The output schema of a text, None for none. Raises InvalidSetting."""
+    """Parse an output schema, or None. Raises InvalidSetting."""
     if not text.strip():
         return None
     schema = _json("schema", text)
@@ -179,7 +179,7 @@ def read_schema(text: str) -> dict[str, Any] | None:
 
 
 def read_raw(text: str) -> dict[str, Any] | None:
-    """The body of a text, None for none. Raises InvalidSetting."""
+    """Parse a raw body, or None. Raises InvalidSetting."""
     if not text.strip():
         return None
     body = _json("raw", text)

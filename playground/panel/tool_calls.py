@@ -29,7 +29,7 @@ class ToolCallView:
 
 
 def calls_context(message: Message, run: Run | None) -> dict[str, Any]:
-    """What the cards of a message's calls show; {} where it calls none."""
+    """Build the context for the cards of a message's tool calls; {} without calls."""
     calls = message.parts.get("calls", ())
     if not calls:
         return {}

@@ -31,7 +31,7 @@ def tools_import(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 async def tools_read(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """The operations of a description that was sent, or stands at an address."""
+    """Show the operations of an uploaded description, or of one at a URL."""
     context: dict[str, Any] = {"url": request.POST.get("url", "").strip()}
     try:
         data = await _description(request, context["url"])
@@ -75,7 +75,7 @@ def _offered(operation: Operation) -> dict[str, Any]:
 @organisation_page("playground.use")
 @require_POST
 def tools_add(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The definitions with the chosen ones behind them; one of the same name is replaced."""
+    """Append the chosen definitions. One with the same name is replaced."""
     chosen = request.POST.getlist("tool")
     slug = slug_of(actor)
     try:

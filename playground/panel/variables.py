@@ -1,4 +1,4 @@
-"""Variables of a system prompt: ``{{name}}`` stands for what a form says."""
+"""Variables of a system prompt: ``{{name}}`` is replaced by the form's value."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What stands beside the chat: the bound, the panel's panes, presets, code and debug views."""
+"""Parts beside the chat: the maximum cost, the panel's panes, presets, code and debug views."""
 
 import json
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ _CODE_CHARACTERS_MAX = 200_000
 
 @dataclass(frozen=True)
 class ContextUsage:
-    """What a turn takes of the context of a model, None for one whose context is not known."""
+    """The share of a model's context that a turn uses. None if the context size is unknown."""
 
     model: str
     context: Context
@@ -76,9 +76,9 @@ class ContextUsage:
 
 @dataclass(frozen=True)
 class BoundLine:
-    """What a turn may cost, over all its columns. `likely_nano` is None before the first turn.
-    `available_nano` is the least of what the balance and the payer's budgets leave, `by_budget`
-    that a budget leaves less."""
+    """The cost of a turn over all its columns. `likely_nano` is None before the first turn.
+    `available_nano` is the smaller of the balance and the payer's budgets; `by_budget` says that a
+    budget is smaller."""
 
     hold_nano: int
     likely_nano: int | None
@@ -103,7 +103,7 @@ class BoundLine:
 @organisation_page("playground.use")
 @require_POST
 async def bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """The line before Send, for the form as it stands."""
+    """Show the cost line above Send, for the current form."""
     context: dict[str, Any] = {}
     try:
         turn_form, drafts, usage = await in_database(_drafts, request, actor)
@@ -131,7 +131,8 @@ def _fault_text(fault: RequestFault) -> str:
 def _drafts(
     request: HttpRequest, actor: Actor
 ) -> tuple[TurnForm, list[tuple[str, bytes]], ContextUsage]:
-    """What the form asks for, each column's model and body, and what the first takes."""
+    """Build the requests of the form: each column's model and body, and the context that the first
+    one uses."""
     drafts, usages = [], []
     turn_form = read_form(actor, request.POST)
     for number, column in enumerate(turn_form.columns):
@@ -206,7 +207,7 @@ def _bound_page(request: HttpRequest, actor: Actor, context: dict[str, Any]) -> 
 @organisation_page("playground.read")
 @require_POST
 def params(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The parameters of the chosen model; what it shares with the one before keeps its value."""
+    """Show the parameters of the chosen model. Values that the previous model shared are kept."""
     model = request.POST.get("model", "")
     form = form_values(request.POST)
     dropped: tuple[str, ...] = ()
@@ -312,7 +313,7 @@ def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "head": head,
         "outcome": outcome,
         "hold": format_usd(outcome.get("hold_nano") or 0),
-        # The books may not have said yet what an answer cost that was left.
+        # The books may not yet have the cost of an abandoned answer.
         "hold_nano": outcome.get("hold_nano"),
         "charge_nano": outcome.get("charge_nano"),
         "record": record,

@@ -1,4 +1,4 @@
-"""What parameters are called on pages, and what is wrong with what somebody typed."""
+"""Display names of parameters, and error messages for their values."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -64,13 +64,13 @@ FIELDS: Final[Mapping[str, Name]] = {
 
 
 def name_of(field: str) -> str:
-    """What a field is called."""
+    """Return the display name of a field."""
     name = PARAMETERS[field][0] if field in PARAMETERS else FIELDS.get(field, field)
     return str(name)
 
 
 def invalid_text(invalid: InvalidSetting) -> str:
-    """What is wrong, where, and what is expected."""
+    """Return the error message: what is wrong, where, and what is expected."""
     text = _INVALID[invalid.code]() % {"field": name_of(invalid.field), **invalid.detail}
     return text
 
@@ -127,7 +127,7 @@ def file_text(refused: UnsupportedFile, name: str) -> str:
 
 
 def unfetched_text(error: EgressError) -> str:
-    """Why nothing came from the address that somebody named."""
+    """Return why the user's URL could not be fetched."""
     reason = str(error)
     if isinstance(error, Unreachable):
         reason = gettext(

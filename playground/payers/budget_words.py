@@ -1,4 +1,4 @@
-"""What a budget that refused a message lacks, in the language of the page."""
+"""The message for a budget that refused a message, in the page's language."""
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext
@@ -9,7 +9,7 @@ from billing.templatetags.money import money_total
 
 
 def lacking_text(budget_id: int) -> str:
-    """What stands under the budget now, and when it resets; empty when it is gone."""
+    """Return the state of the budget and when it resets; empty if it no longer exists."""
     budgets = list(Budget.objects.filter(id=budget_id))
     names = subject_names(budgets)
     for standing in standing_of(budgets):
@@ -36,7 +36,7 @@ def lacking_text(budget_id: int) -> str:
 
 
 def lacked_text(budget_id: int) -> str:
-    """The same of a message of some time ago, whose figures have changed since."""
+    """Return the message for a refusal some time ago, whose figures may have changed since."""
     budgets = list(Budget.objects.filter(id=budget_id))
     for budget, name in zip(budgets, subject_names(budgets).values(), strict=True):
         text = gettext("The budget of %(name)s had too little left for this message.")

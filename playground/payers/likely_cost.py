@@ -1,4 +1,4 @@
-"""What a turn is likely to cost: the median of what such turns did cost."""
+"""The likely cost of a turn: the median cost of similar turns."""
 
 from accounts.access.actors import Actor, organisation_of, person_of
 from usage.reports.visibility import run

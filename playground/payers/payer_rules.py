@@ -1,5 +1,5 @@
-"""Which keys people of a role may have what they ask in the playground paid by: an organisation's
-choice. Where it says nothing of a role, any key that its people may list."""
+"""Which keys may pay for playground requests, by role: an organisation's choice. Without a rule for
+a role, any key that its people may list."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -40,13 +40,13 @@ def roles_of(organisation: Organisation) -> dict[str, str]:
 
 
 def rules_by_name(organisation: Organisation) -> dict[str, PayerRule]:
-    """The same, a custom role by its name too."""
+    """Return the rules by role name, including custom roles."""
     names = {role: name for role, name in roles_of(organisation).items() if role not in Role.values}
     return {names.get(role, role): rule for role, rule in rules_of(organisation).items()}
 
 
 def rule_of(actor: Actor) -> PayerRule:
-    """What holds for the actor; for who is no member, as an operator who looks on, any key."""
+    """Return the actor's rule. A non-member, such as a viewing operator, may use any key."""
     organisation = organisation_of(actor)
     member = Membership.objects.filter(user=actor.user, organisation=organisation).first()
     if member is None:
@@ -74,7 +74,7 @@ def check_playground_key(actor: Actor) -> None:
 
 def change_rules(actor: Actor, rules: Mapping[str, str]) -> dict[str, PayerRule]:
     """Set the rule of these roles, from the next message on. Raises Refused for a role that does
-    not use the playground, and for a rule that is none."""
+    not use the playground, and for an unknown rule."""
     if not actor.installation:
         require(actor, "playground.write")
     organisation = organisation_of(actor)

@@ -1,7 +1,7 @@
-"""Who pays for what is asked in a chat: a key, by it a team, and a project to count it under.
+"""Who pays for a chat: a key, and through it a team, and a project label.
 
-The playground's own key pays where nobody has chosen another one. A key that is personal to
-somebody else can never be chosen (`accounts.access.access.payable_keys`).
+The playground's own key pays unless another is chosen. Another person's personal key can never be
+chosen (`accounts.access.access.payable_keys`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,14 +28,14 @@ from relay.requests.labels import NO_LABELS, Labels
 
 @dataclass(frozen=True)
 class Payer:
-    """Whose budgets and limits a request falls under; `project` "" = none."""
+    """The payer of a request, whose budgets and limits apply. `project` is "" for none."""
 
     key: Key
     project: str = ""
 
     @property
     def chosen_key(self) -> Key | None:
-        """The key as it is stored: None for the playground's own."""
+        """Return the key to store: None for the playground's own."""
         return None if self.key.kind == KeyKind.PLAYGROUND else self.key
 
     @property
@@ -66,7 +66,7 @@ def read_payer(actor: Actor, key_id: str, project: str) -> Payer:
 
 
 def payer_of_chat(actor: Actor, conversation: Conversation) -> Payer:
-    """Who paid for it last, as far as the actor may still choose so. Raises Refused."""
+    """Return the chat's last payer, if the actor may still choose it. Raises Refused."""
     key_id = id_text(conversation.key_id) if conversation.key_id else ""
     return read_payer(actor, key_id, conversation.project)
 
@@ -74,15 +74,15 @@ def payer_of_chat(actor: Actor, conversation: Conversation) -> Payer:
 def payer_of_form(
     actor: Actor, sent: Mapping[str, str], conversation: Conversation | None
 ) -> Payer:
-    """Who is chosen beside the composer; what is asked once more, without it, is paid as the chat
-    was. Raises Refused."""
+    """Return the payer chosen in the form. A retry without a choice is paid as the chat was. Raises
+    Refused."""
     if "key" in sent:
         return read_payer(actor, sent["key"], sent.get("project", ""))
     return payer_of_chat(actor, conversation) if conversation else checked_default(actor)
 
 
 def shown_payer(actor: Actor, sent: Mapping[str, str], conversation: Conversation | None) -> Payer:
-    """Who stands beside a composer that is drawn; the default where the chosen one cannot pay."""
+    """Return the payer to show in the composer: the default if the chosen one cannot pay."""
     try:
         return payer_of_form(actor, sent, conversation)
     except Refused:
@@ -90,13 +90,13 @@ def shown_payer(actor: Actor, sent: Mapping[str, str], conversation: Conversatio
 
 
 def stored_payer(conversation: Conversation) -> Payer:
-    """Who was chosen when its last turn was begun."""
+    """Return the payer that was chosen for the chat's last turn."""
     key = conversation.key or playground_key(conversation.organisation)
     return Payer(key, conversation.project)
 
 
 def default_payer(actor: Actor) -> Payer:
-    """Who pays for the actor's new chats."""
+    """Return the payer of the actor's new chats."""
     chosen = _preference(actor)
     project = chosen.project if chosen else ""
     try:
@@ -110,8 +110,7 @@ def default_payer(actor: Actor) -> Payer:
 
 
 def checked_default(actor: Actor) -> Payer:
-    """As `default_payer`, for what is sent without a choice. Raises Refused where no key is allowed
-    to pay for it."""
+    """Return `default_payer` for a request without a choice. Raises Refused if no key may pay."""
     payer = default_payer(actor)
     if payer.chosen_key is None:
         check_playground_key(actor)
@@ -119,7 +118,7 @@ def checked_default(actor: Actor) -> Payer:
 
 
 def choose_default_payer(actor: Actor, payer: Payer) -> None:
-    """What the actor's new chats in the organisation are paid by."""
+    """Set the payer of the actor's new chats in the organisation."""
     require(actor, "playground.use")
     PaymentPreference.objects.update_or_create(
         user=person_of(actor),
@@ -152,7 +151,7 @@ def payers_context(
 
 
 def _projects(actor: Actor) -> Sequence[str]:
-    """The projects that have a budget, for whoever may read all budgets."""
+    """Return the projects with a budget, for readers of all budgets."""
     if scope_of(actor, "budgets.read") != "all":
         return ()
     budgets = Budget.objects.filter(

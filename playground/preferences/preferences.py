@@ -1,4 +1,4 @@
-"""What a person wants of the playground, and what the organisation lets everybody want."""
+"""Settings of a person for the playground, within the organisation's limits."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,12 @@ from playground.preferences.unwatched import unwatched_ms_max
 
 
 def preference_of(user: User) -> Preference:
-    """The person's choices, those that hold without a word where none was said."""
+    """Return the person's settings, with defaults for those not set."""
     return Preference.objects.filter(user=user).first() or Preference(user=user)
 
 
 def leaving_seconds_max(organisation: Organisation) -> int | None:
-    """How long answers that nobody watches may be written here; None as long as they take."""
+    """Return the organisation's limit in seconds for unwatched answers, or None."""
     rule = LeavingRule.objects.filter(organisation=organisation).first()
     return rule.seconds_max if rule else None
 
@@ -29,19 +29,19 @@ def unwatched_ms_of(organisation: Organisation, user: User) -> int | None:
 
 
 def choose_leaving(actor: Actor, leaving: Leaving) -> None:
-    """What becomes of the person's answers from the next one on."""
+    """Set what happens to the person's unwatched answers, from the next one on."""
     require(actor, "playground.use")
     Preference.objects.update_or_create(user=person_of(actor), defaults={"leaving": leaving})
 
 
 def choose_title_model(actor: Actor, model: str) -> None:
-    """Who names the person's new chats, "" for their first words."""
+    """Set the model that names the person's new chats, "" for their first words."""
     require(actor, "playground.use")
     Preference.objects.update_or_create(user=person_of(actor), defaults={"title_model": model})
 
 
 def choose_default_model(actor: Actor, model: str) -> None:
-    """What the person's new chats begin with, "" for the model that was used last."""
+    """Set the model of the person's new chats, "" for the last used one."""
     require(actor, "playground.use")
     Preference.objects.update_or_create(user=person_of(actor), defaults={"default_model": model})
 
@@ -60,13 +60,13 @@ def toggle_favourite(actor: Actor, model: str) -> None:
 
 
 def organisation_model(organisation: Organisation) -> str:
-    """What new chats begin with for whoever has used no model yet; "" where nothing was chosen."""
+    """Return the organisation's default model for people who have used none yet, or ""."""
     chosen = OrganisationPreference.objects.filter(organisation=organisation).first()
     return chosen.default_model if chosen else ""
 
 
 def choose_organisation_model(actor: Actor, model: str) -> None:
-    """What everybody's new chats begin with, "" for no choice."""
+    """Set the organisation's default model, "" for none."""
     require(actor, "playground.write")
     organisation = organisation_of(actor)
     with transaction.atomic():
@@ -90,7 +90,7 @@ def choose_organisation_model(actor: Actor, model: str) -> None:
 def choose_keys(
     actor: Actor, keys: Mapping[str, str], *, letter_keys: bool, enter_sends: bool
 ) -> None:
-    """How the person's keys are laid (`rules.shortcuts.read_letters`)."""
+    """Set the person's shortcuts (`rules.shortcuts.read_letters`)."""
     require(actor, "playground.use")
     chosen = {"keys": dict(keys), "letter_keys": letter_keys, "enter_sends": enter_sends}
     Preference.objects.update_or_create(user=person_of(actor), defaults=chosen)

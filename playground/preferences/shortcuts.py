@@ -48,8 +48,8 @@ def laid(rebound: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_letters(form: Mapping[str, str]) -> dict[str, str]:
-    """What a form lays otherwise than the defaults ({act: letter}). What is no letter is as it was
-    shipped. Raises ShortcutConflict."""
+    """Parse the changed shortcuts of a form ({act: letter}). Anything but a letter means the
+    default. Raises ShortcutConflict."""
     letters = {
         act: typed if (typed := form.get(act, "").strip().upper()) in LETTERS else letter
         for act, letter in DEFAULTS.items()

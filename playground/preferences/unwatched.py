@@ -1,5 +1,5 @@
-"""What becomes of an answer that nobody watches: the person's choice within the organisation's.
-Who watches is known to `playground/runs/watching.py`."""
+"""What happens to an answer that nobody watches: the person's choice, within the organisation's
+limit. `playground/runs/watching.py` knows who is watching."""
 
 from typing import Final
 
@@ -12,10 +12,8 @@ MINUTES: Final = (0, 1, 5, 15, 60)
 
 
 def unwatched_ms_max(leaving: str, seconds_max: int | None) -> int | None:
-    """After how many milliseconds without anybody watching an answer is stopped, None for never.
-
-    `leaving` is the person's choice, `seconds_max` the organisation's upper limit, None for none.
-    """
+    """Return after how many unwatched milliseconds an answer is stopped, or None for never.
+    `leaving` is the person's choice, `seconds_max` the organisation's limit or None."""
     if leaving == "stop":
         return GRACE_MS
     return None if seconds_max is None else max(GRACE_MS, seconds_max * 1_000)

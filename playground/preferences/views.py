@@ -50,7 +50,7 @@ async def preferences(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("playground.use")
 @require_POST
 async def title_cost(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """What a name by the model that is being chosen costs at most."""
+    """Show the maximum cost of a name by the chosen model."""
     context = await _title_cost(request, actor, request.POST.get("title_model", ""))
     return await in_database(render, request, "playground/preferences/_title_cost.html", context)
 
@@ -65,7 +65,7 @@ def title_model_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Have new chats paid as the one beside whose composer this is chosen."""
+    """Make the composer's current payer the default for new chats."""
     form = request.POST
     back = HttpResponse(status=204) if is_htmx(request) else see_other("playground", slug_of(actor))
     try:

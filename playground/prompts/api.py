@@ -47,7 +47,7 @@ class PromptPage(Schema):
 
 
 class PromptSettings(Schema):
-    """How the model is asked; what is left out is as usual."""
+    """How the model is called. Omitted settings use the default."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -71,7 +71,7 @@ class PromptSettings(Schema):
 
 
 class VersionIn(Schema):
-    """What a version of a prompt says."""
+    """The content of a prompt's version."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -88,7 +88,7 @@ class PromptIn(VersionIn):
 
 
 class PromptChange(Schema):
-    """What to change of a prompt; what is left out stays. A version never changes."""
+    """Changes to a prompt. Omitted fields stay as they are. A version never changes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -112,7 +112,7 @@ class RenderIn(Schema):
 
 class PayerRules(Schema):
     """Which keys may pay in the playground, by role: a built-in role by its name, a custom one by
-    its ID. A role that is left out stays as it is."""
+    its ID. Omitted roles stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

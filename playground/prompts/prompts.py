@@ -27,7 +27,7 @@ _FOUND_MAX = 50
 
 
 class PromptRefused(ValueError):
-    """It cannot be saved; the text says why."""
+    """The prompt cannot be saved. The text says why."""
 
 
 def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
@@ -40,8 +40,8 @@ def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
 
 
 def search_prompts(actor: Actor, words: str) -> list[tuple[Prompt, int]]:
-    """The prompts in whose name the words stand, each with the version that it stands for: the one
-    in production, else the last."""
+    """Filter the prompts by words in their name. Each comes with its version in production, else
+    its last."""
     words = words.strip()
     prompts = visible_prompts(actor).annotate(last=Max("versions__number")).order_by("name", "id")
     if words:
@@ -50,7 +50,7 @@ def search_prompts(actor: Actor, words: str) -> list[tuple[Prompt, int]]:
 
 
 def access_prompt(actor: Actor, slug: str) -> Prompt:
-    """One prompt that the actor sees. Http404 otherwise."""
+    """Return a prompt that the actor sees. Raises Http404."""
     prompt = visible_prompts(actor).filter(slug=slug.replace("\x00", "")).first()
     if prompt is None:
         raise Http404
@@ -72,12 +72,12 @@ def find_version(actor: Actor, slug: str, number: str = "") -> PromptVersion:
 
 
 def versions_of_prompt(prompt: Prompt) -> list[PromptVersion]:
-    """All of them, the last first."""
+    """Return all versions, the last first."""
     return list(prompt.versions.select_related("user"))
 
 
 def with_last_version(prompts: QuerySet[Prompt]) -> QuerySet[Prompt]:
-    """The same with the number of their versions, and what the last one says."""
+    """Annotate the prompts with the number of versions and the content of the last one."""
     last = PromptVersion.objects.filter(prompt=OuterRef("pk")).order_by("-number")
     return prompts.annotate(
         last_number=Subquery(last.values("number")[:1]),
@@ -90,8 +90,8 @@ def with_last_version(prompts: QuerySet[Prompt]) -> QuerySet[Prompt]:
 def save_prompt(
     actor: Actor, name: str, model: str, settings: Settings, *, note: str, shared: bool
 ) -> PromptVersion:
-    """A new version of the prompt of that name, or its first. Raises PromptRefused, and Refused
-    for a name or a note that cannot be kept as it is."""
+    """Save a new version of the prompt with that name, or create it. Raises PromptRefused, and
+    Refused for an invalid name or note."""
     require(actor, "playground.use")
     name = check_text("prompt_name", name, NAME_MAX)
     note = check_text("prompt_note", note, NOTE_MAX)
@@ -141,8 +141,8 @@ def require_person(actor: Actor) -> None:
 
 
 def owned_prompt(actor: Actor, slug: str) -> Prompt:
-    """One prompt that the actor may share or delete: its own, or any that it sees for who manages
-    the playground. Http404 when unseen, AccessDenied when not."""
+    """Return a prompt that the actor may share or delete: its own, or any visible one for a manager
+    of the playground. Raises Http404, or AccessDenied if the actor may only see it."""
     require_person(actor)
     prompt = access_prompt(actor, slug)
     if prompt.user_id != person_of(actor).id:
@@ -172,7 +172,7 @@ def delete_prompt(actor: Actor, prompt: Prompt) -> None:
 
 
 def put_in_production(actor: Actor, version: PromptVersion) -> None:
-    """From now on callers who name no version get this one."""
+    """Make this version the default for callers."""
     require(actor, "playground.use")
     with transaction.atomic():
         prompt = Prompt.objects.select_for_update().get(id=version.prompt_id)
@@ -185,10 +185,8 @@ def put_in_production(actor: Actor, version: PromptVersion) -> None:
 def request_of_version(
     version: PromptVersion, variables: Mapping[str, str], text: str
 ) -> dict[str, Any]:
-    """The chat request that a version stands for: ready to be sent to /v1/chat/completions.
-
-    Raises PromptRefused for variables that are missing or not known.
-    """
+    """Build the chat request of a version, ready for /v1/chat/completions. Raises PromptRefused for
+    missing or unknown variables."""
     settings = Settings.from_stored(version.settings)
     values = {**settings.variables, **variables}
     unknown = sorted(set(variables) - set(names_in(settings.system)))

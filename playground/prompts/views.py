@@ -105,7 +105,7 @@ def prompt_pick(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("prompts.read")
 @require_safe
 def prompt_show(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse:
-    """One version, and what it changed against another."""
+    """Show one version, and its difference from another."""
     version = prompts.find_version(actor, prompt, request.GET.get("v", ""))
     versions = prompts.versions_of_prompt(version.prompt)
     number = request.GET.get("against", str(version.number - 1))
@@ -139,7 +139,7 @@ def _other_settings(settings: dict[str, object]) -> str:
 @organisation_page("playground.use")
 @require_POST
 def prompt_save(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The panel as it stands as a new version."""
+    """Save the panel as a new version."""
     form = form_values(request.POST)
     try:
         settings = panel_settings(form.get("model", ""), form)

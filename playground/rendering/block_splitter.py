@@ -30,7 +30,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """More text of the open block, as it is to be shown while the block is open."""
+    """More text of the open block, to show while the block is open."""
 
     number: int
     text: str
@@ -38,11 +38,9 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """What has grown of the open block since its last part is a part of it: an item of a list, a
-    row of a table, or a table's head with the line under it.
-
-    `source` is its Markdown; `loose`: a blank line stands between this item and the next.
-    """
+    """The text of the open block since its last part is a complete part: a list item, a table row,
+    or a table's head with its delimiter row. `source` is its Markdown. `loose` means that a blank
+    line separates this item and the next."""
 
     number: int
     source: str
@@ -67,8 +65,8 @@ _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _LIST = re.compile(r" {0,3}(?:[-+*]|\d{1,9}[.)])(?:[ \t]|$)")
 _ITEM = re.compile(r"( {0,3})([-+*]|\d{1,9}[.)])(?: ( {0,3})(?=\S)|[ \t]|$)")
 _UNDER_HEAD = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
-# What a line must begin with so that the rest of it cannot change where blocks begin; the group,
-# with an "x" behind it, is all that decides. Everything else waits for the end of its line.
+# If a line begins with one of these, its rest cannot affect where blocks begin; the group plus an
+# "x" decides. All other lines are held until they are complete.
 _DECIDED = (
     re.compile(r"( *)[^\s\d#>\-+*_`~=|<$\\:]"),
     re.compile(r"( *\d{1,9})[^\d.)]"),
@@ -121,7 +119,7 @@ class BlockSplitter:
         return self._events.take(self._number)
 
     def end(self) -> list[BlockEvent]:
-        """The text is over: what is held is decided as it stands, the open block is closed."""
+        """End the text: decide the held line as it is, and close the open block."""
         if self._line or (self._block and self._block.passed):
             self._newline(last=True)
         if self._block:
@@ -164,7 +162,7 @@ class BlockSplitter:
             self._line = ""
 
     def _decide(self, probe: str, end: str | None) -> None:
-        """The held line is known well enough. `end` is None while it is not complete."""
+        """Decide the held line. `end` is None while it is incomplete."""
         block, line = self._block, self._line
         if block and block.ends_before(probe, self._blank, self._confirm):
             self._close(block)
@@ -234,7 +232,7 @@ class BlockSplitter:
         self._events.add(Parted(self._number, block.take_part(), loose))
 
     def _close(self, block: "_OpenBlock") -> None:
-        # Blank lines behind a block are its own: they may be lines of code in a list.
+        # Blank lines after a block are separate: in a list they may be lines of code.
         self._events.add(Closed(self._number, "".join([*block.source, *self._blank])))
         self._number += 1
         self._block = None
@@ -281,8 +279,8 @@ class _OpenBlock:
         return completes
 
     def ends_before(self, probe: str, blank: Sequence[str], confirm: Confirm) -> bool:
-        """Whether the block is over when a line that begins like `probe` comes behind `blank`
-        lines."""
+        """Return whether the block is over when a line that begins like `probe` comes behind
+        `blank` lines."""
         other_list = self.items is not None and self.items.is_of_other_list(probe)
         if self.items and not other_list and _goes_on_in_list(probe):
             return False
@@ -321,12 +319,13 @@ class _ListItems:
         return True
 
     def is_of_other_list(self, line: str) -> bool:
-        """Whether the line begins an item of a list beside this one."""
+        """Return whether the line begins an item of a list beside this one."""
         item = self._item_in(line)
         return item is not None and item[2][-1] != self._mark
 
     def _item_in(self, line: str) -> re.Match[str] | None:
-        """What begins an item in the line, if it is none of a list inside the item that grows."""
+        """Return the marker that begins a new item in the line, unless it belongs to a nested
+        list."""
         item = _ITEM.match(line)
         return None if item is None or (self._mark and len(item[1]) >= self._indent) else item
 
@@ -383,7 +382,7 @@ class _Events:
 
 
 def _probe(line: str) -> str | None:
-    """What of an incomplete line decides, in one form for all lines of its kind; None = wait."""
+    """Return the deciding part of an incomplete line in a normal form, or None to wait."""
     for pattern in _DECIDED:
         match = pattern.match(line)
         if match:

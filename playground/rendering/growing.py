@@ -39,7 +39,7 @@ from playground.rendering.unfinished_markdown import decided
 def render_so_far(
     text: str, labels: MarkdownLabels, message: str, *, structured: bool = False
 ) -> str:
-    """An answer that is being written: what a page shows that has applied every change so far."""
+    """Render an answer in progress: what a page shows after applying all changes so far."""
     html: list[str] = []
     growing: GrowingBlock | None = None
     for event in splitter_of(structured=structured).feed(text):
@@ -56,11 +56,8 @@ def render_so_far(
 
 
 class Pieces(ABC):
-    """Text that grows inside the element `place`, each piece in an element of its own. At first
-    there is one that is empty.
-
-    Where it is cut depends on the text alone, not on how it came.
-    """
+    """Text that grows inside the element `place`, in one element per piece. It starts with one
+    empty piece. The cuts depend only on the text, not on how it arrived."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -89,7 +86,7 @@ class Pieces(ABC):
         return "".join(self._element(escape_text(text)) for text in self._filled())
 
     def changes(self) -> str:
-        """What is new since the page was told of this text the last time."""
+        """Return the changes since the last call."""
         more = self._texts[self._shown - 1][self._shown_of_last :]
         changes = partial(self._selector(self._shown), escape_text(more)) if more else ""
         fresh = [self._element(escape_text(text)) for text in self._filled()[self._shown :]]
@@ -102,7 +99,7 @@ class Pieces(ABC):
         self._shown, self._shown_of_last = len(self), len(self._filled()[-1])
 
     def replaced_by(self, pieces: list[str]) -> str:
-        """The same pieces in other words."""
+        """Return the same pieces with other content."""
         return "".join(
             partial(self._selector(number), html, "innerHTML")
             for number, (text, html) in enumerate(zip(self._filled(), pieces, strict=True), 1)
@@ -145,8 +142,8 @@ class Code(Pieces):
 
 
 class GrowingBlock(ABC):
-    """One open block. A page that comes has `html`; one that sees it begin has `empty`, then every
-    `changes`, and at last those of `closing`."""
+    """One open block. A newly loaded page gets `html`; a page that sees the block begin gets
+    `empty`, then every `changes`, and finally those of `closing`."""
 
     def __init__(self, opened: Opened, labels: MarkdownLabels, message: str) -> None:
         self.opened = opened
@@ -169,7 +166,7 @@ class GrowingBlock(ABC):
 
     @abstractmethod
     def changes(self) -> str:
-        """What is new since the last time."""
+        """Return the changes since the last call."""
 
     def closing(self, source: str) -> str:
         """The changes that close the block."""
@@ -179,7 +176,7 @@ class GrowingBlock(ABC):
 
     @abstractmethod
     def _closing(self, closed: str) -> str | None:
-        """The changes to `whole`; None where there is no way but to draw it anew."""
+        """Return the changes to `whole`, or None if it must be rendered again."""
 
     def _in_block(self, inside: str) -> str:
         return f'<div id="{self._block}" data-b="{self.opened.number}">{inside}</div>'
@@ -244,7 +241,7 @@ class _GrowingWhole(GrowingBlock):
 
 
 class _GrowingParagraph(GrowingBlock):
-    """A paragraph. A long one is in pieces, of which the last alone is drawn again."""
+    """A paragraph. A long one is in pieces, and only the last one is rendered again."""
 
     def __init__(self, opened: Opened, labels: MarkdownLabels, message: str) -> None:
         super().__init__(opened, labels, message)
@@ -307,7 +304,7 @@ class _GrowingParagraph(GrowingBlock):
         return "".join(changes) + gone * max(0, len(self._shown) - len(pieces))
 
     def _pieces(self) -> list[str]:
-        """What stands in each; of the only one, the whole paragraph."""
+        """Return the content of each piece. A single piece is the whole paragraph."""
         if not self._full:
             return [self._draw(self._source)]
         return [*self._full, self._open_text()]
@@ -351,7 +348,8 @@ class _GrowingParts(GrowingBlock):
 
     @abstractmethod
     def _part(self, event: Parted) -> str | None:
-        """A complete part as it stands in the block; "" for a head, None when it is no part."""
+        """Render a complete part for the block. Return "" for a table head, and None if it is not a
+        part."""
 
     @abstractmethod
     def _open_part(self) -> str | None:
@@ -425,7 +423,7 @@ class _ShownParts:
         self._open = ""
 
     def changes(self, place: str, parts: Sequence[str], part: str) -> str:
-        """What the page has not yet of the parts, and of the one that is being written."""
+        """Return what the page lacks of the parts and of the current one."""
         changes = ""
         fresh = parts[self._complete :]
         if fresh and self._open:
@@ -527,7 +525,7 @@ _ROWS, _ROWS_END = "<tbody>\n", "</tbody>\n</table>\n"
 
 
 def _is_inside(html: str) -> bool:
-    """Whether no list or table ends in it that has not begun in it."""
+    """Return whether no list or table ends in it that has not begun in it."""
     depth = 0
     for tag in _TAG.finditer(html):
         depth += -1 if tag[1] else 1

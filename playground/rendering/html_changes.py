@@ -1,7 +1,7 @@
-"""Changes of a page: what turns the HTML that it has into the HTML that it is to have.
+"""Compute the changes from a page's HTML to its new HTML.
 
-An answer grows at its end, and so does its HTML. What has grown is appended where it stands,
-however deep; only an element that is another one now is drawn anew.
+An answer grows at its end, and so does its HTML. New content is appended at its place, however
+deep. Only an element that has changed is rendered again.
 """
 
 import re
@@ -17,8 +17,8 @@ _VOID = re.compile(r"<(?:br|hr)\b|<.*/>$", re.DOTALL)
 
 
 def partial(target: str, html: str, swap: str = "beforeend") -> str:
-    """One change of the page: `html` to the element that `target`, a selector that begins with an
-    id, names."""
+    """Build one change of the page: `html` for the element that matches the selector `target`,
+    which begins with an id."""
     return f'<hx-partial hx-target="#{target}" hx-swap="{swap}">{html}</hx-partial>'
 
 
@@ -35,8 +35,8 @@ def in_changes(parts: Iterable[str]) -> Iterator[str]:
 
 
 def grown(place: str, old: str, new: str, before: int = 0) -> str:
-    """The changes that turn `old` into `new`, the last of what stands in the element `place`;
-    `before` is how many elements stand there before it."""
+    """Return the changes from `old` to `new`, the last content of the element `place`. `before` is
+    the number of elements in front of it."""
     if old == new:
         return ""
     if not old:
@@ -51,7 +51,7 @@ def grown(place: str, old: str, new: str, before: int = 0) -> str:
 
 
 def count_elements(html: str) -> int:
-    """How many elements stand beside one another in it."""
+    """Count the sibling elements."""
     depth = count = 0
     for tag in _TOKEN.findall(html):
         if tag.startswith("</"):
@@ -75,7 +75,7 @@ class _Comparison:
         self._begins: list[int] = []  # where in `_new` each element around it begins
 
     def changes(self) -> Iterator[str | None]:
-        """None where nothing is left but to draw all of it anew."""
+        """Return the changes, or None if everything must be rendered again."""
         while self._at < len(self._old) or self._new_at < len(self._new):
             old, new = self._token(self._old, self._at), self._token(self._new, self._new_at)
             if old == new:
@@ -153,7 +153,7 @@ class _Comparison:
 
 
 def _end_of_element(tokens: Sequence[str], at: int) -> int:
-    """Where the element ends that is open at a place."""
+    """Return where the element that is open at a place ends."""
     depth = 0
     for end in range(at, len(tokens)):
         if tokens[end].startswith("</"):

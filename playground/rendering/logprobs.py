@@ -1,4 +1,4 @@
-"""How likely the tokens of an answer were, for eyes."""
+"""Display the probabilities of an answer's tokens."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

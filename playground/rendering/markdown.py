@@ -1,10 +1,9 @@
-"""Markdown of a model to HTML that may stand in a page: the text is hostile until shown otherwise.
+r"""Render a model's Markdown to safe HTML. The text is untrusted.
 
-Three walls stand behind one another: the parser takes no HTML, what it makes is built here and not
-by the text, and an allow-list (nh3) throws away whatever else came through. Math is converted with
-its brackets out of the way and passes an allow-list of its own, because converters let markup in
-`\\text{}` and addresses in `\\href{}` pass. No image is ever loaded: its address could carry the
-chat to a third party.
+Three defences are layered: the parser accepts no HTML, the output is built here rather than taken
+from the text, and an allow-list (nh3) removes anything else. Math is converted with its brackets
+removed, and has its own allow-list, because converters pass markup in `\text{}` and URLs in
+`\href{}`. Images are never loaded, because their URL could send the chat to a third party.
 """
 
 import re
@@ -43,7 +42,7 @@ from playground.rendering.unfinished_markdown import (
 
 @dataclass(frozen=True, slots=True)
 class MarkdownLabels:
-    """What the renderer says itself, in the reader's language; `copy_icon` is ready HTML."""
+    """Labels of the renderer in the reader's language. `copy_icon` is ready HTML."""
 
     image_from: str = "Image from %s · Open"
     copy: str = "Copy"
@@ -73,9 +72,9 @@ _MATH_DEPTH_MAX = 40
 def render_block(
     source: str, labels: MarkdownLabels, block: str, *, loose: bool = False, first_code: int = 0
 ) -> str:
-    """One closed block as sanitised HTML. `block` is the id of its message and its number, as in
-    M-3, for the ids inside; its code blocks are counted from `first_code`; `loose` makes a list a
-    loose one."""
+    """Render a closed block as sanitised HTML. `block` is the id of its message and its number, as
+    in M-3, for the ids inside; its code blocks are numbered from `first_code`; `loose` makes a list
+    a loose one."""
     if len(source) > PLAIN_ABOVE and not source.lstrip().startswith(("```", "~~~")):
         texts = "".join(piece_of_text(escape_text(text)) for text in prose_pieces(source))
         return f"{_PLAIN}{texts}</p>\n"
@@ -88,8 +87,8 @@ def render_block(
 def render_open_block(
     source: str, labels: MarkdownLabels, block: str, *, loose: bool = False, first_code: int = 0
 ) -> str:
-    """One block that is not closed yet, or one part of it, as `render_block` has it: what is open
-    at its end is drawn as if it were closed."""
+    """Render an open block, or one part of it, like `render_block`. Open markup at its end is
+    rendered as if closed."""
     source = decided(source)
     if len(source) > PLAIN_ABOVE:
         return render_block(source, labels, block)
@@ -100,7 +99,7 @@ def render_open_block(
 
 
 def render_open_text(source: str, labels: MarkdownLabels, block: str) -> tuple[str, str]:
-    """Text inside a paragraph that goes on behind it, and the marks that are open at its end."""
+    """Render the text of an unfinished paragraph, and return the open marks at its end."""
     env: dict[str, Any] = {"labels": labels}
     tokens = _markdown(unfinished=True).parseInline(source, env)
     return _clean(tokens, env, block), "".join(env.get(OPENED, ()))
@@ -123,7 +122,7 @@ Splitter = BlockSplitter | JsonSplitter
 
 
 def splitter_of(*, structured: bool) -> Splitter:
-    """What cuts an answer into blocks; `structured` = it is JSON, and no Markdown."""
+    """Return the splitter for an answer; `structured` means that it is JSON, not Markdown."""
     return JsonSplitter() if structured else BlockSplitter(begins_block)
 
 
@@ -139,8 +138,8 @@ def render_whole(
 
 
 def in_stretches(blocks: Sequence[str]) -> str:
-    """Blocks, each sixteen in an element: what a browser does for one change grows with the number
-    of its siblings."""
+    """Wrap every sixteen blocks in an element, because a browser's work for a change grows with the
+    number of siblings."""
     starts = range(0, len(blocks), STRETCH)
     return "".join(stretch("".join(blocks[start : start + STRETCH])) for start in starts)
 
@@ -173,7 +172,8 @@ def block_id(message: str, number: int) -> str:
 
 
 def begins_block(block: str, line: str) -> bool:
-    """Whether a line after `block` (which ends with a newline) begins a new top-level block."""
+    """Return whether a line after `block` (which ends with a newline) begins a new top-level
+    block."""
     tokens: list[Token] = []
     markdown = _markdown()
     markdown.block.parse(block + line, markdown, {}, tokens)
@@ -280,15 +280,15 @@ def _bracket_math(state: StateInline, silent: bool) -> bool:
 
 # Footnotes --------------------------------------------------------------------------------------
 
-# A word is taken for a number of a note only behind what it is a note to: [^abc] is a set of signs.
+# A word counts as a footnote number only after the footnote itself: [^abc] is a character class.
 _NOTE = re.compile(r"\[\^(?:([0-9]{1,3})|[A-Za-z][A-Za-z0-9_-]{0,29})\]")
 _NOTE_TO = re.compile(r"[\w.,;:!?)\]}\"'”’»。，；：！？）」』*_`]")
 _NOTE_MARK = re.compile(r'<sup class="(note|note-mark)">([A-Za-z0-9_-]+)</sup>')
 
 
 def _footnote(state: StateInline, silent: bool) -> bool:
-    """`text[^1]`, and `[^1]: note` at the begin of a line. Each stands where it was written: the
-    blocks of an answer are drawn one by one, and know nothing of each other."""
+    """Parse `text[^1]`, and `[^1]: note` at the start of a line. Notes stay where they were
+    written, because the blocks of an answer are rendered separately."""
     match = _NOTE.match(state.src, state.pos, state.posMax)
     if match is None or state.linkLevel or is_in_open_link(state):
         return False
@@ -372,8 +372,8 @@ def _task_signs(state: StateCore) -> None:
 
 
 def _directions(state: StateCore) -> None:
-    """Each block runs as its first letter does. What stands in it has no direction of its own, or
-    the block would not look at its letters; the pages' style does the rest."""
+    """Set the direction of each block by its first letter. Its content has no direction of its own,
+    or the block would ignore its letters; the page's style does the rest."""
     for token in state.tokens:
         if token.level == 0 and token.type in _DIRECTED:
             token.attrSet("dir", "auto")
@@ -386,8 +386,8 @@ _DIRECTED = {
 
 
 def _long_paragraphs(state: StateCore) -> None:
-    """A paragraph longer than a piece, in pieces: lines are laid out anew for all that stand in one
-    run of text."""
+    """Split a paragraph that is longer than a piece, because browsers lay out a run of text as a
+    whole."""
     for opening, inline in pairwise(state.tokens):
         long = len(inline.content) > _ANYWHERE_AFTER and inline.children
         if opening.type == "paragraph_open" and long:
@@ -423,7 +423,8 @@ def _pieces_of(children: Sequence[Token]) -> Iterator[Token]:
 
 
 def prose_pieces(text: str, size: int = 0) -> list[str]:
-    """Text in pieces, of which the first goes on one of `size` characters; the last is not full."""
+    """Split text into pieces. The first one continues a piece of `size` characters; the last is not
+    full."""
     pieces, start = [], 0
     while end := end_of_prose(size, text, start):
         pieces.append(text[start:end])
@@ -432,9 +433,9 @@ def prose_pieces(text: str, size: int = 0) -> list[str]:
 
 
 def end_of_prose(size: int, text: str, start: int) -> int:
-    """Where in `text`, from `start` on, a piece of `size` characters is full, 0 = nowhere: at the
-    first newline behind 1,500 characters, the first space behind 3,000, or at 4,000 where there is
-    neither, as in Chinese."""
+    """Return where in `text`, from `start` on, a piece of `size` characters ends, or 0 for nowhere:
+    at the first newline after 1,500 characters, the first space after 3,000, or at 4,000 if there
+    is neither, as in Chinese."""
     ends = [start + _ANYWHERE_AFTER - size]
     for sign, after in (("\n", _NEWLINE_AFTER), (" ", _SPACE_AFTER)):
         at = text.find(sign, max(start, start + after - 1 - size))
@@ -499,8 +500,8 @@ def open_figure(language: str, pieces: str, labels: MarkdownLabels, block: str) 
 
 
 def pieces_in_figure(html: str) -> tuple[str, list[str]]:
-    """What `render_block` made of a block of code: the markup around its pieces, and what is in
-    each. ("", []) of anything else."""
+    """Split the HTML of a code block by `render_block` into the markup around its pieces, and the
+    pieces. Return ("", []) for anything else."""
     head, *pieces = html.split(_PIECE)
     if not pieces or not head.startswith("<figure") or html.count("<figure") > 1:
         return "", []
@@ -509,8 +510,8 @@ def pieces_in_figure(html: str) -> tuple[str, list[str]]:
 
 
 def pieces_in_paragraph(html: str) -> tuple[str, list[str]]:
-    """What `render_block` made of a paragraph too long for one piece: its opening tag, and what is
-    in each piece. ("", []) of anything else."""
+    """Split the HTML of a long paragraph by `render_block` into its opening tag and the pieces.
+    Return ("", []) for anything else."""
     head, *pieces = html.split(_PIECE)
     if (
         head not in (PARAGRAPH, _PLAIN)
@@ -523,7 +524,7 @@ def pieces_in_paragraph(html: str) -> tuple[str, list[str]]:
 
 
 def piece_of_text(html: str) -> str:
-    """One piece of a block of code or of a paragraph."""
+    """Render one piece of a code block or of a paragraph."""
     return f"{_PIECE}{html}</span>"
 
 
@@ -535,10 +536,8 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 def _in_pieces(code: str) -> list[str]:
-    """Code in pieces of whole lines: a browser need not lay out those that are out of sight.
-
-    Pygments closes every span at the end of its line, so that a cut there cuts none.
-    """
+    """Split code into pieces of whole lines, so that a browser can skip the layout of invisible
+    ones. Pygments closes every span at the end of its line, so no span is cut."""
     lines = _LINE.findall(code) or [""]
     starts = range(0, len(lines), PIECE_LINES)
     return [piece_of_text("".join(lines[start : start + PIECE_LINES])) for start in starts]
@@ -648,11 +647,8 @@ _WALL: dict[str, Any] = {
 
 
 def _with_copy_buttons(html: str, labels: MarkdownLabels, block: str, first_code: int = 0) -> str:
-    """After the wall: each code block gets an id, the button that copies it, and the one that shows
-    what it draws.
-
-    The searched text is markup, which the wall has left only where this module put it.
-    """
+    """After sanitising, give each code block an id, a copy button, and a preview button. The markup
+    that is searched for can only come from this module."""
     if "<figcaption>" not in html:
         return html
     parts = html.split('</span></figcaption><pre tabindex="0">')

@@ -1,4 +1,4 @@
-"""What the pages show of conversations and answers, for whole pages and for the frames of a run."""
+"""The context of conversations and answers, for whole pages and for the frames of a run."""
 
 import datetime as dt
 import json
@@ -121,7 +121,7 @@ def conversation_url(slug: str, id: str) -> str:
 def composer_context(
     slug: str, conversation: Conversation | None, run: Run | None
 ) -> dict[str, Any]:
-    """What the form needs: where it goes, and the run that it may stop."""
+    """Build the context of the form: its target, and the run that it can stop."""
     return {
         "slug": slug,
         "runs_url": reverse("run_create", args=[slug]),
@@ -135,7 +135,8 @@ def composer_context(
 
 @dataclass(frozen=True)
 class Versions:
-    """Which of its versions a message is, and those beside it; ids as text, "" for none."""
+    """The position of a message among its versions, and its neighbours; ids as text, "" for
+    none."""
 
     number: int = 1
     count: int = 1
@@ -158,7 +159,7 @@ def versions_of(tree: Tree, id: UUID) -> Versions:
 def message_context(
     message: Message, slug: str, answer: PartialAnswer | None, versions: Versions | None = None
 ) -> dict[str, Any]:
-    """One message for its template. `written` is the text so far of an answer in progress."""
+    """Build the context of a message. `written` is the text so far of an answer in progress."""
     same = {"message": message, "id": message.text_id, "slug": slug,
             "versions": versions or Versions()}  # fmt: skip
     if message.role == MessageRole.USER:
@@ -226,7 +227,7 @@ def _is_json(run: Run | None) -> bool:
 def _ending(
     message: Message, run: Run | None, slug: str, outcome: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What an ended answer says of itself: tokens, charge, errors, and what to do next."""
+    """Describe an ended answer: tokens, charge, errors, and the next step."""
     meters: Mapping[str, int] = outcome.get("meters") or {}
     request_id = id_text(message.request_id) if message.request_id else ""
     head = outcome.get("head") or {}
@@ -267,7 +268,8 @@ def _ending(
 
 
 def _column_context(message: Message) -> dict[str, Any]:
-    """Whether it stands in a column of a comparison, and whether nobody may know whose it is."""
+    """Return whether the message is in a column of a comparison, and whether its model is
+    hidden."""
     columns = message.conversation.columns
     return {
         "in_column": bool(columns),
@@ -290,7 +292,7 @@ _CACHED = ("in_cache_read", "in_audio_cached", "in_image_cached")
 
 
 def _saved(message: Message, outcome: Mapping[str, Any]) -> int:
-    """What stopping saved at the most."""
+    """Return the maximum amount that stopping saved."""
     if message.state != RunState.STOPPED or "hold_nano" not in outcome:
         return 0
     return max(0, int(outcome["hold_nano"]) - int(outcome.get("charge_nano", 0)))
@@ -364,7 +366,7 @@ def _per_second(tokens: int, milliseconds: int) -> str:
 
 
 def slow_html(run: Run, seconds: int) -> str:
-    """The model has not said a word for so many seconds; after a while the page offers ways out."""
+    """Show that the model has been silent for so many seconds; after a while offer alternatives."""
     slug = run.conversation.organisation.slug
     context = {
         "seconds": seconds,
@@ -406,7 +408,7 @@ def thought_html(message: str, milliseconds: int, tokens: int) -> str:
 
 
 def head_html(message: str, dropped: Sequence[str], output_cap: int | None) -> str:
-    """What the upstream did not hear of, and the cap that the money set."""
+    """Show what was not sent to the upstream, and the cap that the balance set."""
     html = render_to_string(
         "playground/rendering/_dropped.html", {"dropped": dropped, "output_cap": output_cap}
     )
@@ -464,7 +466,7 @@ def access_ended_html(batch: Iterable[Run]) -> str:
 
 
 def rewritten_html(run: Run, text: str) -> str:
-    """The whole text anew, where nobody knows any more which of its blocks was open."""
+    """Render the whole text again, when it is unknown which of its blocks was open."""
     id = id_text(run.assistant_message_id)
     return partial(
         f"blocks-{id}", _answer_html(text, _markdown_labels(), id, _is_json(run)), "innerHTML"
@@ -493,7 +495,7 @@ def _duration(milliseconds: int) -> str:
 
 
 def basis_label(basis: str) -> str:
-    """Where a charge's quantities come from."""
+    """Return the label for the source of a charge's quantities."""
     return {
         "measured": gettext("measured"),
         "drained": gettext("measured after disconnect"),
@@ -505,7 +507,7 @@ def basis_label(basis: str) -> str:
 
 
 def error_text(outcome: Mapping[str, Any]) -> str:
-    """What happened, in plain words; the kind's own message where it says more."""
+    """Return the error in plain words, or the kind's own message if it says more."""
     kind, message = outcome.get("kind"), outcome.get("message", "")
     if ask_href(outcome):
         return _budget_words(lacked_text, outcome) or _BUDGET_LINK.sub("", message)
@@ -524,8 +526,8 @@ def error_text(outcome: Mapping[str, Any]) -> str:
 
 
 def ask_href(outcome: Mapping[str, Any]) -> str:
-    """Where to ask for more of the budget that refused a turn; empty when none did. One that was
-    stored before outcomes named their budget has it in its message."""
+    """Return the address for requesting more of the budget that refused a turn, or empty. An
+    outcome stored before budgets were named there has it in its message."""
     budget_id = outcome.get("budget_id")
     if budget_id is None and outcome.get("kind") in _BY_BUDGET:
         match = _BUDGET_LINK.search(outcome.get("message", ""))
@@ -534,7 +536,7 @@ def ask_href(outcome: Mapping[str, Any]) -> str:
 
 
 def _budget_words(say: Callable[[int], str], outcome: Mapping[str, Any]) -> str:
-    """What a budget that had no money left says of itself; empty for what else it refuses."""
+    """Describe the budget that had no money left; empty for other refusals."""
     budget_id = outcome.get("budget_id")
     if budget_id is None or outcome.get("kind") != "insufficient_balance":
         return ""

@@ -34,7 +34,7 @@ from playground.rendering.markdown import (
 
 @dataclass(frozen=True, slots=True)
 class AnswerLabels:
-    """What stands around an answer while it grows; `chevron` is ready HTML."""
+    """Labels around a growing answer. `chevron` is ready HTML."""
 
     thinking: str = "Thinking…"
     chevron: str = ""
@@ -43,8 +43,7 @@ class AnswerLabels:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the page shows next, and the pieces of text and reasoning that are in it; `wire` is what
-    came."""
+    """The next piece of the page, with its text and reasoning. `wire` is the received data."""
 
     html: str
     text: str = ""
@@ -69,7 +68,7 @@ class AnswerPainter:
         """The next frame; its HTML is "" when nothing is to be seen yet."""
         text, reasoning = "", ""
         for event in events:
-            # The page asks for one choice; what others an upstream sends are not shown.
+            # The page asks for one choice; further ones from an upstream are ignored.
             if isinstance(event, (TextDelta, RefusalDelta)) and event.choice == 0:
                 text += storable(event.text)
             elif isinstance(event, AudioDelta) and event.choice == 0:
@@ -80,7 +79,7 @@ class AnswerPainter:
         return Frame(html + self._calls(events), text, reasoning)
 
     def end(self) -> Frame:
-        """The last frame of the text: what is open is closed."""
+        """Return the last frame of the text, with the open block closed."""
         return Frame(self._blocks(self._splitter.end()))
 
     def _reasoning(self, text: str) -> str:

@@ -13,7 +13,7 @@ _TICKS = re.compile(r"`+")
 
 
 def is_structured(stored: Mapping[str, Any] | None) -> bool:
-    """Whether the settings of a turn, in their stored form, ask for JSON."""
+    """Return whether the settings of a turn, in their stored form, ask for JSON."""
     settings = Settings.from_stored(stored or {})
     if settings.raw is None:
         return settings.schema is not None
@@ -22,7 +22,7 @@ def is_structured(stored: Mapping[str, Any] | None) -> bool:
 
 
 class JsonSplitter:
-    """All of the text as one block of code, with the events of `BlockSplitter`."""
+    """Treats the whole text as one code block, with the events of `BlockSplitter`."""
 
     def __init__(self) -> None:
         self._text = ""

@@ -1,8 +1,8 @@
-"""Markdown that is still being written: what was opened at its end is drawn as if it were closed.
+"""Markdown in progress: open markup at its end is rendered as if it were closed.
 
-``**bold`` is bold before its end has come, code is code, and a link shows its text until its
-address is whole. So nothing that a page shows jumps when the end comes; a mark that never gets one
-is drawn as itself once the block is closed.
+``**bold`` is bold before its end arrives, code is code, and a link shows its text until its URL is
+complete, so the page does not jump when the end arrives. A mark that never gets an end is rendered
+literally once the block is closed.
 """
 
 import re
@@ -22,15 +22,15 @@ OPENED: Final = "opened"
 _AT_END: Final = "at_end"
 _LINK: Final = "link"
 
-# Nothing of this says yet what it will be.
+# Characters that do not yet decide what follows.
 _UNDECIDED = re.compile(r"(?:[*_~`\\!\[$]+|&#?\w{0,30}|\[\^[\w-]{0,30}\]?)$")
 _ADDRESS = re.compile(r"https?:/?/?\S*$")
 _LONG: Final = 2_000
 
 
 def decided(source: str) -> str:
-    """What of a block's Markdown so far can be drawn. The end of a long one comes in steps, so that
-    drawing it again and again costs no square of its length."""
+    """Return the part of a block's Markdown that can be rendered so far. The end of a long block
+    advances in steps, so that rendering it repeatedly is not quadratic."""
     if len(source) > _LONG:
         source = source[: len(source) & -(1 << (len(source).bit_length() - 5))]
     return _UNDECIDED.sub("", source)
@@ -81,7 +81,7 @@ def _close_open(state: StateInline) -> None:
 
 
 def is_in_open_link(state: StateInline) -> bool:
-    """Whether what comes next stands inside a link whose end has not come yet."""
+    """Return whether the next text is inside an unfinished link."""
     return _LINK in state.env
 
 
@@ -150,7 +150,7 @@ def _address_is_open(state: StateInline, at: int) -> bool:
 
 
 def _open_image(state: StateInline, silent: bool) -> bool:
-    """Nothing of an image is shown before all is known of it."""
+    """An image is hidden until it is complete."""
     if not state.env.get(_AT_END) or not state.src.startswith("![", state.pos):
         return False
     if state.src.find(")", state.pos, state.posMax) >= 0:

@@ -1,4 +1,4 @@
-"""What an answer has beside its text, collected from its events: calls, sources, media."""
+"""Collect the parts of an answer beside its text from its events: calls, sources, media."""
 
 import base64
 import binascii
@@ -97,7 +97,7 @@ class AnswerCollector:
         return media
 
     def parts(self) -> dict[str, Any]:
-        """What the message keeps; see `rules.request`."""
+        """Return the parts to store in the message; see `rules.request`."""
         lists = (("calls", self.calls), ("sources", self.sources))
         parts: dict[str, Any] = {
             name: [{key: storable(text) for key, text in item.items()} for item in value]

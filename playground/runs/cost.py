@@ -1,4 +1,4 @@
-"""What an answer costs while it is written: an estimate, until the receipt."""
+"""Estimate the cost of an answer in progress, until the receipt exists."""
 
 from billing.prices.pricing import CostLines, PriceVersion, price
 from relay.holds.rules import estimate_tokens
@@ -12,7 +12,7 @@ class Meter:
         self._input_tokens = estimate_tokens(body_bytes)
 
     def cost_nano(self, text_tokens: int, reasoning_tokens: int) -> int | None:
-        """So far; None when there is no price for it."""
+        """Return the cost so far, or None without a price."""
         if self._version is None:
             return None
         quantities = {"in_text": self._input_tokens, "out_text": text_tokens,

@@ -1,7 +1,7 @@
-"""The events of a run as rows: appended by the one process that carries it, read by any.
+"""The events of a run as rows: one process appends, any process reads.
 
-A frame may be lost with the last instant before a crash of the database: these commits do not wait
-for the disk. The books of the request do.
+These commits do not wait for the disk, so a database crash may lose the last frames. The request's
+books do wait.
 """
 
 import datetime as dt
@@ -24,14 +24,15 @@ KEPT = dt.timedelta(minutes=15)
 
 
 class AppendResult(NamedTuple):
-    """Whether the run still goes on (somebody else may have ended it), and shall be stopped."""
+    """Whether the run is still active (another process may have ended it), and whether it should
+    stop."""
 
     alive: bool
     stopping: bool
 
 
 class NewEvents(NamedTuple):
-    """Events after a number, in order, and what the run's row says."""
+    """The events after a number, in order, and the state of the run's row."""
 
     events: list[tuple[int, str]]
     ended: bool
@@ -39,7 +40,7 @@ class NewEvents(NamedTuple):
 
 
 class PartialAnswer(NamedTuple):
-    """What a run has written, and up to which event; `calls` of tools as in `rules.request`."""
+    """The text of a run, and its last event. `calls` are tool calls as in `rules.request`."""
 
     seq: int
     text: str
@@ -67,7 +68,7 @@ def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> Appe
 
 
 def beat(run_id: UUID) -> None:
-    """Say that the run's carrier lives."""
+    """Record that the run's task is alive."""
     with connection.cursor() as cursor:
         cursor.execute(_BEAT, {"run": run_id})
 
@@ -79,7 +80,7 @@ def notify_all(run_id: UUID) -> None:
 
 
 def read_after(run_id: UUID, seq: int, limit: int) -> NewEvents:
-    """The next events of a run. Of a run that is gone: none, ended."""
+    """Read the next events of a run. A deleted run has none and is ended."""
     with connection.cursor() as cursor:
         cursor.execute(_READ, {"run": run_id, "seq": seq, "limit": limit, "stale": STALE_S})
         rows = cursor.fetchall()
@@ -111,14 +112,14 @@ def _calls_in(wire: str) -> list[dict[str, str]]:
 
 
 class WireEvent(NamedTuple):
-    """What came over the wire, and when: milliseconds since the run began."""
+    """Received data with its time in milliseconds since the run began."""
 
     at_ms: int
     text: str
 
 
 def wire_of_run(run: Run) -> list[WireEvent]:
-    """What came, in order; nothing once the events have expired."""
+    """Return the received data in order; nothing once the events have expired."""
     events = RunEvent.objects.filter(run=run).exclude(wire="").order_by("seq")
     return [
         WireEvent(int((at - run.started_at) / dt.timedelta(milliseconds=1)), wire)

@@ -1,7 +1,5 @@
-"""The frames of one run: painted in the language of whoever sent, and written as events.
-
-All of it is work for a thread with a database, except what is said to be otherwise.
-"""
+"""Render the frames of a run in the sender's language, and store them as events. Unless stated
+otherwise, this must run in a thread with a database."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,10 +24,8 @@ SLOW_S: Final = (5, 20)
 
 
 class StatusPainter:
-    """What stands around the text of an answer: its figures, the head of its thought, notes.
-
-    `meter` is None until the request is written.
-    """
+    """Renders what surrounds an answer's text: its figures, the heading of its reasoning, notes.
+    `meter` is None until the request is written."""
 
     def __init__(self, run: Run, incoming: IncomingAnswer) -> None:
         self.meter: Meter | None = None
@@ -144,7 +140,7 @@ class FrameWriter:
 
 
 def _facts_of(incoming: IncomingAnswer) -> dict[str, Any]:
-    """What the outcome keeps of the answer's head and its thought."""
+    """Return the facts of the response head and the reasoning for the outcome."""
     facts: dict[str, Any] = {}
     if incoming.progress.thought_ms is not None:
         facts["thought_ms"] = incoming.progress.thought_ms

@@ -1,4 +1,4 @@
-"""The answer of one run as it comes from the relay: its bytes, what they say, and how it ended."""
+"""Read a run's answer from the relay: its bytes, their content, and how it ended."""
 
 from dialects.chat.events import Event
 from dialects.openai.stream.decode import Decoder

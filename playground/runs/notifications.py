@@ -1,7 +1,7 @@
-"""Notifies of a run that has news: at once within the process, over NOTIFY from every other one.
+"""Notify the subscribers of a run: immediately within the process, by NOTIFY in other processes.
 
-A notification says only "look": whoever gets it reads the rows. One that is missed costs as long as
-a subscriber waits by itself (`RunNotifications.poll_s`), never an event.
+A notification only means "read again". A lost one delays a subscriber by its poll interval
+(`RunNotifications.poll_s`), but loses no event.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class RunNotifications:
                 self._listener = None
 
     def notify(self, run_id: UUID) -> None:
-        """Tell the subscribers of this process."""
+        """Notify the subscribers in this process."""
         for notified in self._waiting.get(run_id, ()):
             notified.set()
 
@@ -82,7 +82,7 @@ class RunNotifications:
                 async with heard:
                     await heard.execute(f"LISTEN {CHANNEL}")
                     self._hears = True
-                    # What changed while nobody listened.
+                    # Changes while the listener was disconnected.
                     self._notify_all()
                     async for notice in heard.notifies():
                         self._hear(notice)

@@ -1,14 +1,12 @@
-"""How far an answer is: when its first word came, for how long it thought, about how much it says.
-
-Times are seconds of one clock that only goes forward.
-"""
+"""The progress of an answer: the time of its first content, the duration of its reasoning, and its
+approximate length. Times are seconds of a monotonic clock."""
 
 from dialects.chat.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
 from relay.holds.rules import estimate_tokens
 
 
 class Progress:
-    """`first_at` is None before the first content, `thought_ms` until a thought has ended."""
+    """`first_at` is None before the first content, `thought_ms` until the reasoning has ended."""
 
     def __init__(self, began_at: float) -> None:
         self.began_at = began_at
@@ -32,7 +30,7 @@ class Progress:
                 self.end_thought(now)
 
     def end_thought(self, now: float) -> None:
-        """It thinks no more, if it ever did."""
+        """Record the end of the reasoning, if there was any."""
         if self.thinking_at is not None and self.thought_ms is None:
             self.thought_ms = int((now - self.thinking_at) * 1000)
 

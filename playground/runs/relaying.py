@@ -1,4 +1,4 @@
-"""What the playground needs of the relay of its process."""
+"""The interface of the process's relay that the playground uses."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol, cast
@@ -15,7 +15,7 @@ from relay.requests.uploads import Form
 
 
 class ChatRelay(Protocol):
-    """What a run needs of the running relay (`relay.front.in_process.InProcessRelay`)."""
+    """The part of the running relay that a run uses (`relay.front.in_process.InProcessRelay`)."""
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
         """The principal of a key without its text, as a person uses it."""
@@ -32,7 +32,7 @@ class ChatRelay(Protocol):
         """What `chat` would hold for this body now."""
 
     async def session_bound(self, principal: Principal, model: str) -> Bound:
-        """What a realtime session of this model would hold for its first response."""
+        """Return the hold for the first response of a realtime session with this model."""
 
     def chat(
         self,

@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 FRAME_S = 0.05
 HEARTBEAT_S = 2.0
 
-# How long a Send waits for what a busy machine or database is slow to let in or to refuse, and then
-# for a provider that refuses at once.
+# How long a Send waits for admission by a busy machine or database, and then for a provider that
+# refuses immediately.
 _ADMISSION_S = 5.0
 _REFUSAL_S = 0.3
 _SETTLED_WITHIN_S = 3.0
@@ -61,8 +61,8 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 async def start(turns: Sequence[Turn], actor: Actor, relay: ChatRelay) -> Outcome | None:
-    """Carry fresh turns, all at once. The outcome is given when a turn that is no column was
-    refused at once: then it is forgotten, and its text belongs back into the composer."""
+    """Start new turns concurrently. Return the outcome if a single turn was refused immediately;
+    that turn is deleted, and its text returns to the composer."""
     alone = not turns[0].conversation.columns
     verdicts = [await _start(turn, actor, relay, alone=alone) for turn in turns]
     return verdicts[0] if alone else None
@@ -104,7 +104,7 @@ async def finish(seconds: float = 10.0) -> None:
 
 
 def interrupt_lost_runs() -> int:
-    """End every run whose process is gone, with its text kept; how many there were."""
+    """End runs whose process has died, keeping their text. Return how many."""
     lost = list(lost_runs(clock.now() - dt.timedelta(seconds=STALE_S)))
     return sum(_interrupt_within(run) for run in lost)
 
@@ -115,7 +115,7 @@ def _interrupt_within(run: Run) -> bool:
 
 
 def interrupt(run: Run) -> bool:
-    """End one run whose process is gone. False when it has ended meanwhile."""
+    """End a run whose process has died. Return False if it has ended meanwhile."""
     answer = partial_answer(run.id)
     outcome = {"kind": "interrupted"}
     html = page.rewritten_html(run, answer.text)
@@ -138,8 +138,8 @@ def request_of_run(run: Run) -> dict[str, Any]:
 class _Carrier:
     """Carries one run from its first event to its last.
 
-    `accepted` = its page is drawn already, so that a refusal is shown there; `admitted` is resolved
-    when nobody but a provider can refuse any more, `verdict` by the first content, or by the
+    `accepted` means that its page is rendered, so a refusal is shown there. `admitted` is resolved
+    when only a provider can still refuse. `verdict` is resolved by the first content, or by the
     refusal of a run that was not accepted.
     """
 
@@ -236,7 +236,7 @@ class _Carrier:
             await self._wait(news, next_frame)
 
     async def _wait(self, news: asyncio.Event, next_frame: float) -> None:
-        """Until there is news and the next frame may be painted, or something else is due."""
+        """Wait for data that may be rendered as the next frame, or until something else is due."""
         due = min(self._beat_at + HEARTBEAT_S, self._frames.status.next_at() or math.inf)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(due):
@@ -263,7 +263,8 @@ class _Carrier:
             self.verdict.set_result(None)
 
     def _is_refusal(self) -> bool:
-        """Whether nothing has come of the request but a refusal that the composer can tell."""
+        """Return whether nothing has come of the request but a refusal that the composer can
+        tell."""
         outcome = self._incoming.outcome
         begun = self.accepted or self._incoming.has_begun
         return outcome is not None and not begun and outcome.status in _REFUSED
@@ -287,7 +288,7 @@ class _Carrier:
 
 
 async def settled(organisation_id: UUID, request_id: UUID) -> dict[str, Any]:
-    """What the books say of a request that was left; {} when they do not say it soon."""
+    """Return the settlement of an abandoned request; {} if the books do not have it soon."""
     time = asyncio.get_running_loop().time
     until = time() + _SETTLED_WITHIN_S
     while time() < until:
@@ -306,7 +307,7 @@ def facts_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def final_record(organisation_id: UUID, request_id: UUID) -> dict[str, Any] | None:
-    """What the books say of a request that has ended."""
+    """Return the record of an ended request from the books."""
     fields = ("status", "kind", "message", "finish_reason", "meters", "charge_nano", "hold_nano",
               "basis", "ttft_ms", "total_ms")  # fmt: skip
     records = UsageRecord.objects.filter(

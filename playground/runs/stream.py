@@ -72,7 +72,7 @@ async def stream_events(
 
 
 class _Column:
-    """One run, and how far it was read."""
+    """A run, and the position up to which it was read."""
 
     def __init__(self, run: Run, last_seq: int) -> None:
         self.run = run
@@ -80,7 +80,7 @@ class _Column:
         self.ended = False
 
     async def read(self, slug: str) -> list[tuple[int, str]]:
-        """What is new, in order; nothing once it has ended."""
+        """Return the new events in order; nothing after the end."""
         if self.ended:
             return []
         new = await in_database(read_after, self.run.id, self.last_seq, _EVENTS_AT_ONCE)
@@ -99,7 +99,7 @@ def _place(columns: Sequence[_Column]) -> str:
 
 
 async def _any(subscriptions: Sequence[asyncio.Event], seconds: float) -> None:
-    """Until one of them is notified, at the longest so many seconds."""
+    """Wait until one of them is notified, or for so many seconds."""
     waits = [asyncio.create_task(notified.wait()) for notified in subscriptions]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -42,7 +42,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 @contextlib.contextmanager
 def watching(batch: Sequence[Run]) -> Iterator[None]:
-    """Somebody reads these runs for as long as this lasts."""
+    """Mark these runs as watched for the duration of the block."""
     ids = [run.id for run in batch if run.unwatched_ms is not None and run.ended_at is None]
     for id in ids:
         _open(id)
@@ -88,7 +88,7 @@ async def _renew_lease(run_id: UUID, watch: _Watch) -> None:
 
 
 async def stop_when_left(run: Run) -> None:
-    """Have a run stopped once nobody has watched it for its time; returns when it ends before."""
+    """Stop a run once nobody has watched it for its limit. Return when it ends earlier."""
     while True:
         if run.id not in _watches:
             with contextlib.suppress(Error):
@@ -104,8 +104,8 @@ async def stop_when_left(run: Run) -> None:
 
 
 def expect_reader(conversation: Conversation) -> None:
-    """A page of the conversation was drawn: whoever asked for it is there until it has opened its
-    stream, or, without script, is drawn again."""
+    """Record that a page of the conversation was rendered: its reader counts as watching until the
+    page opens its stream or, without scripts, is loaded again."""
     Run.objects.filter(conversation=conversation, ended_at=None, unwatched_ms__isnull=False).update(
         watched_until=clock.now() + ARRIVAL
     )

@@ -1,9 +1,9 @@
-"""How much of a model's context a turn takes, about, and what is left out where it is too much.
+"""Estimate the share of a model's context that a turn uses, and what to leave out if it is too
+large.
 
-The oldest messages may go as a summary instead: it stands in the parts of the last one of them.
-
-All is estimated as `relay.holds.rules` estimates, so that a turn near the edge may still be
-refused by its provider, or would have fitted.
+The oldest messages may be replaced by a summary, which is stored in the parts of the last of them.
+All values are estimated as in `relay.holds.rules`, so a turn near the limit may be refused by its
+provider, or left-out messages might have fitted.
 """
 
 import json
@@ -30,9 +30,9 @@ class PathMessage(Protocol):
 
 
 class Context(NamedTuple):
-    """Tokens of a turn, about: what goes with every turn, the turns before, the files and the text
-    of the last message. `turns_left_out` do not go, the `turns_summarised` before them as a summary
-    alone, which is in `system`."""
+    """Estimated tokens of a turn: the fixed part, the earlier turns, and the files and text of the
+    last message. The first `turns_left_out` are not sent; the `turns_summarised` before them are
+    sent as a summary, which is part of `system`."""
 
     system: int
     history: int
@@ -47,7 +47,7 @@ class Context(NamedTuple):
 
 
 def text_tokens(message: PathMessage) -> int:
-    """Of a message without its files."""
+    """Estimate the tokens of a message without its files."""
     tool_parts = [message.parts[name] for name in ("calls", "results") if name in message.parts]
     return estimate_tokens(
         len((message.content + (json.dumps(tool_parts) if tool_parts else "")).encode())
@@ -55,7 +55,7 @@ def text_tokens(message: PathMessage) -> int:
 
 
 def file_tokens(message: PathMessage) -> int:
-    """Of the files beside a message."""
+    """Estimate the tokens of a message's files."""
     return sum(
         estimated_tokens(
             FileInfo(file["kind"], file["media_type"], file.get("facts", {})), file["size"]
@@ -65,7 +65,8 @@ def file_tokens(message: PathMessage) -> int:
 
 
 def summarised(path: Sequence[PathMessage]) -> tuple[int, str]:
-    """How many of the first messages go as a summary, and what it says; (0, "") for none."""
+    """Return how many of the first messages are replaced by a summary, and the summary; (0, "") for
+    none."""
     for place in range(len(path), 0, -1):
         if summary := path[place - 1].parts.get("summary"):
             return place, str(summary[0]["text"])
@@ -73,7 +74,7 @@ def summarised(path: Sequence[PathMessage]) -> tuple[int, str]:
 
 
 def context_of(path: Sequence[PathMessage], fixed: int, left_out: int = 0) -> Context:
-    """What a path takes whose first `left_out` messages do not go; `fixed` goes with every turn."""
+    """Estimate a path without its first `left_out` messages. `fixed` is sent with every turn."""
     remaining = path[left_out:]
     history = sum(text_tokens(message) + file_tokens(message) for message in remaining[:-1])
     last = remaining[-1:]
@@ -87,7 +88,8 @@ def context_of(path: Sequence[PathMessage], fixed: int, left_out: int = 0) -> Co
 def messages_left_out(
     path: Sequence[PathMessage], fixed: int, context_max: int, answer_max: int | None
 ) -> int:
-    """How many of the first messages must go so that the rest fits: whole turns, never the last."""
+    """Return how many of the first messages must go so that the rest fits: whole turns, never the
+    last."""
     room = context_max - min(answer_max or _ANSWER_MAX, context_max // 8) - fixed
     sizes = [text_tokens(message) + file_tokens(message) for message in path]
     begins = [place for place, message in enumerate(path) if message.role == "user"]

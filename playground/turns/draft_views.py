@@ -1,4 +1,4 @@
-"""The request of what stands in the composer, before it is sent: as code, and as it will go out."""
+"""Preview the request of the composer's content, as code and as it will be sent."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,10 +33,8 @@ def draft_debug(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _show(request: HttpRequest, actor: Actor, template: str, url: str) -> HttpResponse:
-    """The request of one column; what would be refused says so in its place.
-
-    The address says what of it is wanted, or else the fields that the page got the last time.
-    """
+    """Show the request of one column, or the reason for which it would be refused. The address
+    selects what to show, or else the fields that the page sent last."""
     context: dict[str, Any] = {"draft_url": url, "slug": slug_of(actor)}
     wanted = form_values(request.POST) | form_values(request.GET)
     languages: Iterator[Language] = (one for one in LANGUAGES if one == wanted.get("draft_lang"))

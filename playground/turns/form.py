@@ -1,4 +1,4 @@
-"""What a form of the playground asks for, read into `turns.TurnForm`."""
+"""Read a form of the playground into `turns.TurnForm`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ from playground.turns.turns import Column, TurnForm, TurnRefused
 
 
 def read_form(actor: Actor, form: QueryDict) -> TurnForm:
-    """What the form asks for. Raises TurnRefused."""
+    """Read the form. Raises TurnRefused."""
     models = form.getlist("model")[:COLUMNS_MAX]
     offered = {model.name for model in chat_models(actor)}
     if not models or not set(models) <= offered:
@@ -55,7 +55,7 @@ def read_form(actor: Actor, form: QueryDict) -> TurnForm:
 
 
 def read_form_payer(actor: Actor, form: QueryDict, conversation: Conversation | None) -> Payer:
-    """Who is to pay for it. Raises TurnRefused."""
+    """Return the payer of the form. Raises TurnRefused."""
     try:
         return payer_of_form(actor, form_values(form), conversation)
     except Refused as refused:
@@ -95,7 +95,7 @@ def read_results(answered: Message, form: QueryDict) -> list[dict[str, Any]]:
 
 
 def read_files(actor: Actor, form: QueryDict) -> list[Attachment]:
-    """The files that stand beside the message. Raises TurnRefused for too many."""
+    """Read the message's files. Raises TurnRefused for too many."""
     if "instead" in form:
         # A new version keeps the files of the old one; those beside the composer wait.
         kept_ids = [UUID(text) for text in form.getlist("kept_file") if len(text) == 36]
@@ -154,7 +154,7 @@ def checked_settings(model: str, stored: Settings) -> Settings:
 
 
 def fitting(model: str, settings: Settings) -> Settings:
-    """Settings that were made for another model, without what this one does not take."""
+    """Return settings for another model, without those that this one does not support."""
     supported = {parameter.name for parameter in parameters_of(capabilities_of_model(model))}
     stored = settings.stored()
     params = {name: value for name, value in settings.params.items() if name in supported}

@@ -26,7 +26,7 @@ _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav":
 
 
 class ChatMessage(NamedTuple):
-    """One message of the path that is sent."""
+    """A message of the path that is sent."""
 
     role: str
     content: str
@@ -50,7 +50,8 @@ def build_request(
     capabilities: Capabilities,
     files: Mapping[str, Stored],
 ) -> dict[str, Any]:
-    """The whole body. `files` has what the path names; one that is gone is left out, and said."""
+    """Build the whole body. `files` has the files that the path refers to; a deleted one is left
+    out with a note."""
     if settings.raw is not None:
         members = dict(settings.raw)
     else:
@@ -68,7 +69,8 @@ def build_request(
 
 
 def left_out(path: Sequence[ChatMessage], settings: Settings, capabilities: Capabilities) -> int:
-    """How many of the first messages do not go, because the chat is longer than the context."""
+    """Return how many of the first messages do not go, because the chat is longer than the
+    context."""
     begin = summarised(path)[0]
     if not settings.trim or capabilities.context_max is None:
         return begin
@@ -79,13 +81,13 @@ def left_out(path: Sequence[ChatMessage], settings: Settings, capabilities: Capa
 def context_for(
     path: Sequence[ChatMessage], settings: Settings, capabilities: Capabilities
 ) -> Context:
-    """What the request takes of the model's context, about."""
+    """Estimate the share of the model's context that the request uses."""
     skipped = left_out(path, settings, capabilities)
     return context_of(path, fixed_tokens(settings, path), skipped)
 
 
 def fixed_tokens(settings: Settings, path: Sequence[ChatMessage]) -> int:
-    """What goes with every turn: system prompt, summary, tools and schema."""
+    """Estimate what every turn contains: system prompt, summary, tools and schema."""
     members = [*_system(settings, path), _tools(settings), _form(settings)]
     return sum(estimate_tokens(len(json.dumps(member, ensure_ascii=False).encode()))
                for member in members if member)  # fmt: skip

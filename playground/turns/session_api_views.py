@@ -1,7 +1,7 @@
-"""`POST /pg/chat/completions`: the chat endpoint for the signed-in session, as a page may call it.
+"""`POST /pg/chat/completions`: the chat endpoint for the signed-in session of a page.
 
-It is answered as /v1/chat/completions is, by the organisation's playground key. The session says
-who asks; the CSRF token must come with it, and an API key is not read here.
+It answers as /v1/chat/completions does, with the organisation's playground key. The session
+identifies the caller and requires the CSRF token; API keys are ignored.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -62,7 +62,7 @@ async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _without_group(body: bytes) -> bytes:
-    """`group` says what the session says already, and goes no further."""
+    """Remove `group`, which the session determines."""
     if b'"group"' not in body:
         return body
     try:
@@ -74,7 +74,7 @@ def _without_group(body: bytes) -> bytes:
 
 
 async def _bytes_while(stream: AsyncGenerator[bytes], may_read: MayRead) -> AsyncIterator[bytes]:
-    """As for a key that ends: the stream ends with an error when the session does (P11)."""
+    """End the stream with an error when the session ends, as for a key that ends (P11)."""
     try:
         async for chunk in read_while(stream, may_read):
             yield chunk

@@ -12,8 +12,8 @@ _THINKING_MAX: Final = 560
 def aside_request(
     model: str, instruction: str, text: str, capabilities: Capabilities, *, output_max: int
 ) -> dict[str, Any]:
-    """The body: `asked` of a text, to be answered in so many tokens; `output_max` is without what a
-    model thinks that cannot but think."""
+    """Build the body: `asked` about a text, with a limit of so many output tokens. `output_max`
+    excludes the reasoning of models that always reason."""
     values: dict[str, Any] = {"max_output": output_max}
     if capabilities.thinking == "switch" and not capabilities.efforts:
         values["thinking"] = "off"

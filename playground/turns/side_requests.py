@@ -1,4 +1,4 @@
-"""Requests beside a chat, each of them charged and recorded as any other."""
+"""Requests for a chat beside its turns, each charged and recorded like any other."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from relay.requests.context import Outcome
 
 
 class AsideRefused(Exception):
-    """It was refused, or came to no end; `outcome` says why."""
+    """The request was refused or did not finish. `outcome` says why."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.kind)
@@ -29,8 +29,8 @@ class Answered(NamedTuple):
 async def ask_aside(
     actor: Actor, relay: ChatRelay, payer: Payer, body: Mapping[str, Any], request_id: UUID
 ) -> Answered:
-    """Ask, and have it paid. Raises AsideRefused, RequestFault, DatabaseAway, and ValueError or
-    LookupError for an answer that is none."""
+    """Send the request and charge it. Raises AsideRefused, RequestFault, DatabaseAway, and
+    ValueError or LookupError for an unusable answer."""
     principal = await payer.principal(actor, relay)
     pieces, charge_nano = [], 0
     async for item in relay.chat(
@@ -51,7 +51,7 @@ async def ask_aside(
 
 
 async def most_nano(actor: Actor, relay: ChatRelay, payer: Payer, body: Mapping[str, Any]) -> int:
-    """What it can cost at most. Raises RequestFault, DatabaseAway."""
+    """Return the maximum cost. Raises RequestFault, DatabaseAway."""
     principal = await payer.principal(actor, relay)
     bound = await relay.bound(principal, json.dumps(body).encode(), labels=payer.labels)
     return bound.hold_nano

@@ -24,8 +24,8 @@ from playground.turns.turns import TurnForm, draft_of, messages_before
 
 
 class Plan(NamedTuple):
-    """What is to be summarised of the path that a form goes on from: its messages from `begin` to
-    `end`, both the same where everything fits. `before` is the summary that stands already."""
+    """What to summarise of the path that a form continues: its messages from `begin` to `end`,
+    equal if everything fits. `before` is the existing summary."""
 
     model: str
     path: Sequence[ChatMessage]
@@ -69,7 +69,7 @@ def _portions(plan: Plan) -> list[str]:
 
 
 async def most_nano(actor: Actor, relay: ChatRelay, plan: Plan) -> int:
-    """What the summary can cost at most. Raises RequestFault, DatabaseAway."""
+    """Return the maximum cost of the summary. Raises RequestFault, DatabaseAway."""
     longest = "x" * 4 * SUMMARY_TOKENS_MAX
     bodies = [
         summary_request(plan.model, longest, portion, plan.can) for portion in _portions(plan)
@@ -78,8 +78,8 @@ async def most_nano(actor: Actor, relay: ChatRelay, plan: Plan) -> int:
 
 
 async def summarise(actor: Actor, relay: ChatRelay, form: TurnForm) -> Summarised:
-    """Have what does not fit summarised, and keep it with the last message that is in it. Raises
-    what `ask_aside` raises; portions that were answered before are charged all the same."""
+    """Summarise what does not fit, and store the summary with the last message that it covers.
+    Raises what `ask_aside` raises; portions answered before that are still charged."""
     plan = await in_database(plan_summary, form)
     text, charge_nano = plan.before, 0
     for portion in _portions(plan):

@@ -44,6 +44,6 @@ def _text(message: PathMessage) -> str:
 def summary_request(
     model: str, before: str, portion: str, capabilities: Capabilities
 ) -> dict[str, Any]:
-    """The body: a portion, and the summary of what was said `before` it."""
+    """Build the body from a portion and the summary of what was `before` it."""
     text = f"Summary of what was said before: {before}\n\n{portion}" if before else portion
     return aside_request(model, _ASKED, text, capabilities, output_max=SUMMARY_TOKENS_MAX)

@@ -66,10 +66,8 @@ class ConversationBusy(TurnRefused):
 
 @dataclass(frozen=True)
 class Turn:
-    """One answer to be written: the run, and the messages that it reads and writes.
-
-    `fresh` = made just now; `user_message` is what it answers: a question, or results of tools.
-    """
+    """One answer to generate: the run, and the messages that it reads and writes. `fresh` means
+    just created; `user_message` is what it answers: a question, or results of tools."""
 
     run: Run
     conversation: Conversation
@@ -92,12 +90,9 @@ class Column:
 
 @dataclass(frozen=True)
 class TurnForm:
-    """What a form asks for.
-
-    `payer` pays for all of it. `retry` is a user message that shall be answered once more,
-    `instead` one that the text is a new version of, `results` (with `answered`, the answer that
-    made the calls) those of its tools.
-    """
+    """The request of a form. `payer` pays for all of it. `retry` is a user message to answer again,
+    `instead` one that the text replaces as a new version, `results` (with `answered`, the answer
+    that made the calls) are those of its tools."""
 
     columns: Sequence[Column]
     text: str
@@ -118,7 +113,7 @@ class TurnForm:
 
 
 def request_path(run: Run) -> list[ChatMessage]:
-    """What is sent to the model: the path to what it answers."""
+    """Return the path of messages to send to the model."""
     return [
         ChatMessage(message.role, message.content, message.parts, message.reasoning)
         for message in path_to(run.user_message)
@@ -155,7 +150,7 @@ def files_of(path: Iterable[ChatMessage], organisation_id: UUID) -> dict[str, St
 
 
 def facts_of(file: Attachment) -> dict[str, Any]:
-    """What a message keeps of its file."""
+    """Return what a message stores of its file."""
     return {"id": str(file.id), "name": file.name, "kind": file.kind, "size": file.size,
             "media_type": file.media_type, "facts": file.facts}  # fmt: skip
 
@@ -184,7 +179,7 @@ def begin_turns(actor: Actor, form: TurnForm) -> list[Turn]:
     except IntegrityError as error:
         if "one_run_at_a_time" in str(error):
             raise ConversationBusy from error
-        # The same form was sent twice at once, and the other one was first.
+        # The same form was sent twice concurrently, and the other one was first.
         before = _turns_of_token(actor, form.token)
         if not before:
             raise
@@ -194,8 +189,8 @@ def begin_turns(actor: Actor, form: TurnForm) -> list[Turn]:
 def add_column(
     actor: Actor, conversation: Conversation, column: Column, token: UUID, payer: Payer
 ) -> Turn:
-    """Ask a further model what a comparison asked last: it becomes the next column, and its answer
-    a version of theirs, behind the turns of the first column. Raises TurnRefused."""
+    """Ask a further model what a comparison asked last. It becomes the next column, and its answer
+    a version after the turns of the first column. Raises TurnRefused."""
     require(actor, "playground.use")
     if before := _turns_of_token(actor, token):
         return before[0]
@@ -287,7 +282,7 @@ def _write_turns(actor: Actor, form: TurnForm) -> list[Turn]:
 def _parent_of(
     conversation: Conversation, form: TurnForm, column: int, *, began: bool
 ) -> Message | None:
-    """What the question of a column stands under; with `retry` the question itself."""
+    """Return the parent of a column's question, or with `retry` the question itself."""
     if form.retry is not None:
         return _message(conversation, form.retry)
     if form.instead is not None:
@@ -482,15 +477,15 @@ def end_run(
 
 
 def lost_runs(before: dt.datetime) -> QuerySet[Run]:
-    """Runs whose carrier has not been heard of since `before`."""
+    """Return runs without a heartbeat since `before`."""
     return Run.objects.filter(ended_at=None, heartbeat_at__lt=before).select_related(
         "conversation__organisation", "assistant_message", "user_message"
     )
 
 
 def answer_so_far(run: Run) -> PartialAnswer | None:
-    """The text that a running run has written; None where it has ended meanwhile, which `run` then
-    says too: a page that shows it as running would wait for an end that is behind it."""
+    """Return the text of a run so far. Return None if it has ended meanwhile and update `run`,
+    because a page that shows it as running would wait for an end that has passed."""
     answer = partial_answer(run.id)
     run.refresh_from_db()
     return answer if run.state == RunState.RUNNING else None

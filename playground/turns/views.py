@@ -102,7 +102,7 @@ def conversation(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def earlier(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The messages before those that are shown."""
+    """Show earlier messages."""
     message = access_message(actor, id)
     path = shown_path(message.conversation)
     before = path[: path.index(message.id)] if message.id in path else []
@@ -219,7 +219,8 @@ def _turns_response(request: HttpRequest, actor: Actor, turns: list[Turn]) -> Ht
 
 
 def _follows(articles: list[dict[str, Any]], last_id: str) -> bool:
-    """Whether the last question and answer stand right behind the message that a page ends in."""
+    """Return whether the last question and answer directly follow the message that a page ends
+    with."""
     before = articles[-3]["id"] if len(articles) > 2 else ""
     return bool(before == last_id)
 
@@ -305,7 +306,7 @@ def _page(
         **models,
         **desk,
         **shown,
-        # By what is shown: it may have ended since.
+        # Decide by what is shown, because it may have ended since.
         "refreshing": any(article.get("running") for article in shown["articles"]),
         **context,
     }

@@ -1,4 +1,4 @@
-"""A guide: what holds for several operations or for some models, told in sections."""
+"""A guide: a section of text on several operations or on some models."""
 
 from dataclasses import dataclass
 

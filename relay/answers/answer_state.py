@@ -1,4 +1,4 @@
-"""What of an answer is kept, so that later requests may go on from it."""
+"""The state of an answer that is stored, so that later requests can continue from it."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ class AnswerState:
     ) -> None:
         self._context = context
         self._admitted = admitted
-        # Whether what it says is remembered for its seals, and that.
+        # Whether the text must be remembered for its signatures, and the text.
         self._remembers = remembers
         self._events: list[Event] = []
 
@@ -44,7 +44,7 @@ class AnswerState:
 
 
 def state_of(context: RequestContext, admitted: AdmittedAttempt) -> AnswerState | None:
-    """The state of an attempt's answer; None where nothing of it is kept."""
+    """Return the state to store of an attempt's answer, or None."""
     traits = admitted.prepared.traits
     remembers = (traits.seals or traits.thoughts) and may_keep(
         admitted.hold.principal, admitted.facts.body

@@ -26,7 +26,7 @@ from dialects.streams.stream import write_data
 from dialects.usage.usage import Counts
 
 _NAMES: Final = ("usage", "usageMetadata")
-# What the chunks of one chat completions stream have in common.
+# The members that all chunks of a chat completions stream share.
 _COMMON: Final = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
 
@@ -59,7 +59,8 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
 
 
 def _with_charge(raw: bytes, cost: str) -> bytes | None:
-    """This JSON object with the charge in its usage, or in that of its response; None without."""
+    """Insert the charge into the usage of this JSON object, or of its response. Return None without
+    one."""
     body = read_answer_body(raw)
     if body is None:
         return None
@@ -93,7 +94,7 @@ def _with(body: Body, name: str, usage: Mapping[str, Any], cost: str) -> bytes:
 
 
 def _common(frames: list[Frame]) -> dict[str, Any]:
-    """What the last chunk has in common with all others; nothing where there is none."""
+    """Return the members that the last chunk shares with all others, or nothing."""
     for frame in reversed(frames):
         body = read_answer_body(frame.data or b"")
         if body is not None and body.value("choices") is not None:

@@ -1,19 +1,19 @@
-"""Memory for events of upstreams that are not whole yet (P9).
+"""A memory limit for incomplete events of upstreams (P9).
 
-An event may be large: a picture inside it is megabytes. What a process gathers of all of them
-together has a bound, so that many that never end cannot take its memory.
+An event may be large: an image in it takes megabytes. The process limits the total of all
+incomplete events, so that many endless ones cannot exhaust its memory.
 """
 
 from typing import Final
 
 from relay.config import MIB
 
-# So much of an event is nobody's concern.
+# This much of an event does not count.
 _FREE_BYTES: Final = MIB
 
 
 class LargeEvents:
-    """What one process may hold of unfinished events beyond the first MiB of each."""
+    """The memory of one process for unfinished events beyond the first MiB of each."""
 
     def __init__(self, bytes_max: int) -> None:
         self._left = bytes_max
@@ -23,7 +23,7 @@ class LargeEvents:
         return Gathering(self)
 
     def take(self, size: int) -> bool:
-        """Whether there was room for it."""
+        """Return whether there was room for it."""
         if size > self._left:
             return False
         self._left -= size
@@ -34,7 +34,7 @@ class LargeEvents:
 
 
 class Gathering:
-    """What one stream has gathered of an event."""
+    """The collected part of one stream's event."""
 
     __slots__ = ("_events", "_size", "_taken")
 
@@ -43,7 +43,8 @@ class Gathering:
         self._size = self._taken = 0
 
     def more(self, size: int) -> bool:
-        """So many bytes came and the event is not whole; False when there is no room for them."""
+        """Account for so many more bytes of an unfinished event. Return False when there is no
+        room."""
         self._size += size
         beyond = self._size - _FREE_BYTES - self._taken
         if beyond <= 0:

@@ -40,7 +40,7 @@ class MediaRelay:
         self._passing = passing
         self._passed: PassedAnswer = passing.open()
         parts.usage_meter.passed = self._passed
-        # Of its content.
+        # The bytes of its content.
         self._type = JSON
         # Whether the client has got some of it, so that no other channel can answer any more.
         self.committed = False
@@ -57,7 +57,7 @@ class MediaRelay:
         return await self._end_whole(self._read(b""))
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
-        """It failed behind its beginning: what was delivered is paid."""
+        """End an answer that failed after its beginning. What was delivered is charged."""
         error = answer_behind_content(failure)
         outcome = self._settle(error, failure.fault)
         self._parts.probe.failed(failure)
@@ -65,13 +65,13 @@ class MediaRelay:
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
-        """We end it behind its beginning: what was delivered is paid."""
+        """End an answer that we stop after its beginning. What was delivered is charged."""
         outcome = self._settle(error)
         await self._say_last(error)
         return outcome
 
     async def dismiss(self, error: ErrorAnswer) -> None:
-        """Tell the client that it hears no more; `relay` then reads the rest for its usage."""
+        """Tell the client that the answer ends; `relay` then reads the rest for its usage."""
         self._parts.end.unheard = error
         await self._say_last(error)
         self._parts.context.downstream.client_gone = True
@@ -91,7 +91,7 @@ class MediaRelay:
         if self._parts.admitted.facts.stream:
             return EVENT_STREAM
         plain = content_type.partition(";")[0].strip().lower()
-        # What a provider calls nothing in particular is what was asked for.
+        # If the provider names only a generic type, use the requested one.
         return (
             self._passing.content_type
             if plain in ("", "application/octet-stream")

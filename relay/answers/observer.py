@@ -1,5 +1,5 @@
-"""An upstream's answer as traces and metrics see it: when its chunks come, what it calls itself and
-which model made it. The relay reads it as any other answer."""
+"""Observe an upstream's answer for traces and metrics: the times of its chunks, its id, and the
+model that made it. The relay reads it as any other answer."""
 
 import time
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""When a stream is cut whose provider goes on behind the output cap of its request (F18).
+"""Cut a stream whose provider exceeds the request's output cap (F18).
 
-Its tokens are counted as its model's family does, which costs too much to do for each chunk. No
-text of a model has fewer than two bytes to a token, so a stream that is far from its cap is never
-counted; of one that comes near, the next count is due halfway to where the cap is expected.
+Tokens are counted as the model's family does, which is too expensive for each chunk. No model's
+text has fewer than two bytes per token, so a stream far below its cap is never counted; near it,
+the next count is due halfway to where the cap is expected.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ from relay.counting.vocabularies import Family
 
 BYTES_MIN: Final = 2
 """How many bytes a token of an answer has at least, in the mean."""
-# What words that were cut in two between counts may come to.
+# The possible error from words that were cut in two between counts.
 _SPARE_TOKENS: Final = 16
 _STEP_BYTES: Final = 64
 

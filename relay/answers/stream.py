@@ -41,10 +41,9 @@ from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 
 
 class Translating:
-    """Feeds an encoder from a decoder; where it stands, a decoder of the client's dialect could.
-
-    The bytes of its steps are the client's. `prepared` is a translated request.
-    """
+    """Decodes an upstream's stream and encodes it for the client; it replaces a decoder of the
+    client's dialect. The bytes of its steps are the client's. `prepared` is a translated
+    request."""
 
     __slots__ = ("_client", "_encoder", "_model", "_open", "_pairs", "_source", "decoder")
 
@@ -65,11 +64,11 @@ class Translating:
         # Choices that have not finished.
         self._open = set(range(choices))
         self._pairs = Pairs()
-        # What the client called the model, in place of the upstream's name; "" for that.
+        # The client's name of the model, to replace the upstream's name; "" for none.
         self._model = prepared.traits.requested_model
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now."""
+        """Return the complete steps."""
         return [self._write(step) for step in self._source.feed(chunk)]
 
     def end(self) -> list[Step]:
@@ -135,7 +134,7 @@ class Forwarding:
             self.decoder.show(self._naming.show)
         self._codec: Codec[Any] = codec
         self._request_id = request_id
-        # Those of the outermost reader: a chunk passes no layer that has nothing to do with it.
+        # The outermost reader's methods, so that a chunk passes no unnecessary layer.
         self.feed: Callable[[bytes], list[Step]] = reader.feed
         self.end: Callable[[], list[Step]] = reader.end
 
@@ -152,7 +151,7 @@ class Forwarding:
         return self._codec.response_of(self.decoder)
 
     def _named(self, frames: bytes) -> bytes:
-        """What we add to the stream, which may repeat what the upstream said."""
+        """Process what we add to the stream, which may repeat the upstream's words."""
         return frames if self._naming is None else self._naming.show(frames)
 
 
@@ -192,7 +191,7 @@ class StreamChunks:
         self._context = context
         # Knows how far it is read on when nobody listens any more.
         self._end = end
-        # What is passed on is counted, and remembered where something of it is kept.
+        # Forwarded data is counted, and remembered if any of it is stored.
         self._usage_meter = usage_meter
         self._state = state
         # Knows how far the answer is.
@@ -200,18 +199,18 @@ class StreamChunks:
         self._idle_s = admitted.timeouts.idle
         # Whether the first content has come: until then nothing is passed on.
         self.committed = False
-        # What the client has not got yet, and what that says.
+        # Data that the client has not received yet, and its content.
         self.pieces: list[bytes] = []
         self.events: list[Event] = []
-        # What the last chunk made whole.
+        # The steps that the last chunk completed.
         self.steps: Sequence[Step] = ()
         # When an event came last: comments keep a connection open, not an answer alive (F13).
         self._heard_at = context.began
-        # What must be awaited before more may be written.
+        # What must be awaited before more can be written.
         self._blocked: Awaitable[None] | None = None
 
     def note(self, events: Sequence[Event]) -> None:
-        """Count what was said, and remember what a later request may give back."""
+        """Count the content, and remember what a later request may send back."""
         mark_due = self._usage_meter.note(events)
         if self._state is not None:
             self._state.note(events)
@@ -219,7 +218,7 @@ class StreamChunks:
             self._context.parts.ledger.marks.mark(self._usage_meter)
 
     def is_above_cap(self) -> bool:
-        """Whether the answer has outgrown its output cap (F18)."""
+        """Return whether the answer has outgrown its output cap (F18)."""
         if self._usage_meter.text_bytes <= self._usage_meter.counted_at:
             return False
         self.note(self.events)
@@ -256,16 +255,17 @@ class StreamChunks:
         context.deadline.allow("idle", self._idle_s, heard_at)
 
     def forget_client(self) -> None:
-        """Nobody listens any more: nothing is kept for it, and nothing waits for it."""
+        """The client is gone: store nothing for it, and do not wait for it."""
         self.pieces.clear()
         self._blocked = None
 
     def taker(
         self, reader: Forwarding | Translating, gathering: Gathering
     ) -> Callable[[bytes], bool]:
-        """What reads a chunk, and passes it on where that is all; it says whether there is more to
-        do. It is one function over names that are bound once: calls and attributes would be the
-        most of what a chunk costs. It is not kept here, so that a stream leaves no cycle behind."""
+        """Return a function that reads a chunk, and forwards it if that is all. It returns whether
+        there is more to do. It is one function over local names, because calls and attribute
+        accesses would dominate the cost of a chunk. It is not stored here, so that a stream leaves
+        no reference cycle."""
         feed, end, decoder = reader.feed, reader.end, self._decoder
         pieces, events = self.pieces, self.events
         note, meter = self.note, self._usage_meter
@@ -364,8 +364,8 @@ class StreamRelay:
         return outcome
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
-        """It failed behind its first content: one typed frame, no end marker; what was delivered
-        is paid."""
+        """End a stream that failed after its first content: one typed error frame, no end marker.
+        What was delivered is charged."""
         if self._usage_meter.complete:
             return await self._end_early()
         error = answer_behind_content(failure)
@@ -375,7 +375,7 @@ class StreamRelay:
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
-        """We end it behind its first content: what was delivered is paid."""
+        """End a stream that we stop after its first content. What was delivered is charged."""
         if self._usage_meter.complete:
             return await self._end_early()
         outcome = self._end.settle(error, self._end.bill_so_far())
@@ -383,7 +383,7 @@ class StreamRelay:
         return outcome
 
     async def dismiss(self, error: ErrorAnswer) -> None:
-        """Tell the client that it hears no more; `relay` then reads the rest for its usage."""
+        """Tell the client that the stream ends; `relay` then reads the rest for its usage."""
         self._end.unheard = error
         await self._say_last(self._reader.fail(error.kind, error.message))
         self._chunks.forget_client()
@@ -409,7 +409,8 @@ class StreamRelay:
     # ---- between two chunks
 
     async def _decide(self) -> Outcome | None:
-        """Commit where what came has content, and end where it is the end; None = it goes on."""
+        """Commit if the steps have content, and finish if they are the end. Return None to
+        continue."""
         chunks = self._chunks
         last = chunks.events[-1] if chunks.events else None
         if isinstance(last, Broken):
@@ -482,7 +483,7 @@ class StreamRelay:
         return outcome
 
     async def _end_early(self) -> Outcome:
-        """What ends a stream after every choice has finished takes nothing from the answer."""
+        """Handle a failure after every choice has finished, which does not damage the answer."""
         bill = self._end.bill_so_far()
         outcome = self._end.settle(None, bill)
         self._probe.good()

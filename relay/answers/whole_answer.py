@@ -83,7 +83,7 @@ class WholeRelay:
         return prepared.codec.read_answer(raw)
 
     async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
-        """The answer to what is no chat."""
+        """Relay the answer to a request that is not a chat."""
         raw, whole = await self._read(answer, exchange.read)
         if exchange.accepted is not None:
             return await self._begin_task(exchange.accepted, raw)
@@ -119,7 +119,7 @@ class WholeRelay:
         return outcome
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
-        """A stream, because there is no other, for a client that wants a whole answer."""
+        """Collect a stream for a client that wants a whole answer, if the upstream only streams."""
         admitted, prepared = self._admitted, self._admitted.prepared
         decoder = self._usage_meter.decoder = prepared.translating_decoder(request)
         reader = TierReader(
@@ -162,7 +162,7 @@ class WholeRelay:
             raw = untag_answer(raw)
         whole = read(raw)
         if whole.broken == "F15" and (repaired := repair(raw)) is not None:
-            # F27, F15a: what takes nothing from the answer.
+            # F27, F15a: these do not damage the answer.
             raw, whole = repaired.shown, read(repaired.read)
         if whole.error is not None:
             raise failure_inside(whole.error)
@@ -237,7 +237,7 @@ class WholeRelay:
 
 
 async def _next_chunk(answer: Answer) -> bytes:
-    """b"" when there will be no more: the decoder knows whether what is missing is still needed."""
+    """Return b"" at the end; the decoder knows whether anything required is missing."""
     try:
         return await answer.next_bytes()
     except UpstreamFailed:

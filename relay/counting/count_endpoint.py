@@ -1,7 +1,5 @@
-"""How many tokens a request would have: asked of an upstream of the same dialect, else estimated.
-
-It is free: no hold, no attempt, no record.
-"""
+"""Count the tokens of a request: ask an upstream of the same dialect, else estimate. It is free: no
+hold, no attempt, no record."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -33,7 +31,7 @@ from relay.upstream.upstream import OutgoingRequest, UpstreamFailed
 _COUNT_S: Final = 30.0
 _TRIES_MAX: Final = 2
 _COUNT_BYTES_MAX: Final = 64 * 1024
-# What a part that is no text is about, where nobody counts it.
+# The estimate of a part that is not text, if nobody counts it.
 _PART_TOKENS: Final = 1_500
 
 
@@ -127,8 +125,8 @@ def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
 async def _ask(
     context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
 ) -> bytes | None:
-    """An upstream's answer; None when nobody can tell. Raises UpstreamFailed for what is wrong in
-    the client's own request."""
+    """Return an upstream's answer, or None if no upstream can tell. Raises UpstreamFailed for an
+    error in the client's own request."""
     codec, snapshot = context.invocation.codec, context.snapshot
     tries = 0
     for candidate in candidates:

@@ -23,16 +23,16 @@ PictureRule = Literal[
 
 
 class Picture(NamedTuple):
-    """A picture of a request: its size in pixels, None where nobody knows it before it is fetched,
-    and whether the client wants it in low detail."""
+    """An image of a request: its size in pixels, None if unknown before it is fetched, and whether
+    the client wants low detail."""
 
     size: tuple[int, int] | None
     low: bool = False
 
 
-# What is taken for a picture that is named by its address alone.
+# The assumed size of an image that is referred to by URL only.
 _USUAL: Final = (1024, 1024)
-# JPEGs have their size behind what the camera writes, which is a thumbnail at most.
+# In a JPEG the size follows the camera's metadata, which contains at most a thumbnail.
 _HEAD_BYTES: Final = 96 * 1024
 # Tokens of a picture, and of each tile of 512 pixels.
 _TILES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
@@ -41,7 +41,8 @@ _TILES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
 # Hundredths of a token for each patch of 32 pixels.
 _PATCHES: Final[Mapping[str, int]] = MappingProxyType({"mini": 162, "o4-mini": 172, "nano": 246})
 _PATCHES_MAX: Final = 1_536
-# The longest side in pixels, and the most patches of 28 pixels: what is larger is scaled down.
+# The longest side in pixels, and the maximum number of patches of 28 pixels; larger images are
+# scaled down.
 _SCALED: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
     {"claude": (1_568, 1_568), "claude-large": (2_576, 4_784)}
 )
@@ -71,7 +72,7 @@ def count_picture(picture: Picture, rule: PictureRule) -> int:
 
 
 def size_of(data: str) -> tuple[int, int] | None:
-    """Width and height of a picture in base64; None for what is none of the four formats."""
+    """Return width and height of an image in base64, or None if it has none of the four formats."""
     text = _SPACE.sub("", data[: _HEAD_BYTES // 3 * 4])
     try:
         head = binascii.a2b_base64(text[: len(text) // 4 * 4])

@@ -1,8 +1,8 @@
-"""What an attempt used by our own count, where its provider tells no usage, or one that cannot be
-right (P27): words are counted as the model's family does, sizes are the last resort.
+"""The usage of an attempt by our own count, if its provider reports none, or an impossible one
+(P27): words are counted as the model's family does; sizes are the last resort.
 
-The free endpoint that counts a request's tokens is `count_endpoint.py`; which family a model is of
-is `relay/counting/vocabularies.py`, how a family counts `tokenizer.py`.
+The free endpoint that counts a request's tokens is `count_endpoint.py`; the families of models are
+in `relay/counting/vocabularies.py`, their counting in `tokenizer.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,10 +20,13 @@ NO_USAGE: Final = Quantities({}, ("usage_missing",))
 
 class UsageEvidence(msgspec.Struct, frozen=True):
     """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
-    in UTF-8 bytes. `uncounted_bytes` of the answer came after that usage was told.
-    `here` is our own count of what is counted by other things than its text. `said` and `thought`
-    are samples of the answer and `body` the request, which is counted as the `family` of the model
-    does; `context_max` is what the model can read at most, None = not known."""
+    in UTF-8 bytes.
+
+    `uncounted_bytes` of the answer came after that usage. `here` is our own count of quantities
+    other than text. `said` and `thought` are samples of the answer, and `body` is the request; they
+    are counted as the model's `family` does. `context_max` is the model's maximum input, None if
+    unknown.
+    """
 
     input_bytes: int
     reported: Quantities = NO_USAGE
@@ -54,7 +57,7 @@ def count_own(evidence: UsageEvidence) -> dict[str, int]:
 
 
 def tokens_said(family: Family, sample: str, size: int) -> int:
-    """Tokens of so many bytes of the answer: as many to a byte as the sample of it has."""
+    """Estimate the tokens of so many bytes of the answer from the ratio in its sample."""
     if not sample:
         return estimate_tokens(size)
     tokens, sample_bytes = (

@@ -1,8 +1,8 @@
-"""What a model reads of a request: its words, message by message, in any dialect.
+"""The text that a model reads of a request, message by message, in any dialect.
 
-It is counted where no provider tells how much it was. JSON, ids, settings and the thoughts of
-earlier turns are no words; pictures count by their size (`relay/counting/image_tokens.py`); what a
-chat template puts around the words is a number of its family (`relay/counting/vocabularies.py`).
+It is counted if no provider reports the usage. JSON, ids, settings and the reasoning of earlier
+turns do not count; images count by their size (`relay/counting/image_tokens.py`); the chat
+template's overhead is a number of its family (`relay/counting/vocabularies.py`).
 """
 
 from collections.abc import Callable, Iterator
@@ -88,7 +88,7 @@ def count_prompt(prompt: Prompt, family: Family, count: Count) -> int:
 
 
 def words_of(prompt: Prompt) -> Iterator[str]:
-    """All texts of a prompt but those of its tools, in their order."""
+    """Return all texts of a prompt except its tools, in order."""
     yield from prompt.bare
     for message in prompt.messages:
         yield from message.texts
@@ -175,7 +175,7 @@ def _message(item: dict[str, Any]) -> Message:
 
 
 def _said(value: Any) -> Iterator[tuple[str, str]]:
-    """The texts of a message or of a part of it, each with what it is: text, call, result."""
+    """Yield the texts of a message or part, each with its kind: text, call, result."""
     if isinstance(value, str):
         yield value, "text"
     elif isinstance(value, list):
@@ -211,7 +211,7 @@ def _is_result(value: dict[str, Any]) -> bool:
 
 
 def _call(value: dict[str, Any]) -> str:
-    """A call of a function with what it is given; "" for all else."""
+    """Return a function call with its arguments, or "" for anything else."""
     inner = value.get("function") or value.get("functionCall") or value.get("function_call")
     call = inner if isinstance(inner, dict) else value
     given = next((call[name] for name in ("arguments", "args") if call.get(name)), None)

@@ -1,4 +1,4 @@
-"""Hears in which service tier an upstream answers, of whatever passes of its stream."""
+"""Detect the service tier of an upstream's answer in its stream."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -15,7 +15,7 @@ class Source(Protocol):
 
 
 class TierReader:
-    """Stands before a source, and tells what its frames name."""
+    """Wraps a source and reports the tier that its frames name."""
 
     __slots__ = ("_hear", "_heard", "_source")
 
@@ -26,7 +26,7 @@ class TierReader:
         self._heard = b""
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now."""
+        """Return the complete steps."""
         return self._listen(self._source.feed(chunk))
 
     def end(self) -> list[Step]:

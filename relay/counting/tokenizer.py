@@ -1,9 +1,8 @@
-"""Tokens counted in the model's own vocabulary, or in the nearest that is public.
+"""Count tokens with the model's own vocabulary, or the most similar public one.
 
-Asked only where nobody told the usage (F25, F27, P27). A vocabulary is read when it is first
-needed, which takes 100 to 200 ms of one core, in which the process does nothing else, and 20 to
-55 MB. The one that most models are counted by is read when the process starts: the first stream
-that is cut must not keep all others waiting (P11).
+Used only if nobody reported the usage (F25, F27, P27). A vocabulary is loaded when first needed,
+which blocks the process for 100 to 200 ms, and takes 20 to 55 MB. The most common one is loaded
+when the process starts, because the first cut stream must not delay all others (P11).
 """
 
 import re
@@ -47,7 +46,7 @@ def read_vocabulary() -> None:
 
 
 def count_text(text: str, family: Family) -> int:
-    """How many tokens a model of the family has for a text; special tokens count as text."""
+    """Return how many tokens a model of the family has for a text; special tokens count as text."""
     if len(text) <= _CHARACTERS_MAX:
         return _count(text, family)
     step = len(text) * _PIECE // _CHARACTERS_MAX
@@ -56,15 +55,15 @@ def count_text(text: str, family: Family) -> int:
 
 
 def count_texts(texts: Sequence[str], family: Family) -> int:
-    """How many tokens a model of the family has for texts that it reads one by one."""
+    """Return how many tokens a model of the family has for texts that it reads one by one."""
     if sum(map(len, texts)) <= _CHARACTERS_MAX:
         return sum(_count(text, family) for text in texts)
     return count_text("\n".join(texts), family)
 
 
 def count_request(raw: bytes, family: Family) -> int | None:
-    """How many tokens a model of the family reads of a request; None for what is too large, or has
-    a number that no parser makes."""
+    """Count the tokens of a request for the family's models. Return None for one that is too large,
+    or has a number that no parser accepts."""
     if not raw or len(raw) > _BODY_BYTES_MAX:
         return None
     try:
@@ -95,9 +94,9 @@ def _count(text: str, family: Family) -> int:
 
 
 def _count_other(text: str, family: Family) -> int:
-    """What is no Chinese, Japanese or Korean, in hundredths of a token."""
+    """Count text that is not Chinese, Japanese or Korean, in hundredths of a token."""
     weights = family.weights
-    # A vocabulary is numbered from what is common to what is rare.
+    # Token numbers in a vocabulary are ordered from common to rare.
     tokens = sorted(_tokens(text, family.vocabulary))
     hundredths = len(tokens) * weights.word
     for least, weight in ((_UNCOMMON, weights.uncommon), (_RARE, weights.rare)):

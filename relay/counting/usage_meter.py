@@ -1,5 +1,5 @@
-"""What an attempt comes to. Its words are counted as they pass, for its high-water marks; its bill
-is the upstream's last count, else our own, priced once."""
+"""The usage and bill of an attempt. Its text is counted as it passes, for the high-water marks. The
+bill uses the upstream's last count, else our own, and is priced once."""
 
 import dataclasses
 import sys
@@ -38,7 +38,8 @@ from relay.holds.estimate import with_request
 from relay.holds.rules import input_tokens_min
 
 _MARK_PIECES: Final = 32
-# What is kept of an answer: so many pieces are joined, and so many blocks are kept of them.
+# The stored sample of an answer: so many pieces are joined to a block, and so many blocks are
+# stored.
 _PIECES: Final = 64
 _BLOCK_CHARACTERS: Final = 2 * 1024
 _BLOCKS_MAX: Final = 64
@@ -47,8 +48,8 @@ _NOTHING_ACCEPTED: Final[Mapping[str, frozenset[str]]] = {}
 
 
 class PricedPart(msgspec.Struct, frozen=True):
-    """What one model used of an answer, at the version that its conditions give. `model` and
-    `price_version_id` are told of another model than the one that was asked."""
+    """What one model used of an answer, at the version for its conditions. `model` and
+    `price_version_id` are set for a model other than the requested one."""
 
     meters: Mapping[str, int]
     version: PriceVersion
@@ -74,14 +75,17 @@ class PricedPart(msgspec.Struct, frozen=True):
 
 
 class Bill(msgspec.Struct, frozen=True):
-    """Meters, charge (never above the hold, I13), where the count is from, and what was odd.
-    `excess_nano` is what the provider counts above the hold, or what else is ours to bear. With the
-    basis `held` no charge can be named: the hold is kept for an operator to decide (I14); with
-    `none` nothing was sent. `cut_from` are the meters of the whole where less is charged, by the
-    limit of a charge rule; None where that is nothing. `parts` are what it is the sum of, where it
-    is not its meters at the plain rates of its version, and `unknown` what of it nobody has
-    classified (P28) in the table `wire` of members; `accepted` is free by an operator's word.
-    `told` are the conditions that the answer tells, `reported` its parts."""
+    """The bill of an attempt: meters, charge (never above the hold, I13), the source of the count,
+    and anomalies.
+
+    `excess_nano` is what the provider counts above the hold, or what else we bear. With the basis
+    `held` no charge can be determined, and the hold is kept for an operator to decide (I14); with
+    `none` nothing was sent. `cut_from` are the meters of the whole where the limit of a charge rule
+    reduces the charge; None otherwise. `parts` are its components if it is not its meters at the
+    plain rates of its version. `unknown` are members that nobody has classified (P28) in the table
+    `wire`; `accepted` are free by an operator's decision. `told` are the conditions that the answer
+    reports, `reported` its parts.
+    """
 
     meters: Mapping[str, int]
     charge_nano: int
@@ -98,7 +102,7 @@ class Bill(msgspec.Struct, frozen=True):
     reported: tuple[UsagePart, ...] = ()
 
     def pricing_text(self, provider: str) -> str | None:
-        """What its record says of how it was priced; None where that is its meters and version."""
+        """Return how the bill was priced for its record; None if by its meters and version."""
         pricing: dict[str, object] = {}
         if self.parts:
             pricing["parts"] = [part.stored() for part in self.parts]
@@ -110,20 +114,20 @@ class Bill(msgspec.Struct, frozen=True):
 
     @property
     def saved_nano(self) -> int:
-        """What cached input saved of its parts."""
+        """Return what cached input saved in the parts."""
         return sum(saved_by_cache(part.meters, part.version) for part in self.parts)
 
 
 class OtherPrices(NamedTuple):
-    """Where the prices of other models are found, for the parts of an answer that they made."""
+    """Finds prices of other models, for the parts of an answer that they made."""
 
     charge: Callable[[str], Price | None]
     cost: Callable[[str], Price | None]
 
 
 class TierPrices:
-    """What an attempt is charged and costs, by the service tier that the upstream names: that is
-    what is paid."""
+    """The price and cost of an attempt by the service tier that the upstream reports, which is the
+    one that is paid."""
 
     __slots__ = ("_costs", "_heard", "_prices", "cost", "price")
 
@@ -133,7 +137,7 @@ class TierPrices:
         self._heard: str | None = None
 
     def hear(self, tier: str) -> None:
-        """The upstream says in which tier it answers, "" for none."""
+        """Set the tier that the upstream reports, "" for none."""
         if not tier:
             return
         self._heard = condition_word(tier)
@@ -143,7 +147,7 @@ class TierPrices:
             self.cost = self._costs.for_tier(tier_name(tier))
 
     def hear_head(self, headers: Mapping[str, str]) -> None:
-        """Google says in the head of an answer in which tier it is given, if it says so at all."""
+        """Read the service tier from the response headers, where Google may report it."""
         self.hear(headers.get("x-gemini-service-tier", ""))
 
     @property
@@ -162,9 +166,9 @@ class TierPrices:
 
 
 class Sample(msgspec.Struct):
-    """A text that comes in pieces: whole while it is short, then blocks that are spread over all of
-    it. The many streams that tell their usage throw it away, so that pieces are only put aside.
-    `pieces` is how many it came in."""
+    """A sample of a text that arrives in pieces: the whole text while it is short, then blocks
+    spread over all of it. Most streams report their usage and discard the sample, so pieces are
+    only collected. `pieces` is their number."""
 
     pieces: int = 0
     _last: list[str] = []
@@ -180,7 +184,7 @@ class Sample(msgspec.Struct):
             self._join()
 
     def text(self) -> str:
-        """What was kept."""
+        """Return the sample's text."""
         return "".join((*self._blocks, *self._last))
 
     def _join(self) -> None:
@@ -223,27 +227,28 @@ class UsageMeter:
         accepted: Mapping[str, frozenset[str]] = _NOTHING_ACCEPTED,
     ) -> None:
         self._admitted = admitted
-        # What operators count as free of the usage of its provider, by the table of its members.
+        # Members that operators count as free in its provider's usage, by table.
         self._accepted = accepted
         self._others = others
         self.id = admitted.hold.attempt_id
         self.prices = TierPrices(admitted.hold.price, admitted.hold.cost)
-        # Reads the stream; None before it comes, and where there is none.
+        # The stream's decoder; None before the stream, and without one.
         self.decoder: Decoder | None = None
-        # An answer that goes on while it comes, and is no chat's.
+        # The reader of a streamed answer that is not a chat.
         self.passed: PassedAnswer | None = None
         # The last that the upstream named.
         self.finish_reason = ""
         # How much of the answer the last usage counts.
         self._counted_bytes = 0
-        # Of the answer as it passes: each piece is a token at least, and some of them, which are
-        # kept, tell how long the tokens are.
+        # Counts of the passing answer: each piece has at least one token, and a sample of the
+        # pieces shows how long the tokens are.
         self._text, self._reasoning = Sample(), Sample()
-        # How many pieces the last mark stands for.
+        # The number of pieces that the last mark covers.
         self._marked = 0
         # Tokens that any tokenizer makes of the request at least; counted for the first mark.
         self._input_min: int | None = None
-        # How long the answer may be by our count, and after how many bytes it is counted next.
+        # The maximum length of the answer by our count, and the number of bytes at which it is
+        # counted next.
         self._tokens_allowed, self.counted_at = sys.maxsize, sys.maxsize
         if admitted.cut_above is not None:
             self._tokens_allowed = tokens_allowed(admitted.cut_above, self._family())
@@ -265,8 +270,8 @@ class UsageMeter:
         return 0 if self.decoder is None else self.decoder.text_bytes + self.decoder.reasoning_bytes
 
     def is_above_cap(self) -> bool:
-        """Whether the answer has outgrown its output cap (F18). Ask once it has more bytes than
-        `counted_at`."""
+        """Return whether the answer has outgrown its output cap (F18). Ask once it has more bytes
+        than `counted_at`."""
         allowed, decoder, family = self._tokens_allowed, self.decoder, self._family()
         if decoder is None or self.text_bytes <= self.counted_at:
             return False
@@ -277,8 +282,8 @@ class UsageMeter:
         return tokens > allowed
 
     def note(self, events: Sequence[Event]) -> bool:
-        """Count what was said: how it finishes, some of its words, how much of it the last usage
-        counts. Whether its mark is due."""
+        """Record the content: how it finishes, a sample of its text, and how much of it the last
+        usage covers. Return whether a mark is due."""
         texts: list[str] = []
         thoughts: list[str] = []
         for event in events:
@@ -304,8 +309,8 @@ class UsageMeter:
         self._marked = sys.maxsize
 
     def mark(self) -> str | None:
-        """The high-water mark of a stream: meters that no count of the provider's is below, as JSON
-        text; None when there is nothing new."""
+        """Return the high-water mark of a stream as JSON: meters that no count of the provider is
+        below. Return None if nothing is new."""
         text, reasoning = self._text.pieces, self._reasoning.pieces
         if text + reasoning <= self._marked:
             return None
@@ -362,7 +367,7 @@ class UsageMeter:
         usage: bytes | None = None,
         at_rates: Callable[[Mapping[str, int]], Quantities] | None = None,
     ) -> Bill:
-        """The bill of what is no chat."""
+        """Return the bill of a request that is not a chat."""
         rates = self._rates()
         if at_rates is not None:
             reported = at_rates(rates)
@@ -372,7 +377,7 @@ class UsageMeter:
         )
 
     def _bill_passed(self, passing: Passing, measured: str) -> Bill:
-        """The bill of an answer that goes on while it comes, as far as it has."""
+        """Return the bill of a streamed answer so far."""
         rates, answer = self._rates(), self.passed
         reported = NO_USAGE if answer is None else passing.provider_count(answer, rates)
         usage = None if answer is None else answer.usage
@@ -386,8 +391,8 @@ class UsageMeter:
         return {} if price is None else price.version.rates
 
     def unknown_nano(self) -> int:
-        """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
-        until the provider is asked (I15). By its size: words are counted for who pays."""
+        """Estimate the cost of an attempt that nobody pays: its input, until the provider is asked
+        (I15). It is estimated by size; words are counted only for charges."""
         evidence = UsageEvidence(self._admitted.facts.text_bytes, context_max=self._context_max())
         return self._count(evidence, "absorbed").charge_nano
 
@@ -430,7 +435,7 @@ class UsageMeter:
         price = prices.price
         asked = price.asked if price is not None else {}
         if asked and admitted.prepared.request is not None:
-            # Written anew for another dialect, which has no word for them.
+            # The text was re-encoded for another dialect, which cannot express them.
             asked = {}
         bill = count(
             evidence,
@@ -445,14 +450,14 @@ class UsageMeter:
         return msgspec.structs.replace(bill, accepted=accepted) if accepted else bill
 
     def _accepted_of(self, reported: Quantities) -> tuple[str, ...]:
-        """What is unknown of a usage and accepted; nothing of one that has more than is read."""
+        """Return the unknown members of a usage if all of them are accepted, else nothing."""
         if not reported.unknown or len(reported.unknown) >= READ_MAX:
             return ()
         accepted = self._accepted.get(reported.wire, frozenset())
         return tuple(name for name in reported.unknown if name in accepted)
 
     def cost_nano(self, bill: Bill) -> int | None:
-        """What a bill costs us; None where no price of the kind cost covers it."""
+        """Return our cost for a bill, or None if no cost price covers it."""
         cost = self.prices.cost
         special = {kind: word for kind, word in bill.told.items() if word not in KINDS[kind].plain}
         special.pop(TIER, None)
@@ -488,14 +493,14 @@ def count(
     others: OtherPrices | None = None,
     names: tuple[str, ...] = (),
 ) -> Bill:
-    """The bill of an attempt that was answered, in whole or in part.
+    """Compute the bill of an attempt that was answered, in whole or in part.
 
-    `measured` is the basis when the upstream told its usage: measured, or drained when it was read
-    on after the client had gone. Without usage the count is ours and the basis `estimated` (F25);
-    so is it when the usage lies: then no more is charged than our own count, and the row is flagged
-    for review (F27). What has no rate has no charge until an operator says so: `held` (I14); and so
-    has what nobody has classified (P28), of which `unknown` is known already. `asked` are the
-    conditions that the request asks for, `names` what its model is called.
+    `measured` is the basis if the upstream reported its usage: measured, or drained if it was read
+    after the client had left. Without usage the count is ours and the basis `estimated` (F25). The
+    same applies to impossible usage: then no more than our own count is charged, and the row is
+    flagged for review (F27). Quantities without a rate have no charge until an operator decides:
+    `held` (I14); the same goes for unclassified members (P28), of which `unknown` is known already.
+    `asked` are the conditions of the request, `names` the names of its model.
     """
     reported = evidence.reported
     meters, basis = _meters(evidence, measured)
@@ -545,12 +550,12 @@ def count(
 
 
 def _is_special(told: Mapping[str, str]) -> bool:
-    """Whether any of these conditions is more than the standard."""
+    """Return whether any of these conditions is more than the standard."""
     return any(word not in KINDS[kind].plain for kind, word in told.items())
 
 
 class _Pricing:
-    """Finds the versions by which the parts of an answer are charged, and what has none."""
+    """Finds the versions for the parts of an answer, and what has none."""
 
     def __init__(
         self,
@@ -568,7 +573,8 @@ class _Pricing:
     def parts(
         self, reported: Quantities, meters: Mapping[str, int], *, stands: bool
     ) -> tuple[PricedPart, ...]:
-        """What is priced apart; none where it is the meters at the plain rates of the price."""
+        """Return the parts that are priced separately; none if the meters are priced at the plain
+        rates."""
         granted = self._granted(reported.conditions)
         if not granted and not reported.parts:
             return ()
@@ -587,8 +593,8 @@ class _Pricing:
         return tuple(parts)
 
     def _granted(self, told: Mapping[str, str]) -> Mapping[str, str]:
-        """The conditions that are charged for: those that were asked for, unless the answer says
-        otherwise, and those that no request can ask for."""
+        """Return the charged conditions: the requested ones, unless the answer says otherwise, and
+        those that no request can ask for."""
         granted: dict[str, str] = {}
         for kind, value in self._asked.items():
             word = told.get(kind, value)
@@ -626,7 +632,8 @@ class _Pricing:
 
 
 def _is_own(model: str, names: tuple[str, ...]) -> bool:
-    """Whether a part was made by the model that was asked: by its name, with a date or without."""
+    """Return whether a part was made by the model that was asked: by its name, with a date or
+    without."""
     return not model or any(
         model == name or model.startswith(f"{name}-20") or name.startswith(f"{model}-20")
         for name in names
@@ -635,7 +642,7 @@ def _is_own(model: str, names: tuple[str, ...]) -> bool:
 
 
 def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:
-    """What these meters cost us, in nano; None where no price of the kind cost covers them."""
+    """Return our cost for these meters, in nano, or None if no cost price covers them."""
     if cost is None or not meters:
         return None
     version = cost.version
@@ -652,18 +659,18 @@ def meters_text(meters: Mapping[str, int]) -> str:
 
 
 def tokens_of(meters: Mapping[str, int]) -> int:
-    """What the meters take of a limit of tokens per minute: all language-model tokens."""
+    """Return what the meters use of a tokens-per-minute limit: all language-model tokens."""
     return sum(count for name, count in meters.items() if name in TOKEN_METERS)
 
 
 def _meters(evidence: UsageEvidence, measured: str) -> tuple[Mapping[str, int], str]:
-    """Whose count stands, and its basis."""
+    """Choose the count to use, and return it with its basis."""
     reported = evidence.reported
     meters: Mapping[str, int] = reported.meters
     if not reported.reliable:
         return count_own(evidence), "estimated"
     if evidence.uncounted_bytes:
-        # Told at the beginning, and the end never came: what was said since is counted here.
+        # The usage was reported at the start and the end is missing, so the rest is counted here.
         more = tokens_said(evidence.family, evidence.said, evidence.uncounted_bytes)
         return {**meters, "out_text": meters.get("out_text", 0) + more}, "estimated"
     return meters, measured

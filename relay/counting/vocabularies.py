@@ -33,14 +33,11 @@ Vocabulary = Literal[
 
 
 class Weights(NamedTuple):
-    """What the tokens and characters of a text count, in hundredths of a token.
-
-    `word`: each token that the vocabulary has for what is not Chinese, Japanese or Korean; `cjk`:
-    each that the CJK vocabulary has for the rest. More for each token behind the 4,000 and the
-    20,000 that are most common (`uncommon`, `rare`), digit that shares its token (`digit`), run of
-    punctuation (`marks`), run of blanks (`indent`), accented letter (`accent`), Chinese character
-    (`ideograph`).
-    """
+    """Weights for tokens and characters of a text, in hundredths of a token. `word` is for each
+    token of the vocabulary outside Chinese, Japanese and Korean; `cjk` for each token of the CJK
+    vocabulary. Additional weights are for each token beyond the 4,000 and the 20,000 most common
+    (`uncommon`, `rare`), digit that shares its token (`digit`), run of punctuation (`marks`), run
+    of blanks (`indent`), accented letter (`accent`), Chinese character (`ideograph`)."""
 
     word: int = 100
     cjk: int = 100
@@ -58,15 +55,14 @@ EXACT: Final = Weights()
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How models of one make count. The numbers are tokens.
+    """How models of one family count; numbers are tokens.
 
-    `cjk` is the vocabulary for Chinese, Japanese and Korean characters where `weights` tell them
-    apart. `message` stands around each message, its role included; `start` once; `unsaid_system`
-    where the client gives no system message. Tools are written as `functions` in OpenAI's own
-    notation, as `json`, as `compact` JSON without blanks, as their bare `texts`, or not at all;
-    `tools` stands around all of them, `call` and `result` around each call and each result.
-    `picture` is the rule for pictures. `percent_off` is by how much a count of a model's answer may
-    be above its own.
+    `cjk` is the vocabulary for Chinese, Japanese and Korean if `weights` separates them. `message`
+    is added to each message with its role, `start` once, `unsaid_system` without a system message.
+    Tools are written as `functions` in OpenAI's notation, as `json`, as `compact` JSON without
+    blanks, as their bare `texts`, or not at all; `tools` is added to all of them, `call` and
+    `result` to each call and result. `picture` is the rule for images. `percent_off` is how far a
+    count of an answer may exceed the model's own.
     """
 
     vocabulary: Vocabulary = "o200k_base"
@@ -177,6 +173,7 @@ UNKNOWN: Final = Family(percent_off=_NOT_MEASURED)
 
 @lru_cache(maxsize=1024)
 def family_of(model: str) -> Family:
-    """The family of a model, by its provider's name for it; what is not known counts as most do."""
+    """Return the family of a model by its provider's name for it. Unknown models count as most
+    do."""
     name = model.rpartition("/")[2].lower()
     return next((family for family, names in _FAMILIES if names.match(name)), UNKNOWN)

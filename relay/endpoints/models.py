@@ -77,7 +77,7 @@ def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:
 
 
 def _has_ended(snapshot: Snapshot, name: str) -> bool:
-    """Whether a model is no more, be it that another one answers in its place."""
+    """Return whether a model is no more, be it that another one answers in its place."""
     return bool(snapshot.entries) and snapshot.answering(name) != snapshot.served_name(name)
 
 
@@ -114,7 +114,7 @@ def _shutdown_date(snapshot: Snapshot, name: str) -> str | None:
 
 
 def _capabilities(candidate: Candidate, name: str) -> Capabilities | None:
-    """What is known of the model by the name that it has at its first channel, or by its own, and
-    by its operator."""
+    """Return the model's known capabilities, by its name at its first channel or its own name, and
+    by the operator's entry."""
     known = find_row(candidate.upstream_model) or find_row(name)
     return overridden(known or UNSAID, candidate.overrides) if candidate.overrides else known

@@ -1,7 +1,7 @@
-"""Stored responses by their id: shown, their input listed, forgotten.
+"""Stored responses by id: show them, list their input, delete them.
 
-All is answered from our own store: the API key that made a response may see it; for every other
-key, also of the same team or person, and after its time, there is none (P12).
+All data comes from our own store. Only the API key that created a response can see it; for other
+keys, also of the same team or person, and after its expiry, it does not exist (P12).
 """
 
 from collections.abc import Mapping

@@ -469,7 +469,7 @@ def listed_rows() -> dict[str, Endpoint]:
 
 
 def claimed(path: str) -> bool:
-    """Whether the relay answers this path, be it with 404."""
+    """Return whether the relay answers this path, be it with 404."""
     return (
         path in ENDPOINTS
         or path.startswith(_OWN)

@@ -1,5 +1,5 @@
-"""What budgets and limits say to a client: the refusal that names the most limiting one, and the
-headers that tell how much is left."""
+"""What budgets and limits tell a client: the refusal by the tightest one, and the headers with what
+is left."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ _ANTHROPIC: Final = "anthropic-ratelimit"
 
 
 class Headroom(NamedTuple):
-    """What is left of one limit of a key, and in how many milliseconds all of it is free again."""
+    """The remainder of one limit of a key, and the milliseconds until all of it is free again."""
 
     limit: int
     left: int
@@ -31,9 +31,9 @@ class Headroom(NamedTuple):
 
 
 class LimitReached(RequestFault):
-    """A limit of requests or tokens. `wait_ms` is when it would fit, if nobody else comes, None
-    where it never does; `budget_id` is the budget whose used-up amount is the limit, if one is.
-    `public_url` is where people find us."""
+    """A limit on requests or tokens is reached. `wait_ms` is when the request would fit without
+    other requests, None for never; `budget_id` is the exhausted budget that caused the limit, if
+    any. `public_url` is the address of the pages."""
 
     def __init__(self, reached: Mapping[str, Any], public_url: str) -> None:
         super().__init__("rate_limited", None, "")
@@ -78,7 +78,7 @@ class ChannelFull(RelayError):
 
 
 def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
-    """What the admission told of a request that it let through."""
+    """Parse what the admission returned about an admitted request."""
     if gates is None:
         return {}
     return {
@@ -88,8 +88,8 @@ def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
 
 
 class UsedUp(RequestFault):
-    """The refusal for money, by what has the least of it: the wallet, or the budget `budget_id` in
-    its window `window_id`."""
+    """The refusal for lack of money, naming the tightest source: the wallet, or the budget
+    `budget_id` in its window `window_id`."""
 
     def __init__(
         self,
@@ -120,11 +120,11 @@ class UsedUp(RequestFault):
 
 
 def _standing(budget: Mapping[str, Any]) -> str:
-    """What stands under a budget, up to a bracket that is still to be closed."""
+    """Describe the state of a budget, with an open bracket at the end."""
     scope, subject = budget["scope"], budget["subject"]
     named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
     per = "" if budget["period"] == "total" else f" per {budget['period']}"
-    # With something left, it is this request that does not fit: a smaller one still may.
+    # If something is left, only this request does not fit; a smaller one might.
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]
     stands = "is used up" if fits_none else "has less left than this request may cost"
     return (

@@ -1,8 +1,8 @@
-"""What this process has learned of the channels: which are out, which keys rest, since when.
+"""This process's knowledge of the channels: which are disabled, which keys rest, and since when.
 
-Every process finds out for itself, and tells the others (`health_sharing.py`). What it knows of a
-channel is forgotten when the channel is changed. What it is made of, and what a fault does to it,
-is in `rules/channel_standing.py`.
+Every process finds out for itself and shares it (`health_sharing.py`). A channel's state is
+discarded when the channel is changed. The states and the effects of faults are in
+`rules/channel_standing.py`.
 """
 
 import logging
@@ -36,7 +36,7 @@ _GOOD: Final = ChannelStatus("good")
 
 
 class ChannelState(Standing):
-    """What is known of one channel."""
+    """The state of one channel."""
 
     __slots__ = ("channel", "in_flight", "kind", "since")
 
@@ -44,15 +44,15 @@ class ChannelState(Standing):
         super().__init__(channel.breaker, len(channel.headers))
         self.channel = channel
         self.kind: ErrorKind | None = None
-        # How many attempts of this process it is answering.
+        # The number of attempts of this process at the channel.
         self.in_flight = 0
         # When its trouble began.
         self.since = 0.0
 
 
 class HealthProbe:
-    """One attempt at a channel, by one of its keys. Its end is told once: `good`, `failed`, or
-    `close`, which tells nothing and may follow the others."""
+    """One attempt at a channel with one of its keys. Its end is reported once: `good`, `failed`, or
+    `close`, which reports nothing and may follow the others."""
 
     __slots__ = (
         "_again",
@@ -83,12 +83,13 @@ class HealthProbe:
         self.key = only if only >= 0 else state.next_key(sought, self._began, avoid)
         self._open = True
         state.in_flight += 1
-        # What nobody else asks while this does.
+        # Resources that are reserved for this attempt.
         self._breakers: Sequence[Breaker] = ()
         self._rests: Sequence[Rest] = ()
 
     def claim(self, seconds: float) -> None:
-        """Nobody else asks what is asked one at a time; a half-open breaker for so long at most."""
+        """Reserve what only one request may try at a time; a half-open breaker for a limited
+        time."""
         state, key, now = self._state, self._state.keys[self.key], self._health.now()
         breakers = [state.breaker] if key.breaker is None else [state.breaker, key.breaker]
         self._breakers = [breaker for breaker in breakers if not breaker.closed]
@@ -140,7 +141,7 @@ class HealthProbe:
             self._again.failed(self._state.channel.id, self._health.now())
 
     def close(self) -> None:
-        """It is over; what it has not told anything of may be asked by the next one."""
+        """End the attempt. The next one may try what it has not reported on."""
         if self._open:
             self._open = False
             self._state.in_flight -= 1
@@ -174,12 +175,9 @@ class Health:
         return budget
 
     def ready(self, candidates: list[Candidate], organisation_id: UUID) -> list[Candidate]:
-        """Those that may be asked now; where none may that rests while another can serve, those
-        that are asked because nothing else can be.
-
-        Of what fails, a few requests go out nevertheless: a channel that nobody asks can never be
-        found to be well again.
-        """
+        """Return the candidates that can be tried now. If there is none, return those that can be
+        tried as a last resort. A few requests are also sent to failing channels, because a channel
+        without requests could never be found healthy again."""
         troubled = self._troubled
         if not troubled or troubled.isdisjoint(item.channel_id for item in candidates):
             return candidates
@@ -223,38 +221,38 @@ class Health:
         return {name for name, state, sought in known if state and not state.asks(sought, now)}
 
     def take_retry(self, candidate: Candidate, key: int) -> bool:
-        """Whether the caller is the one request that may ask the key once more that was refused."""
+        """Return whether the caller is the one request that may ask the key once more that was
+        refused."""
         state = self._states.get(candidate.channel_id)
         return state is not None and state.keys[key].take_retry()
 
     def has_other_key(self, candidate: Candidate, organisation_id: UUID, key: int) -> bool:
-        """Whether a key of the channel beside that one can be used."""
+        """Return whether a key of the channel beside that one can be used."""
         (state, sought), now = self._known(candidate, organisation_id), self.now()
         return state is not None and any(
             n != key and other.allows(sought, now) for n, other in enumerate(state.keys)
         )
 
     def usable_key(self, candidate: Candidate, organisation_id: UUID) -> int:
-        """A key for what is no attempt."""
+        """Return a key for a request that is not an attempt."""
         state, sought = self._known(candidate, organisation_id)
         return 0 if state is None else state.next_key(sought, self.now())
 
     def blocks(self, candidates: Sequence[Candidate], organisation_id: UUID) -> list[Block]:
-        """What keeps out those of them that are not ready."""
+        """Return the reasons that block the candidates that are not ready."""
         now = self.now()
         known = [self._block(candidate, organisation_id, now) for candidate in candidates]
         return [block for block in known if block is not None]
 
     def why_not(self, candidate: Candidate, organisation_id: UUID) -> Block | None:
-        """Why this channel cannot be used now for an organisation's requests; None where it can.
-
-        Nothing is asked of it, and nothing claimed."""
+        """Return why this channel cannot be used now for an organisation's requests, or None. Sends
+        and reserves nothing."""
         if candidate.channel_id not in self._troubled:
             return None
         return self._block(candidate, organisation_id, self.now())
 
     def bar(self, channel: Channel, reason: BarReason, wait_s: float) -> None:
-        """A limit of the channel's own is reached, for so long; 0 takes it back."""
+        """Block the channel for so long, because its own limit is reached; 0 unblocks it."""
         state = self.state_of(channel)
         state.bar(reason, self.now() + wait_s)
         if wait_s:
@@ -270,10 +268,9 @@ class Health:
         avoid: int = -1,
         only: int = -1,
     ) -> HealthProbe:
-        """An attempt is about to be made: what is asked by one request at a time is asked by no
-        other until its end is told. `again`: the budget that it burdens when it is a further one
-        and fails; `avoid`: the key of the one before it, which was at fault; `only`: the one that
-        has what is asked for."""
+        """Begin an attempt and reserve what only one request may try at a time. `again` is the
+        retry budget to charge if a further attempt fails; `avoid` is the key of the failed attempt
+        before it; `only` is the key that has the requested object."""
         state = self._states.get(channel.id) or self.state_of(channel)
         sought = Sought(candidate.upstream_model, organisation_id)
         probe = HealthProbe(self, state, sought, again, avoid, only)
@@ -284,15 +281,15 @@ class Health:
     # ---- what other processes found
 
     def states(self) -> list[ChannelState]:
-        """What is known of each channel."""
+        """Return the state of each channel."""
         return list(self._states.values())
 
     def state_of(self, channel: Channel) -> ChannelState:
-        """What is known of this one; nothing yet, where it is new."""
+        """Return the state of a channel; an empty one if it is new."""
         return self._states.setdefault(channel.id, ChannelState(channel))
 
     def adopted(self, state: ChannelState, now: float) -> None:
-        """What another process found was put into the state."""
+        """Record that another process's findings were merged into the state."""
         if state.calm(now):
             self.settle(state, now)
         else:
@@ -313,7 +310,7 @@ class Health:
     def blame(
         self, state: ChannelState, n: int, sought: Sought, began: float, failure: UpstreamFailed
     ) -> None:
-        """What a fault does to the health of its channel, of its key, and of the model there."""
+        """Apply a fault to the health of the channel, of its key, and of its model."""
         now, name = self.now(), state.channel.name
         state.kind = failure.kind
         if state.channel.id not in self._troubled:
@@ -341,7 +338,7 @@ class Health:
     def alert_channel(
         self, channel: Channel, cause: Cause, what: str = "", *, last: bool = False
     ) -> None:
-        """The same where nothing need be known of it."""
+        """Alert operators about a channel whose state need not be known."""
         self.alerts.tell(Alert(id_text(channel.uuid), channel.name, cause, what, last))
 
     def keep(self, snapshot: Snapshot) -> None:

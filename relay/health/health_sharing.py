@@ -32,7 +32,7 @@ QUIET_TICKS: Final = 5
 """How many of them make a report while there is not: well within `channel_reports.LIVE`."""
 _RECONNECT_S: Final = 1.0
 _KNOWN_S: Final = 900.0
-# Two processes that know the same end of a rest know it to a fraction of this.
+# Two processes that know the same end of a rest agree within this time.
 _SAME_S: Final = 1.0
 _CHANNEL: Final = -1
 
@@ -59,7 +59,8 @@ class ChannelReport(msgspec.Struct, frozen=True):
 
 
 class _Standing(NamedTuple):
-    """What was last known of a channel or key, from whomever: out until when, as of when."""
+    """The last known state of a channel or key from any process: until when it is out, and the time
+    of the information."""
 
     out: bool
     until: float
@@ -71,7 +72,7 @@ _REPORTS: Final = msgspec.json.Decoder(dict[str, ChannelReport])
 
 
 class HealthSharing:
-    """The reports of one process, and what it takes from those of others."""
+    """The reports of one process, and its merging of other processes' reports."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -79,7 +80,7 @@ class HealthSharing:
         self._connecting: dict[str, float] = {}
 
     def report(self) -> dict[str, ChannelReport]:
-        """What there is to tell of each channel that is not just well."""
+        """Return the report for each channel that is not healthy."""
         now = self._health.now()
         states = self._health.states()
         for state in states:
@@ -93,7 +94,7 @@ class HealthSharing:
         }
 
     def adopt(self, reports: Mapping[str, ChannelReport], age_s: float, snapshot: Snapshot) -> None:
-        """Take what another process told so long ago, where it is newer than what is known."""
+        """Merge another process's report of so long ago, where it is newer."""
         now = self._health.now()
         for channel_id, report in reports.items():
             channel = snapshot.channels.get(channel_id)
@@ -139,7 +140,7 @@ class HealthSharing:
                 state.breaker.reachable(self._health.now())
 
     def _look_at(self, state: ChannelState, now: float) -> None:
-        """Note what this process has found since."""
+        """Record what this process has found since."""
         for n, out, until in _parts(state, now):
             name = (state.channel.id, n)
             known = self._known.get(name, _NOTHING)
@@ -167,14 +168,14 @@ class HealthSharing:
 
 
 def statement(process_id: UUID, epoch: int, reports: Mapping[str, ChannelReport]) -> Statement:
-    """What writes the report of a process, and reads those of the others:
-    (seconds ago, the report)."""
+    """Return the statement that writes a process's report and reads the others: (seconds ago, the
+    report)."""
     text = msgspec.json.encode(reports).decode()
     return _TELL, {"process": process_id, "epoch": epoch, "channels": text, "known": int(_KNOWN_S)}
 
 
 def read(rows: Sequence[Row]) -> list[tuple[float, dict[str, ChannelReport]]]:
-    """What `statement` has read; a report of another version of this code is passed over."""
+    """Parse the result of `statement`. Reports of other versions are ignored."""
     found = []
     for age_s, text in rows:
         try:

@@ -1,9 +1,9 @@
-"""What operators must see to, told by letter: at most once an hour for each cause, and of a cap on
-what a channel costs once in its day or month.
+"""Emails to operators about problems: at most once an hour for each cause, and once per day or
+month for a channel's spending cap.
 
-A process finds out for itself how channels do (`channel_health.py`) and tells it here. The fact's
-id is made of its cause and the hour, so that many processes tell one fact. An alert that cannot be
-written waits; it costs no request anything.
+Each process monitors channels itself (`channel_health.py`) and reports here. A fact's id is derived
+from its cause and the hour, so that several processes create one fact. An alert that cannot be
+written waits; it does not delay any request.
 """
 
 import time
@@ -53,7 +53,7 @@ class Alerts:
         self.now = time.monotonic
 
     def tell(self, alert: Alert) -> None:
-        """Tell this, unless it was told within the hour."""
+        """Report a problem unless it was reported within the hour."""
         now = self.now()
         if now - self._sent_at.get(alert, -_HOUR_S) < _HOUR_S:
             return
@@ -63,7 +63,7 @@ class Alerts:
         self._waiting.append(alert)
 
     def take(self) -> list[Alert]:
-        """What is to be written now."""
+        """Take the alerts to write now."""
         taken, self._waiting = self._waiting, []
         return taken
 

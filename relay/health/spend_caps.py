@@ -1,9 +1,6 @@
-"""Channels whose cap on their spend is reached take no requests until the day or month ends.
-
-Each process reads what they have cost each second, by what is settled: what is under way when the
-cap is reached, or begins until it is read, comes on top. Nothing is read where no channel has a
-cap.
-"""
+"""Stop requests to channels whose spending cap is reached, until the day or month ends. Each
+process reads the settled costs once per second; requests that are running then, or start before the
+next read, come on top. Nothing is read if no channel has a cap."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal

@@ -58,7 +58,7 @@ class Journal:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # All of it at once: a mapped page that the disk has no room for ends the process.
+            # Allocate all of it at once: a mapped page without disk space would kill the process.
             os.posix_fallocate(self._file, 0, _BYTES)
             self._map = mmap.mmap(self._file, _BYTES)
         except OSError as error:
@@ -66,7 +66,7 @@ class Journal:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
     def note(self, item: Settled) -> None:
-        """Keep what an ending says of money, until `forget`."""
+        """Store the money-related part of an ending until `forget`."""
         if type(item) is not Resolved or item.state == "voided":
             return
         raw = line(item)
@@ -85,7 +85,8 @@ class Journal:
             self._release(attempt_id)
 
     def forget_left(self, marked: Iterable[UUID]) -> None:
-        """These marks are committed; no ending takes those of dead processes away."""
+        """Delete these marks, which are committed; an ending never overwrites those of dead
+        processes."""
         if self._left:
             done = self._left.intersection(marked)
             self._left -= done
@@ -93,7 +94,7 @@ class Journal:
                 self._release(attempt_id)
 
     def adopt(self) -> list[Resolved | Marked]:
-        """What processes left behind which live no more; it is this one's now."""
+        """Take over what dead processes left behind. It now belongs to this process."""
         left: list[Resolved | Marked] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
@@ -144,7 +145,7 @@ class Journal:
         for slot in slots:
             if slot[:1] == _FREE:
                 continue
-            # Behind its line is what is left of a longer one.
+            # The rest of a longer, earlier line follows its line.
             found = read(slot[: slot.find(b"\n") + 1])
             items += found.items
             damaged += not found.items

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from relay.ledger.recovery import LedgerRecovery
 
-# A stream is looked at this often, and its mark written at the third look; the rest of the promised
-# 250 ms is for its commit. One that has grown by half of the 64 tokens is marked at once: what it
-# says while we read it late is the other half.
+# A stream is checked this often, and its mark is written at the third check; the rest of the
+# promised 250 ms is for its commit. A stream that has grown by half of the 64 tokens is marked
+# immediately: the other half is for what arrives while we are late.
 _LOOK_S: Final = 0.05
 _LOOKS: Final = 3
 
@@ -24,7 +24,7 @@ class Watched(Protocol):
     @property
     def id(self) -> UUID: ...
     def mark(self) -> str | None:
-        """The meters so far as JSON text; None when there is nothing new."""
+        """Return the meters so far as JSON text, or None if nothing is new."""
 
 
 class LedgerMarks:
@@ -49,19 +49,20 @@ class LedgerMarks:
         self.waiting.pop(stream.id, None)
 
     def mark(self, stream: Watched) -> None:
-        """Keep how far a stream is where a kill finds it; the database hears of it soon."""
+        """Store the progress of a stream so that it survives a kill; it is written to the database
+        soon."""
         meters = stream.mark()
         if meters is not None:
             self.waiting[stream.id] = meters
             self._recovery.mark(stream.id, meters)
 
     def take(self) -> Mapping[UUID, str]:
-        """What is to be written now."""
+        """Take the marks to write now."""
         taken, self.waiting = self.waiting, {}
         return taken
 
     def put_back(self, marks: Mapping[UUID, str]) -> None:
-        """These could not be written; what was marked since stands."""
+        """Put back marks that could not be written; newer ones take precedence."""
         self.waiting = {**marks, **self.waiting}
 
     def _look(self) -> None:

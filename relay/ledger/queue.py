@@ -18,11 +18,12 @@ from relay.front.turn_order import in_turn
 
 BATCH_MAX: Final = 256
 
-# How long an ending waits at most, and for how many others: a commit of its own would keep the next
-# admission waiting.
+# How long an ending may wait, and behind how many others: its own commit would delay the next
+# admission.
 _WAIT_S: Final = 0.1
 _MANY: Final = 64
-# So many admissions go before the endings that wait; beside more of them an ending costs least.
+# This many admissions are written before waiting endings; beside more of them, an ending costs
+# least.
 _FEW: Final = 4
 
 Waiting = tuple[AdmissionRequest, "asyncio.Future[Verdict]"]
@@ -44,8 +45,8 @@ class LedgerQueue:
         self.endings: list[Settled] = []
         # How many of the endings, from the first on, are in the spool.
         self.spooled = 0
-        # Endings from the spools of dead processes, until the next batch is made: the first endings
-        # are those that are in the spool, so they stand before those that wait already.
+        # Endings from the spools of dead processes, until the next batch. They come before waiting
+        # endings, because the first endings are those in the spool.
         self.adopted: list[Settled] = []
         self.due = False
         self._timer: asyncio.TimerHandle | None = None

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 
 class Adopted(NamedTuple):
-    """What dead processes left behind: endings in their spools, and endings that only their
-    journals have; how far their streams were."""
+    """What dead processes left behind: endings in their spools, endings only in their journals, and
+    the progress of their streams."""
 
     spooled: Sequence[Settled]
     noted: Sequence[Settled]
@@ -39,12 +39,12 @@ class LedgerRecovery:
         self.usable = True
         # The marks that are in the spool.
         self.spooled_marks: dict[UUID, str] = {}
-        # Attempts whose ending is written once more as late usage; until then the journal has it.
+        # Attempts whose ending is written again as late usage. Until then the journal keeps it.
         self._late: set[UUID] = set()
 
     async def open(self) -> Adopted | None:
-        """Make the files and adopt what was left behind; later, what others of this machine have
-        left in their journals since. None where nothing can be kept."""
+        """Create the files and take over what was left behind; later, also what other processes of
+        this machine have left in their journals since. Return None if nothing can be stored."""
         if self._spool is None:
             return None
         if self._opened and self.usable:
@@ -63,7 +63,7 @@ class LedgerRecovery:
         endings = [item for item in left if not isinstance(item, Marked)]
         if endings:
             log.warning("%d endings of a process that died are replayed", len(endings))
-        # Later ones stand behind earlier ones.
+        # Later entries replace earlier ones.
         self.spooled_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
         journals = self._adopt_journals(
             {item.attempt_id for item in endings if type(item) is Resolved}
@@ -71,10 +71,8 @@ class LedgerRecovery:
         return Adopted(endings, journals.noted, self.spooled_marks | journals.marks)
 
     def _adopt_journals(self, known: set[UUID]) -> Adopted:
-        """What stands in the journals of the dead, but for the endings of `known` attempts.
-
-        At once: their holds are resolved by what is known of them a few seconds later.
-        """
+        """Take over the journals of dead processes, except endings of `known` attempts. Do it
+        immediately, because their holds are resolved from what is known a few seconds later."""
         left = self._journal.adopt() if self._journal is not None else []
         marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
         noted: list[Settled] = [
@@ -94,7 +92,7 @@ class LedgerRecovery:
         return damaged
 
     def close(self) -> None:
-        """Let go of the files; what still waits in them is the next process's."""
+        """Close the files. What still waits in them is left for the next process."""
         if self._journal is not None:
             self._journal.close()
         if self._spool is not None:

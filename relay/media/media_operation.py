@@ -1,4 +1,4 @@
-"""Operations whose body may be a form with files, and what they share."""
+"""Shared parts of operations whose body may be a form with files."""
 
 import base64
 from abc import abstractmethod
@@ -17,7 +17,7 @@ _FILES_IN_BODY_MAX: Final = 20 * 1024 * 1024
 
 
 class MediaOperation(UnaryOperation):
-    """An operation whose body may be a form. `file_kind` is what the files of one are."""
+    """An operation whose body may be a form. `file_kind` is the kind of its files."""
 
     file_kind: Kind
     field_kinds: Mapping[str, type] = {}
@@ -40,7 +40,7 @@ class MediaOperation(UnaryOperation):
         """Another one like it."""
 
     def check_files(self) -> None:
-        """Raise RequestFault where one is no file of its kind."""
+        """Raise RequestFault if a file is not of the required kind."""
         for file in self.files:
             file.check(self.file_kind)
 

@@ -22,8 +22,8 @@ _decoder: Final = msgspec.json.Decoder(_Stated)
 
 
 def read_data_policy(header: bytes) -> DataPolicy:
-    """The policy of the header. Raises RequestFault: `invalid_type` for what is no such object,
-    `invalid_value` for what is no region. What cannot be read is never taken for no policy."""
+    """Parse the header. Raises RequestFault: `invalid_type` for another structure, `invalid_value`
+    for an unknown region. An unreadable header never counts as no policy."""
     try:
         stated = _decoder.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

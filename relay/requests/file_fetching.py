@@ -15,10 +15,8 @@ _UNSPECIFIC: Final = frozenset({"", "application/octet-stream", "binary/octet-st
 
 
 async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
-    """What stands at these addresses. Raises RequestFault where that cannot be had.
-
-    Each file and all together have at most `FILE_BYTES_MAX`, and there are `FETCH_S` for all.
-    """
+    """Fetch the files at these URLs. Raises RequestFault. Each file and all together have at most
+    `FILE_BYTES_MAX`, and all must arrive within `FETCH_S`."""
     contents: dict[str, Base64] = {}
     left = FILE_BYTES_MAX
     try:
@@ -38,7 +36,7 @@ async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
 
 
 async def leave_files(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
-    """The same for a preview: nothing is asked of anybody, a file is taken to be there."""
+    """Prepare the files for a preview: nothing is fetched, and each file is assumed to exist."""
     return {url: Base64("", "") for url in urls}
 
 

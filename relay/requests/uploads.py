@@ -1,8 +1,8 @@
-"""Forms with files: taken from a client as they come, and sent to as many providers as it takes.
+"""Forms with files: read from a client as they arrive, and sent to as many providers as necessary.
 
-A file is in memory while it is small, and then in an unnamed file on the disk, which is gone with
-the process. The hold may need fields that stand behind a file, and fail-over needs the body again:
-so it is read to its end before anything is sent.
+A small file stays in memory, a larger one in an unnamed file on the disk that disappears with the
+process. The hold may need fields after a file, and fail-over needs the body again, so it is read to
+its end before anything is sent.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ _KINDS: Final[Mapping[Kind, str]] = {"audio": "a sound", "image": "an image"}
 
 
 class UploadedFile:
-    """One file of a form. `name` is that of its field, `media_type` and `filename` are by what it
-    holds, where that is known."""
+    """One file of a form. `name` is its field, `media_type` and `filename` follow from its content
+    where it is recognised."""
 
     def __init__(self, head: PartHead, folder: Path | None) -> None:
         self.name = head.name
@@ -47,7 +47,7 @@ class UploadedFile:
         self._file: BytesIO | FileIO = BytesIO()
 
     def write(self, piece: bytes) -> None:
-        """The next piece of it. Raises RequestFault where the disk takes no more."""
+        """Write the next piece. Raises RequestFault if the disk is full."""
         try:
             if isinstance(self._file, BytesIO) and self.size + len(piece) > FILE_BYTES_IN_MEMORY:
                 kept = self._file.getvalue()
@@ -107,7 +107,7 @@ def _write_all(file: BytesIO | FileIO, piece: bytes) -> None:
 
 
 class Form:
-    """What a client has sent: its texts in their order, and its files."""
+    """A received form: its texts in order, and its files."""
 
     def __init__(self) -> None:
         self.texts: list[tuple[str, str]] = []
@@ -121,7 +121,7 @@ class Form:
         self.files[-1].write(content)
 
     async def digest(self) -> bytes:
-        """What two forms with the same files have in common."""
+        """Return the same digest for forms with the same files."""
         summed = sha256()
         for file in self.files:
             summed.update(msgspec.json.encode([file.name, file.size]))
@@ -132,7 +132,7 @@ class Form:
         return summed.digest()
 
     def hold(self, size: int) -> None:
-        """Count what it takes of the disk. Raises RequestFault where no more can be taken."""
+        """Count the disk space that it takes. Raises RequestFault if there is none left."""
         global _held_bytes
         if _held_bytes + size > ALL_BYTES_MAX:
             raise RequestFault("overloaded", None, "")

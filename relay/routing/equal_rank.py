@@ -13,7 +13,7 @@ _TEXTS: Final = ("messages", "contents", "input")
 
 
 def ordering_of(context: RequestContext, facts: Facts, model: str) -> Ordering | None:
-    """How the channels of a model are ordered for a request; None for by weight."""
+    """Return how the channels of a model are ordered for a request; None for by weight."""
     pick = context.snapshot.rule_of(model).pick
     if pick == "weight":
         return None
@@ -27,15 +27,15 @@ def ordering_of(context: RequestContext, facts: Facts, model: str) -> Ordering |
 
 
 def _user(context: RequestContext, facts: Facts) -> bytes:
-    """Who asks: whom the client names, else whose key it is."""
+    """Return the user: the one that the client names, else the key's holder."""
     principal = context.principal
     named = facts.user or context.options.labels.customer
     return (named or str(principal.user_id or principal.key_id)).encode(errors="replace")
 
 
 def _conversation(facts: Facts) -> bytes:
-    """What all requests of a conversation begin with: the client's own key of its cache, else all
-    up to the first message of its user. Empty where there is none."""
+    """Return the common beginning of all requests of a conversation: the client's own cache key,
+    else everything up to the first user message. Empty if there is none."""
     named = facts.body.value("prompt_cache_key")
     if named is not None and named.startswith(b'"'):
         return named

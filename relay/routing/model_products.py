@@ -57,7 +57,8 @@ PRODUCT_OF: Final[Mapping[str, Endpoint]] = {
 
 
 class Product(NamedTuple):
-    """`verb` says what a model of it does, `noun` what a price must cover; `path` serves it."""
+    """A product. `verb` says what such a model does, `noun` what a price must cover; `path` serves
+    it."""
 
     verb: str
     noun: str
@@ -77,7 +78,7 @@ PRODUCTS: Final[Mapping[Endpoint, Product]] = {
     "midjourney": Product("serves Midjourney's actions", "this action", "/mj/submit/imagine"),
     "suno": Product("generates songs", "songs", "/suno/submit/music"),
 }
-# What a model makes whose price has such a meter, in the order in which it is named.
+# The product of a model whose price has such a meter, in the order of precedence.
 _METERS: Final[tuple[tuple[str, Endpoint], ...]] = (
     ("out_text", "chat"),
     ("images", "images"),
@@ -90,8 +91,8 @@ _METERS: Final[tuple[tuple[str, Endpoint], ...]] = (
 
 
 def products_of(known: Capabilities | None, meters: Collection[str]) -> list[Endpoint]:
-    """What a model makes, as far as it is sure: by its row of the catalogue where that names
-    another endpoint than chats, else by what its price counts."""
+    """Return what a model makes, if certain: by its catalogue row if that names another endpoint
+    than chats, else by the meters of its price."""
     if known is not None and known.endpoint != "chat":
         return [known.endpoint]
     plain = {meter.partition("[")[0] for meter in meters}
@@ -174,8 +175,8 @@ def unpriced_members_fault(
 
 
 def _price_page(model: RequestedModel) -> str:
-    """Where an operator sets the price. The page of an alias leads to what it stands for, which its
-    callers need not know."""
+    """Return the page where an operator sets the price. For an alias it is the target's page, whose
+    name callers need not know."""
     if model.alias:
         return f"/admin/models/named/{quote(model.alias)}"
     return f"/admin/prices/new?model={quote(model.name, safe='')}"

@@ -1,4 +1,4 @@
-"""Models whose end has come: what answers in their place, and what a client hears otherwise."""
+"""Models that have ended: their replacement, or the refusal for clients."""
 
 from dialects.errors.errors import RequestFault
 from relay.routing.snapshot import Snapshot

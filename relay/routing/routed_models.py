@@ -1,8 +1,6 @@
-"""The models that may answer a request: the one that it asks for, or another one that its client
-or its operator names, where that one fails before any content.
-
-Each has its own candidates, price and hold: who answers is who is paid for.
-"""
+"""The models that may answer a request: the requested one, or fallbacks named by the client or the
+operator if it fails before any content. Each has its own candidates, price and hold, and the model
+that answers is the one that is charged."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -27,8 +25,8 @@ from usage.requests.choices import Why
 
 
 class Fallbacks(NamedTuple):
-    """Other models that may answer a request, in their order, each for one of `causes`; `why` is
-    what a row says of the first attempt for one."""
+    """Fallback models in order, each for one of `causes`. `why` is the record's reason for the
+    first attempt with one."""
 
     models: Sequence[RequestedModel] = ()
     causes: frozenset[Cause] = frozenset()
@@ -39,8 +37,8 @@ NO_FALLBACKS: Final = Fallbacks()
 
 
 class RoutedModel(msgspec.Struct, frozen=True):
-    """One model that may answer, with its channels, for what it holds. `why` it is asked: None
-    where it is the one that the request asks for."""
+    """A model that may answer, with its channels for the hold. `why` it is used: None for the
+    requested model."""
 
     routed: RoutedRequest
     translator: RequestTranslator
@@ -49,9 +47,9 @@ class RoutedModel(msgspec.Struct, frozen=True):
 
 
 class RoutedModels:
-    """Those of one request; `fallbacks` are the models beside its own. False when none of them is
-    left. `causes` are those for which they answer, `skipped` the channels of those that could not
-    be asked."""
+    """The models of one request. `fallbacks` are the models beside its own. False when none of them
+    is left. `causes` are the failures that they cover, `skipped` the channels that could not be
+    used."""
 
     __slots__ = (
         "_context",
@@ -110,8 +108,8 @@ class RoutedModels:
             return routed_model
 
     def next(self, *, failed: bool = False) -> RoutedModel | None:
-        """The next model that can be asked; `failed`: behind attempts, so that those of its
-        channels are out that take no further ones."""
+        """Return the next model that can be used. `failed` means after attempts, so channels
+        without retry budget are left out."""
         while self._left:
             model, *self._left = self._left
             try:
@@ -156,7 +154,7 @@ class RoutedModels:
 
 
 def _naming(facts: Facts, model: RequestedModel) -> Facts:
-    """The same with this model's name: who answers is who the answer names."""
+    """Return the facts with this model's name, because the answer names the model that answered."""
     change: Any = dataclasses.replace if isinstance(facts, UnaryFacts) else msgspec.structs.replace
     named: Facts = change(facts, model=model.name)
     return named

@@ -26,7 +26,7 @@ PER_CHUNK: Final = "gen_ai.client.operation.time_per_output_chunk"
 
 
 class InferenceMetrics:
-    """What is recorded of attempts. How many series there may be is bounded by the SDK."""
+    """Metrics of attempts. The SDK limits the number of series."""
 
     def __init__(self, meter: Meter) -> None:
         self._tokens = meter.create_histogram(

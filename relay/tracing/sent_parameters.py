@@ -1,5 +1,5 @@
-"""Parameters of a request as its provider gets them, by the names of the gen_ai conventions: what a
-span may say of a body. Texts of the client, such as stop sequences, are left out."""
+"""Parameters of a request as its provider receives them, with the names of the gen_ai conventions,
+for spans. The client's texts, such as stop sequences, are left out."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -87,7 +87,7 @@ _OUTPUT_TYPES: Final = {
 
 
 def chat_parameters(body: bytes, dialect: Dialect) -> Parameters:
-    """Those of a chat in a provider's dialect; none of a body that is not understood."""
+    """Return the parameters of a chat in a provider's dialect; none for an unreadable body."""
     try:
         sent = _BODY.decode(body)
     except msgspec.MsgspecError:
@@ -97,7 +97,7 @@ def chat_parameters(body: bytes, dialect: Dialect) -> Parameters:
 
 
 def embedding_parameters(body: bytes) -> Parameters:
-    """Those of embeddings in OpenAI's form."""
+    """Return the parameters of an embeddings request in OpenAI's form."""
     try:
         sent = _EMBEDDINGS.decode(body)
     except msgspec.MsgspecError:

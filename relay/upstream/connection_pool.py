@@ -1,4 +1,4 @@
-"""The connections to one origin that are kept for the next request, and how many there may be."""
+"""The reusable connections to one origin, and their maximum number."""
 
 import asyncio
 from collections import deque
@@ -46,7 +46,7 @@ class ConnectionPool:
         self._reuse = reuse
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
-        # Those that are open, and those that are being opened.
+        # Open connections, and those being opened.
         self._places_taken = 0
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
@@ -54,8 +54,8 @@ class ConnectionPool:
         self.host_header = self._dialer.host_header
 
     async def connection(self, *, fresh: bool) -> Connection:
-        """A connection that carries nothing; `fresh` asks for one that was never used. Where all
-        of them are in use, one is waited for as long as for a new one."""
+        """Return an idle connection; `fresh` requires one that was never used. If all are in use,
+        wait for one as long as for opening one."""
         if not fresh and (connection := self._kept()) is not None:
             return connection
         if self._places_taken < _CONNECTIONS_MAX:
@@ -72,7 +72,7 @@ class ConnectionPool:
         return await self._opened()
 
     def keep(self, connection: Connection) -> None:
-        """Take back a connection whose answer has come to its end."""
+        """Take back a connection whose answer has ended."""
         if not self._reuse or self._closed:
             connection.cut()
             return
@@ -116,8 +116,7 @@ class ConnectionPool:
     # ---- where all connections are in use
 
     async def _place(self) -> Connection | None:
-        """Wait, in the order of asking, for a connection that is given back, or (None) for the
-        place of one that is closed."""
+        """Wait in order for a returned connection, or (None) for the place of a closed one."""
         place: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:
@@ -131,7 +130,7 @@ class ConnectionPool:
         try:
             return await place
         except asyncio.CancelledError:
-            # Given in the moment in which it is no longer wanted.
+            # Assigned just when it was no longer wanted.
             if place.done() and not place.cancelled():
                 connection = place.result()
                 if connection is None:

@@ -1,9 +1,6 @@
-"""How one host is connected to.
-
-Names are resolved here, every address of a name is judged by the operator's policy before any is
-spoken to (docs/promises.md, "Egress"), and those of a name are raced (RFC 8305). Nothing is taken
-from the environment, and nothing is sent.
-"""
+"""Connect to a host. Names are resolved here, every address of a name is checked against the
+operator's policy before any connection (docs/promises.md, "Egress"), and the addresses of a name
+are raced (RFC 8305). Nothing is read from the environment, and nothing is sent."""
 
 import asyncio
 import ipaddress
@@ -29,12 +26,13 @@ _NAME_STALE_S: Final = 300.0
 
 
 class Dialer:
-    """Opens connections to the scheme, host and port of an URL, as `policy` permits and by the way
-    that `outbound` is. `connect_s` bounds a connection, `tls_s` making it secure; `owner` is whose
-    they are.
+    """Opens connections to the scheme, host and port of a URL, as `policy` permits and by the route
+    `outbound`.
 
-    `proxy_policy` is for hosts that nobody trusts: it judges the proxy instead of `policy`, and the
-    proxy is told the address that was checked, never a name that it would resolve again."""
+    `connect_s` limits a connection, `tls_s` its TLS handshake; `owner` owns the connections.
+    `proxy_policy` is for untrusted hosts: it checks the proxy instead of `policy`, and the proxy
+    receives the checked address, never a name that it would resolve again.
+    """
 
     def __init__(
         self,
@@ -152,7 +150,7 @@ class Dialer:
         whole = False
         try:
             transport, _ = await loop.create_connection(lambda: made, address, self._port)
-            # The other end may be elsewhere than was asked for, where addresses are rewritten.
+            # The other end may differ from the requested one where addresses are rewritten.
             self._policy.check(str(transport.get_extra_info("peername")[0]))
             whole = True
         finally:
@@ -163,8 +161,8 @@ class Dialer:
     async def _tunnelled(
         self, proxy: Proxy, at: Sequence[str], addresses: Sequence[str]
     ) -> Connection:
-        """A connection through a proxy at one of these addresses, to one of those, or to the name
-        where the proxy is told that. Raises the OSError of the last one."""
+        """Connect through a proxy at one of these addresses, to one of those, or to the name if the
+        proxy resolves it. Raises the OSError of the last one."""
         failure = OSError("the name has no address")
         by_address = proxy.by_address or self._tells_address
         for target in addresses if by_address else [self._host]:
@@ -216,7 +214,7 @@ class Dialer:
 
 
 async def _talk_through(loop: asyncio.AbstractEventLoop, way: socket.socket, talk: Talk) -> None:
-    """Say what a proxy is to be told, until the tunnel stands. Raises OSError."""
+    """Talk to a proxy until the tunnel is established. Raises OSError."""
     said = next(talk)
     while True:
         if said:
@@ -253,7 +251,8 @@ def _tls_context() -> ssl.SSLContext:
     return _context
 
 
-# What the name service said last of a host, and when (loop time); one question at a time of each.
+# The last result of the name service for a host, and its time (loop time); at most one query per
+# host at a time.
 _names: dict[tuple[str, int], tuple[float, Sequence[str]]] = {}
 _resolving: dict[tuple[str, int], "asyncio.Task[Sequence[str]]"] = {}
 

@@ -1,4 +1,4 @@
-"""The minute's check of the books: what is new, the current day, and what stands now."""
+"""The minute's check of the books: new entries, the current day, and the present state."""
 
 import datetime as dt
 import logging
@@ -22,12 +22,12 @@ from usage.models import BooksCheck
 
 log = logging.getLogger(__name__)
 
-# So long a check may take in all, one of its statements, and what was written before it is behind
-# with: that is read a part at a time.
+# Time limits: for a whole check, for one of its statements, and for a backlog, which is read in
+# parts.
 CHECK_S: Final = 60.0
 QUERY_S: Final = 20.0
 _WALK_S: Final = 20.0
-# What was looked at before of the current day is looked at again for so long.
+# How long earlier spans of the current day are checked again.
 _DAY_S: Final = 2.0
 _DAY_SEALED_ROWS: Final = 20_000
 # Who checks has so long for it before another process tries.
@@ -38,12 +38,10 @@ _SHOWN_CHARACTERS: Final = 300
 
 
 def check_books() -> dict[str, list[str]] | None:
-    """Check what is new, store what is wrong and raise the alarm; {invariant: [object, …]} of all
-    that is wrong now, or None while it rests or stands aside.
-
-    What could not be checked in time is reported as that, and not as wrong; with what is newer than
-    an hour the next check goes on.
-    """
+    """Check new entries, store what is wrong and raise the alarm. Return {invariant: [object, …]}
+    of everything wrong now, or None while the check rests or is paused. What could not be checked
+    in time is reported as such, not as wrong; the next check continues with anything newer than an
+    hour."""
     if stands_aside() or not _claim():
         return None
     began = time.monotonic()
@@ -58,7 +56,7 @@ def check_books() -> dict[str, list[str]] | None:
     if place.reached:
         _look_at_present(found, place)
     if stands_aside():
-        # The database was migrated meanwhile: what could not be read says nothing.
+        # The database was migrated meanwhile; what could not be read says nothing.
         return None
     BooksWalk.objects.update_or_create(name=NEW, defaults={"unfinished": found.unfinished})
     return _report(began)
@@ -73,7 +71,8 @@ def _look_at_today(found: Findings, to_at: dt.datetime) -> None:
 
 
 def _look_at_present(found: Findings, place: Place) -> None:
-    """What is checked over everything at once: what is not found any more does not hold."""
+    """Check the invariants over everything at once. Earlier findings that are not found again no
+    longer hold."""
     present = Findings(time.monotonic() + CHECK_S, QUERY_S)
     present.look_at_present(Span(place.to_at), place.sums)
     findings.note(PRESENT, present.broken)
@@ -84,9 +83,9 @@ def _look_at_present(found: Findings, place: Place) -> None:
 
 
 def stands_aside() -> bool:
-    """Whether the database's migrations are not those of this code: a check of another version
-    would take what is new for wrong. *System health* says so; after an hour, a letter does. What
-    is found while the database is migrated is not noted either (`usage/books/findings.py`)."""
+    """Return whether the database's migrations differ from those of this code, because a check of
+    another version would report new data as wrong. *System health* shows this; after an hour, so
+    does an email. Findings during a migration are not stored either (`usage/books/findings.py`)."""
     difference = schema_difference()
     if not difference:
         BooksCheck.objects.filter(id=1).exclude(aside_since=None).update(aside_since=None)
@@ -117,7 +116,7 @@ def _note_aside(difference: str) -> None:
 
 
 def _claim() -> bool:
-    """Whether it is due, and nobody else is at it."""
+    """Return whether it is due, and nobody else is at it."""
     BooksCheck.objects.get_or_create(id=1)
     now = clock.now()
     due = BooksCheck.objects.filter(id=1, rest_until__lte=now)

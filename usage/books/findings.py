@@ -53,12 +53,10 @@ def words_of(row: Any) -> str:
 
 
 def note(walk: str, broken: Mapping[str, Collection[Any]]) -> None:
-    """Store what a check has found. A row that was found before and is still wrong stays the same
-    finding, also if it was acknowledged; it is a new one when its figures differ by another amount
-    than was acknowledged.
-
-    What is found on a database of another version is not wrong: it may have been migrated since the
-    check began."""
+    """Store what a check found. A row that was found before and is still wrong stays the same
+    finding, even if acknowledged; it becomes a new one when its difference changes from the
+    acknowledged one. Findings on a database of another version are ignored, because it may have
+    been migrated since the check began."""
     if not any(broken.values()) or schema_difference():
         return
     with transaction.atomic():
@@ -95,7 +93,7 @@ def _note_one(walk: str, invariant: str, row: Any, full: bool) -> int:
 
 
 def _is_same(last: Finding, expected: str, found: str) -> bool:
-    """Whether an acknowledged finding is still the one that was acknowledged."""
+    """Return whether an acknowledged finding is still the one that was acknowledged."""
     return last.holds and _difference(last.expected, last.found) == _difference(expected, found)
 
 
@@ -112,8 +110,8 @@ def end_looked_at(
     broken: Mapping[str, Collection[Any]],
     rows_max: int,
 ) -> None:
-    """Of invariants that were checked over everything: what was not found any more does not hold.
-    Of those that name as many rows as they may, more may be wrong than was read."""
+    """End findings of invariants that were checked over everything, if they were not found again.
+    For an invariant with the maximum number of rows, more may be wrong than was read."""
     complete = [name for name in names if len(broken.get(name, ())) < rows_max]
     wrong = {(name, object_of(row)) for name in complete for row in broken.get(name, ())}
     for finding in Finding.objects.filter(walk=walk, invariant__in=complete, holds=True):
@@ -122,7 +120,7 @@ def end_looked_at(
 
 
 def end_unseen(walk: str, since: dt.datetime) -> None:
-    """A walk has gone through everything since then: what it did not find does not hold."""
+    """End the findings that a complete walk since then did not find again."""
     Finding.objects.filter(walk=walk, holds=True, last_seen_at__lt=since).update(holds=False)
 
 
@@ -135,8 +133,8 @@ def wrong_now() -> dict[str, list[str]]:
 
 
 def tell() -> None:
-    """Report to the operators what was found since the last letter, and each hour what is neither
-    right nor acknowledged: one letter for all of it."""
+    """Report new findings to the operators, and each hour those that are neither resolved nor
+    acknowledged, in one email."""
     now = clock.now()
     with transaction.atomic():
         open_ = Finding.objects.select_for_update().filter(acknowledged_at=None)
@@ -165,7 +163,7 @@ def all_findings(actor: Actor) -> QuerySet[Finding]:
 
 
 def open_count() -> int:
-    """How many findings nobody has acknowledged."""
+    """Return how many findings nobody has acknowledged."""
     return Finding.objects.filter(acknowledged_at=None).count()
 
 

@@ -1,9 +1,9 @@
-"""Walks through everything that is stored, without end and one after the other, at a bounded share
-of one core: the ledger with what belongs to it, charges of usage records, seals, and what stands in
-place of usage that is kept in files or in ClickHouse too.
+"""Endless walks through everything that is stored, one after the other, at a bounded share of one
+core: the ledger and its rows, charges of usage records, seals, and the replacements of usage in
+files or ClickHouse.
 
-A turn is a short piece of a walk. The next turn begins after nineteen times as long as it took, so
-that the walks take 5 % of one core, together with what the database does for them.
+A turn is a short piece of a walk. The next turn starts after nineteen times its duration, so the
+walks take 5 % of one core, including the database's work.
 """
 
 import datetime as dt
@@ -42,7 +42,7 @@ COPIED: Final = "ClickHouse has the sums of Postgres"
 _TURN: Final = "turn"
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
-# So long one turn goes on with what is read quickly.
+# The maximum duration of one turn over rows that are quick to read.
 _TURN_S: Final = 0.5
 
 

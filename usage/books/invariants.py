@@ -37,7 +37,8 @@ class Span(NamedTuple):
     quarters: bool = True
 
     def parameters(self, sums: Sums | None = None) -> dict[str, Any]:
-        """What every query of this module asks for; `sums` are those of all before the span."""
+        """Return the parameters of every query of this module. `sums` are those of everything
+        before the span."""
         first = UUID(int=0) if self.from_at is None else first_id_at(self.from_at)
         end = _LAST_ID + 1 if self.to_at is None else first_id_at(self.to_at).int
         rows = [(*subject, nano) for subject, nano in (sums or {}).items()]
@@ -74,7 +75,7 @@ _ATTEMPT: Final = """coalesce(p.attempt_id, CASE
 _CORRECTED: Final = "split_part(p.idempotency_id, ':', 2)::uuid"
 _ENDS: Final = "p.kind IN ('settle', 'void', 'expire')"
 _CHARGES: Final = "p.kind IN ('settle', 'expire')"
-# Those of before whose hold ended in the span, or whose id was made by a clock that is late.
+# Earlier ones whose hold ended in the span, or whose id was issued by a slow clock.
 _OF_BEFORE: Final = f"NOT {_ATTEMPT} {_IDS}"
 _TOUCHED: Final = f"""
         SELECT id FROM billing_hold WHERE id {_IDS}
@@ -155,8 +156,8 @@ _BY_WINDOW: Final = f"""
 
 
 def _of_months(kind: str) -> str:
-    """What the rows of detached months came to: where the month began, for every walk is far behind
-    it."""
+    """Return the sums of detached months at the start of each month, because every walk is far
+    behind it."""
     return f"""
         UNION ALL
         SELECT (one ->> 1)::bigint, (one ->> 2)::numeric
@@ -191,8 +192,8 @@ def _total(kind: str) -> str:
 
 
 def _differ(fine: str, coarse: str) -> str:
-    """Whether two sums differ. What coarse ones do not know, for they are from before it was kept,
-    is not compared."""
+    """Return whether two sums differ. What coarse ones do not know, for they are from before it was
+    kept, is not compared."""
 
     def columns(of: str, names: Sequence[str]) -> str:
         return f"({', '.join(f'{of}.{name}' for name in names)})"

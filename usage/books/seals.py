@@ -22,7 +22,7 @@ class BrokenSeal(NamedTuple):
 
 
 def look_at_day(key: bytes, midnight: dt.datetime, rows_max: int) -> None:
-    """Go on along the ledger's seals of the day; begin anew behind the last one."""
+    """Continue along the ledger's seals of the day; start again after the last one."""
     stored, _ = BooksWalk.objects.get_or_create(name=DAY_SEALS)
     before = Seal.objects.filter(kind=SealKind.LEDGER, to_at__lt=midnight).order_by("-id")
     yesterday = before.values_list("id", flat=True).first() or 0
@@ -32,7 +32,7 @@ def look_at_day(key: bytes, midnight: dt.datetime, rows_max: int) -> None:
 
 
 def look(key: bytes, place: str, rows_max: int) -> str | None:
-    """Go on along all seals, from a place on; the next place, None behind the last one."""
+    """Continue along all seals from a place. Return the next place, or None after the last one."""
     kind, _, after = (place or f"{SealKind.LEDGER} 0").partition(" ")
     last = _look(kind, key, int(after), rows_max)
     if last is not None:

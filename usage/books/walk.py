@@ -82,14 +82,16 @@ class Findings:
                     self.broken.setdefault(name, []).extend(rows)
 
     def cannot_read(self, name: str, error: DataError) -> None:
-        """What stands there is what no request leaves: a text that should name an attempt."""
+        """Report a value that no request can have written: a text that should be an attempt's
+        id."""
         self.broken[name] = [(str(error).strip(),)]
 
     def look_at_span(self, span: Span) -> None:
         self.look(of_spans(), span.parameters())
 
     def look_at_present(self, open_end: Span, sums: Sums) -> None:
-        """What stands now; `sums` are those of everything before the open end of the books."""
+        """Check the present state. `sums` are those of everything before the open end of the
+        books."""
         self.look(of_the_present(), open_end.parameters(sums))
 
 
@@ -122,8 +124,8 @@ def prepare_tables() -> None:
 
 
 def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | None = None) -> Place:
-    """Go on to what is not settled yet, or up to an instant; or, after so many seconds, to the end
-    of the span. What is found is stored with each step."""
+    """Walk up to what is not settled yet, or to an instant, or after so many seconds to the end of
+    the span. Findings are stored with each step."""
     began = time.monotonic()
     from_at = _place(name).to_at
     with connection.cursor() as cursor:
@@ -160,7 +162,7 @@ def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
 
 
 def walk_day(found: Findings, midnight: dt.datetime, to_at: dt.datetime, seconds: float) -> None:
-    """Go on with the spans since midnight, for so many seconds; begin anew behind the last one."""
+    """Walk the spans since midnight for so many seconds; start again after the last one."""
     began = time.monotonic()
     stored, _ = BooksWalk.objects.get_or_create(name=DAY)
     from_at = max(stored.to_at or midnight, midnight)
@@ -192,13 +194,14 @@ def _place(name: str) -> Place:
 
 
 def _step(name: str, span: Span, findings: Findings) -> bool:
-    """Store that a walk has passed a span, and what it found; False where another process has, or
-    where the database was migrated meanwhile: a newer version sums up what this one does not."""
+    """Store that a walk has passed a span, and its findings. Return False if another process has,
+    or if the database was migrated meanwhile, because a newer version adds sums that this one
+    lacks."""
     with transaction.atomic():
         BooksWalk.objects.get_or_create(name=name)
         here = BooksWalk.objects.select_for_update().filter(name=name, to_at=span.from_at)
         stored = here.first()
-        # Under the lock: what is summed does not go into a file meanwhile.
+        # Under the lock, so that summed rows do not move to a file meanwhile.
         if stored is None:
             return False
         sums = _sums(span, findings)
@@ -258,8 +261,9 @@ def begin(name: str, at: dt.datetime) -> None:
 
 
 def end(name: str, other: str, at: dt.datetime) -> bool:
-    """End a walk where another one stands too: what was found before it began and not by it does
-    not hold, and what both have summed is compared. False where the other stands elsewhere."""
+    """Finish a walk once another one has reached the same position: earlier findings that it did
+    not find again no longer hold, and the sums of both are compared. Return False if the positions
+    differ."""
     with transaction.atomic(), connection.cursor() as cursor:
         walks = BooksWalk.objects.select_for_update().order_by("name")
         stored = {walk.name: walk for walk in walks.filter(name__in=[name, other])}

@@ -1,4 +1,4 @@
-"""What a change is made of: parts that add up to it."""
+"""Split a change into parts that add up to it."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""Usage by one or two groupings at once: cells that add up to what the records behind them do."""
+"""Usage by one or two groupings. The cells add up to the underlying records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ Axis = str
 
 
 class Group(NamedTuple):
-    """One group: `value` is what a filter takes (of a bucket its number from 1), empty for what is
-    in none; `label` is what people call it."""
+    """One group: `value` is the filter value (for a bucket its number from 1), empty for rows
+    without one; `label` is its display name."""
 
     value: str
     label: str
@@ -35,9 +35,9 @@ Quantiles = tuple[int, int, int]
 
 
 class Times(NamedTuple):
-    """How long answered requests took, in milliseconds; None where none has that time. Of each
-    the percentiles that `rules/histograms.py` names, within 2 %. `rate_tenths` are tenths of output
-    tokens per second between the first and the last of them."""
+    """The durations of answered requests, in milliseconds; None where none is known. Each has the
+    percentiles in `rules/histograms.py`, within 2 %. `rate_tenths` are tenths of output tokens per
+    second between the first and the last token."""
 
     ttft: Quantiles | None
     total: Quantiles | None
@@ -46,8 +46,8 @@ class Times(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """The sums of what is in one group of each axis; `times` None where they were not asked for, or
-    are not known: some of it was summed before they were kept."""
+    """The sums of one group per axis. `times` is None if not requested, or unknown because some
+    rows were summed before times were kept."""
 
     groups: tuple[Group, ...]
     totals: Totals

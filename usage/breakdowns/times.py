@@ -14,8 +14,8 @@ UNTIMED = Times(None, None, None)
 
 @dataclass(frozen=True)
 class Timed:
-    """`buckets` are those of the filter, in their order, each with its sums; `now` and `before` all
-    of the period and of the one before it. Times are None where they are not known of all."""
+    """Times by period. `buckets` are those of the filter in order, with their sums; `now` and
+    `before` are the whole period and the one before it. Unknown times are None."""
 
     buckets: list[Cell]
     now: Cell

@@ -92,13 +92,13 @@ class LogExport(NamedTuple):
 
 
 def action_of(form: str) -> Action:
-    """What somebody must be allowed to, to see what such an export holds."""
+    """Return the permission for seeing what such an export contains."""
     return "usage.read" if form == FOCUS else "requests.read"
 
 
 def visible_exports(actor: Actor) -> QuerySet[Export]:
-    """The exports that the actor asked for, newest first; nobody sees another's, and a key that is
-    nobody's, or calls models, only those that it asked for itself."""
+    """Return the exports that the actor requested, newest first. Nobody sees another's; a key
+    without a holder, or for model calls, sees only its own."""
     require(actor, "requests.read")
     exports = Export.objects.filter(organisation=actor.organisation)
     if actor.viewing:
@@ -109,7 +109,7 @@ def visible_exports(actor: Actor) -> QuerySet[Export]:
 
 
 def access_export(actor: Actor, id: str) -> Export:
-    """One export that the actor asked for. Http404 when it is another's or none."""
+    """Return one export that the actor asked for. Raises Http404."""
     return one_of(visible_exports(actor), id)
 
 
@@ -171,7 +171,7 @@ def log_export_of(actor: Actor, export: Export) -> LogExport:
 
 
 def has_file(export: Export) -> bool:
-    """Whether there is a file, which is kept for a while."""
+    """Return whether there is a file. Files are kept for a while."""
     expires_at = export.expires_at
     return export.state == ExportState.DONE and expires_at is not None and expires_at > clock.now()
 
@@ -205,7 +205,8 @@ def file_format(export: Export) -> Format:
 
 
 def pieces(actor: Actor, export: Export) -> Iterator[bytes]:
-    """The file. Raises AccessDenied at once for who sees less than its maker did."""
+    """Return the file's pieces. Raises AccessDenied immediately for a reader with less access than
+    its creator had."""
     if export.reach != _reach_of(actor, export):
         raise AccessDenied(
             gettext("Your access has changed since this file was made. Export again.")
@@ -221,7 +222,7 @@ def _pieces(id: UUID, take: int) -> Iterator[bytes]:
 
 
 def _reach_of(actor: Actor, export: Export) -> list[object]:
-    """How far the actor sees what is in the export, as it keeps it."""
+    """Return the actor's access to the export's data, in the stored form."""
     scope = access.scope_of(actor, action_of(export.form))
     teams = sorted(map(str, actor.teams or ())) if scope == "teams" else []
     return [scope, teams, actor.operator]
@@ -231,8 +232,8 @@ def _reach_of(actor: Actor, export: Export) -> list[object]:
 
 
 def make_next() -> bool:
-    """Make the export that has waited longest; whether there was one. Any process may run it,
-    several at once: one export is made at a time, for it takes a processor."""
+    """Create the export that has waited longest. Return whether there was one. Any process may run
+    this; one export is created at a time, because it uses a whole core."""
     export = _take()
     if export is None:
         return False
@@ -255,7 +256,7 @@ def make_next() -> bool:
 
 
 def drop_old() -> int:
-    """Delete files whose time is over, and after a month what is listed of them; how many."""
+    """Delete expired files, and after a month their entries. Return how many."""
     now = clock.now()
     over = ExportPiece.objects.filter(export__expires_at__lte=now).delete()[0]
     return over + Export.objects.filter(ended_at__lte=now - _LISTED).delete()[0]
@@ -329,7 +330,7 @@ def _contents_of(actor: Actor, export: Export) -> Contents:
 
 
 def _actor_of(export: Export) -> Actor | None:
-    """Who asked, with what they may do now; None for who has left."""
+    """Return the export's creator with their current access, or None if they have left."""
     if export.key is not None:
         return actor_of_key(export.key)
     user, organisation = export.user, export.organisation
@@ -354,7 +355,7 @@ def _write(export: Export, contents: Contents) -> int:
 
 
 def _counted(export: Export, batches: Batches) -> Batches:
-    """The batches; what is read of them is told, every second at most."""
+    """Iterate over the batches and report the progress at most once per second."""
     told_at = clock.now()
     for batch in batches:
         export.done += len(batch[0])

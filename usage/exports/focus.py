@@ -1,9 +1,9 @@
-"""Costs in the columns of FOCUS, the FinOps Open Cost and Usage Specification, version 1.2; of 1.3,
-those that it renamed.
+"""Costs in the columns of FOCUS, the FinOps Open Cost and Usage Specification, version 1.2, with
+the renamed columns of 1.3.
 
-A row is what a day of UTC charged for one key and one model. The charges are those of the requests'
-ends: corrections after them, taxes and discounts are on invoices. There is no list price beside the
-price that holds for the organisation, so that all four costs are the same.
+A row is the charge of one key and one model on one UTC day. Charges are those at the end of
+requests; later corrections, taxes and discounts are on invoices. There is no list price beside the
+organisation's price, so all four costs are equal.
 """
 
 import datetime as dt
@@ -93,8 +93,7 @@ def days_of(usage_filter: UsageFilter) -> UsageFilter:
 
 
 def focus_csv(actor: Actor, usage_filter: UsageFilter) -> Iterator[bytes]:
-    """The file as it is read, for somebody who waits. Raises TooManyRecords at once, as `explore`
-    does."""
+    """Stream the file to a waiting reader. Raises TooManyRecords immediately, as `explore` does."""
     days, at = days_of(usage_filter), standing()
     used_rows(actor, days.scope, days.spans, _GROUPS, at)
     return FORMATS["csv"].write(COLUMNS, _batches(actor, days, at))

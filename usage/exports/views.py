@@ -124,7 +124,7 @@ def _row(actor: Actor, export: Export) -> dict[str, Any]:
 @organisation_page("requests.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def export_start(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """What a long export holds, and the button that starts it; a short one is sent at once."""
+    """Describe a long export, with the button to start it. A short one is sent immediately."""
     query = request.GET.copy()
     form = query.get("export", "")
     if form not in FORMS:

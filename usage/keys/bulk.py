@@ -1,4 +1,4 @@
-"""One change of several keys: what it would do to each of them, and doing exactly that."""
+"""One change of several keys: its preview for each key, and its execution."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +29,8 @@ LIMITS: Final = ("rpm", "tpm", "parallel")
 
 @dataclass(frozen=True)
 class Planned:
-    """What would happen to one key: a field from what it is to what it will be, or the `reason` why
-    it is left alone."""
+    """The change of one key: fields with their old and new values, or the `reason` for leaving it
+    alone."""
 
     key: Key
     before: str = ""
@@ -52,7 +52,7 @@ class Change:
 
 
 def plan_change(actor: Actor, chosen: Sequence[Key], change: Change) -> list[Planned]:
-    """What the change would do to each of these keys; nothing is written."""
+    """Preview the change for each of these keys. Nothing is written."""
     return [_planned(actor, key, change) for key in chosen]
 
 
@@ -139,8 +139,8 @@ def limits_change(actor: Actor, limits: Mapping[str, int | None]) -> Change:
 def budget_change(
     actor: Actor, own: Mapping[str, Budget], amount_nano: int | None, period: str
 ) -> Change:
-    """Give each key a budget of its own, or none (`amount_nano` None); `own` are those that they
-    have now, by the key's id."""
+    """Change each key to its own budget, or to none (`amount_nano` None). `own` are the current
+    ones by key id."""
 
     def plan(key: Key) -> tuple[str, str] | str:
         if key.kind != KeyKind.RELAY:

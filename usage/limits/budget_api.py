@@ -84,7 +84,7 @@ class BudgetIn(Schema):
 
 
 class BudgetChange(Schema):
-    """What to change; what is left out stays. Another period is another budget."""
+    """Changes to a budget. Omitted fields stay as they are. Another period needs another budget."""
 
     model_config = ConfigDict(extra="forbid")
 

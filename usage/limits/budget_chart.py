@@ -1,4 +1,4 @@
-"""A budget's period as a chart: what was spent up to each of its days, and where that leads."""
+"""A chart of a budget's period: the cumulative spending by day, and its forecast."""
 
 import datetime as dt
 from itertools import accumulate

@@ -111,12 +111,12 @@ class _Budgeted(forms.Form):
         self.fields["budget"].widget.attrs["autofocus"] = True
 
     def limits(self) -> dict[str, Any]:
-        """What the form says of the limits of a key."""
+        """Return the limits of a key from the form."""
         return {name: self.cleaned_data[name] for name in LIMITS if name in self.cleaned_data}
 
 
 class NewKeyForm(_Budgeted, KeyPlaceForm, KeyForm):
-    """What a new key shall be, and may spend."""
+    """The form of a new key with its limits and budget."""
 
 
 class KeyEditForm(_Budgeted, KeyForm):
@@ -168,7 +168,7 @@ class BulkExpiryForm(forms.Form):
 
 
 class BulkLimitsForm(CountsForm):
-    """Limits of several keys; what is left empty stays as it is with each of them."""
+    """The limits of several keys. Empty fields leave each key's value as it is."""
 
     unlimited = forms.MultipleChoiceField(
         label=gettext_lazy("Remove limits"),
@@ -233,7 +233,8 @@ class _Terms(forms.Form):
         self.fields["action"].required = not self.is_bound or "action" in self.data
 
     def terms(self) -> dict[str, Any]:
-        """What the form says of the terms of a budget; a list or choice that is not sent stays."""
+        """Return the terms of a budget from the form. A list or choice that was not sent stays as
+        it is."""
         sent: dict[str, Any] = {
             name: self.cleaned_data[name] for name in TERMS if name in self.cleaned_data
         }
@@ -245,7 +246,7 @@ class _Terms(forms.Form):
 
 
 class BudgetForm(_Terms):
-    """What a new budget shall be."""
+    """The form of a new budget."""
 
     scope = forms.ChoiceField(
         label=gettext_lazy("Applies to"),

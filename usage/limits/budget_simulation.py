@@ -1,4 +1,5 @@
-"""Budgets beside usage: what has happened under one, and what it would have refused."""
+"""Budgets combined with usage: the past spending under a budget, and the requests that it would
+have refused."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -71,8 +72,8 @@ def look_back(budget: Budget, since: dt.datetime) -> Past:
 
 
 def would_have(budget: Budget) -> WouldHave:
-    """Replay the last thirty days under a budget that need not be saved: a request is refused when
-    its charge does not fit what is left of its window."""
+    """Simulate the last thirty days under a budget, saved or not: a request is refused when its
+    charge does not fit the rest of its window."""
     since = clock.now() - PREVIEW
     with connection.cursor() as cursor:
         cursor.execute(_CHARGES.format(part=_PARTS[budget.scope]), _parameters(budget, since))
@@ -130,8 +131,8 @@ def _like(pattern: str) -> str:
     return escaped.replace("*", "%")
 
 
-# Which rows `r` a budget stands over. Labels of requests are not kept with them: a budget for a
-# project or a customer begins empty, one for a tag with the keys that have it.
+# The condition for rows `r` under a budget. Labels of requests are not stored with them: a budget
+# for a project or a customer starts empty, one for a tag with the keys that have it.
 _PARTS = {
     "organisation": "true",
     "team": "r.team_id = %(subject)s::uuid",

@@ -1,4 +1,4 @@
-"""Pages of budgets (W53): what stands in each, when it resets, and what it would have refused."""
+"""Pages of budgets (W53): the spending of each, when it resets, and what it would have refused."""
 
 import datetime as dt
 from typing import Any
@@ -113,7 +113,8 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
 
 
 def _matches(row: dict[str, Any], state: State) -> bool:
-    """Whether the filters keep a budget; one that is off is neither running low nor used up."""
+    """Return whether the filters keep a budget; one that is off is neither running low nor used
+    up."""
     budget: Budget = row["budget"]
     if state.value("q").casefold() not in row["subject"].casefold():
         return False
@@ -180,7 +181,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _initial(request: HttpRequest) -> dict[str, str]:
-    """What a link to the form says of the budget."""
+    """Return the initial values from a link to the form."""
     sent = {name: request.GET.get(name, "") for name in ("scope", "subject")}
     return sent if sent["scope"] in SCOPE_NAMES else {}
 
@@ -262,7 +263,7 @@ def budget_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @organisation_page("budgets.write")
 @require_POST
 def budget_test_alert(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """Tell everybody who would be told; how each telling goes stands in the log."""
+    """Send a test alert to everybody who would receive one. The log shows each delivery."""
     budget = budgets.access_budget(actor, id)
     budget_alerts.send_test(actor, budget)
     if is_htmx(request):
@@ -288,7 +289,7 @@ def _log(request: HttpRequest, actor: Actor, budget: Budget) -> HttpResponse:
 
 
 def _alerts(budget: Budget) -> dict[str, Any]:
-    """What was told of a budget, each with how its tellings went."""
+    """Return the alerts of a budget with their deliveries."""
     alerts = budget_alerts.alerts_of(budget)
     by_fact: dict[UUID, list[Delivery]] = {}
     deliveries = Delivery.objects.filter(fact__in=[alert.fact_id for alert in alerts])
@@ -304,7 +305,7 @@ def _alerts(budget: Budget) -> dict[str, Any]:
         }
         for alert in alerts
     ]
-    # What is younger has its deliveries made, or tried, any moment now.
+    # Deliveries of newer alerts are about to be created or attempted.
     fresh = [alert for alert in alerts if alert.told_at > clock.now() - _FRESH]
     pending = {
         fact

@@ -1,8 +1,6 @@
-"""What holds for a team, a person or a key, and from which level each of it comes (W52).
-
-A request must fit every limit and every budget over it, so all of them are shown, the one that
-binds first marked; of lists and switches, the one that holds.
-"""
+"""The settings that apply to a team, a person or a key, each with its level (W52). A request must
+fit every limit and budget over it, so all are shown, the tightest marked; of lists and switches,
+only the effective one is."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -161,7 +159,7 @@ def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
 
 
 def _charge_rule(organisation: Organisation) -> Iterator[Setting]:
-    """Without one, what the model's rule says, or the channel: which is for operators to see."""
+    """Without a rule, the model's or the channel's applies, which only operators may see."""
     title, rule = gettext("Abandoned requests"), charge_rule_of(organisation)
     if rule is None:
         yield Setting(title, "", gettext("As set for the model or channel"))

@@ -51,7 +51,7 @@ def list_effective_settings(request: HttpRequest, query: Query[Subject]) -> Sett
 
 
 def _member(actor: actors.Actor, email: str) -> Membership:
-    """A member that the actor may see. Http404 when there is none such."""
+    """Return a member that the actor may see. Raises Http404."""
     member = visible_members(actor).filter(user__email__iexact=email).first()
     if member is None:
         raise Http404

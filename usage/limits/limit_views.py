@@ -1,4 +1,4 @@
-"""The page of limits (W52): what an organisation, its teams and its people may ask at once."""
+"""The page of rate and concurrency limits of an organisation, its teams and its people (W52)."""
 
 from typing import Any
 

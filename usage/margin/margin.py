@@ -1,8 +1,8 @@
-"""What is left of what customers were charged, by model, channel or customer; for operators (W79).
+"""Charges less costs by model, channel or customer, for operators (W79).
 
-Costs are of single records and in no rollup, so this reads the records of the days that are asked
-for. A record without a cost price cost what it was charged, as the ledger has it (I15): its margin
-is 0, and its charge is told apart. Corrections of a record's charge are not in it.
+Costs are in single records and in no rollup, so this reads the records of the requested days. A
+record without a cost price costs what it was charged, as in the ledger (I15): its margin is 0, and
+its charge is shown separately. Corrections of charges are not included.
 """
 
 import datetime as dt
@@ -48,7 +48,7 @@ class MarginRow(NamedTuple):
 
 
 def first_day(last_on: dt.date) -> dt.date:
-    """Where the days begin that are shown up to a last one, if nobody says so."""
+    """Return the default first day of the range up to a last one."""
     return dt.date.fromordinal(max(1, last_on.toordinal() - _DEFAULT_DAYS + 1))
 
 

@@ -109,7 +109,7 @@ def _text(cell: object) -> str:
 
 
 def _amount(cell: object) -> int | None:
-    """Nano USD, rounded half to even; None for what is no amount."""
+    """Parse an amount as nano USD, rounded half to even. Return None for anything else."""
     text = _text(cell).removeprefix("$").replace(",", "")
     try:
         nano = Decimal(text) * NANO_PER_USD

@@ -1,9 +1,9 @@
-"""Reconciliation: a provider's bill beside what our records say it costs, and the differences that
-somebody works off (W79).
+"""Reconciliation: compare a provider's bill with the costs in our records, and work off the
+differences (W79).
 
-What a request costs us is its record's cost, and where no cost price is known what it was charged.
-A bill covers days of UTC, and some channels. What differs by more than the tolerance is open until
-it is settled with a note.
+The cost of a request is its record's cost, or its charge if no cost price is known. A bill covers
+UTC days and some channels. A difference above the tolerance stays open until it is settled with a
+note.
 """
 
 import datetime as dt
@@ -43,12 +43,12 @@ def visible_bills(actor: Actor) -> QuerySet[ProviderBill]:
 
 
 def access_bill(actor: Actor, id: str) -> ProviderBill:
-    """One bill. Http404 when there is none such."""
+    """Return a bill. Raises Http404."""
     return one_of(visible_bills(actor), id)
 
 
 def access_difference(actor: Actor, bill: ProviderBill, n: int) -> BillDifference:
-    """One difference of a bill. Http404 when there is none such."""
+    """Return a difference of a bill. Raises Http404."""
     require(actor, "credits.read")
     found = BillDifference.objects.filter(bill=bill, n=n).select_related("settled_by").first()
     if found is None:
@@ -76,8 +76,8 @@ def reconcile(
     file: IO[bytes],
     file_name: str,
 ) -> ProviderBill:
-    """Compare a bill of these days with our records of these channels, and keep what differs, and
-    how the file was read. Raises BillRefused: nothing is kept then."""
+    """Compare a bill with our records of the same days and channels, and store the differences and
+    how the file was read. Raises BillRefused, and then stores nothing."""
     require(actor, "credits.write")
     if not first_on <= last_on or (last_on - first_on).days >= DAYS_MAX:
         text = gettext("A bill covers from 1 to %(n)s days.") % {"n": DAYS_MAX}
@@ -125,7 +125,7 @@ def reconcile(
 
 
 def settle_difference(actor: Actor, difference: BillDifference, note: str) -> None:
-    """It was looked into; the note says what came of it. Raises BillRefused."""
+    """Settle a difference with a note about its cause. Raises BillRefused."""
     require(actor, "credits.write")
     note = check_text("note", note, NOTE_MAX)
     if not note:

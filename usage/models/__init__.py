@@ -1,4 +1,4 @@
-"""What happened, and what is made of it: a file for each noun."""
+"""Models of usage: one file for each noun."""
 
 from usage.models.accepted_members import (
     AcceptedMember,

@@ -7,8 +7,8 @@ from lib.ids import new_id
 
 
 class ChartNote(models.Model):
-    """What somebody noted of a moment, for the charts of usage: of a team, or, without one, of the
-    whole organisation."""
+    """A note about a moment for the charts of usage: for a team or, without one, for the whole
+    organisation."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")

@@ -1,4 +1,4 @@
-"""What the checks of the books have found."""
+"""Findings of the checks of the books."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -26,11 +26,11 @@ class BooksCheck(models.Model):
 
 
 class Finding(models.Model):
-    """A row that breaks an invariant. It stays listed until an operator acknowledges it, also when
-    the row is put right.
+    """A row that breaks an invariant. It stays listed until an operator acknowledges it, even if
+    the row is corrected.
 
-    `object` identifies the row by the ids of its key. `expected` and `found` are empty where the
-    invariant does not compare two figures. `walk` names the check that decides whether it still
+    `object` identifies the row by the ids of its key. `expected` and `found` are empty if the
+    invariant does not compare two figures. `walk` is the check that decides whether it still
     `holds`.
     """
 

@@ -6,12 +6,12 @@ from lib.ids import new_id
 
 
 class ClickHouseCursor(models.Model):
-    """How far records have been sent to ClickHouse: it has what `snapshot` sees, and all that was
-    admitted between `whole_from`, null for ever, and `complete_to`, null until it is filled.
+    """The progress of sending records to ClickHouse. It has what `snapshot` sees, and all
+    admissions between `whole_from`, null for ever, and `complete_to`, null until it is filled.
 
-    A round sends what `target` sees and `snapshot` does not, in batches, and is as far as
-    `after_*`; without a snapshot it sends everything. `batches` of this `fill` are there:
-    ClickHouse keeps both too, and is filled anew where it tells another number.
+    A round sends what `target` sees and `snapshot` does not, in batches, and has reached `after_*`;
+    without a snapshot it sends everything. `batches` of this `fill` are there; ClickHouse stores
+    both too, and is filled again if it reports another number.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)

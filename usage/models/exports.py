@@ -15,12 +15,12 @@ class ExportState(models.TextChoices):
 
 
 class Export(models.Model):
-    """A long list as a file that a worker makes: what was asked for, how far it is, and for how
-    long the file is kept.
+    """A long list as a file that a worker creates: the request, its progress, and how long the file
+    is kept.
 
-    `query` is that of the page's address, read as at `created_at`; `reach` is how far its maker saw
-    when it was made, and who sees less now does not get it. A worker has it until `taken_until`;
-    `takes` counts who had it, and only the pieces of the last one are the file.
+    `query` is that of the page's address, as of `created_at`; `reach` is its creator's access at
+    that time, and readers with less access do not get it. A worker holds it until `taken_until`;
+    `takes` counts the workers, and only the pieces of the last one are the file.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -1,4 +1,4 @@
-"""What was learnt late: of attempts whose holds were resolved, and for detached months."""
+"""Late information about attempts whose holds were resolved, and about detached months."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -10,12 +10,10 @@ class TruthSource(models.TextChoices):
 
 
 class LateTruth(models.Model):
-    """What was learnt of an attempt after its hold was resolved (I7).
-
-    `late` is its own process that was not dead after all, with the charge it came to; `look_up` is
-    the provider, asked by the attempt's id. `meters` are null until they are known; a look-up is
-    asked again at `ask_at`. It is posted once, at `posted_at`.
-    """
+    """Late information about an attempt after its hold was resolved (I7). `late` comes from its own
+    process, which was not dead after all, with its charge; `look_up` comes from the provider, asked
+    by the attempt's id. `meters` are null until known; a look-up is repeated at `ask_at`. It is
+    posted once, at `posted_at`."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.UUIDField()

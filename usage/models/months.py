@@ -6,11 +6,9 @@ from django.db.models.functions import Now
 
 
 class DetachedMonth(models.Model):
-    """A month whose holds, attempts and records are kept in a file (usage/months/detaching.py).
-
-    They have ids from `first_id` to before `end_id`, and were admitted on the days of UTC from
-    `from_at` to before `to_at`, whose rollups stay as they are; they name `price_version_ids`.
-    """
+    """A month whose holds, attempts and records are in a file (usage/months/detaching.py). Their
+    ids are from `first_id` to before `end_id`; they were admitted on the UTC days from `from_at` to
+    before `to_at`, whose rollups stay. They refer to `price_version_ids`."""
 
     month = models.DateField(primary_key=True)
     first_id = models.UUIDField()
@@ -25,12 +23,10 @@ class DetachedMonth(models.Model):
 
 
 class MonthFile(models.Model):
-    """The file of a detached month, and what the books count in place of its rows.
-
-    `sums` are [[kind, id of the account or window, nano], …] with the kinds of `invariants.SUMS`,
-    `rolled` is what its days' rollups come to, [[organisation, requests, nano], …]. `digest` is
-    over the file, `signature` ours over all of it and over the row of the month.
-    """
+    """The file of a detached month, and the sums that replace its rows in the books. `sums` are
+    [[kind, id of the account or window, nano], …] with the kinds of `invariants.SUMS`, `rolled` are
+    the sums of its days' rollups, [[organisation, requests, nano], …]. `digest` is that of the
+    file, `signature` ours over all of it and the month's row."""
 
     month = models.OneToOneField(
         DetachedMonth, models.CASCADE, primary_key=True, related_name="file"

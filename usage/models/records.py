@@ -78,14 +78,12 @@ class Attempt(models.Model):
 
 
 class UsageRecord(models.Model):
-    """What one ended attempt used and was charged, at which price version and plan multiplier.
+    """The usage and charge of one ended attempt, with its price version and plan multiplier.
 
-    `cost_nano` is what it cost us by the prices of the kind cost, null where none is known; it is
-    for operators only.
-
-    `id` is the attempt's; for a request that was refused before any attempt it is the request's.
-    The record of a request's last attempt is `final`: it tells how the request ended. The attempts
-    before it failed before content (P7) and are never charged, so that its charge is the request's.
+    `cost_nano` is our cost by prices of the kind cost, null if unknown; for operators only. `id` is
+    the attempt's, or the request's if it was refused before any attempt. The record of a request's
+    last attempt is `final`: it tells how the request ended. Earlier attempts failed before content
+    (P7) and are never charged, so its charge is the request's.
     """
 
     pk = models.CompositePrimaryKey("organisation_id", "id")
@@ -166,10 +164,9 @@ class UsageRecord(models.Model):
 
 
 class ClientAddress(models.Model):
-    """From which address a request came, by the id of its final record: only for organisations that
-    ask for it, and for as long as they say (`usage/requests/client_addresses.py`). Beside the
-    record, which
-    is never changed."""
+    """The client address of a request, by the id of its final record. Only for organisations that
+    enable it, and for as long as they set (`usage/requests/client_addresses.py`). Separate from the
+    record, which never changes."""
 
     pk = models.CompositePrimaryKey("organisation_id", "record_id")
     organisation = models.ForeignKey(

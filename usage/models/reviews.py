@@ -13,10 +13,8 @@ class SettleAs(models.TextChoices):
 
 
 class Review(models.Model):
-    """What an operator decided on an attempt whose count was doubted: once, by the primary key.
-
-    The customer had paid `before_nano` for it, and pays `charge_nano` since.
-    """
+    """An operator's decision on an attempt with a doubtful count, once, by the primary key. The
+    customer had paid `before_nano` for it, and has paid `charge_nano` since."""
 
     attempt_id = models.UUIDField(primary_key=True)
     organisation_id = models.UUIDField()

@@ -18,9 +18,9 @@ class HistogramField(models.Field):  # type: ignore[type-arg]
 class Rollup(models.Model):
     """Sums of the records admitted in one quarter of an hour; replaced, never incremented (I16).
 
-    The histograms are of the times of answered requests, 0 where there is none; null in rows from
-    before they were kept, until these are rebuilt. Between their first and their last output token
-    the answers took `timed_ms`, for `timed_tokens`. `saved_nano` is null where a record has none.
+    The histograms are of the times of answered requests, 0 if there are none; null in rows from
+    before they existed, until these are rebuilt. Between first and last output token the answers
+    took `timed_ms`, for `timed_tokens`. `saved_nano` is null if a record has none.
     """
 
     pk = models.CompositePrimaryKey(

@@ -1,8 +1,8 @@
 """The close of a month: a draft for each organisation, a checklist, and two operators.
 
-A month is drafted once the ledger is sealed beyond its end: no transaction runs any more that could
-still write into it, and whoever writes into it nevertheless is found. What is posted later belongs
-to the month in which it is posted, whatever month its request was of (I18).
+A month is drafted once the ledger is sealed beyond its end, so that no running transaction can
+still write into it, and a forbidden write is detected. Later postings belong to the month in which
+they are posted, whatever month their request was in (I18).
 """
 
 import datetime as dt
@@ -56,10 +56,8 @@ def draft_invoices() -> int:
 
 
 def _periods(organisation: Organisation) -> Iterator[tuple[dt.date, ZoneInfo, Span]]:
-    """The months from the last document on; where there is none, the last month alone.
-
-    The first begins where the last document ended, also where the zone was changed since.
-    """
+    """Return the months since the last document, or the previous month if there is none. The first
+    begins where the last document ended, even if the time zone has changed since."""
     zone = zone_of(organisation)
     newest = last_month(clock.now(), zone)
     last = (
@@ -152,8 +150,8 @@ def _invariants(invoice: Invoice) -> Check:
 
 
 def _ties(invoice: Invoice) -> Check:
-    """I19: what the lines come to is what the ledger moved. What was given is compared with the
-    accounts that it was taken from; its lines are made from those that it was given to."""
+    """I19: compare the lines with the ledger's movement. Grants are compared with the accounts that
+    they came from; their lines are computed from those that they went to."""
     of_lines = {
         kind: sum(line.amount_nano for line in invoice.lines.all() if line.kind in kinds)
         for kind, kinds in {

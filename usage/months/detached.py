@@ -1,5 +1,5 @@
-"""Detached months, for who reads single requests: these are in a file, while sums have them still
-(`months.py` detaches, docs/adr/0019)."""
+"""Detached months for readers of single requests: these are in a file, while sums still include
+them (`months.py` detaches, docs/adr/0019)."""
 
 import datetime as dt
 from collections.abc import Collection, Sequence
@@ -21,7 +21,8 @@ ATTACH: Final = "manage.py month attach"
 
 
 class RequestDetached(Http404):
-    """No such request is here, and those of its month are in a file; its text says so."""
+    """The request is not in the database, and those of its month are in a file. The text says
+    so."""
 
 
 def refuse_detached(request_id: UUID) -> None:
@@ -53,7 +54,7 @@ def detached_on(first_on: dt.date, last_on: dt.date) -> list[DetachedMonth]:
 def detached_from(
     usage_filter: UsageFilter, groups: Collection[str], at: Standing
 ) -> list[DetachedMonth]:
-    """Those whose requests a report lacks: none where it is read from sums, or ClickHouse."""
+    """Return the detached months that a report lacks. None if it reads sums or ClickHouse."""
     if are_summed(usage_filter.scope, groups) or at.is_there(usage_filter.spans):
         return []
     return detached_within(usage_filter.span)
@@ -65,7 +66,7 @@ def names_of(months: Sequence[DetachedMonth]) -> list[str]:
 
 
 def told(months: Sequence[DetachedMonth]) -> str:
-    """What a page says of what it lacks; "" where that is nothing."""
+    """Return the notice about missing months for a page, or ""."""
     if not months:
         return ""
     if len(months) == 1:

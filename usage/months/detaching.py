@@ -93,8 +93,8 @@ class MonthState(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What a month's rows say. `ended_at` is when the last of them was resolved, ended or
-    corrected; `from_at` to `to_at` are the days of UTC on which they were admitted."""
+    """What a month's rows contain. `ended_at` is when the last of them was resolved, ended or
+    corrected; `from_at` to `to_at` are the UTC days of their admissions."""
 
     rows: int
     unresolved: int
@@ -157,14 +157,15 @@ def obstacles(month: dt.date) -> list[str]:
 
 
 def late_usage(month: dt.date) -> int:
-    """How many endings of its attempts have come late and are not posted yet."""
+    """Return how many endings of its attempts have come late and are not posted yet."""
     first, end = ids_of(month)
     late = LateTruth.objects.filter(attempt_id__gte=first, attempt_id__lt=end, posted_at=None)
     return late.filter(meters__isnull=False).count()
 
 
 def late_counts() -> dict[dt.date, int]:
-    """How many endings and records have come for each detached month, and wait until it is back."""
+    """Return how many endings and records have come for each detached month, and wait until it is
+    back."""
     with connection.cursor() as cursor:
         cursor.execute(_LATE_COUNTS)
         return dict(cursor.fetchall())
@@ -226,8 +227,7 @@ def reopen(month: dt.date) -> bool:
 
 
 def check_file(path: Path, key: bytes) -> tuple[Manifest, bool]:
-    """What a file holds, and whether it is the one of a month that is away. Raises
-    MonthFileBroken."""
+    """Check a file, and that it belongs to a detached month. Raises MonthFileBroken."""
     manifest = check_month_file(path, key)
     stored = MonthFile.objects.filter(month_id=manifest.month).first()
     digest = digest_of(path)
@@ -259,7 +259,7 @@ def _checked_to() -> dt.datetime:
 
 
 def _refuse_other_file(path: Path, month: dt.date, key: bytes) -> None:
-    """A file that is there may be written anew only if it is what a try before has left."""
+    """Refuse to overwrite a file unless an earlier attempt left it."""
     try:
         same = read_manifest(path, key).month == month
     except MonthFileBroken:
@@ -329,7 +329,7 @@ def _leaving(month: dt.date, path: Path, manifest: Manifest, key: bytes) -> _Lea
 
 
 def _take_out(cursor: CursorWrapper, actor: Actor, leaving: _Leaving) -> None:
-    """In place of the partitions, empty ones that take nothing, and what the rows came to."""
+    """Replace the partitions with empty ones that accept no rows, and with the sums of the rows."""
     month = leaving.month.month
     cursor.execute(_CORRECTED_SINCE, _bounds(month) | {"since": leaving.checked_to})
     if cursor.fetchone() is not None:
@@ -403,8 +403,8 @@ def _bring_back(cursor: CursorWrapper, actor: Actor, detached: DetachedMonth) ->
 
 
 def _take_in_late(cursor: CursorWrapper, month: dt.date) -> None:
-    """Write the records that came while the month took nothing, but those that it has. One that an
-    older version wrote lacks the columns that came since: these have their defaults."""
+    """Write the records that arrived while the month accepted none, except those it has. A record
+    of an older version lacks newer columns, which get their defaults."""
     bounds = _bounds(month)
     # Who sums what is new tells it by the transaction that writes it.
     columns = [name for name in _columns(cursor, _RECORDS) if name != "xid"]
@@ -440,8 +440,8 @@ def _alone() -> Iterator[None]:
 
 
 def _exclusively(change: Callable[[CursorWrapper], None]) -> None:
-    """Change which partitions there are while nobody reads or sums them: first those who go
-    through all of them, then the tables, as these do it."""
+    """Change partitions while nobody reads or sums them: lock first against readers of all, then
+    the tables, in the order that these use."""
 
     def locked(cursor: CursorWrapper) -> None:
         cursor.execute("LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE")

@@ -50,7 +50,7 @@ class Part(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What a file holds; `columns` are those of each table in the order of its parts."""
+    """The content of a file. `columns` are those of each table in the order of its parts."""
 
     month: dt.date
     columns: Mapping[str, list[str]]
@@ -102,7 +102,7 @@ def write_month_file(path: Path, key: bytes, month: dt.date, tables: Iterable[Ro
 
 
 def read_manifest(path: Path, key: bytes) -> Manifest:
-    """What a file says that it holds. Raises MonthFileBroken, and OSError."""
+    """Read the manifest of a file. Raises MonthFileBroken, and OSError."""
     path.stat()
     try:
         with zipfile.ZipFile(path) as packed:

@@ -1,8 +1,8 @@
-"""Monthly partitions of holds, attempts and usage records, cut on the time inside their ids: those
-of an attempt have its id, and lie in the month in which it began (docs/adr/0019).
+"""Monthly partitions of holds, attempts and usage records, by the time inside their ids. Rows of an
+attempt have its id, and are in the month in which it began (docs/adr/0019).
 
-A default partition takes what has none, so that no row is ever refused; months are made ahead of
-their time because a month whose rows already lie in the default partition cannot be cut any more.
+A default partition accepts rows without one, so that no row is refused. Months are created in
+advance, because a month with rows in the default partition can no longer be split off.
 """
 
 import datetime as dt
@@ -79,7 +79,7 @@ def ids_of(month: dt.date) -> tuple[UUID, UUID]:
 
 
 def has_own(month: dt.date) -> bool:
-    """Whether every table has a partition for this month, and for it alone."""
+    """Return whether every table has a partition for this month, and for it alone."""
     with connection.cursor() as cursor:
         cursor.execute(_OWN, [[name_of(table, month) for table in PARTITIONED]])
         return bool(cursor.fetchone()[0] == len(PARTITIONED))
@@ -124,7 +124,7 @@ def made_until() -> dt.date | None:
 
 
 def has_rows_outside() -> bool:
-    """Whether a default partition has taken rows, whose month cannot be made any more."""
+    """Return whether a default partition has taken rows, whose month cannot be made any more."""
     with connection.cursor() as cursor:
         found = [f"EXISTS (SELECT FROM {table}_other)" for table in _begin(cursor)]
         cursor.execute(f"SELECT {' OR '.join(found)}")

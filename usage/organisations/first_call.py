@@ -21,8 +21,8 @@ _ROWS: Final = 50
 
 
 def sees_traffic(actor: Actor) -> bool:
-    """Whether any answered request that the actor may see exists: by anybody's key, or from our
-    own pages. Sums lag by seconds, so the latest records count too."""
+    """Return whether any answered request that the actor may see exists: by anybody's key, or from
+    our own pages. Sums lag by seconds, so the latest records count too."""
     if access.scope_of(actor, "usage.read") is None:
         return has_called(actor)
     where = visible(actor, "usage.read")
@@ -36,11 +36,8 @@ def sees_traffic(actor: Actor) -> bool:
 
 
 def has_called(actor: Actor) -> bool:
-    """Whether a request of the person by a key of their own was answered, ever.
-
-    What the installation tried for itself, what others sent and what came from our own pages does
-    not count.
-    """
+    """Return whether any request of the person with a key of their own was ever answered. The
+    installation's own tests, other people's requests and those of our pages do not count."""
     ids = _own_key_ids(actor)
     if not ids:
         return False

@@ -170,7 +170,8 @@ def _matches(row: dict[str, Any], value: Any) -> bool:
 
 
 def _key_counts(actor: Actor) -> dict[int, int]:
-    """How many keys that are not revoked each person has, as far as the actor may list them."""
+    """Return how many keys that are not revoked each person has, as far as the actor may list
+    them."""
     counts: dict[int, int] = {}
     if access.scope_of(actor, "keys.read") is None:
         return counts

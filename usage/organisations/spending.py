@@ -14,7 +14,7 @@ Dimension = Literal["team_id", "user_id", "organisation_id"]
 
 
 def month_spending(actor: Actor, by: Dimension) -> dict[Any, int]:
-    """Nano that was charged, by team or person; none for who may read no usage."""
+    """Return the charged nano by team or person; none for readers who may not read usage."""
     if scope_of(actor, "usage.read") is None:
         return {}
     where = visible(actor, "usage.read")

@@ -92,7 +92,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
 
 
 def _members(actor: Actor) -> tuple[int, dict[UUID, int]]:
-    """How many are in every team, and how many more in each."""
+    """Return how many are in every team, and how many more in each."""
     members = Membership.objects.filter(organisation=actor.organisation, user__is_active=True)
     chosen = members.filter(all_teams=False).values_list("teams").annotate(n=Count("id"))
     return members.filter(all_teams=True).count(), {team: n for team, n in chosen if team}

@@ -21,8 +21,8 @@ NOTES_MAX: Final = 1000
 
 
 def visible_notes(actor: Actor) -> QuerySet[ChartNote]:
-    """The notes of the organisation, and of the teams whose usage the actor sees: for who sees only
-    its own, those in which it has a key."""
+    """Return the notes of the organisation, and of the teams whose usage the actor sees; for a
+    reader of only their own usage, those in which they have a key."""
     require(actor, "usage.read")
     notes = ChartNote.objects.filter(organisation=organisation_of(actor)).select_related("team")
     if actor.model_key:
@@ -37,8 +37,8 @@ def visible_notes(actor: Actor) -> QuerySet[ChartNote]:
 
 
 def writable_notes(actor: Actor) -> QuerySet[ChartNote]:
-    """Those that the actor may delete: of teams that it administers; of the whole organisation for
-    who administers all of them."""
+    """Return the notes that the actor may delete: of teams that it administers; of the whole
+    organisation for an administrator of all teams."""
     require(actor, "teams.write")
     notes = ChartNote.objects.filter(organisation=organisation_of(actor))
     return notes if actor.teams is None else notes.filter(team__in=actor.teams)
@@ -50,8 +50,8 @@ def writable_note(actor: Actor, id: str) -> ChartNote:
 
 
 def add_note(actor: Actor, at: dt.datetime, text: str, team: str = "") -> ChartNote:
-    """Note something of a moment, for a team by its slug, or for everybody. Raises Refused, and
-    Http404 for a team that is none of the actor's."""
+    """Add a note to a moment, for a team by its slug, or for everybody. Raises Refused, and Http404
+    for a team that is not one of the actor's."""
     organisation = organisation_of(actor)
     require(actor, "teams.write")
     of = access_team(actor, team) if team else None

@@ -68,7 +68,7 @@ def usage_bar(
     at: Standing | None = None,
     before: Sequence[Field] = (),
 ) -> FilterBar:
-    """The fields of a range and of what can be found in it, after a page's own; `kept` stays in the
+    """Build the fields of a range and its filters, after a page's own. `kept` stays in the
     address."""
     fields = [*before, *_range_fields(usage_filter)]
     if not log:
@@ -228,7 +228,7 @@ def _choice(
 
 
 def _with(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
-    """The choices of a field; what is chosen stays there even if the range has none of it."""
+    """Return a field's choices plus the chosen value, even if the range does not contain it."""
     return choices if not chosen or chosen in dict(choices) else [*choices, (chosen, chosen)]
 
 

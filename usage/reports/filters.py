@@ -1,8 +1,8 @@
-"""What a report is asked for: a query string read into one frozen value.
+"""Parse a report's query string into one frozen value. Pages ignore what they do not understand
+with a notice; the API refuses it.
 
-Pages drop what they do not understand and say so in a notice; the API refuses it. Ranges are cut
-into buckets in the asked time zone (`usage.rollups.buckets`); every edge lies on a quarter of an
-hour, so that a report is always a whole number of stored buckets (I17).
+Ranges are cut into buckets in the requested time zone (`usage.rollups.buckets`). Every edge is on a
+quarter of an hour, so a report always consists of whole stored buckets (I17).
 """
 
 import datetime as dt
@@ -152,11 +152,9 @@ class UsageFilter:
 
     @property
     def previous(self) -> Span:
-        """The period that this one is compared with, as long as what has passed of this one: the
-        one before it, or the same dates a year ago.
-
-        A month that runs is compared with the same part of the month before.
-        """
+        """Return the period for comparison, as long as the elapsed part of this one: the one before
+        it, or the same dates a year ago. A current month is compared with the same part of the
+        previous month."""
         passed_to = min(self.end_at, bucket_of(self.now) + BUCKET)
         if self.compare == "year":
             start_at, end_at = (_year_before(at, self.zone) for at in (self.start_at, passed_to))
@@ -179,7 +177,7 @@ class UsageFilter:
         return first_instant(before, self.zone)
 
     def unfinished(self, span: Span) -> bool:
-        """Whether the bucket still runs."""
+        """Return whether the bucket still runs."""
         return span.start_at <= self.now < span.end_at
 
     def query(self, **over: object) -> str:
@@ -189,7 +187,7 @@ class UsageFilter:
         return urlencode({name: value for name, value in parameters.items() if value}, doseq=True)
 
     def pairs(self, *, log: bool = False) -> list[tuple[str, str]]:
-        """The same in parts; for a log without what only sums are asked for."""
+        """Return the query as pairs; for a log without those that only sums use."""
         return [
             (name, value)
             for name, value in parse_qsl(self.query())
@@ -255,12 +253,10 @@ def from_query(
     ignored: Iterable[str] = (),
     explored: bool = False,
 ) -> UsageFilter:
-    """Read a page's query string (`dict(request.GET.lists())`), dropping what says nothing here.
-
-    `channels` tells whether the actor may know of channels; `log` reads what picks single requests
-    instead of what sums them up; `ignored` are the names that the page reads itself; `explored`:
-    it groups by anything, and by two at once.
-    """
+    """Parse a page's query string (`dict(request.GET.lists())`), ignoring what it does not know.
+    `channels` tells whether the actor may see channels; `log` parses filters for single requests
+    instead of those for sums; `ignored` are the names that the page itself parses; `explored`
+    allows any grouping, and two at once."""
     reader = _Reader(query)
     zone = reader.single("tz", read_zone)
     zone = UTC_ZONE if zone is None else zone
@@ -331,12 +327,12 @@ def between(
 
 
 def narrowed(usage_filter: UsageFilter, scope: Scope) -> UsageFilter:
-    """The same time, of these rows only."""
+    """Return the filter for the same time, restricted to these rows."""
     return replace(usage_filter, scope=scope)
 
 
 def of_keys(scope: Scope, keys: tuple[UUID, ...]) -> Scope:
-    """The same rows, of these keys only."""
+    """Return the scope restricted to these keys."""
     return replace(scope, keys=keys)
 
 
@@ -361,18 +357,15 @@ def read_id(text: str) -> UUID:
 
 
 def read_model(text: str) -> str:
-    """What may be a model's name. Raises ValueError."""
+    """Validate a possible model name. Raises ValueError."""
     if len(text) > 200 or "\x00" in text:
         raise ValueError("expected the name of a model")
     return text
 
 
 def read_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
-    """An edge of a range as an instant in UTC. Raises ValueError.
-
-    A date means its first instant in `zone`, as an end the whole of it; a time is what it says and
-    carries its offset.
-    """
+    """Parse an edge of a range as an instant in UTC. Raises ValueError. A date means its first
+    instant in `zone`, or as an end the whole day; a time must have an offset."""
     try:
         date = dt.date.fromisoformat(text) if len(text) == 10 else None
         at = dt.datetime.fromisoformat(text)

@@ -68,7 +68,7 @@ _SEEN_BY: dict[str, Callable[[Actor], bool]] = {
 def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     query = dict(request.GET.lists())
     usage_filter = filters.from_query(query, clock.now(), channels=actor.operator)
-    # Read before the figures: what it says of them then holds.
+    # Read before the figures, so that what it says about them holds.
     at = standing()
     too_many = ""
     try:
@@ -206,7 +206,7 @@ def _chart(
     """`words_of` are the names of the parts by their slot, `over_of` what its rows are filtered by,
     `rows` what all of them are."""
     overs = [over_of(part) for part in series.parts]
-    # A chart of a quarter has a thousand addresses: what they share is made once.
+    # A chart of a quarter has a thousand addresses; their common part is built once.
     log = _url(actor, "requests") if sees_requests(actor) else ""
     spans = [usage_filter.within(bucket.span) for bucket in series.buckets]
 
@@ -334,7 +334,7 @@ def dropped_of(actor: Actor, usage_filter: UsageFilter, *, explored: bool = Fals
 
 
 def _dropped(actor: Actor, part: Dropped, *, explored: bool) -> str:
-    """What was not used; of a grouping and a figure also what there is."""
+    """Describe an ignored parameter; for a grouping and a figure, with the available ones."""
     said = f"{part.name}={part.value}"[:80]
     groups = _groups(actor) if not explored else all_groups(actor)
     known = {"group_by": groups, "then_by": groups, "metric": _METRICS}.get(part.name)
@@ -371,7 +371,7 @@ def _filter_value(by: GroupBy, value: str) -> str:
 def rows_url(
     actor: Actor, usage_filter: UsageFilter, span: Span | None = None, **over: object
 ) -> str:
-    """Where the requests behind a sum are listed; "" for who may see none."""
+    """Return the address of the requests behind a sum, or "" for readers without access."""
     if not sees_requests(actor):
         return ""
     over = {**_OF_SUMS, **over}

@@ -1,7 +1,7 @@
-"""Which rows of usage an actor may see, and which of them a report asks for, as one condition.
+"""The rows of usage that an actor may see and a report asks for, as one condition.
 
-Every statement on usage is built on it: the organisation's rows for who reads all of it, one's own
-for a developer, its own for a key that calls models. Values are always parameters.
+Every statement on usage uses it: the organisation's rows for a reader of all of it, one's own for a
+developer, and its own for a model key. Values are always parameters.
 """
 
 import datetime as dt
@@ -77,7 +77,7 @@ def seen_by(actor: Actor, action: Action) -> list[Pick]:
 
 
 def sees_requests(actor: Actor) -> bool:
-    """Whether the actor may see any request by itself, and not sums alone."""
+    """Return whether the actor may see any request by itself, and not sums alone."""
     return access.scope_of(actor, "requests.read") is not None
 
 
@@ -158,7 +158,7 @@ def picked(organisation_id: UUID, scope: Scope, *, records: bool) -> list[Pick]:
 
 
 def labels(scope: Scope) -> list[Pick]:
-    """What a scope asks for by what a request was told to belong to; "" is none of them."""
+    """Return a scope's filters by label; "" means rows without one."""
     return [
         Pick("projects", "project", scope.projects),
         Pick("customers", "customer", scope.customers),
@@ -167,7 +167,8 @@ def labels(scope: Scope) -> list[Pick]:
 
 
 def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:
-    """The organisation's teams of these names; where there are none, an id that is no team's."""
+    """Return the ids of the organisation's teams with these names. Without a match, return an id
+    that no team has."""
     if not slugs:
         return ()
     text = "SELECT id FROM accounts_team WHERE organisation_id = %(of)s AND slug = ANY (%(slugs)s)"
@@ -176,9 +177,9 @@ def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:
 
 
 def _user_ids(emails: Sequence[str]) -> Sequence[int]:
-    """The people of these addresses; where there are none, a number that is nobody's (0 stands for
-    the keys of nobody). They are looked up before, for the planner knows how many rows a number
-    has."""
+    """Return the ids of the people with these addresses. Without a match, return a number that
+    nobody has (0 stands for keys without a person). They are looked up first, because the planner
+    then knows the number of rows."""
     if not emails:
         return ()
     text = "SELECT id FROM accounts_user WHERE lower(email) = ANY (%(emails)s)"

@@ -1,5 +1,5 @@
-"""From which addresses requests came: kept only where an organisation asks for it, and no longer
-than it says."""
+"""Client addresses of requests: stored only for organisations that enable it, and only for as long
+as they set."""
 
 from typing import Final
 from uuid import UUID
@@ -8,7 +8,8 @@ from usage.reports.visibility import run
 
 
 def address_of(organisation_id: UUID, record_id: UUID) -> str:
-    """Where the request of this final record came from; "" where that is not kept."""
+    """Return the client address of the request with this final record, or "" if it is not
+    stored."""
     rows = run(_ADDRESS, {"organisation": organisation_id, "record": record_id})
     return rows[0][0] if rows else ""
 

@@ -1,7 +1,7 @@
-"""The columns of the log of requests, and where in the database a file finds them.
+"""The columns of the request log, and their expressions in the database for files.
 
-A page makes each of its rows (`log_views.cells_of`); a file of a million of them reads only the
-columns that it holds, and puts words on whole columns. Both say the same of every request.
+A page builds each of its rows (`log_views.cells_of`). A file of a million rows reads only its
+columns, and converts whole columns. Both have the same values.
 """
 
 import datetime as dt
@@ -27,8 +27,8 @@ Cells = Sequence[Any]
 
 
 class LogColumn(NamedTuple):
-    """Where a column is found: an expression over a record `r` and what it is `joined` with, and
-    what makes its values of what is found there."""
+    """The source of a column: an expression over a record `r` and what it is `joined` with, and the
+    conversion of its values."""
 
     expression: str
     joined: str = ""
@@ -167,11 +167,12 @@ class LogSource(RequestSource):
     """The log as its page and its files read it."""
 
     def may_be_longer_than(self, rows: int) -> bool:
-        """Whether there may be more: a filter that only records know of may leave fewer."""
+        """Return whether there may be more: a filter that only records know of may leave fewer."""
         return self._sums.requests > rows
 
     def is_longer_than(self, rows: int) -> bool:
-        """Whether there are more. Where the sums cannot tell, so many records are looked at."""
+        """Return whether there are more. Where the sums cannot tell, so many records are looked
+        at."""
         if not self.may_be_longer_than(rows) or self._summed:
             return self.may_be_longer_than(rows)
         text = f"""

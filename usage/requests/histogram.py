@@ -28,18 +28,16 @@ class Bar(NamedTuple):
 def sums_of_bars(
     actor: Actor, usage_filter: UsageFilter, at: Standing | None = None
 ) -> list[Totals]:
-    """What the rollups tell of the bars of a log."""
+    """Return the rollups' sums for the bars of a log."""
     return reports.usage_by_bucket(actor, _in_bars(usage_filter), metered=False, at=at)
 
 
 def histogram(
     actor: Actor, usage_filter: UsageFilter, totals: list[Totals] | None = None
 ) -> list[Bar]:
-    """The bars of a log; none where its filter picks single ones out of too many to look at.
-
-    Sums come from the rollups where they can tell, else from at most 10,000 records. `totals` are
-    those of `sums_of_bars`, where they are known.
-    """
+    """Return the bars of a log, or none if its filter selects single requests out of too many. Sums
+    come from the rollups if possible, else from at most 10,000 records. `totals` are those of
+    `sums_of_bars`, if known."""
     timed = _in_bars(usage_filter)
     scope = usage_filter.scope
     if totals is None:

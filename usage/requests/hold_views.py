@@ -30,8 +30,8 @@ _BADGES: Final = {
 
 @dataclass(frozen=True)
 class _Held:
-    """One hold: `state` is `late` when its time is over and nobody has resolved it, `kept` when it
-    stays until somebody has looked at what the request used. `id` is its attempt's."""
+    """One hold. `state` is `late` when it has expired unresolved, and `kept` when an operator must
+    look at the request's usage. `id` is its attempt's."""
 
     id: UUID
     request_id: UUID
@@ -87,7 +87,7 @@ def hold_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _held(organisation: Organisation, state: State) -> StatementSource[_Held]:
-    """What is held now of those that the filters want."""
+    """Return the current holds that match the filters."""
     text = state.value("q")
     parameters = {
         "organisation": organisation.id,

@@ -80,14 +80,14 @@ class LiveLog:
     language: str
 
     def may_read(self) -> bool:
-        """Whether the session would still see the same rows and columns."""
+        """Return whether the session would still see the same rows and columns."""
         present = present_actor(self.session_key, self.actor)
         if present is None or scope_of(present, "requests.read") is None:
             return False
         return _sight(present) == _sight(self.actor)
 
     def look(self, place: Place | None) -> "Look":
-        """What is new since a place; without one, where the log stands."""
+        """Return what is new since a place; without one, the current place of the log."""
         now = request_log.place_now()
         if place is None or not place.goes_on_to(now):
             return Look(now, behind=place is not None)

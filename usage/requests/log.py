@@ -21,14 +21,14 @@ from usage.rollups.buckets import Span
 
 @dataclass(frozen=True)
 class RequestRow:
-    """One request of the log; `status` is None while it runs, and then `hold_nano` is held.
+    """One request of the log. `status` is None while it runs, and then `hold_nano` is held.
 
-    `id` is that of its final record, and so are `charge_nano`, `price_version_id` and the rest: no
-    attempt before the last is charged. `cost_nano` is for operators: what all attempts cost us, as
-    far as it is known; and so is what the provider calls the last one. `dropped` are the parameters
-    that were left out, `saved_nano` is what cached input saved, None where it was not counted.
-    `session_id` is that of its realtime session. `pricing` is how it was priced where that is not
-    its meters at its version; only a request by itself has it.
+    `id`, `charge_nano`, `price_version_id` and the others are those of its final record, because no
+    earlier attempt is charged. `cost_nano` is for operators: the cost of all attempts, as far as
+    known; so is the provider's name of the last one. `dropped` are the omitted parameters,
+    `saved_nano` is what cached input saved, None if it was not counted. `session_id` is that of its
+    realtime session. `pricing` is how it was priced if not by its meters at its version; only a
+    single request has it.
     """
 
     id: UUID
@@ -171,18 +171,18 @@ class RequestSource:
         return texts, parameters, ", ".join(f"{n} {'DESC' if down else 'ASC'}" for n in names)
 
     def _sorted_by(self, path: str) -> str:
-        # Those that failed cost nothing: they lie at the far end of the index by charge, and are
-        # few. By this, which no index has, they are found by their own and sorted.
+        # Failed requests cost nothing: they are at the far end of the index by charge, and few.
+        # With this condition, which no index has, they are found by their own index and sorted.
         if path == "charge_nano" and (self._scope.status == "error" or self._scope.causes):
             return "(r.charge_nano + 0)"
         return _SORTED_BY[path]
 
     def running(self) -> list[RequestRow]:
-        """The newest of those that still run; none where only ended ones can be meant."""
+        """Return the newest running requests; none if the filter only matches ended ones."""
         return _running(self._actor, self._span, self._scope)
 
     def charged_nano(self) -> int | None:
-        """What all of them were charged; None where the rollups do not know them."""
+        """Return the sum of the charges, or None if the rollups do not have it."""
         return self._sums.charge_nano if self._summed else None
 
     def count(self) -> Count | None:
@@ -215,9 +215,9 @@ def place_now() -> Place:
 def requests_since(
     actor: Actor, period: Period | Span, scope: Scope, place: Place, now: Place, limit: int
 ) -> list[RequestRow]:
-    """The requests that ended between two places, newest first: what the later one sees and the
-    earlier one does not. Ids are in the order of beginnings, and transactions end in any order:
-    only so none is missed, and none is there twice."""
+    """Return the requests that ended between two places, newest first: those that the later one
+    sees and the earlier one does not. Ids are in the order of starts, and transactions end in any
+    order, so only this way none is missed or repeated."""
     where = where_of(actor, "requests.read", scope, period)
     parameters = {
         **where.parameters,
@@ -295,8 +295,9 @@ _WHO_AND_WHAT: Final = """
     r.id, r.request_id, r.admitted_at, o.slug, t.slug, r.key_id, k.name, u.email, r.model,
     r.upstream_model, r.channel_id, r.channel_name, r.dialect, r.operation, r.stream, r.source"""
 
-# What the earlier one does not see are the transactions that ran then and those that began later:
-# said so, the index of transactions gives them, however long one of them runs.
+# What the earlier snapshot does not see are the transactions that were running then and those
+# started later. Written this way, the index of transactions finds them, however long one of them
+# runs.
 _SINCE: Final = """
     (r.xid >= %(first)s::text::xid8 OR r.xid = ANY (%(open)s::text[]::xid8[]))
     AND r.xid < %(end)s::text::xid8

@@ -25,15 +25,15 @@ class Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What a browser names it by. Where too many ran for that it is the place before all of
-        them, from which some is told once more, and nothing is missed."""
+        """Return the name that a browser sends. If too many transactions were running, it is the
+        place before all of them, from which some requests are repeated and none is missed."""
         if len(self.open) <= OPEN_MAX:
             return self.text
         first = min(self.open)
         return f"{first}:{first}:"
 
     def goes_on_to(self, now: "Place") -> bool:
-        """Whether what happened since can be read: not where that is too much, nor where the
+        """Return whether what happened since can be read: not where that is too much, nor where the
         database is another one than then."""
         return now.end - BEHIND_MAX <= self.end <= now.end
 

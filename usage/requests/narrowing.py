@@ -1,7 +1,7 @@
-"""Where in a long time the requests that a filter fits can lie.
+"""Narrow a long time range to the days that can contain a filter's requests.
 
-A filter that fits few requests, or none, would have all records of its time read. The sums know in
-which days such requests are; only those are looked through, and what is not summed yet.
+A filter that matches few requests, or none, would read all records of its range. The sums know the
+days with such requests; only those are read, and what is not summed yet.
 """
 
 from typing import Any, Final
@@ -15,7 +15,8 @@ from usage.rollups.buckets import Span
 from usage.rollups.level_rules import WIDTHS
 from usage.rollups.levels import ALWAYS, standing, summed
 
-# What a sum must have for a request of that status to be in it; stopped ones are not told apart.
+# The condition on a sum that contains a request with that status. Stopped requests are not counted
+# separately.
 _SUMMED_AS: Final = {"ok": "r.requests > r.errors", "error": "r.errors > 0"}
 _ANY: Final = "r.requests > 0"
 _EVERYBODYS: Final = "r.organisation_id = %(organisation)s"

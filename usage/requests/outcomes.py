@@ -1,5 +1,5 @@
-"""What the status of a request counts as: answered, failed, or stopped by its own client, which is
-neither. As conditions on records `r`, too: an index of the failed ones is made on theirs."""
+"""The outcome of a request's status: answered, failed, or stopped by its own client, which is
+neither. Also as conditions on records `r`: the index of failed requests uses them."""
 
 from typing import Final
 
@@ -19,5 +19,5 @@ UNCHARGED: Final = frozenset({"absorbed", "free", "held", "none"})
 
 
 def has_failed(status: int | None) -> bool:
-    """Whether a request has ended so; one without a status runs still."""
+    """Return whether a request has ended so; one without a status runs still."""
     return status is not None and status >= 400 and status != CLIENT_STOPPED

@@ -177,7 +177,7 @@ def _session(row: RequestRow, zone: dt.tzinfo) -> dict[str, str]:
 
 
 def _callback(actor: Actor, detail: receipts.RequestDetail) -> dict[str, Any] | None:
-    """How the address was called that a media task was ordered with; None where there is none."""
+    """Return the call to a media task's callback address, or None."""
     if actor.organisation is None or detail.ended_at is None:
         return None
     found = hook_of(actor.organisation.id, detail.row.request_id, detail.ended_at)

@@ -168,7 +168,7 @@ def found_reviews(
 
 
 def count_open(actor: Actor) -> int:
-    """How many wait, COUNT_MAX + 1 at the most."""
+    """Return how many wait, COUNT_MAX + 1 at the most."""
     access.require(actor, "credits.read")
     ((count,),) = run(_COUNT, {"limit": COUNT_MAX + 1})
     return int(count)

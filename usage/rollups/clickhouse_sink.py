@@ -146,8 +146,8 @@ def _alone(*, wait: bool) -> Iterator[bool]:
 
 
 def _intact(there: ClickHouse) -> bool:
-    """Whether ClickHouse has what the cursor says: not where it lost data, where one of the two was
-    restored from a backup, nor where its tables are another version's."""
+    """Return whether ClickHouse has what the cursor says: not where it lost data, where one of the
+    two was restored from a backup, nor where its tables are another version's."""
     cursor = ClickHouseCursor.objects.get()
     if cursor.schema != SCHEMA or _from_younger_server(cursor):
         return False
@@ -162,13 +162,14 @@ def _intact(there: ClickHouse) -> bool:
 
 
 def batches_there(there: ClickHouse, cursor: ClickHouseCursor) -> int:
-    """How many batches of the cursor's fill ClickHouse has; -1 for none. Raises ClickHouseError."""
+    """Return how many batches of the cursor's fill ClickHouse has; -1 for none. Raises
+    ClickHouseError."""
     marks = there.rows(_MARKED, {"fill": cursor.fill})
     return max((int(batch) for (batch,) in marks), default=-1)
 
 
 def _from_younger_server(cursor: ClickHouseCursor) -> bool:
-    """Whether the cursor came with a dump from a server that had more transactions."""
+    """Return whether the cursor came with a dump from a server that had more transactions."""
     return bool(cursor.snapshot and run(_IS_AHEAD, {"snapshot": cursor.snapshot})[0][0])
 
 

@@ -72,7 +72,7 @@ def as_kept(ms: int) -> int:
 
 
 def _counts_of(digits: str) -> list[int]:
-    """How many times are in each bucket, up to the last that has any."""
+    """Return how many times are in each bucket, up to the last that has any."""
     ends = range(len(digits), 0, -_DIGITS)
     return [int(digits[max(end - _DIGITS, 0) : end]) for end in ends]
 

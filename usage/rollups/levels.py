@@ -58,7 +58,8 @@ class Standing(NamedTuple):
     there_to: dt.datetime | None = None
 
     def is_there(self, spans: Sequence[Span]) -> bool:
-        """Whether ClickHouse has all of some spans, or of what goes on all but the last moments."""
+        """Return whether ClickHouse has all of some spans, or of what goes on all but the last
+        moments."""
         if self.there_to is None or self.there_from is None or self.complete_to is None:
             return False
         return all(span.start_at >= self.there_from for span in spans) and (
@@ -74,7 +75,7 @@ class Standing(NamedTuple):
 
 
 def standing() -> Standing:
-    """How far the sums are now."""
+    """Return how far the sums are now."""
     there = _THERE if settings.CLICKHOUSE_URL else ""
     columns = ", whole_from, there.complete_to" if there else ""
     rows = run(

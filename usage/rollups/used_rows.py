@@ -57,14 +57,14 @@ def used_rows(
 
 
 def are_summed(scope: Scope, groups: Collection[str]) -> bool:
-    """Whether the sums know all that is asked for."""
+    """Return whether the sums know all that is asked for."""
     return SUMMED.issuperset(groups) and not scope.picks_records
 
 
 def _requests_of(
     actor: Actor, scope: Scope, spans: Sequence[Span], at: Standing | None = None
 ) -> int:
-    """How many requests the sums have of a time, whatever of the scope only records know."""
+    """Return how many requests the sums have of a time, whatever of the scope only records know."""
     where = where_of(actor, "usage.read", scope.summed_part, Period())
     sums = summed(where, joined(spans), at)
     text = f"SELECT coalesce(sum(r.requests), 0)::bigint FROM {sums.text} r"  # noqa: S608 - own names

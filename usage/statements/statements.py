@@ -97,7 +97,7 @@ def months_of(organisation: Organisation) -> list[MonthEntry]:
 
 
 def has_month(organisation: Organisation, month: dt.date) -> bool:
-    """Whether there is a statement of it."""
+    """Return whether there is a statement of it."""
     return month in _months(organisation, zone_of(organisation))
 
 

@@ -1,4 +1,4 @@
-"""Budgets and limits of LiteLLM's rows: what somebody may still spend, and how fast."""
+"""Budgets and limits of LiteLLM's rows: the remaining money, and rates."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ _LIMITED: Final = ("max_budget", "budget_duration", "budget_reset_at", "allowed_
 
 
 class Terms(NamedTuple):
-    """What restricts somebody: `models` are those of a member of a team, () = no word of them."""
+    """The restrictions of a row. `models` are those of a team's member, () for no restriction."""
 
     budgets: tuple[Budget, ...] = ()
     counts: Counts = Counts()
@@ -51,7 +51,7 @@ class Limits:
         return cls(reader, now, budgets, permissions)
 
     def terms_of(self, table: str, row: Row) -> Terms:
-        """What a row says itself, and where it says nothing, the budget that it names."""
+        """Return a row's own terms, or those of the budget that it refers to."""
         limits, closed = self.with_budget(row)
         counts: list[int | None] = []
         for name in _COUNTS:
@@ -65,7 +65,7 @@ class Limits:
         return Terms((budget,) if budget else (), Counts(*counts), models, closed)
 
     def with_budget(self, row: Row) -> tuple[Row, tuple[str, ...]]:
-        """A row's limits with those of the budget that it names, and what of that closes."""
+        """Add the limits of the budget that a row refers to, and return which of them close it."""
         budget = self.budgets.get(field(row, "budget_id", values.text), {})
         closed = self.reader.closed_by(BUDGETS, budget) if budget else ()
         own = {name: row.get(name) for name in _LIMITED if row.get(name) is not None}
@@ -93,7 +93,7 @@ class Limits:
 
 
 def _anchor(period: Period, ends_at: dt.datetime | None) -> int | None:
-    """Where a period begins that ends at an instant."""
+    """Return the start of a period that ends at an instant."""
     if ends_at is None:
         return None
     at = ends_at.astimezone(dt.UTC)
@@ -101,13 +101,13 @@ def _anchor(period: Period, ends_at: dt.datetime | None) -> int | None:
 
 
 def nano(usd: Fraction) -> int:
-    """An amount of USD, which LiteLLM keeps as a float: what its shortest form says."""
+    """Convert an amount of USD, which LiteLLM stores as a float, by its shortest form."""
     scaled = usd * NANO_PER_USD
     return round_half_even(scaled.numerator, scaled.denominator)
 
 
 def together(all_terms: Iterable[Terms]) -> Terms:
-    """One that is no looser than any of some."""
+    """Combine terms to one that is at least as strict as each."""
     merged = Terms()
     for terms in all_terms:
         merged = Terms(
@@ -120,12 +120,12 @@ def together(all_terms: Iterable[Terms]) -> Terms:
 
 
 def smallest(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
-    """One budget of each period, in which no more is left than in any of that period."""
+    """Return one budget per period, with the smallest remainder of that period."""
     by_period: dict[str, Budget] = {}
     for budget in budgets:
         other = by_period.get(budget.period)
         if other is not None and budget.anchor != other.anchor:
-            # Periods that begin at different times: what is left now is for good.
+            # The periods begin at different times, so the remaining money becomes a single amount.
             del by_period[budget.period]
             budget = Budget(min(_left(budget), _left(other)))
             other = by_period.get("total")
@@ -138,7 +138,7 @@ def smallest(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
 
 
 def divided(terms: Terms, parts: int, table: str) -> Terms:
-    """What each of some parts has, so that all have no more than the whole."""
+    """Divide terms into parts that together allow no more than the whole."""
     budgets = tuple(
         replace(
             budget,

@@ -63,7 +63,7 @@ _NOBODYS: Final = ""
 _LABEL: Final = "LiteLLM"
 _PLANS: Final = "plans"
 _NAME_MAX: Final = 120
-# So much of the hash of a key tells it from every other.
+# This much of a key's hash identifies the key.
 _HASH_SHOWN: Final = 16
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -96,7 +96,7 @@ class _Place:
 
 @dataclass
 class _TeamRow:
-    """A team of theirs: its organization, its name here, and whose budget there is a default."""
+    """A LiteLLM team: its organization, its name here, and the default budget of its members."""
 
     organization: str
     name: str
@@ -218,8 +218,8 @@ class _Converter:
         return by_email.values()
 
     def _owned(self, place: _Place, user: str, key: Key, holders: Mapping[str, str]) -> Key:
-        """A key of its person; one of somebody who may have no key here is nobody's, and has its
-        part of what that person may spend."""
+        """Return the key with its holder. If the person cannot have a key here, the key belongs to
+        nobody and gets its part of what that person may spend."""
         if not user or user in holders:
             return replace(key, email=holders.get(user, ""))
         organization = "" if place is self._places.get(_NOBODYS) else place.organisation.origin.id
@@ -234,7 +234,7 @@ class _Converter:
         return replace(key, budgets=terms.budgets, counts=terms.counts, closed=closed)
 
     def _whole_hub(self) -> Iterable[str]:
-        """What restricts requests of everybody there."""
+        """Yield what restricts everybody's requests there."""
         found: dict[str, None] = {}
         for table, columns in WHOLE_HUB.items():
             for row in self._reader.database.rows.get(table, ()):
@@ -249,7 +249,7 @@ class _Converter:
     def _names(
         self, table: str, id: str, *columns: str, length: int | None = None
     ) -> dict[str, str]:
-        """By the first `length` characters of an id, the name of its row that no other has."""
+        """Return unique names by the first `length` characters of the row's id."""
         return told_apart(
             {
                 values.text(row.get(id))[:length]: next(
@@ -299,7 +299,8 @@ class _Converter:
         self._places[id] = _Place(organisation, models)
 
     def _place(self, id: str) -> _Place:
-        """An organization; the one of all that belongs to none is made when it is needed."""
+        """Return the place for an organization. The one for rows without an organization is created
+        on first use."""
         if id == _NOBODYS and id not in self._places:
             organisation = Organisation(
                 Origin(ORGANIZATIONS, "(none)"), _LABEL, credit_line_nano=CREDIT_LINE_NANO,
@@ -337,7 +338,7 @@ class _Converter:
         )
 
     def _closed_by_aliases(self, team: str, row: Row) -> tuple[str, ...]:
-        """Names that stand for other models; those of the team's own deployments are its names."""
+        """Model names that are aliases. The team's own deployments count as its names."""
         named = self._aliases.get(field(row, "model_id", values.text))
         if named is None:
             return ()
@@ -347,7 +348,7 @@ class _Converter:
         return self._reader.without_accepted([f"{ALIASES}.aliases"])
 
     def _add_members_by_users(self) -> None:
-        """Those whom only the row of the user says to be in a team."""
+        """Add members that only the user's row assigns to a team."""
         for row in self._reader.database.rows[USERS]:
             # One that cannot be read is skipped when its turn comes.
             with suppress(values.ValueUnreadable):
@@ -356,7 +357,7 @@ class _Converter:
                     self._teams[team].members.add(values.text(row.get("user_id")))
 
     def _read_memberships(self) -> dict[str, dict[str, bool]]:
-        """By user the organizations, and whether as an admin; and the terms of people in both."""
+        """Return each user's organizations with the admin flag, and the terms of people in both."""
         roles: dict[str, dict[str, bool]] = {}
 
         def in_organization(row: Row, closed: tuple[str, ...]) -> None:
@@ -400,7 +401,7 @@ class _Converter:
 
     def _add_team_terms(self, user: str, team: _TeamRow, terms: Terms) -> None:
         team.terms[user] = terms
-        # What closes and narrows a member of a team is of its keys there, not of all.
+        # Restrictions of a member of a team apply only to the member's keys there.
         self._add_terms(user, team.organization, terms._replace(closed=(), models=()))
 
     def _user(self, row: Row, closed: tuple[str, ...]) -> None:
@@ -443,7 +444,7 @@ class _Converter:
         )
 
     def _makes_keys(self, row: Row, id: str, organization: str, teams: list[_TeamRow]) -> bool:
-        """Whether somebody could make keys wherever the same person could here."""
+        """Return whether the role could create keys wherever the person's role here can."""
         if field(row, "user_role", values.text) in _VIEWERS or self._user_models[id]:
             return False
         if any(id not in team.makers or team.terms.get(id, Terms()).models for team in teams):
@@ -576,7 +577,7 @@ def _listed(row: Row) -> tuple[str, ...]:
 
 
 def _narrowed(models: tuple[str, ...], outer: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """What a list and its bounds allow together; () = every model."""
+    """Return what a list and its bounds allow together; () means every model."""
     for bound in outer:
         if not bound:
             continue

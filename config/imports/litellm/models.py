@@ -1,8 +1,7 @@
-"""Deployments of LiteLLM that stand in its database: channels, the names of models, and prices.
+"""LiteLLM deployments in its database: channels, model names, and prices.
 
-A deployment of a team serves that team alone, by the name that the team has for it. A price is what
-the deployment states, else what the list of prices of LiteLLM says of the model behind, else what
-is in force here for the model behind.
+A team's deployment serves only that team, under the team's name for it. The price is that of the
+deployment, else that of LiteLLM's price list for the underlying model, else the current price here.
 """
 
 import re
@@ -89,8 +88,8 @@ _VERSION: Final = re.compile(r"/v[0-9][^/]*$")
 
 @dataclass
 class Catalogue:
-    """The channels and prices, and the names by which models are asked for: those of everybody,
-    those of each team, and by team ("" = everybody's) those of each group of models."""
+    """The channels and prices, and the model names: those for everybody, those of each team, and
+    each group of models by team ("" means everybody's)."""
 
     channels: list[Channel] = dataclass_field(default_factory=list)
     prices: list[Price] = dataclass_field(default_factory=list)
@@ -101,13 +100,14 @@ class Catalogue:
     """A deployment's own name -> its team."""
 
     def every(self, team: str) -> tuple[str, ...]:
-        """What a team with every model may ask for, or somebody who is in none (""). A name that
-        the team and everybody have deployments of is left out: who would pay is not to be told."""
+        """Return the names for a team with access to every model, or (with "") for people outside a
+        team. A name with deployments of both the team and everybody is left out, because its payer
+        is ambiguous."""
         own = self.private.get(team, {})
         return tuple(name for name in {**self.shared, **own} if not self.is_clash(name, team))
 
     def resolved(self, listed: tuple[str, ...], team: str) -> tuple[str, ...]:
-        """The names and patterns that a list stands for, whose groups are written out."""
+        """Expand a list's groups to names and patterns."""
         names: dict[str, None] = {}
         for name in listed:
             members = self.members(name, team)
@@ -126,12 +126,13 @@ class Catalogue:
         return tuple({**named[0], **named[1]})
 
     def is_clash(self, name: str, team: str) -> bool:
-        """Whether a team has a deployment of its own by a name that everybody's have, too."""
+        """Return whether a team has a deployment of its own by a name that everybody's have,
+        too."""
         return name in self.private.get(team, {}) and name in self.shared
 
 
 def read_models(reader: Reader, salt: SaltKey, price_map: PriceListRead) -> Catalogue:
-    """One channel for each deployment, and a price of each model whose price is known."""
+    """Return a channel per deployment, and a price per model with a known price."""
     rows = reader.database.rows.get(MODELS, ())
     names = told_apart({values.text(row.get("model_id")): _name(row) for row in rows})
     catalogue = Catalogue()

@@ -1,7 +1,7 @@
-"""What LiteLLM stores encrypted, opened with its salt key (proxy/common_utils of 1.106).
+"""Decrypt LiteLLM's secrets with its salt key (proxy/common_utils of 1.106).
 
-Its key is the SHA-256 of the salt key, or of the master key where there is none. A value is
-NaCl's secret box in base64, or AES-256-GCM behind a prefix.
+The key is the SHA-256 of the salt key, or of the master key without one. A value is a NaCl secret
+box in base64, or AES-256-GCM after a prefix.
 """
 
 import base64
@@ -21,12 +21,12 @@ _SEALED_MIN: Final = 40
 
 
 class Sealed(ValueError):
-    """It cannot be opened; the text says what is missing."""
+    """The value cannot be decrypted. The text says what is missing."""
 
 
 @dataclass(frozen=True)
 class SaltKey:
-    """`text` "" = it was not given: what is encrypted stays closed, what is not is read."""
+    """`text` is "" if no salt key was given: encrypted values stay closed, plain ones are read."""
 
     text: str = field(default="", repr=False)
 
@@ -50,7 +50,7 @@ class SaltKey:
 
 
 def _octets(value: str) -> bytes | None:
-    """What base64 stands for; None for a plain text."""
+    """Decode base64. Return None for a plain text."""
     try:
         return base64.b64decode(value, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -1,8 +1,8 @@
-"""Which provider of ours a channel type of New API or One API is, and where its address leads.
+"""Map the channel types of New API and One API to our providers and base URLs.
 
-Both began with the same numbers and went apart from 26 on. Sources: constant/channel.go of New API
-(2026-10), relay/channeltype of One API 0.6.11. Their address is the host, ours goes as far as the
-version; a type that speaks an API of its own has no provider here.
+Both use the same numbers up to 25. Sources: constant/channel.go of New API (2026-10),
+relay/channeltype of One API 0.6.11. Their base URL is the host, ours includes the version. A type
+with its own API has no provider here.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ Peer = Literal["new-api", "one-api"]
 
 
 class ChannelType(NamedTuple):
-    """`host` is where it leads without an address of its own; `path` is put behind either."""
+    """`host` is the default base URL; `path` is appended to it or to a configured one."""
 
     name: str
     provider: str = ""

@@ -1,5 +1,5 @@
-"""Redemption codes that nobody has used, and subscriptions that run: money of New API and One API
-beside the balances."""
+"""Unused redemption codes and active subscriptions of New API and One API: money outside the
+balances."""
 
 import datetime as dt
 from typing import Final
@@ -46,7 +46,7 @@ def read_codes(reader: Reader, terms: Terms, now: dt.datetime) -> list[Code]:
 
 
 def list_subscriptions(reader: Reader, terms: Terms) -> None:
-    """What was paid for in advance, by name: it is not imported."""
+    """List subscriptions that were paid in advance, by name. They are not imported."""
 
     def convert(row: Row, closed: tuple[str, ...]) -> None:
         if field(row, "status", values.text) != _ACTIVE:

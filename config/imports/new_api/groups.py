@@ -16,7 +16,7 @@ from config.imports.new_api.people import AUTO
 from config.imports.reading import Reader
 
 _TABLE: Final = "groups"
-# What the programs have where nobody saved the option.
+# The programs' defaults for an option that nobody saved.
 _USABLE: Final = ("default", "vip")
 
 
@@ -27,8 +27,8 @@ def plans_of(
     used: Collection[str],
     auto: Collection[str],
 ) -> dict[str, Plan]:
-    """A plan for each group that somebody is in or that a channel serves; `auto` are those that a
-    token without one of its own may come to."""
+    """Build a plan for each group that a user or a channel is in. `auto` are the groups available
+    to a token without a group."""
     models = {group: _models_of(group, channels) for group in groups_of_channels(channels)}
     if AUTO in used:
         models[AUTO] = set().union(*(models.get(group, set()) for group in auto))
@@ -53,7 +53,7 @@ def groups_of_channels(channels: list[GroupedChannel]) -> set[str]:
 
 
 def _models_of(group: str, channels: list[GroupedChannel]) -> set[str]:
-    """What a channel that was turned off there served, nobody could ask for."""
+    """Nobody could use a model that only a disabled channel served."""
     return {
         model
         for grouped in channels
@@ -87,8 +87,8 @@ def plans_of_channel(
 def usable_groups(
     stated: Mapping[str, object] | None, special: Mapping[str, object], known: Collection[str]
 ) -> Callable[[str], Collection[str]]:
-    """By the group of a user, the groups that the tokens of this user may have. `special` adds and
-    takes away by group, as {"vip": {"+:a": "", "-:b": ""}}."""
+    """Return, by the group of a user, the groups that the user's tokens may have. `special` adds
+    and removes groups, as {"vip": {"+:a": "", "-:b": ""}}."""
     common = set(_USABLE if stated is None else stated)
 
     def usable(group: str) -> Collection[str]:

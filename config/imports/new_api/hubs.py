@@ -1,4 +1,4 @@
-"""New API and One API: what their databases have in common, and in what they differ."""
+"""New API and One API: what their databases have in common, and how they differ."""
 
 import datetime as dt
 import functools
@@ -48,7 +48,7 @@ _TOLD_OPTIONS: Final[Mapping[str, str]] = {
 
 
 class WrongPeer(ValueError):
-    """This is no database of that peer; the text says why."""
+    """This is not a database of that program. The text says why."""
 
 
 def convert(

@@ -22,8 +22,8 @@ RateOf = Callable[[str], Counts]
 
 
 def rates_by_group(options: Mapping[str, object]) -> tuple[RateOf, tuple[str, ...]]:
-    """The requests in a minute of those of a group; and what of the options is not to be had here:
-    a limit of less than one in a minute. Raises ValueUnreadable."""
+    """Return the requests per minute for users of a group, and the options that cannot be
+    represented here: a limit of less than one per minute. Raises ValueUnreadable."""
     if not _is_on(options, f"{_RATE}Enabled", default=False):
         return lambda group: Counts(), ()
     minutes = _number(options, f"{_RATE}DurationMinutes", 1) or 1
@@ -39,7 +39,7 @@ def rates_by_group(options: Mapping[str, object]) -> tuple[RateOf, tuple[str, ..
 
 
 def forbidden_words(options: Mapping[str, object]) -> tuple[str, ...]:
-    """What closes everybody: a list of words that may not be asked for."""
+    """Return the list of forbidden words. If there is one, everything is imported closed."""
     written = values.text(options.get(_WORDS)).strip()
     on = _is_on(options, "CheckSensitiveEnabled", default=True)
     on = on and _is_on(options, "CheckSensitiveOnPromptEnabled", default=True)

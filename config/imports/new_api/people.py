@@ -1,5 +1,5 @@
-"""Users and tokens of New API and One API: each user is an organisation of its own here, because
-each has a balance of its own there."""
+"""Users and tokens of New API and One API. Each user becomes an organisation, because each has its
+own balance."""
 
 import ipaddress
 import re
@@ -41,8 +41,8 @@ _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 @dataclass(frozen=True)
 class Terms:
-    """What holds for all users: what a dollar is in quota, the plan of each group, the groups that
-    those of a group may give their tokens, how often they may ask, and what closes all of them."""
+    """Settings for all users: the quota units of a dollar, the plan of each group, the groups that
+    tokens may use, rate limits, and what closes all of them."""
 
     label: str
     quota_per_usd: Fraction
@@ -61,7 +61,7 @@ class Terms:
         return quota * NANO_PER_USD / self.quota_per_usd
 
     def is_open(self, user_group: str, group: str) -> bool:
-        """Whether a token of that group was served."""
+        """Return whether a token of that group was served."""
         usable = self.usable(user_group)
         return set(self.auto) <= set(usable) if group == AUTO else group in usable
 
@@ -94,7 +94,7 @@ def read_users(reader: Reader, terms: Terms) -> list[Organisation]:
 
 
 def _add_up(reader: Reader, terms: Terms, organisations: list[Organisation]) -> None:
-    """The balances of all users there, and of those that are left behind."""
+    """Add up the balances of all users, and of those that are not imported."""
     quotas = [_readable_quota(row) for row in reader.database.rows[_USERS]]
     nanos = sum(map(terms.nano, quotas))
     exact = terms.nano_exactly(sum(quotas))
@@ -256,7 +256,7 @@ def _models(row: Row) -> tuple[str, ...]:
 
 
 def _networks(row: Row) -> tuple[tuple[str, ...], int]:
-    """Where the token may be used from, and how many entries cannot be read."""
+    """Return the token's allowed networks, and the number of unreadable entries."""
     written = "\n".join(field(row, column, values.text) for column in ("allow_ips", "subnet"))
     networks, unreadable = [], 0
     for part in re.split(r"[\n,]", written.replace(" ", "").replace("\r", "")):

@@ -1,10 +1,9 @@
-"""Rates of New API and One API: ratios, exactly, as USD per million tokens.
+"""Rates of New API and One API: exact ratios, converted to USD per million tokens.
 
-A token costs `model ratio` units of quota, one of the output `completion ratio` times that. What
-the database says nothing of stands in the program itself: those completion ratios that it fixes by
-a model's name are the rows below, in the order in which it asks them (setting/ratio_setting of New
-API, 2026-10; relay/billing/ratio of One API 0.6.11). Its built-in model ratios are prices of
-another day, and are not taken from here.
+A token costs `model ratio` units of quota, and an output token `completion ratio` times that.
+Defaults are in the program: the completion ratios that it fixes by model name are the rows below,
+in its order (setting/ratio_setting of New API, 2026-10; relay/billing/ratio of One API 0.6.11). Its
+built-in model ratios are outdated prices and are not used.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +19,8 @@ _Test = Callable[[str], bool]
 
 
 class _Fixed(NamedTuple):
-    """What the program says of the names that `test` fits. `locked`: also against the database."""
+    """A ratio that the program fixes for names that pass `test`. `locked` means that the database
+    cannot override it."""
 
     test: _Test
     ratio: Fraction
@@ -136,14 +136,14 @@ _ONE_API: Final = tuple(
 
 _FIXED: Final[Mapping[Peer, tuple[_Fixed, ...]]] = {"new-api": _NEW_API, "one-api": _ONE_API}
 
-# What New API takes for writing a prompt into Anthropic's cache where nobody says otherwise.
+# New API's default for writing a prompt to Anthropic's cache.
 _CACHE_WRITE: Final = Fraction("1.25")
 _CACHE_WRITE_1H: Final = Fraction("1.6")
 _TOKENS: Final = 1_000_000
 
 
 class RatioTables(NamedTuple):
-    """What the options of a database say, by the models' names; empty where it says nothing."""
+    """The ratio options of a database, by model name. Empty if not set."""
 
     model: Ratios
     completion: Ratios
@@ -156,7 +156,7 @@ class RatioTables(NamedTuple):
 
 
 def completion_ratio(peer: Peer, name: str, stated: Ratios) -> Fraction:
-    """What a token of the output costs, as so many of the input."""
+    """Return the price of an output token as a multiple of an input token's."""
     fixed = next(row for row in _FIXED[peer] if row.test(name))
     if name in stated and (not fixed.locked or "/" in name):
         return stated[name]
@@ -166,8 +166,8 @@ def completion_ratio(peer: Peer, name: str, stated: Ratios) -> Fraction:
 def rates_of(
     peer: Peer, model: str, tables: RatioTables, quota_per_usd: Fraction
 ) -> dict[str, Fraction] | None:
-    """A model's rates by meter, in USD per million tokens or per request; None where the database
-    has none. A price per request goes before ratios."""
+    """Return a model's rates by meter, in USD per million tokens or per request, or None if the
+    database has none. A price per request takes precedence over ratios."""
     name = priced_name(model) if peer == "new-api" else model
     if name in tables.fixed_price:
         return {"requests": tables.fixed_price[name]}

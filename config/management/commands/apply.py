@@ -93,7 +93,7 @@ def _apply(loaded: Loaded, *, prune: bool, dry_run: bool) -> Difference:
         if difference.refused:
             source = loaded.source
             raise FileInvalid([source.problem(no.path, no.message) for no in difference.refused])
-        # A dry run writes too, so that what the database refuses is told, and takes it back.
+        # A dry run writes and rolls back, so that it reports what the database would refuse.
         write(difference.changes, loaded.source)
         transaction.set_rollback(dry_run)
     return difference
@@ -110,7 +110,7 @@ def _read(file: str) -> str:
 
 
 def _resolve(directory: Path, reference: str) -> str:
-    """What `env:NAME` or `file:PATH` stands for; paths begin at the file that names them."""
+    """Resolve `env:NAME` or `file:PATH`. Paths are relative to the file that names them."""
     kind, _, name = reference.partition(":")
     if kind == "env":
         value = os.environ.get(name, "")

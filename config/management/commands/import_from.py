@@ -145,7 +145,7 @@ def _import(converted: Converted, name: str, *, write: bool) -> Report:
     with transaction.atomic():
         lock_installation()
         check_secrets()
-        # Without --write it writes too, so that what would be refused is told, and takes it back.
+        # Without --write it writes and rolls back, so that it reports what would be refused.
         write_converted(name, converted)
         transaction.set_rollback(not write)
     return converted.report

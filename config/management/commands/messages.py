@@ -1,7 +1,7 @@
-"""`manage.py messages`: bring the catalogues under locale/ up to date with the source.
+"""`manage.py messages`: update the catalogues under locale/ from the source.
 
-Django's makemessages, with what it cannot see: the texts of the API reference, which are read off
-the schema, what is said of providers, and texts of libraries that we word ourselves. Needs GNU
+It extends Django's makemessages with texts that it cannot see: those of the API reference, which
+come from the schema, descriptions of providers, and texts of libraries that we reword. Needs GNU
 gettext.
 """
 
@@ -29,7 +29,7 @@ BORROWED: Final = (
     "Too many failed login attempts. Try again later.",
     "You must type the same password each time.",
 )
-# The same, as one and as many.
+# The same text in singular and plural.
 BORROWED_PLURALS: Final = (
     (
         "This password is too short. It must contain at least %d character.",
@@ -54,10 +54,10 @@ def unseen_texts() -> list[str]:
 
 
 class Command(makemessages.Command):
-    """The Chinese catalogue; texts that are gone are removed, new ones stand empty."""
+    """Updates the Chinese catalogue. Removed texts are deleted, new ones are empty."""
 
     help = __doc__
-    # A guess at a translation is worse than none: the tests ask for what is empty.
+    # No fuzzy translations: the tests ask for the empty ones.
     msgmerge_options = [*makemessages.Command.msgmerge_options, "--no-fuzzy-matching"]
 
     def add_arguments(self, parser: Any) -> None:

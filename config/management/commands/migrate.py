@@ -1,9 +1,9 @@
-"""`manage.py migrate` on an installation that serves: it waits for no lock for long, and takes a
-third of Django's own time (config/system/migration_state.py).
+"""`manage.py migrate` for an installation that is in use: it never waits long for a lock, and takes
+a third of Django's time (config/system/migration_state.py).
 
-Who waits for a lock on a table lets everybody wait behind it who comes later, also those who only
-read. So a migration that cannot have its lock within a moment is taken back and tried again, and
-requests go on in between.
+A statement that waits for a table lock makes all later statements wait, even reads. So a migration
+that does not get its lock within a moment is rolled back and tried again, and requests proceed in
+between.
 """
 
 from typing import Any, Final

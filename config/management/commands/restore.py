@@ -18,7 +18,7 @@ class Command(BaseCommand):
         "of, while no process of it runs. The exit code is 1 if it cannot be, or if what was "
         "restored does not hold."
     )
-    # There is no table yet to check anything by.
+    # There are no tables yet to run the checks against.
     requires_system_checks: list[str] = []
     requires_migrations_checks = False
 

@@ -1,5 +1,5 @@
-"""`manage.py verify`: whether the books are right, and kept so by the background jobs; what is not
-is named by the id of its row."""
+"""`manage.py verify`: check that the books are right, and that the background jobs keep them so.
+Each problem is identified by the id of its row."""
 
 import sys
 from typing import Any

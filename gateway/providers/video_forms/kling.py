@@ -131,7 +131,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
 
 
 def lengths(model: str) -> Collection[int]:
-    """How long the videos of a model can be: 3.0 took to 15 seconds, 4.0 to 30."""
+    """Return how long the videos of a model can be: 3.0 took to 15 seconds, 4.0 to 30."""
     found = _VERSION.search(model)
     version = 0 if found is None else int(found[1])
     if version < 3:

@@ -43,7 +43,7 @@ def encode(request: VideoRequest, model: str) -> Encoded:
 
 
 def lengths(model: str) -> Collection[int]:
-    """How long the videos of a model can be, by Google's pages of Veo 2 and 3."""
+    """Return how long the videos of a model can be, by Google's pages of Veo 2 and 3."""
     name = model.rpartition("/")[2]
     if name.startswith("veo-3"):
         return (4, 6, 8)

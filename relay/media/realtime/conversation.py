@@ -1,5 +1,5 @@
-"""What a realtime session has said and heard, counted here: what its next response reads, and at
-most how much."""
+"""Our own count of a realtime session's input and output: an upper bound for what its next response
+reads."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -13,8 +13,8 @@ _DEFAULT_BYTES_MS: Final = 48
 
 
 class Conversation:
-    """The running count of one session. `transcription` is the model that writes down what is said,
-    "" for none."""
+    """The running count of one session. `transcription` is the model that transcribes input, "" for
+    none."""
 
     __slots__ = (
         "_heard", "_heard_bytes_ms", "_heard_ms", "_known", "_measured", "_sent_bytes",
@@ -26,8 +26,8 @@ class Conversation:
         self._heard = {"in_text": 0}
         self._heard_ms = 0
         self._heard_bytes_ms = self.said_bytes_ms = _DEFAULT_BYTES_MS
-        # A bound of the context: what was known of it when a response began, the most that a
-        # response was told to have read and said, and what came since.
+        # An upper bound of the context: its size when a response began, what the response was
+        # reported to have read and said, and what arrived since.
         self._known = self._measured = self._sent_bytes = 0
         self.transcription = ""
 
@@ -55,12 +55,12 @@ class Conversation:
         self.said_bytes_ms = settings.said_bytes_ms or self.said_bytes_ms
         self.transcription = settings.transcription or ""
         if event.type == "session.created":
-            # What it is told to be, unasked.
+            # The default instructions.
             self._sent_bytes += len(bytes(event.session))
         return settings
 
     def begin(self) -> dict[str, int]:
-        """A response begins: what it reads, by our own count."""
+        """Begin a response. Return what it reads, by our own count."""
         self._known = self.tokens_max
         self._sent_bytes = 0
         self._heard["in_audio"] = (
@@ -70,8 +70,7 @@ class Conversation:
         return dict(self._heard)
 
     def end(self, meters: Mapping[str, int]) -> None:
-        """A response has ended, as its usage has it: the conversation as it was read, with the
-        answer behind it."""
+        """End a response with its usage: the conversation is what it read plus its answer."""
         heard = {name: _side(meters, name) for name in ("in_text", "in_audio", "in_image")}
         heard["in_text"] += meters.get("out_text", 0)
         self._heard = heard
@@ -82,6 +81,6 @@ class Conversation:
 
 
 def _side(meters: Mapping[str, int], name: str) -> int:
-    """Of one kind of input, with what of it was cached."""
+    """Return one kind of input with its cached part."""
     cached = {"in_text": "in_cache_read"}.get(name, f"{name}_cached")
     return meters.get(name, 0) + meters.get(cached, 0)

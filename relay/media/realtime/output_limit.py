@@ -1,5 +1,5 @@
-"""How long the responses of a realtime session may become where the balance does not reach for as
-long a one as the model can make: its provider is told."""
+"""Limit the length of a realtime session's responses when the balance does not cover the model's
+maximum: the limit is sent to its provider."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from relay.upstream.websocket import UpstreamSocket
 
 
 class OutputLimit:
-    """The limit of one session, beside the one that its client wishes."""
+    """The limit of one session, in addition to the one that its client sets."""
 
     __slots__ = ("_limit", "_name", "_socket", "_wished")
 

@@ -1,5 +1,5 @@
-"""Realtime sessions of our own pages: as over the API, with the same holds and books, by a key
-whose text the page never has."""
+"""Realtime sessions of our own pages, with the same holds and records as over the API, and with a
+key whose text the page never has."""
 
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -38,7 +38,7 @@ _INVOCATION: Final = read_invocation(find_endpoint(_PATH), _PATH, (), b"")
 
 
 class PageSession(NamedTuple):
-    """A session that a page opens: who pays as whom, for what, and who hears of it."""
+    """A session that a page opens: the payer, the caller, the model, and a listener."""
 
     key_id: UUID
     user_id: int
@@ -48,8 +48,8 @@ class PageSession(NamedTuple):
 
 
 class _PageSink(RealtimeSink):
-    """Tells why a session does not begin inside of it: a browser shows no page the answer that
-    refuses a handshake."""
+    """Reports a refusal inside the session, because browsers do not show pages the response of a
+    refused handshake."""
 
     __slots__ = ()
 
