@@ -6,11 +6,12 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 
 from accounts.access.actors import SYSTEM, Actor
-from accounts.models import Role
+from accounts.models import AuditEvent, Role
 from billing import idempotency
-from billing.credits import code_format, codes, credits, promo
+from billing.credits import code_format, codes, promo
 from billing.credits.credits import CreditRefused, ask_credit, effect_of
 from billing.credits.promo_rules import Payers
 from billing.currency.exchange_rates import RateStated, add_rates, rate_of, rate_text
@@ -25,6 +26,7 @@ from billing.limits import budget_increases, budgets
 from billing.limits.budgets import BudgetRefused
 from billing.models import (
     Budget,
+    CreditKind,
     IdempotentAnswer,
     Invoice,
     InvoiceDue,
@@ -37,13 +39,14 @@ from billing.models import (
 from billing.prices.pricing import Condition, PriceVersion
 from billing.subscriptions import subscriptions
 from billing.subscriptions.plans import SubscriptionRefused, offer_plan, write_plan
-from billing.subscriptions.rules import Terms
+from billing.subscriptions.rules import GRACE, Terms
 from billing.topups import automatic
 from billing.wallets import wallets
 from lib import clock
 from lib.refusal import Refused
 from tests import cast
 from tests.fakes.processor import FakeProcessor
+from tests.usage import rows
 from usage.limits import budget_simulation
 
 pytestmark = pytest.mark.django_db
@@ -90,7 +93,7 @@ def test_one_nano_is_corrected(people: cast.Cast, dora: Actor, nano: int) -> Non
 
 
 def test_one_nano_of_promo_is_given(people: cast.Cast, dora: Actor) -> None:
-    ask_credit(dora, people.acme, 1, kind=credits.CreditKind.PROMO, reason="r")
+    ask_credit(dora, people.acme, 1, kind=CreditKind.PROMO, reason="r")
     assert lock_wallet(people.acme.id).promo_nano == 1
 
 
@@ -108,6 +111,27 @@ def test_a_debt_is_paid_once_there_is_money(people: cast.Cast) -> None:
     wallets.add_opening_credit(people.acme, 7)
     assert [repay_debts(10) for _ in range(2)] == [1, 0]
     assert wallets.balance(people.acme) == (2, 0, 0)
+
+
+def test_who_was_given_nothing_pays_for_all(people: cast.Cast) -> None:
+    key, _ = cast.make_key(people.core, user=people.bob)
+    rows.credit(key)
+    record = rows.happen(key, clock.now(), charge_nano=5)
+    free = rows.happen(key, clock.now(), charge_nano=0)
+    assert promo.paid_by(people.acme.id, {record.id: 5, free.id: 0}) == Payers(0, 0, 5)
+
+
+def test_the_settings_of_a_wallet_are_the_defaults_before_it_has_any(people: cast.Cast) -> None:
+    assert wallets.wallet_setting(people.acme).auto_enabled is False
+    WalletSetting.objects.create(organisation=people.acme, auto_enabled=True)
+    assert wallets.wallet_setting(people.acme).auto_enabled is True
+
+
+def test_the_same_credit_line_is_no_change(people: cast.Cast, dora: Actor) -> None:
+    for line_nano in (5, 5, 0):
+        wallets.set_credit_line(people.acme, line_nano, actor=dora)
+    changed = AuditEvent.objects.filter(action="organisation.credit_line_changed")
+    assert changed.count() == 2
 
 
 # Documents --------------------------------------------------------------------------------------
@@ -143,6 +167,23 @@ def replace_fields(document: Invoice, **fields: Any) -> Invoice:
     for name, value in fields.items():
         setattr(changed, name, value)
     return changed
+
+
+@pytest.mark.parametrize(("owed_nano", "left_nano", "paid"), [(0, 0, [1]), (1, 1, []), (2, 1, [])])
+def test_what_a_close_leaves_due(
+    people: cast.Cast, document: Invoice, owed_nano: int, left_nano: int, paid: list[int]
+) -> None:
+    if owed_nano:
+        wallets.open_balance(people.acme, -owed_nano)
+    with transaction.atomic():
+        lock_wallet(people.acme.id)
+        payments.note_closed(document)
+    assert payments.left_nano(document) == left_nano
+    assert list(InvoicePayment.objects.values_list("amount_nano", flat=True)) == paid
+    note = replace_fields(document, total_nano=-1, corrects=document)
+    payments.note_closed(note)
+    assert payments.left_nano(document) == 0
+    assert not InvoiceDue.objects.exists()
 
 
 def test_one_nano_that_is_due_is_recorded_and_no_more(dora: Actor, document: Invoice) -> None:
@@ -232,6 +273,52 @@ def test_who_is_limited_to_teams_raises_no_budget_of_all(people: cast.Cast, bob:
         budget_increases.approve(tim, asked)
 
 
+@pytest.mark.parametrize(
+    ("after", "taken"),
+    [(dt.timedelta(0), False), (TICK, True), (366 * DAY, True), (366 * DAY + TICK, False)],
+)
+def test_an_increase_ends_in_the_year_that_follows(
+    people: cast.Cast, bob: Actor, monkeypatch: pytest.MonkeyPatch, after: dt.timedelta, taken: bool
+) -> None:
+    budget, now = limited(people), clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    asked: dict[str, Any] = {"amount_nano": 1, "until": now + after, "reason": "r"}
+    if taken:
+        budget_increases.ask_for_more(bob, budget, **asked)
+    else:
+        with pytest.raises(budget_increases.RaiseRefused, match="at most 366 days"):
+            budget_increases.ask_for_more(bob, budget, **asked)
+
+
+@pytest.mark.parametrize(("early", "granted"), [(TICK, True), (dt.timedelta(0), False)])
+def test_an_increase_is_granted_before_its_end(
+    people: cast.Cast, bob: Actor, alice: Actor, monkeypatch: pytest.MonkeyPatch,
+    early: dt.timedelta, granted: bool,
+) -> None:  # fmt: skip
+    asked = budget_increases.ask_for_more(
+        bob, limited(people), amount_nano=1, until=clock.now() + DAY, reason="r"
+    )
+    monkeypatch.setattr(clock, "now", lambda: asked.until - early)
+    if granted:
+        assert budget_increases.approve(alice, asked).state == "approved"
+    else:
+        with pytest.raises(budget_increases.RaiseRefused, match="has passed"):
+            budget_increases.approve(alice, asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "email", "shown"), [("Ann", "ann@a.example", "Ann"), ("", "ann@a.example", None)]
+)
+def test_a_person_is_shown_by_name_else_by_address(
+    people: cast.Cast, name: str, email: str, shown: str | None
+) -> None:
+    people.bob.name, people.bob.email = name, email
+    people.bob.save()
+    budget = limited(people, scope="user", subject=str(people.bob.id))
+    assert budgets.subject_names([budget]) == {budget.id: shown or email}
+    assert budgets.stated_subjects([budget]) == {budget.id: email}
+
+
 # Once -------------------------------------------------------------------------------------------
 
 
@@ -296,6 +383,51 @@ def test_who_tried_too_often_is_told_how_long_to_wait(
     with pytest.raises(codes.TooManyTries) as refused:
         codes._begin_try(["x"])
     assert refused.value.wait_s == 100
+
+
+def test_a_colleague_does_not_get_the_answer_of_another(alice: Actor, bob: Actor) -> None:
+    once(alice, "k", ("POST", "/a", b""), answer)
+    with pytest.raises(KeyReused):
+        once(bob, "k", ("POST", "/a", b""), answer)
+
+
+def test_operators_have_keys_of_their_own(dora: Actor) -> None:
+    otto = cast.actor(cast.person("otto", operator=True))
+    for operator in (dora, otto):
+        assert not once(operator, "k", ("POST", "/a", b""), answer).replayed
+
+
+# Codes ------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_unmade_living_expired_or_disabled(dora: Actor) -> None:
+    batch = codes.create_batch(dora, "spring", 1, 1, expires_at=clock.now() + DAY)
+    assert codes.batch_state(batch) == "unmade"
+    assert codes.batch_state(codes.create_batch(dora, "for ever", 1, 1)) == "unmade"
+    codes.download_codes(dora, batch)
+    batch.refresh_from_db()
+    assert codes.batch_state(batch) == "living"
+    batch.expires_at = clock.now()
+    assert codes.batch_state(batch) == "expired"
+    assert codes.batch_state(codes.kill_batch(dora, batch)) == "killed"
+    with pytest.raises(codes.CodeRefused, match="already downloaded"):
+        codes.download_codes(dora, batch)
+
+
+def test_a_disabled_batch_is_not_downloaded(dora: Actor) -> None:
+    batch = codes.kill_batch(dora, codes.create_batch(dora, "spring", 1, 1))
+    with pytest.raises(codes.CodeRefused, match="disabled"):
+        codes.download_codes(dora, batch)
+
+
+def test_a_code_that_is_brought_is_one_code(dora: Actor) -> None:
+    first, second, third = ("0" * 32, "1" * 32, "2" * 32)
+    for texts in ([first, first], [first, "nothing"]):
+        with pytest.raises(codes.CodeRefused):
+            codes.bring_codes(dora, "brought", 1, texts)
+    codes.bring_codes(dora, "brought", 1, [first, second])
+    with pytest.raises(codes.CodeRefused, match="already exists"):
+        codes.bring_codes(dora, "again", 1, [second, third])
 
 
 # Rates of exchange ------------------------------------------------------------------------------
@@ -364,6 +496,42 @@ def test_a_plan_is_not_changed_while_it_is_being_renewed(people: cast.Cast, dora
     Subscription.objects.update(month=subscription.month - dt.timedelta(days=31))
     with pytest.raises(SubscriptionRefused, match="being renewed"):
         subscriptions.preview_plan(people.acme, small)
+
+
+@pytest.mark.parametrize(("price", "cash", "missing"), [(1, 0, 1), (1, 1, 0)])
+def test_what_a_plan_lacks_is_what_it_costs_beyond_the_balance(
+    people: cast.Cast, dora: Actor, price: int, cash: int, missing: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    first = clock.now().replace(day=1, hour=12)
+    monkeypatch.setattr(clock, "now", lambda: first)
+    if cash:
+        wallets.open_balance(people.acme, cash)
+    plan = offer_plan(dora, write_plan(dora, "Pro", Terms(price, 0)))
+    assert subscriptions.preview_plan(people.acme, plan).missing_nano == missing
+
+
+@pytest.mark.parametrize(("cash", "state"), [(31, "active"), (30, "unpaid")])
+def test_a_balance_that_just_covers_a_renewal_pays_it(
+    people: cast.Cast, dora: Actor, alice: Actor, monkeypatch: pytest.MonkeyPatch,
+    cash: int, state: str,
+) -> None:  # fmt: skip
+    at = dt.datetime(2099, 7, 1, 12, tzinfo=dt.UTC)
+    monkeypatch.setattr(clock, "now", lambda: at)
+    wallets.add_opening_credit(people.acme, 31 + cash)
+    plan = offer_plan(dora, write_plan(dora, "Pro", Terms(31, 0)))
+    subscription = subscriptions.choose_plan(alice, people.acme, plan)
+    assert wallets.balance(people.acme).free_nano == cash
+    monkeypatch.setattr(clock, "now", lambda: at + 31 * DAY)
+    subscriptions.renew_subscriptions()
+    subscription.refresh_from_db()
+    assert subscription.state == state
+    if state == "unpaid":
+        for after, then in ((31 * DAY + GRACE, "unpaid"), (31 * DAY + GRACE + TICK, "ended")):
+            monkeypatch.setattr(clock, "now", lambda after=after: at + after)
+            subscriptions.renew_subscriptions()
+            subscription.refresh_from_db()
+            assert subscription.state == then
 
 
 # Conditions of a price --------------------------------------------------------------------------

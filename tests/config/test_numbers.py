@@ -370,7 +370,8 @@ def numbers_in(file: str) -> Iterator[str]:
     """The names of a file's constants that are made of whole numbers."""
     for node in ast.parse((ROOT / file).read_text()).body:
         if isinstance(node, ast.AnnAssign):
-            target, value = node.target, node.value
+            target: ast.expr = node.target
+            value = node.value
         elif isinstance(node, ast.Assign):
             target, value = node.targets[0], node.value
         else:

@@ -1,6 +1,7 @@
 """I21: each kind of event moves, notes and tells once, however often and by whatever event it is
 told."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, get_args
 
@@ -161,7 +162,7 @@ def test_only_a_transfer_that_is_open_is_confirmed_or_cancelled(
     first, second = (ordered(alice, 50, processor=processor) for _ in range(2))
     TopUp.objects.update(state=state)
     dora = cast.actor(people.dora)
-    steps = (
+    steps: tuple[Callable[[], TopUp], ...] = (
         lambda: topups.confirm_transfer(dora, first, "BANK-1"),
         lambda: topups.cancel_transfer(alice, second, by_operator=False),
     )

@@ -13,10 +13,14 @@ from billing.invoices.invoices import movement_of
 from billing.ledger.funding import consume_promo
 from billing.ledger.ledger import post
 from billing.ledger.posting import Entry, Posting
+from billing.models import Invoice, Seal
 from billing.period_starts import Span
 from lib.ids import new_id
 from tests.usage import rows
+from usage.models import BooksCheck, DetachedMonth
+from usage.months import close
 from usage.months.invoice_lines import gather
+from usage.rollups.rollups import replace_all
 
 pytestmark = pytest.mark.django_db
 
@@ -66,3 +70,63 @@ def test_the_movement_counts_postings_and_sums_their_lines(key: Key) -> None:
     happen_at(key, MONTH.start_at)
     assert ["correct", "revenue", 1, 3] in movement_of(key.organisation_id, MONTH)
     assert ["consume", "promo:earmarked", 1, 5] in movement_of(key.organisation_id, MONTH)
+
+
+def seal_up_to(at: dt.datetime) -> None:
+    Seal.objects.create(
+        kind="ledger", from_at=at - TICK, to_at=at, rows=0, digest=b"", code=b"", form=4
+    )
+
+
+@pytest.mark.parametrize(
+    ("sealed_to", "drafted"),
+    [(None, 0), (MONTH.end_at - TICK, 0), (MONTH.end_at, 1)],
+)
+def test_a_month_is_drafted_once_the_ledger_is_sealed_to_its_end(
+    key: Key, monkeypatch: pytest.MonkeyPatch, sealed_to: dt.datetime | None, drafted: int
+) -> None:
+    month = (MONTH.start_at.date(), UTC, MONTH)
+    monkeypatch.setattr(close, "_periods", lambda of: [month] if of == key.organisation else [])
+    monkeypatch.setattr(close, "_draft", lambda *_: True)
+    if sealed_to is not None:
+        seal_up_to(sealed_to)
+    assert close.draft_invoices() == drafted
+
+
+@pytest.mark.parametrize(
+    ("ran_at", "broken", "ok"),
+    [(None, {}, False), (MONTH.end_at - TICK, {}, False), (MONTH.end_at, {}, True),
+     (MONTH.end_at, {"I1": ["1"]}, False)],
+)  # fmt: skip
+def test_the_ledger_was_checked_since_the_end_of_the_month(
+    ran_at: dt.datetime | None, broken: dict[str, list[str]], ok: bool
+) -> None:
+    if ran_at is not None:
+        BooksCheck.objects.create(id=1, ran_at=ran_at, broken=broken)
+    assert close._invariants(Invoice(until_at=MONTH.end_at)).ok is ok
+
+
+@pytest.mark.parametrize(("opened_at", "ok"), [(MONTH.end_at - TICK, False), (MONTH.end_at, True)])
+def test_no_request_of_the_month_runs(key: Key, opened_at: dt.datetime, ok: bool) -> None:
+    rows.admit(key, opened_at)
+    invoice = Invoice(organisation=key.organisation, until_at=MONTH.end_at)
+    assert close._holds(invoice).ok is ok
+
+
+def test_what_is_detached_is_not_summed_again_and_the_day_behind_it_is(key: Key) -> None:
+    """I16: its sums stay as they were signed."""
+    day = dt.timedelta(days=1)
+    first = rows.NOON.replace(hour=0)
+    for at in (first, first + day):
+        rows.happen(key, at, charge_nano=5)
+    with connection.cursor() as cursor:
+        replace_all(cursor, first + 2 * day)
+        cursor.execute("UPDATE usage_rollup SET charge_nano = 7")
+        DetachedMonth.objects.create(
+            month=first.date(), first_id=UUID(int=0), end_id=UUID(int=1), from_at=first,
+            to_at=first + day, price_version_ids=[],
+        )  # fmt: skip
+        summed = replace_all(cursor, first + 2 * day)
+        cursor.execute("SELECT bucket_at, charge_nano FROM usage_rollup ORDER BY 1")
+        assert cursor.fetchall() == [(first, 7), (first + day, 5)]
+    assert (summed.buckets, summed.rows) == (2, 1)

@@ -385,3 +385,36 @@ def test_a_kind_is_settled_on_the_page_and_by_the_api(people: cast.Cast, key: Ke
     assert "holo_tokens" in review.reason
     broken = client.post("/admin/reviews/kinds", sent | {"unknown": "[5"})
     assert broken.status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("settle_as", "amount_nano", "charged"),
+    [
+        ("free", None, 0), ("bound", None, 5), ("amount", 0, 0), ("amount", 5, 5),
+        ("amount", 6, "maximum cost"), ("amount", -1, "maximum cost"),
+        ("amount", None, "Enter the amount"), ("free", 0, "Only enter an amount"),
+        ("bound", 0, "Only enter an amount"), ("count", None, "no count with a price"),
+    ],
+)  # fmt: skip
+def test_what_a_decision_charges(
+    settle_as: str, amount_nano: int | None, charged: int | str
+) -> None:
+    nothing: list[Any] = [None] * len(reviews.UnderReview._fields)
+    request = reviews.UnderReview(*nothing)._replace(hold_nano=5)
+    if isinstance(charged, int):
+        assert reviews._charge(request, SettleAs(settle_as), amount_nano) == charged
+        return
+    with pytest.raises(ReviewRefused, match=charged):
+        reviews._charge(request, SettleAs(settle_as), amount_nano)
+
+
+def test_what_waits_is_counted_up_to_a_hundred(
+    people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dora = cast.actor(people.dora)
+    assert reviews.count_open(dora) == 0
+    for _ in range(3):
+        doubt(key)
+    assert reviews.count_open(dora) == 3
+    monkeypatch.setattr(reviews, "COUNT_MAX", 1)
+    assert reviews.count_open(dora) == 2
