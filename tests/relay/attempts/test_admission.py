@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from billing.limits.enforcement import HoldRequest
+from lib.id_types import OrganisationId, UserId
 from relay.attempts import admission
 from relay.attempts.admission import AdmissionRequest, Guarded, Verdict
 from usage.records.sql import AttemptOpened
 
-ORGANISATION: Final = uuid4()
+ORGANISATION: Final = OrganisationId(uuid4())
 
 
 def attempt(n: int = 1, **over: Any) -> AttemptOpened:
@@ -22,7 +23,7 @@ def attempt(n: int = 1, **over: Any) -> AttemptOpened:
         ("model", "channel_name", "upstream_model", "dialect", "operation", "source"), "x"
     )
     return AttemptOpened(
-        organisation_id=ORGANISATION, n=n, user_id=5, stream=False, price_version_id=None,
+        organisation_id=ORGANISATION, n=n, user_id=UserId(5), stream=False, price_version_id=None,
         hold_nano=100, **ids, **texts, **over,
     )  # fmt: skip
 
@@ -91,7 +92,12 @@ def test_accounts_and_windows_are_opened_for_what_lacks_them_and_for_nothing_els
 def test_a_hold_without_limits_is_the_whole_price_and_looks_at_nothing_else() -> None:
     asked = request(guards=3)
     assert admission._hold(asked) == HoldRequest(
-        asked.attempt.id, ORGANISATION, asked.attempt.key_id, 100, 60, 3
+        attempt_id=asked.attempt.id,
+        organisation_id=ORGANISATION,
+        key_id=asked.attempt.key_id,
+        amount_nano=100,
+        ttl_seconds=60,
+        guards=3,
     )
 
 

@@ -19,6 +19,7 @@ from accounts.models import Key, Membership, Organisation, Team
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from billing.models import Account
 from dialects.errors.errors import RequestFault
+from lib.id_types import KeyId, OrganisationId, TeamId
 from relay.credentials import keys
 from relay.credentials.keys import (
     KEY_PROTOCOL,
@@ -34,7 +35,7 @@ from relay.requests.labels import NO_LABELS, Labels
 from tests.cast import Cast, make_key
 
 ID: Final = UUID(int=7)
-PLAIN: Final = Principal(ID, ID, ID, None, "relay", (), None, False)
+PLAIN: Final = Principal(KeyId(ID), OrganisationId(ID), TeamId(ID), None, "relay", (), None, False)
 
 
 def principal_with(**over: Any) -> Principal:
